@@ -1,0 +1,155 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// MaxNodeStates bounds BPFMapStatus.NodeStates. Up to this many nodes are all listed; beyond it the
+// failing ones first, then the pending ones.
+const MaxNodeStates = 32
+
+// The condition types of a BPFMap. Each is present from the first status on.
+const (
+	// ConditionReady is True when every selected node holds the current revision.
+	// Reasons: Ready, NoNodesSelected (True); Progressing, NotAccepted, NodesFailed, Drifted (False).
+	ConditionReady = "Ready"
+	// ConditionReconciling is True while work goes on (kstatus: InProgress).
+	// Reasons: Progressing (True); Done (False).
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True when no progress is possible without a change by people (kstatus:
+	// Failed). Reasons: NotAccepted, NodesStalled (True); NotStalled (False).
+	ConditionStalled = "Stalled"
+	// ConditionAccepted says whether the spec compiled. Reasons: Accepted (True); InvalidSpec,
+	// InvalidEntry, TooLarge (False). While it is False the nodes keep the last good revision.
+	ConditionAccepted = "Accepted"
+	// ConditionDrifted is True while some node's map differs from its revision and is not repaired.
+	// Reasons: Drifted (True); InSync (False); NotYetReported (Unknown).
+	ConditionDrifted = "Drifted"
+)
+
+// The condition reasons of a BPFMap.
+const (
+	ReasonReady           = "Ready"
+	ReasonNoNodesSelected = "NoNodesSelected"
+	ReasonProgressing     = "Progressing"
+	ReasonDone            = "Done"
+	ReasonNotAccepted     = "NotAccepted"
+	ReasonNodesFailed     = "NodesFailed"
+	ReasonNodesStalled    = "NodesStalled"
+	ReasonNotStalled      = "NotStalled"
+	ReasonAccepted        = "Accepted"
+	ReasonInvalidSpec     = "InvalidSpec"
+	ReasonInvalidEntry    = "InvalidEntry"
+	ReasonTooLarge        = "TooLarge"
+	ReasonDrifted         = "Drifted"
+	ReasonInSync          = "InSync"
+	ReasonNotYetReported  = "NotYetReported"
+)
+
+// BPFMapStatus is the aggregate over all selected nodes.
+type BPFMapStatus struct {
+	// observedGeneration is the generation of the spec that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions are Ready, Reconciling, Stalled, Accepted and Drifted.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// nodes counts the nodes.
+	// +optional
+	Nodes NodeCounts `json:"nodes,omitempty"`
+
+	// entries is how many entries the current revision declares.
+	// +optional
+	Entries *int64 `json:"entries,omitempty"`
+
+	// frozen is true when the map is frozen on every selected node.
+	// +optional
+	Frozen bool `json:"frozen,omitempty"`
+
+	// currentRevision is the name of the revision that every ready node holds; updateRevision is
+	// the newest one. They are equal except while an update is under way.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	CurrentRevision string `json:"currentRevision,omitempty"`
+
+	// updateRevision is the name of the newest revision.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	UpdateRevision string `json:"updateRevision,omitempty"`
+
+	// digest is the digest of the newest revision's contents: "sha256:" and 64 hex digits.
+	// +optional
+	// +kubebuilder:validation:MaxLength=71
+	Digest string `json:"digest,omitempty"`
+
+	// pinPath is where the map is pinned, relative to the root of each node's BPF file system.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	PinPath string `json:"pinPath,omitempty"`
+
+	// mapName is the map's name in the kernel: at most 15 characters of [A-Za-z0-9_.].
+	// +optional
+	// +kubebuilder:validation:MaxLength=15
+	MapName string `json:"mapName,omitempty"`
+
+	// nodeStates are the states of at most 32 nodes, sorted by name: all nodes if they are no more
+	// than that, otherwise the failing and then the pending ones first.
+	// +optional
+	// +listType=map
+	// +listMapKey=node
+	// +kubebuilder:validation:MaxItems=32
+	NodeStates []NodeMapStatus `json:"nodeStates,omitempty"`
+}
+
+// NodeCounts counts the nodes of one BPFMap.
+type NodeCounts struct {
+	// desired is how many nodes the selector selects.
+	Desired int32 `json:"desired"`
+	// updated is how many of them hold the newest revision.
+	Updated int32 `json:"updated"`
+	// ready is how many of them hold their revision as declared.
+	Ready int32 `json:"ready"`
+	// failed is how many of them report a failure.
+	Failed int32 `json:"failed"`
+	// pending is how many of them have not reported on their revision yet.
+	Pending int32 `json:"pending"`
+}
+
+// NodeMapStatus is one node's line in a BPFMap's status.
+type NodeMapStatus struct {
+	// node is the node's name.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Node string `json:"node"`
+
+	// mapID is the map's id in the node's kernel; ids are not kept over reboots.
+	// +optional
+	MapID int64 `json:"mapID,omitempty"`
+
+	// entries is how many entries the node's kernel holds; absent for types that can't be counted.
+	// +optional
+	Entries *int64 `json:"entries,omitempty"`
+
+	// frozen says whether the map is read-only for user space on this node.
+	// +optional
+	Frozen bool `json:"frozen,omitempty"`
+
+	// ready says whether the node holds its revision as declared.
+	Ready bool `json:"ready"`
+
+	// reason is a CamelCase word for the node's state.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Reason string `json:"reason,omitempty"`
+
+	// message is for people; empty when ready.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}

@@ -1,0 +1,198 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// BPFMap declares an eBPF map and what it holds: on every selected node the agent creates it, pins
+// it, fills it, freezes it if asked, and keeps it as declared.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=bmap,categories={bpf,all}
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
+// +kubebuilder:printcolumn:name="Entries",type=integer,JSONPath=`.status.entries`
+// +kubebuilder:printcolumn:name="Max",type=integer,JSONPath=`.spec.maxEntries`
+// +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodes.desired`
+// +kubebuilder:printcolumn:name="Ready",type=integer,JSONPath=`.status.nodes.ready`
+// +kubebuilder:printcolumn:name="Frozen",type=boolean,JSONPath=`.status.frozen`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Pin",type=string,priority=1,JSONPath=`.status.pinPath`
+// +kubebuilder:printcolumn:name="Revision",type=string,priority=1,JSONPath=`.status.currentRevision`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 200",message="metadata.name must be at most 200 characters, so that revision names fit"
+type BPFMap struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the map is to be.
+	// +required
+	Spec BPFMapSpec `json:"spec"`
+
+	// status is the aggregate over all selected nodes, written by the controller alone.
+	// +optional
+	Status BPFMapStatus `json:"status,omitempty"`
+}
+
+// BPFMapList is a list of BPFMap.
+//
+// +kubebuilder:object:root=true
+type BPFMapList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []BPFMap `json:"items"`
+}
+
+// BPFMapSpec is a map's shape, contents and policies.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.replacePolicy) && self.replacePolicy == 'Swap') || self.type == oldSelf.type",message="type is immutable while replacePolicy is Never: a map can't change its type in place (delete and create, or set replacePolicy: Swap)"
+// +kubebuilder:validation:XValidation:rule="(has(self.replacePolicy) && self.replacePolicy == 'Swap') || (has(self.key) == has(oldSelf.key) && (!has(self.key) || self.key == oldSelf.key))",message="key is immutable while replacePolicy is Never"
+// +kubebuilder:validation:XValidation:rule="(has(self.replacePolicy) && self.replacePolicy == 'Swap') || self.value == oldSelf.value",message="value is immutable while replacePolicy is Never"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['Queue','Stack']) || !has(self.key)",message="Queue and Stack have no key: leave out spec.key"
+// +kubebuilder:validation:XValidation:rule="self.type in ['Queue','Stack','Array','PerCPUArray'] || has(self.key)",message="spec.key is required for this type"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['Array','PerCPUArray']) || !has(self.key) || (has(self.key.type) && self.key.type == 'u32' && !has(self.key.length))",message="the key of an Array or PerCPUArray is its index: leave out spec.key or set {type: u32}"
+// +kubebuilder:validation:XValidation:rule="self.type != 'LPMTrie' || !has(self.key) || (has(self.key.type) && self.key.type in ['ipv4Prefix','ipv6Prefix','hex'] && !has(self.key.length))",message="the key of an LPMTrie must be {type: ipv4Prefix}, {type: ipv6Prefix}, or {type: hex, size: 5…260} with the prefix length in the first 4 bytes"
+// +kubebuilder:validation:XValidation:rule="self.type == 'LPMTrie' || !has(self.key) || !has(self.key.type) || !(self.key.type in ['ipv4Prefix','ipv6Prefix'])",message="ipv4Prefix and ipv6Prefix keys need type LPMTrie: other types compare keys byte by byte"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['Queue','Stack']) || !has(self.syncPolicy) || self.syncPolicy == 'Seed'",message="Queue and Stack can only be seeded: their contents can't be compared without consuming them (syncPolicy: Seed)"
+// +kubebuilder:validation:XValidation:rule="!has(self.entries) || self.entries.size() <= self.maxEntries",messageExpression="'entries holds ' + string(self.entries.size()) + ' entries, more than maxEntries ' + string(self.maxEntries)"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoPrealloc' in self.flags) || self.type in ['Hash','PerCPUHash','LPMTrie']",message="flag NoPrealloc: only Hash, PerCPUHash and LPMTrie take it"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoCommonLRU' in self.flags) || self.type in ['LRUHash','LRUPerCPUHash']",message="flag NoCommonLRU: only LRUHash and LRUPerCPUHash take it"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('ZeroSeed' in self.flags) || self.type in ['Hash','PerCPUHash','LRUHash','LRUPerCPUHash']",message="flag ZeroSeed: only the hash family takes it"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('Mmapable' in self.flags) || self.type == 'Array'",message="flag Mmapable: only Array takes it"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('InnerMap' in self.flags) || self.type == 'Array'",message="flag InnerMap: only Array takes it"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('RdOnlyProg' in self.flags && 'WrOnlyProg' in self.flags)",message="flags RdOnlyProg and WrOnlyProg exclude each other"
+// +kubebuilder:validation:XValidation:rule="!has(self.numaNode) || !(self.type in ['PerCPUHash','PerCPUArray','LRUPerCPUHash'])",message="numaNode: per-CPU maps live on every node's memory and take none"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoCommonLRU' in self.flags) || !has(self.numaNode)",message="numaNode and flag NoCommonLRU exclude each other"
+type BPFMapSpec struct {
+	// type is the kernel's map type.
+	// +required
+	Type MapType `json:"type"`
+
+	// key is the schema of a key. Arrays have the index (u32) as key and may leave it out; Queue and
+	// Stack have none.
+	// +optional
+	Key *Schema `json:"key,omitempty"`
+
+	// value is the schema of a value. For per-CPU maps it is the schema of one CPU's value.
+	// +required
+	Value Schema `json:"value"`
+
+	// maxEntries is the map's capacity in entries. Changing it needs a new map, and so
+	// replacePolicy: Swap.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=4294967295
+	MaxEntries int64 `json:"maxEntries"`
+
+	// flags are the kernel's map flags. LPMTrie always carries NoPrealloc, named or not.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	Flags []MapFlag `json:"flags,omitempty"`
+
+	// numaNode places the map's memory on one NUMA node (BPF_F_NUMA_NODE).
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1023
+	NUMANode *int32 `json:"numaNode,omitempty"`
+
+	// entries are the declared contents. Two entries whose keys encode to the same bytes are an
+	// error. For Queue and Stack they are pushed in this order.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=65536
+	Entries []Entry `json:"entries,omitempty"`
+
+	// syncPolicy says who owns the contents. Merge if not given, and Seed for Queue and Stack.
+	// +optional
+	SyncPolicy SyncPolicy `json:"syncPolicy,omitempty"`
+
+	// driftPolicy says what happens when a node's map no longer holds what its revision says.
+	// +optional
+	// +kubebuilder:default=Repair
+	DriftPolicy DriftPolicy `json:"driftPolicy,omitempty"`
+
+	// freeze makes the map read-only for user space once it is filled (BPF_MAP_FREEZE, Linux 5.2).
+	// It can't be undone: new content for a frozen map needs a new map, and so replacePolicy: Swap.
+	// BPF programs may still write unless the map carries RdOnlyProg.
+	// +optional
+	Freeze bool `json:"freeze,omitempty"`
+
+	// replacePolicy says whether a map that can't become what is declared may be replaced by a new
+	// one.
+	// +optional
+	// +kubebuilder:default=Never
+	ReplacePolicy ReplacePolicy `json:"replacePolicy,omitempty"`
+
+	// pin is where and with which permissions the map is pinned.
+	// +optional
+	Pin *Pin `json:"pin,omitempty"`
+
+	// nodeSelector selects the nodes that carry the map by their labels; all nodes if empty.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.size() <= 317 && self[k].size() <= 63)",message="label keys hold at most 317 characters and values 63"
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// deletionPolicy says what happens to the pinned maps when the BPFMap is deleted, or when a
+	// node is no longer selected.
+	// +optional
+	// +kubebuilder:default=Delete
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// Entry is one declared element.
+type Entry struct {
+	// key is written as spec.key says: a number, a string, or an object of fields. Queue and Stack
+	// entries have none.
+	// +optional
+	Key *apiextensionsv1.JSON `json:"key,omitempty"`
+
+	// value is written as spec.value says. In a per-CPU map every possible CPU gets it.
+	// +optional
+	Value *apiextensionsv1.JSON `json:"value,omitempty"`
+
+	// values are the values of a per-CPU map's element CPU by CPU, one for each possible CPU of the
+	// node. It excludes value.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4096
+	Values []apiextensionsv1.JSON `json:"values,omitempty"`
+}
+
+// Pin is a place in the BPF file system and its permissions.
+type Pin struct {
+	// path is where the map is pinned, relative to the root of the node's BPF file system.
+	// bpfmap/<namespace>/<name> if not given; another path only under prefixes that the
+	// administrator allows for the namespace in the agents' configuration.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^/.]+(/[^/.]+)*$')",message="path must be relative to the BPF file system, without empty elements, and without '.', which the BPF file system reserves"
+	Path string `json:"path,omitempty"`
+
+	// mode are the permission bits of the pin, in octal. 0600 if not given.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4
+	// +kubebuilder:validation:Pattern=`^0?[0-7]{3}$`
+	Mode string `json:"mode,omitempty"`
+
+	// uid is the owner of the pin. 0 if not given.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967294
+	UID *int64 `json:"uid,omitempty"`
+
+	// gid is the group of the pin. 0 if not given.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967294
+	GID *int64 `json:"gid,omitempty"`
+}

@@ -1,0 +1,236 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// BPFNodeState is what one node's kernel holds, written by that node's agent alone and only when
+// something changed. Its name is the node's, and the node owns it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=bns,categories={bpf}
+// +kubebuilder:printcolumn:name="Kernel",type=string,JSONPath=`.status.kernelRelease`
+// +kubebuilder:printcolumn:name="Maps",type=integer,JSONPath=`.status.summary.maps`
+// +kubebuilder:printcolumn:name="Ready",type=integer,JSONPath=`.status.summary.ready`
+// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.summary.failed`
+// +kubebuilder:printcolumn:name="Memory",type=string,JSONPath=`.status.summary.memory`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+type BPFNodeState struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// status is what the agent observed.
+	// +optional
+	Status BPFNodeStateStatus `json:"status,omitempty"`
+}
+
+// BPFNodeStateList is a list of BPFNodeState.
+//
+// +kubebuilder:object:root=true
+type BPFNodeStateList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []BPFNodeState `json:"items"`
+}
+
+// The reasons of a BPFNodeState's condition Ready. NodeReady is True; every other one is False and
+// its message says what to do.
+const (
+	ReasonNodeReady = "NodeReady"
+	// ReasonBPFFSMissing: no BPF file system is mounted where the agent looks for it.
+	ReasonBPFFSMissing = "BPFFSMissing"
+	// ReasonBPFFSReadOnly: the BPF file system refuses writes.
+	ReasonBPFFSReadOnly = "BPFFSReadOnly"
+	// ReasonMissingCapability: the agent lacks a capability.
+	ReasonMissingCapability = "MissingCapability"
+	// ReasonKernelUnsupported: the kernel lacks bpf(2) or something that every map needs.
+	ReasonKernelUnsupported = "KernelUnsupported"
+)
+
+// BPFNodeStateStatus is one node's state.
+type BPFNodeStateStatus struct {
+	// conditions holds Ready: whether the agent can manage maps on this node at all.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// kernelRelease is the kernel's release, as uname -r prints it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	KernelRelease string `json:"kernelRelease,omitempty"`
+
+	// bootID changes with every boot; pins and map ids of another boot are gone.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	BootID string `json:"bootID,omitempty"`
+
+	// agentVersion is the version of the agent that wrote this.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	AgentVersion string `json:"agentVersion,omitempty"`
+
+	// possibleCPUs is how many values an element of a per-CPU map has on this node.
+	// +optional
+	PossibleCPUs int32 `json:"possibleCPUs,omitempty"`
+
+	// features are the BPF features of the node's kernel that this operator asks about, sorted.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MaxLength=64
+	Features []string `json:"features,omitempty"`
+
+	// summary counts this node's managed maps.
+	// +optional
+	Summary NodeSummary `json:"summary,omitempty"`
+
+	// maps are the managed maps of this node, sorted by namespace and name.
+	// +optional
+	// +listType=map
+	// +listMapKey=namespace
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=4096
+	Maps []NodeMap `json:"maps,omitempty"`
+}
+
+// NodeSummary counts one node's managed maps.
+type NodeSummary struct {
+	// maps is how many maps the node is to have.
+	Maps int32 `json:"maps"`
+	// ready is how many of them are as declared.
+	Ready int32 `json:"ready"`
+	// failed is how many of them are not and report why.
+	Failed int32 `json:"failed"`
+	// memory is the kernel memory of all of them, for people (for example 12.5Mi).
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	Memory string `json:"memory,omitempty"`
+	// memlockBytes is the kernel memory of all of them in bytes, as the kernel accounts it.
+	// +optional
+	MemlockBytes int64 `json:"memlockBytes,omitempty"`
+}
+
+// NodeMapState is how one map is on one node.
+//
+// +kubebuilder:validation:Enum=Ready;Pending;Failed;Stalled
+type NodeMapState string
+
+// The states of a map on a node.
+const (
+	// NodeMapReady: the kernel holds what the revision says.
+	NodeMapReady NodeMapState = "Ready"
+	// NodeMapPending: work is going on or waits for something.
+	NodeMapPending NodeMapState = "Pending"
+	// NodeMapFailed: an error that the agent keeps retrying.
+	NodeMapFailed NodeMapState = "Failed"
+	// NodeMapStalled: nothing can happen until people change something.
+	NodeMapStalled NodeMapState = "Stalled"
+)
+
+// The reasons of a NodeMap.
+const (
+	// NodeReasonInSync: the map is as declared.
+	NodeReasonInSync = "InSync"
+	// NodeReasonDrifted: the map differs and driftPolicy is Report.
+	NodeReasonDrifted = "Drifted"
+	// NodeReasonIncompatible: what is at the pin can't become what is declared.
+	NodeReasonIncompatible = "Incompatible"
+	// NodeReasonFrozen: the map is frozen and the declared contents changed.
+	NodeReasonFrozen = "Frozen"
+	// NodeReasonPinConflict: the pin belongs to another BPFMap, or holds something that is no map.
+	NodeReasonPinConflict = "PinConflict"
+	// NodeReasonPinForbidden: the agent's configuration doesn't allow this pin path.
+	NodeReasonPinForbidden = "PinForbidden"
+	// NodeReasonMapFull: the map has no room for the declared entries.
+	NodeReasonMapFull = "MapFull"
+	// NodeReasonNotPermitted: the agent lacks a capability or a file permission.
+	NodeReasonNotPermitted = "NotPermitted"
+	// NodeReasonNotSupported: the node's kernel can't make this map.
+	NodeReasonNotSupported = "NotSupported"
+	// NodeReasonOutOfMemory: the kernel has no memory for the map.
+	NodeReasonOutOfMemory = "OutOfMemory"
+	// NodeReasonInvalidRevision: the revision's contents don't match its digest or its shape.
+	NodeReasonInvalidRevision = "InvalidRevision"
+	// NodeReasonNodeNotReady: the node's own condition Ready is False.
+	NodeReasonNodeNotReady = "NodeNotReady"
+	// NodeReasonError: any other error.
+	NodeReasonError = "Error"
+)
+
+// NodeMap is one managed map on one node.
+type NodeMap struct {
+	// namespace is the BPFMap's namespace.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+
+	// name is the BPFMap's name.
+	// +required
+	// +kubebuilder:validation:MaxLength=200
+	Name string `json:"name"`
+
+	// uid is the BPFMap's UID.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	UID string `json:"uid,omitempty"`
+
+	// revision is the name of the revision that this line speaks of.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Revision string `json:"revision,omitempty"`
+
+	// digest is the digest of the declared contents that the kernel was last seen to hold.
+	// +optional
+	// +kubebuilder:validation:MaxLength=71
+	Digest string `json:"digest,omitempty"`
+
+	// mapID is the map's id in this node's kernel.
+	// +optional
+	MapID int64 `json:"mapID,omitempty"`
+
+	// pinPath is the map's pin, absolute on the node.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	PinPath string `json:"pinPath,omitempty"`
+
+	// entries is how many entries the kernel holds; absent for types that can't be counted.
+	// +optional
+	Entries *int64 `json:"entries,omitempty"`
+
+	// memlockBytes is the map's kernel memory.
+	// +optional
+	MemlockBytes int64 `json:"memlockBytes,omitempty"`
+
+	// frozen says whether the map is read-only for user space.
+	// +optional
+	Frozen bool `json:"frozen,omitempty"`
+
+	// state is how the map is.
+	// +required
+	State NodeMapState `json:"state"`
+
+	// drifted says that the map differs from its revision and was not repaired.
+	// +optional
+	Drifted bool `json:"drifted,omitempty"`
+
+	// reason is a CamelCase word for the state.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Reason string `json:"reason,omitempty"`
+
+	// message is for people.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+
+	// driftCount is how many times drift was found since the agent first managed this map.
+	// +optional
+	DriftCount int64 `json:"driftCount,omitempty"`
+}

@@ -1,0 +1,144 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// LabelActive marks the revisions that agents watch. History doesn't carry it.
+const LabelActive = "bpfmap.io/active"
+
+// MaxInlineEntriesBytes bounds BPFMapRevisionSpec.Entries: what fits, base64-encoded and with the
+// rest of the object, into one etcd request of 1.5 MiB.
+const MaxInlineEntriesBytes = 1 << 20
+
+// BPFMapRevision is one compiled version of a BPFMap: typed YAML turned into the bytes that the
+// kernel takes. The controller writes it, agents apply it, nobody edits it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=bmaprev,categories={bpf}
+// +kubebuilder:printcolumn:name="Map",type=string,JSONPath=`.spec.mapName`
+// +kubebuilder:printcolumn:name="Revision",type=integer,JSONPath=`.spec.revision`
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
+// +kubebuilder:printcolumn:name="Entries",type=integer,JSONPath=`.spec.entryCount`
+// +kubebuilder:printcolumn:name="Active",type=string,JSONPath=`.metadata.labels.bpfmap\.io/active`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Digest",type=string,priority=1,JSONPath=`.spec.digest`
+type BPFMapRevision struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the compiled map.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a revision is immutable"
+	Spec BPFMapRevisionSpec `json:"spec"`
+}
+
+// BPFMapRevisionList is a list of BPFMapRevision.
+//
+// +kubebuilder:object:root=true
+type BPFMapRevisionList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []BPFMapRevision `json:"items"`
+}
+
+// BPFMapRevisionSpec is everything a node needs to make the map, with every default resolved.
+type BPFMapRevisionSpec struct {
+	// mapName is the name of the BPFMap in the same namespace.
+	// +required
+	// +kubebuilder:validation:MaxLength=200
+	MapName string `json:"mapName"`
+
+	// mapUID is the UID of the BPFMap.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	MapUID string `json:"mapUID"`
+
+	// revision counts a BPFMap's revisions upward.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Revision int64 `json:"revision"`
+
+	// type is the kernel's map type.
+	// +required
+	Type MapType `json:"type"`
+
+	// keySize is the size of a key in bytes; 0 for Queue and Stack.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	KeySize int64 `json:"keySize"`
+
+	// valueSize is the size of a value in bytes; for per-CPU maps of one CPU's value.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	ValueSize int64 `json:"valueSize"`
+
+	// maxEntries is the map's capacity.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	MaxEntries int64 `json:"maxEntries"`
+
+	// flags are the kernel's map flags.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	Flags []MapFlag `json:"flags,omitempty"`
+
+	// numaNode places the map's memory.
+	// +optional
+	NUMANode *int32 `json:"numaNode,omitempty"`
+
+	// key is the schema of keys, for people and tools that read the map; absent for Queue and Stack.
+	// +optional
+	Key *Schema `json:"key,omitempty"`
+
+	// value is the schema of values.
+	// +required
+	Value Schema `json:"value"`
+
+	// syncPolicy says who owns the contents.
+	// +required
+	SyncPolicy SyncPolicy `json:"syncPolicy"`
+
+	// driftPolicy says what happens on drift.
+	// +required
+	DriftPolicy DriftPolicy `json:"driftPolicy"`
+
+	// freeze makes the map read-only for user space.
+	// +optional
+	Freeze bool `json:"freeze,omitempty"`
+
+	// replacePolicy says whether the map may be replaced.
+	// +required
+	ReplacePolicy ReplacePolicy `json:"replacePolicy"`
+
+	// deletionPolicy says what happens when the map is no longer wanted.
+	// +required
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy"`
+
+	// pin is where and with which permissions the map is pinned, with the path filled in.
+	// +required
+	Pin Pin `json:"pin"`
+
+	// nodeSelector selects nodes by their labels.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// digest is the digest of the contents: "sha256:" and 64 hex digits. Agents check it before use.
+	// +required
+	// +kubebuilder:validation:MaxLength=71
+	Digest string `json:"digest"`
+
+	// entryCount is how many entries there are.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	EntryCount int64 `json:"entryCount"`
+
+	// entries are the packed entries (see docs/architecture.md for the encoding).
+	// +optional
+	// +kubebuilder:validation:MaxLength=1398104
+	Entries []byte `json:"entries,omitempty"`
+}

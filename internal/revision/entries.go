@@ -1,0 +1,119 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package revision
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"sort"
+)
+
+// Entries are packed elements: Len keys of KeySize bytes after each other, and as many values of
+// ValueSize bytes. One allocation holds a million of them.
+type Entries struct {
+	// KeySize is 0 for keyless maps, ValueSize that of one value.
+	KeySize, ValueSize int
+	// Len is the number of elements.
+	Len int
+	// Keys and Values hold Len*KeySize and Len*ValueSize bytes. For an element with PerCPU values
+	// the slot in Values is zero.
+	Keys, Values []byte
+	// PerCPU holds the elements of a per-CPU map whose values are given CPU by CPU: index of the
+	// element → values of ValueSize bytes each, in the order of CPUs. Nil if there are none.
+	PerCPU map[int][]byte
+}
+
+// Key is the key of element i.
+func (e *Entries) Key(i int) []byte { return e.Keys[i*e.KeySize : (i+1)*e.KeySize] }
+
+// Value is the value of element i (of every CPU unless PerCPU has element i).
+func (e *Entries) Value(i int) []byte { return e.Values[i*e.ValueSize : (i+1)*e.ValueSize] }
+
+// Append adds an element. values is one value of ValueSize bytes, or several for a per-CPU element
+// that is given CPU by CPU (perCPU true).
+func (e *Entries) Append(key, values []byte, perCPU bool) {
+	e.Keys = append(e.Keys, key...)
+	if perCPU {
+		if e.PerCPU == nil {
+			e.PerCPU = map[int][]byte{}
+		}
+		e.PerCPU[e.Len] = bytes.Clone(values)
+		e.Values = append(e.Values, make([]byte, e.ValueSize)...)
+	} else {
+		e.Values = append(e.Values, values...)
+	}
+	e.Len++
+}
+
+// CompareKeys orders two keys of a map type: arrays by index, LPM tries by address and then by
+// prefix length (the order in which a trie is fastest to fill), everything else byte by byte.
+// Keyless elements are equal, so that a stable sort leaves them alone.
+func (s Shape) CompareKeys(a, b []byte) int {
+	switch {
+	case s.IsArray():
+		x, y := binary.NativeEndian.Uint32(a), binary.NativeEndian.Uint32(b)
+		switch {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return 0
+	case s.IsLPM():
+		if c := bytes.Compare(a[4:], b[4:]); c != 0 {
+			return c
+		}
+		x, y := binary.NativeEndian.Uint32(a), binary.NativeEndian.Uint32(b)
+		switch {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return 0
+	}
+	return bytes.Compare(a, b)
+}
+
+// Sorted is e in the order of s.CompareKeys, and order[i] is where element i was before. Equal keys
+// keep their order.
+func (e *Entries) Sorted(s Shape) (sorted Entries, order []int) {
+	order = make([]int, e.Len)
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(i, j int) bool {
+		return s.CompareKeys(e.Key(order[i]), e.Key(order[j])) < 0
+	})
+	sorted = Entries{
+		KeySize: e.KeySize, ValueSize: e.ValueSize, Len: e.Len,
+		Keys:   make([]byte, 0, len(e.Keys)),
+		Values: make([]byte, 0, len(e.Values)),
+	}
+	for to, from := range order {
+		sorted.Keys = append(sorted.Keys, e.Key(from)...)
+		sorted.Values = append(sorted.Values, e.Value(from)...)
+		if v, ok := e.PerCPU[from]; ok {
+			if sorted.PerCPU == nil {
+				sorted.PerCPU = map[int][]byte{}
+			}
+			sorted.PerCPU[to] = v
+		}
+	}
+	return sorted, order
+}
+
+// Find is the index of key in sorted entries, or where it would be, and whether it is there.
+func (e *Entries) Find(s Shape, key []byte) (int, bool) {
+	return sort.Find(e.Len, func(i int) int { return s.CompareKeys(key, e.Key(i)) })
+}
+
+// Digest is "sha256:" and the hex of a SHA-256 over the packed encoding of the entries: equal
+// digests mean equal keys and values. The map's shape and policies are not part of it.
+func (e *Entries) Digest() string {
+	sum := sha256.Sum256(e.Pack())
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

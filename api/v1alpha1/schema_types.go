@@ -43,7 +43,11 @@ const (
 )
 
 // Schema says what a key or a value looks like: one scalar (`type`), or a C struct (`fields`). Sizes
-// follow from it.
+// follow from it. Nested fields follow the same rules as the outermost schema; for them the compiler
+// checks what CEL's cost budget doesn't let the CRD check.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.type) != has(self.fields)",message="exactly one of type and fields is needed"
+// +kubebuilder:validation:XValidation:rule="has(self.size) == (has(self.type) && self.type in ['string','bytes','hex'])",message="size is needed for string, bytes and hex, and only there"
 type Schema struct {
 	// type is the scalar type. Exactly one of type and fields is given.
 	// +optional

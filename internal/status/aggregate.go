@@ -1,0 +1,60 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+import (
+	"time"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// Input is everything that the status of one BPFMap follows from.
+type Input struct {
+	// Map is the BPFMap; its status is the one before.
+	Map *v1alpha1.BPFMap
+	// Rejected is why the spec didn't compile; nil if it did.
+	Rejected *Rejection
+	// Revision is the newest revision; nil before the first one. Its entries aren't read.
+	Revision *v1alpha1.BPFMapRevision
+	// Nodes are the names of the nodes that Revision selects, in any order.
+	Nodes []string
+	// Lines holds what those nodes report about this BPFMap, by the node's name. Lines of other nodes
+	// are ignored.
+	Lines map[string]v1alpha1.NodeMap
+	// Now is the time of conditions that change.
+	Now time.Time
+}
+
+// Rejection is why a spec didn't compile: a reason of condition Accepted, and a text that names the
+// place.
+type Rejection struct {
+	Reason, Message string
+}
+
+// Aggregate is the status that follows from in. The result shares no memory with it.
+func Aggregate(in Input) v1alpha1.BPFMapStatus {
+	nodes := classify(in)
+	counts := count(nodes)
+	s := v1alpha1.BPFMapStatus{
+		ObservedGeneration: in.Map.Generation,
+		Conditions:         conditions(in, nodes, counts),
+		Nodes:              counts,
+		Frozen:             allFrozen(nodes),
+		CurrentRevision:    in.Map.Status.CurrentRevision,
+		MapName:            revision.MapName(revision.Key{Namespace: in.Map.Namespace, Name: in.Map.Name}),
+		NodeStates:         nodeStates(nodes),
+	}
+	if in.Revision != nil {
+		entries := in.Revision.Spec.EntryCount
+		s.Entries = &entries
+		s.UpdateRevision = in.Revision.Name
+		s.Digest = in.Revision.Spec.Digest
+		s.PinPath = in.Revision.Spec.Pin.Path
+		if counts.Ready == counts.Desired {
+			s.CurrentRevision = in.Revision.Name
+		}
+	}
+	return s
+}

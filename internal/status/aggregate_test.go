@@ -1,0 +1,290 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var (
+	yesterday = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	today     = yesterday.AddDate(0, 0, 1)
+)
+
+const (
+	uid    = "uid-blocklist"
+	newest = "blocklist-3"
+	older  = "blocklist-2"
+)
+
+// input is a BPFMap at generation 4 with revision 3, and what its nodes say.
+func input(lines map[string]v1alpha1.NodeMap) Input {
+	in := Input{
+		Map: &v1alpha1.BPFMap{ObjectMeta: metav1.ObjectMeta{Namespace: "edge", Name: "blocklist", UID: uid, Generation: 4}},
+		Revision: &v1alpha1.BPFMapRevision{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "edge", Name: newest},
+			Spec: v1alpha1.BPFMapRevisionSpec{
+				Digest: "sha256:feed", EntryCount: 7, Pin: v1alpha1.Pin{Path: "bpfmap/edge/blocklist"},
+			},
+		},
+		Lines: lines,
+		Now:   today,
+	}
+	for name := range lines {
+		in.Nodes = append(in.Nodes, name)
+	}
+	return in
+}
+
+func line(revision string, state v1alpha1.NodeMapState, reason, message string) v1alpha1.NodeMap {
+	entries := int64(7)
+	return v1alpha1.NodeMap{
+		Namespace: "edge", Name: "blocklist", UID: uid, Revision: revision, MapID: 42, Entries: &entries,
+		State: state, Reason: reason, Message: message,
+	}
+}
+
+func inSync() v1alpha1.NodeMap {
+	return line(newest, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, "")
+}
+
+func full() v1alpha1.NodeMap {
+	return line(newest, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonMapFull, "map is full (maxEntries 1024)")
+}
+
+func incompatible() v1alpha1.NodeMap {
+	return line(newest, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonIncompatible, "maxEntries: have 10, want 20")
+}
+
+func differs() v1alpha1.NodeMap {
+	l := line(newest, v1alpha1.NodeMapReady, v1alpha1.NodeReasonDrifted, "1 entry changed: 10.0.0.0/8")
+	l.Drifted = true
+	return l
+}
+
+func frozen(l v1alpha1.NodeMap) v1alpha1.NodeMap {
+	l.Frozen = true
+	return l
+}
+
+type lines = map[string]v1alpha1.NodeMap
+
+// The verdicts of kstatus.
+const (
+	current    = "Current"
+	inProgress = "InProgress"
+	failed     = "Failed"
+)
+
+var cases = []struct {
+	name    string
+	in      func() Input
+	kstatus string
+}{
+	{"ready", func() Input { return input(lines{"node-b": inSync(), "node-a": inSync()}) }, current},
+	{"ready-and-frozen", func() Input { return input(lines{"node-a": frozen(inSync())}) }, current},
+	{"frozen-on-one-of-two", func() Input { return input(lines{"node-a": frozen(inSync()), "node-b": inSync()}) }, current},
+	{"no-nodes", func() Input { return input(nil) }, current},
+	{"no-revision-yet", func() Input {
+		in := input(nil)
+		in.Revision = nil
+		return in
+	}, inProgress},
+	{"no-report-yet", func() Input {
+		in := input(nil)
+		in.Nodes = []string{"node-b", "node-a"}
+		return in
+	}, inProgress},
+	{"updating", func() Input {
+		in := input(lines{"node-a": inSync(), "node-b": line(older, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, "")})
+		in.Map.Status.CurrentRevision = older
+		return in
+	}, inProgress},
+	{"pending-with-message", func() Input {
+		return input(lines{"node-a": line(newest, v1alpha1.NodeMapPending, "Waiting", "waiting for the lock of the BPF file system")})
+	}, inProgress},
+	{"one-failed", func() Input { return input(lines{"node-a": inSync(), "node-b": full(), "node-c": inSync()}) }, inProgress},
+	{"one-stalled", func() Input { return input(lines{"node-a": inSync(), "node-b": incompatible()}) }, failed},
+	{"one-stalled-one-pending", func() Input {
+		in := input(lines{"node-b": incompatible()})
+		in.Nodes = []string{"node-a", "node-b"}
+		return in
+	}, inProgress},
+	{"drifted", func() Input { return input(lines{"node-a": differs(), "node-b": inSync()}) }, inProgress},
+	{"rejected-first-spec", func() Input {
+		in := input(nil)
+		in.Revision = nil
+		in.Rejected = &Rejection{v1alpha1.ReasonInvalidEntry, "entries[1].value.action: 300 is out of range for u8 (0…255)"}
+		return in
+	}, failed},
+	{"rejected-later-spec", func() Input {
+		in := input(lines{"node-a": inSync(), "node-b": full()})
+		in.Rejected = &Rejection{v1alpha1.ReasonTooLarge, "the entries pack to 1200000 bytes, more than 1048576"}
+		return in
+	}, failed},
+	{"line-of-a-deleted-namesake", func() Input {
+		l := inSync()
+		l.UID = "uid-before"
+		return input(lines{"node-a": l})
+	}, inProgress},
+	{"five-failed", func() Input {
+		return input(lines{"n1": full(), "n2": full(), "n3": full(), "n4": full(), "n5": full()})
+	}, inProgress},
+	{"more-nodes-than-listed", func() Input {
+		many := lines{}
+		for i := range 40 {
+			many[fmt.Sprintf("node-%02d", i)] = inSync()
+		}
+		many["node-38"] = full()
+		many["node-39"] = line(older, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, "")
+		return input(many)
+	}, inProgress},
+	{"transition-times", func() Input {
+		in := input(lines{"node-a": inSync()})
+		for _, c := range []metav1.Condition{
+			{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse},
+			{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue},
+		} {
+			c.LastTransitionTime = metav1.NewTime(yesterday)
+			in.Map.Status.Conditions = append(in.Map.Status.Conditions, c)
+		}
+		return in
+	}, current},
+}
+
+func TestAggregate(t *testing.T) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got := Aggregate(c.in())
+			if k := kstatusOf(got); k != c.kstatus {
+				t.Errorf("kstatus reads %s, want %s", k, c.kstatus)
+			}
+			golden(t, c.name+".yaml", got)
+		})
+	}
+}
+
+// kstatusOf applies kstatus's rules for objects with standard conditions.
+func kstatusOf(s v1alpha1.BPFMapStatus) string {
+	switch {
+	case meta.IsStatusConditionTrue(s.Conditions, "Reconciling"):
+		return inProgress
+	case meta.IsStatusConditionTrue(s.Conditions, "Stalled"):
+		return failed
+	case meta.IsStatusConditionTrue(s.Conditions, "Ready"):
+		return current
+	}
+	return inProgress
+}
+
+// TestAggregateInvariants holds for any input, however odd.
+func TestAggregateInvariants(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	choices := []func() v1alpha1.NodeMap{inSync, full, incompatible, differs, func() v1alpha1.NodeMap { return v1alpha1.NodeMap{} }}
+	for range 500 {
+		in := input(nil)
+		in.Lines = lines{}
+		for i := range r.IntN(60) {
+			name := fmt.Sprintf("node-%d", i)
+			in.Nodes = append(in.Nodes, name)
+			if r.IntN(4) > 0 {
+				in.Lines[name] = choices[r.IntN(len(choices))]()
+			}
+		}
+		if r.IntN(5) == 0 {
+			in.Rejected = &Rejection{v1alpha1.ReasonInvalidSpec, strings.Repeat("é", r.IntN(40000))}
+		}
+		checkInvariants(t, in)
+	}
+}
+
+func checkInvariants(t *testing.T, in Input) {
+	t.Helper()
+	s := Aggregate(in)
+	n := s.Nodes
+	if n.Desired != n.Ready+n.Failed+n.Pending {
+		t.Errorf("counts don't add up: %+v", n)
+	}
+	if meta.IsStatusConditionTrue(s.Conditions, "Reconciling") && meta.IsStatusConditionTrue(s.Conditions, "Stalled") {
+		t.Error("Reconciling and Stalled are both True")
+	}
+	if meta.IsStatusConditionTrue(s.Conditions, "Ready") && kstatusOf(s) != current {
+		t.Error("Ready is True but kstatus doesn't read Current")
+	}
+	if len(s.NodeStates) > v1alpha1.MaxNodeStates || !slices.IsSortedFunc(s.NodeStates, func(a, b v1alpha1.NodeMapStatus) int {
+		return strings.Compare(a.Node, b.Node)
+	}) {
+		t.Errorf("nodeStates: %d lines, bounded and sorted wanted", len(s.NodeStates))
+	}
+	for _, c := range s.Conditions {
+		if c.Reason == "" || len(c.Message) > maxConditionMessage || c.ObservedGeneration != 4 {
+			t.Errorf("condition %s: reason %q, %d bytes of message, generation %d", c.Type, c.Reason, len(c.Message), c.ObservedGeneration)
+		}
+	}
+	again := in
+	again.Map = in.Map.DeepCopy()
+	again.Map.Status = s
+	again.Now = in.Now.Add(time.Hour)
+	slices.Reverse(again.Nodes)
+	if diff := cmp.Diff(s, Aggregate(again)); diff != "" {
+		t.Errorf("a second run with nothing new changes the status:\n%s", diff)
+	}
+}
+
+func TestSummarize(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0", 1023: "1023", 1024: "1Ki", 1536: "1.5Ki", 1 << 20: "1Mi", 13107200: "12.5Mi",
+		1<<20 - 1: "1Mi", 3 << 30: "3Gi",
+	} {
+		got := Summarize([]v1alpha1.NodeMap{{State: v1alpha1.NodeMapReady, MemlockBytes: n}})
+		if got.Memory != want || got.Ready != 1 || got.MemlockBytes != n {
+			t.Errorf("Summarize of one map of %d bytes = %+v, want memory %q", n, got, want)
+		}
+	}
+	got := Summarize([]v1alpha1.NodeMap{inSync(), full(), incompatible(), differs(), {State: v1alpha1.NodeMapPending}})
+	if want := (v1alpha1.NodeSummary{Maps: 5, Ready: 1, Failed: 3, Memory: "0"}); got != want {
+		t.Errorf("Summarize = %+v, want %+v", got, want)
+	}
+}
+
+func golden(t *testing.T, name string, v any) {
+	t.Helper()
+	got, err := yaml.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (run the test with -update)", err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}

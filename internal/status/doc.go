@@ -1,0 +1,9 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package status folds what nodes report into the status of a BPFMap and of a node. It is pure: the
+// same input gives the same output, bounded, sorted, and with times taken from the input.
+//
+// It is NOT for reading or writing objects (controller/cluster and controller/agent), nor for finding
+// out how a map is (engine).
+package status

@@ -1,0 +1,145 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+)
+
+// class is how a node counts. Every selected node has exactly one, in the order in which people want
+// to read about them.
+type class int
+
+const (
+	classStalled class = iota
+	classFailed
+	classDrifted
+	classPending
+	classReady
+)
+
+// node is one selected node and what it reports.
+type node struct {
+	name  string
+	line  v1alpha1.NodeMap
+	class class
+	// updated says that the node's kernel holds the newest revision.
+	updated bool
+}
+
+// classify gives every selected node its class, sorted by name.
+func classify(in Input) []node {
+	names := slices.Clone(in.Nodes)
+	slices.Sort(names)
+	nodes := make([]node, 0, len(names))
+	for _, name := range slices.Compact(names) {
+		n := node{name: name, class: classPending}
+		if line, ok := in.Lines[name]; ok && line.UID == string(in.Map.UID) {
+			n.line = line
+			n.class = classOf(line, in.Revision)
+		}
+		n.updated = n.class == classReady || n.class == classDrifted
+		nodes = append(nodes, n)
+	}
+	return nodes
+}
+
+// classOf treats what a node says about an older revision as pending: it has yet to speak of the
+// newest one.
+func classOf(line v1alpha1.NodeMap, newest *v1alpha1.BPFMapRevision) class {
+	switch {
+	case newest == nil || line.Revision != newest.Name:
+		return classPending
+	case line.State == v1alpha1.NodeMapStalled:
+		return classStalled
+	case line.State == v1alpha1.NodeMapFailed:
+		return classFailed
+	case line.Drifted:
+		return classDrifted
+	case line.State == v1alpha1.NodeMapReady:
+		return classReady
+	}
+	return classPending
+}
+
+// count keeps desired = ready + failed + pending. A node whose map drifted and isn't repaired counts
+// as failed: it isn't as declared, and waiting doesn't change that.
+func count(nodes []node) v1alpha1.NodeCounts {
+	c := v1alpha1.NodeCounts{Desired: int32(len(nodes))}
+	for _, n := range nodes {
+		switch n.class {
+		case classReady:
+			c.Ready++
+		case classPending:
+			c.Pending++
+		default:
+			c.Failed++
+		}
+		if n.updated {
+			c.Updated++
+		}
+	}
+	return c
+}
+
+func allFrozen(nodes []node) bool {
+	return len(nodes) > 0 && !slices.ContainsFunc(nodes, func(n node) bool { return !n.line.Frozen })
+}
+
+// nodeStates lists at most MaxNodeStates nodes, the worst first when choosing, sorted by name when
+// shown.
+func nodeStates(nodes []node) []v1alpha1.NodeMapStatus {
+	chosen := slices.Clone(nodes)
+	if len(chosen) > v1alpha1.MaxNodeStates {
+		slices.SortStableFunc(chosen, func(a, b node) int { return int(a.class) - int(b.class) })
+		chosen = chosen[:v1alpha1.MaxNodeStates]
+		slices.SortFunc(chosen, func(a, b node) int { return strings.Compare(a.name, b.name) })
+	}
+	var states []v1alpha1.NodeMapStatus
+	for _, n := range chosen {
+		states = append(states, n.status())
+	}
+	return states
+}
+
+func (n node) status() v1alpha1.NodeMapStatus {
+	s := v1alpha1.NodeMapStatus{
+		Node:   n.name,
+		MapID:  n.line.MapID,
+		Frozen: n.line.Frozen,
+		Ready:  n.class == classReady,
+		Reason: n.reason(),
+	}
+	if n.line.Entries != nil {
+		entries := *n.line.Entries
+		s.Entries = &entries
+	}
+	if !s.Ready {
+		s.Message = truncate(n.message(), maxNodeMessage)
+	}
+	return s
+}
+
+// reason is the node's own word, except while that word is about an older revision.
+func (n node) reason() string {
+	if n.class == classPending {
+		return string(v1alpha1.NodeMapPending)
+	}
+	return n.line.Reason
+}
+
+func (n node) message() string {
+	switch {
+	case n.class != classPending:
+		return n.line.Message
+	case n.line.Name == "":
+		return "waiting for the node's agent"
+	case n.line.State == v1alpha1.NodeMapPending && n.line.Message != "":
+		return n.line.Message
+	}
+	return "updating from " + n.line.Revision
+}

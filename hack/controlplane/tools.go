@@ -1,3 +1,6 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build tools
 
 // Package controlplane pins the programs that the demo and the tests run as real parts: etcd, the

@@ -1,3 +1,6 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package controlplane runs a real etcd and a real kube-apiserver on loopback for tests and the demo.
 //
 // A [ControlPlane] is what a component of the project meets in a cluster: RBAC is on, CRDs are

@@ -1,0 +1,124 @@
+# Every target works from a fresh clone with Go, make, git and root; `make help` lists them.
+
+SHELL       := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+MODULE  := github.com/bpfmap-io/bpfmap-operator
+CHART   := charts/bpfmap-operator
+
+# One static binary without cgo. VCS stamping would only break builds outside a clean clone.
+export CGO_ENABLED := 0
+export GOFLAGS     := $(GOFLAGS) -buildvcs=false
+LDFLAGS := -s -w -X $(MODULE)/internal/cli.version=$(VERSION)
+
+# Tests and the demo find etcd and kube-apiserver in KUBEBUILDER_ASSETS, kubectl and helm there or in
+# PATH. A folder that is set from outside is used as it is; what lacks is built into the cache.
+CACHE := $(shell hack/controlplane/build.sh --print-dir)
+export KUBEBUILDER_ASSETS := $(or $(KUBEBUILDER_ASSETS),$(CACHE))
+export PATH := $(CACHE):$(PATH)
+
+# What `make generate` writes and `make verify` compares.
+GENERATED := api config/crd/bases config/rbac/controller_role.yaml config/rbac/agent_role.yaml \
+	$(CHART)/files docs/api.md
+
+TEST_TIMEOUT  ?= 20m
+TEST_FLAGS    ?= -count=1
+TEST_PACKAGES ?= ./...
+# Packages whose tests need neither root, nor the kernel, nor the API server.
+UNIT_PACKAGES ?= ./internal/compile/... ./internal/manifest/... ./internal/plan/... \
+	./internal/revision/... ./internal/schema/... ./internal/status/...
+BENCH_PACKAGES ?= ./...
+BENCH_FLAGS    ?= -benchmem -count=1
+
+##@ Use
+
+.PHONY: help
+help: ## Show this list.
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/bpfmap, one static binary.
+	$(GO) build -ldflags "$(LDFLAGS)" -o bin/bpfmap ./cmd/bpfmap
+
+.PHONY: demo
+demo: require-root build ## Show the whole loop on this machine: kubectl apply to the kernel and back.
+	hack/controlplane/build.sh etcd kube-apiserver kubectl >/dev/null
+	$(GO) build -o bin/controlplane ./hack/demo/controlplane
+	hack/demo/run.sh
+
+##@ Test
+
+.PHONY: test
+test: require-root controlplane build ## Run all tests, on this machine's kernel and a real API server (root).
+	$(GO) vet ./...
+	$(GO) test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $(TEST_PACKAGES)
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need neither root nor kernel nor API server.
+	$(GO) test $(UNIT_PACKAGES)
+
+.PHONY: bench
+bench: require-root ## Run the benchmarks (root).
+	$(GO) test -run '^$$' -bench . $(BENCH_FLAGS) -timeout 60m $(BENCH_PACKAGES)
+
+.PHONY: controlplane
+controlplane: ## Build etcd, kube-apiserver, kubectl and helm into the user's cache, if absent.
+	hack/controlplane/build.sh >/dev/null
+
+##@ Develop
+
+.PHONY: generate
+generate: bin/tools/controller-gen ## Write deepcopy, CRDs, RBAC, API docs and the chart's copies.
+	bin/tools/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	bin/tools/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
+	$(GO) run ./hack/crdgen config/crd/bases
+	bin/tools/controller-gen rbac:roleName=bpfmap-controller,fileName=controller_role.yaml \
+		paths=./internal/controller/cluster/... output:rbac:dir=config/rbac
+	bin/tools/controller-gen rbac:roleName=bpfmap-agent,fileName=agent_role.yaml \
+		paths=./internal/controller/agent/... output:rbac:dir=config/rbac
+	$(GO) run ./hack/apidoc config/crd/bases >docs/api.md
+	mkdir -p $(CHART)/files/crds $(CHART)/files/rbac
+	cp config/crd/bases/*.yaml $(CHART)/files/crds/
+	cp config/rbac/controller_role.yaml config/rbac/agent_role.yaml $(CHART)/files/rbac/
+
+.PHONY: verify
+verify: generate ## Fail if generated files, formatting or go.mod are not up to date.
+	@changed=$$(git status --porcelain -- $(GENERATED)); \
+	if [[ -n "$$changed" ]]; then \
+		git --no-pager diff -- $(GENERATED); \
+		printf 'generated files are not up to date, run `make generate` and commit:\n%s\n' "$$changed" >&2; \
+		exit 1; \
+	fi
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [[ -n "$$unformatted" ]]; then printf 'not formatted by gofmt:\n%s\n' "$$unformatted" >&2; exit 1; fi
+	$(GO) mod tidy -diff
+	@for script in $$(git ls-files '*.sh' .ci/run); do bash -n "$$script"; done
+
+.PHONY: lint
+lint: bin/tools/golangci-lint ## Run the linters, the direction of imports among them.
+	bin/tools/golangci-lint run ./...
+
+.PHONY: clean
+clean: ## Remove bin/. The cache of the control plane stays.
+	rm -rf bin
+
+# Tools are built from their own module, so that they do not choose the operator's dependencies.
+bin/tools/controller-gen: hack/tools/go.mod
+	$(GO) -C hack/tools build -o $(CURDIR)/$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+
+bin/tools/golangci-lint: hack/tools/go.mod
+	$(GO) -C hack/tools build -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: require-root
+require-root:
+	@if [[ $$(id -u) != 0 ]]; then \
+		echo 'make $(or $(MAKECMDGOALS),this): needs root, it creates eBPF maps and mounts bpffs (try sudo -E make $(MAKECMDGOALS))' >&2; \
+		exit 1; \
+	fi

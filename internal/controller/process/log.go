@@ -1,0 +1,36 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// Logger makes the process's log. level is debug, info, warn or error; format is text or json.
+func Logger(w io.Writer, level, format string) (logr.Logger, error) {
+	var threshold slog.Level
+	if err := threshold.UnmarshalText([]byte(level)); err != nil {
+		return logr.Logger{}, fmt.Errorf("log level %q is none of debug, info, warn, error", level)
+	}
+	options := &slog.HandlerOptions{Level: threshold}
+	switch format {
+	case "text":
+		return logr.FromSlogHandler(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return logr.FromSlogHandler(slog.NewJSONHandler(w, options)), nil
+	}
+	return logr.Logger{}, fmt.Errorf("log format %q is none of text, json", format)
+}
+
+// UseLogger sends what the Kubernetes libraries log to l. It is called once, before anything logs.
+func UseLogger(l logr.Logger) {
+	log.SetLogger(l)
+	klog.SetLogger(l.WithName("client-go"))
+}

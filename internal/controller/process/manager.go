@@ -1,0 +1,53 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+)
+
+// forever lets a controller wait for an API server that is away instead of ending the process.
+const forever = time.Duration(math.MaxInt64)
+
+// NewManager makes a manager with the servers that o asks for and the given cache; adjust may change
+// the other options.
+func NewManager(cfg *rest.Config, o Options, c cache.Options, adjust func(*manager.Options)) (manager.Manager, error) {
+	c.ReaderFailOnMissingInformer = true
+	if c.DefaultTransform == nil {
+		c.DefaultTransform = cache.TransformStripManagedFields()
+	}
+	options := manager.Options{
+		Scheme:                 Scheme(),
+		MapperProvider:         mapper,
+		Cache:                  c,
+		Metrics:                server.Options{BindAddress: o.MetricsBindAddress},
+		HealthProbeBindAddress: o.HealthProbeBindAddress,
+		Controller:             config.Controller{CacheSyncTimeout: forever},
+	}
+	if o.MetricsBindAddress == "" {
+		options.Metrics.BindAddress = Disabled
+	}
+	if o.MetricsSecure {
+		options.Metrics.SecureServing = true
+		options.Metrics.FilterProvider = delegatedAuth
+	}
+	adjust(&options)
+	m, err := manager.New(cfg, options)
+	if err != nil {
+		return nil, fmt.Errorf("make manager: %w", err)
+	}
+	if err := m.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add liveness check: %w", err)
+	}
+	return m, nil
+}

@@ -1,0 +1,42 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"fmt"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Disabled, as a bind address, turns a server off.
+const Disabled = "0"
+
+// Options are the settings that both processes have.
+type Options struct {
+	// Kubeconfig is the path of a kubeconfig file. Empty means $KUBECONFIG, and inside a pod its
+	// service account.
+	Kubeconfig string
+	// MetricsBindAddress is the host:port that serves /metrics, or Disabled.
+	MetricsBindAddress string
+	// MetricsSecure serves metrics by HTTPS, and only to clients whose token may get the
+	// non-resource URL /metrics. The process then needs the cluster role system:auth-delegator.
+	MetricsSecure bool
+	// HealthProbeBindAddress is the host:port that serves /healthz and /readyz, or Disabled.
+	HealthProbeBindAddress string
+	// Version is what the process calls itself to the API server.
+	Version string
+}
+
+// RESTConfig is the connection to the API server.
+func (o Options) RESTConfig(component string) (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = o.Kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("load the API server's address (--kubeconfig, $KUBECONFIG, or a pod's service account): %w", err)
+	}
+	config.UserAgent = "bpfmap-" + component + "/" + o.Version
+	return config, nil
+}

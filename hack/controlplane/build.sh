@@ -30,13 +30,18 @@ package_of() {
 }
 
 ldflags_of() {
-	local number=${version#v} component=k8s.io/component-base/version
+	local number=${version#v} component=k8s.io/component-base/version helm=helm.sh/helm/v3
 	local major=${number%%.*} minor=${number#*.}
+	minor=${minor%%.*}
 	case $1 in
 	kube-apiserver | kubectl)
-		echo "-s -w -X $component.gitVersion=$version -X $component.gitMajor=$major -X $component.gitMinor=${minor%%.*}"
+		echo "-s -w -X $component.gitVersion=$version -X $component.gitMajor=$major -X $component.gitMinor=$minor"
 		;;
-	helm) echo "-s -w -X helm.sh/helm/v3/internal/version.version=$helm_version" ;;
+	helm)
+		echo "-s -w -X $helm/internal/version.version=$helm_version" \
+			"-X $helm/pkg/chartutil.k8sVersionMajor=$major -X $helm/pkg/chartutil.k8sVersionMinor=$minor" \
+			"-X $helm/pkg/lint/rules.k8sVersionMajor=$major -X $helm/pkg/lint/rules.k8sVersionMinor=$minor"
+		;;
 	*) echo "-s -w" ;;
 	esac
 }

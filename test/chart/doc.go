@@ -1,0 +1,9 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package chart tests the two ways to install the operator, charts/bpfmap-operator and
+// config/default: helm and kubectl render them, a real API server takes every object, and both grant
+// the same rights.
+//
+// It is NOT a test of a running installation: nothing starts the pods here.
+package chart

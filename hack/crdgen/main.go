@@ -58,8 +58,8 @@ func finish(file string) error {
 func unroll(node any) {
 	switch n := node.(type) {
 	case map[string]any:
-		if items, inner, ok := recursive(n); ok {
-			n["items"] = nested(n, items, inner, v1alpha1.MaxFieldDepth)
+		if items, ok := recursive(n); ok {
+			n["items"] = nested(n, items, v1alpha1.MaxFieldDepth)
 			return
 		}
 		for _, child := range n {
@@ -73,25 +73,25 @@ func unroll(node any) {
 }
 
 // recursive says whether list is a schema of fields: an array whose items have a property `fields`
-// without a type of its own. inner is that property.
-func recursive(list map[string]any) (items, inner map[string]any, ok bool) {
+// without a type of its own.
+func recursive(list map[string]any) (items map[string]any, ok bool) {
 	items, _ = list["items"].(map[string]any)
 	properties, _ := items["properties"].(map[string]any)
-	inner, _ = properties["fields"].(map[string]any)
+	inner, _ := properties["fields"].(map[string]any)
 	if inner == nil || inner["x-kubernetes-preserve-unknown-fields"] != true {
-		return nil, nil, false
+		return nil, false
 	}
-	return items, inner, true
+	return items, true
 }
 
 // nested is the schema of items with depth levels of fields, this one included. Every level has the
 // bounds of the outermost list.
-func nested(list, items, inner map[string]any, depth int) map[string]any {
+func nested(list, items map[string]any, depth int) map[string]any {
 	properties := copyOf(items["properties"].(map[string]any))
 	delete(properties, "fields")
 	if depth > 1 {
 		fields := copyOf(list)
-		fields["items"] = nested(list, items, inner, depth-1)
+		fields["items"] = nested(list, items, depth-1)
 		fields["description"] = "fields are the members of a nested struct."
 		properties["fields"] = fields
 	}

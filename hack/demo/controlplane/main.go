@@ -27,15 +27,15 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: controlplane DIRECTORY")
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1]); err != nil {
+	if err := run(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "controlplane:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, dir string) (err error) {
+func run(dir string) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	cp, err := controlplane.Start(ctx, controlplane.Options{Dir: dir})
 	if err != nil {
 		return err

@@ -1,0 +1,43 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chart_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
+)
+
+// TestAPIServerTakesTheSamples keeps config/samples true to the CRDs: every field is known and every
+// rule holds.
+func TestAPIServerTakesTheSamples(t *testing.T) {
+	cp := controlplane.New(t)
+	kubeconfig, err := cp.Kubeconfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples := filepath.Join(controlplane.Root(), "config", "samples")
+	rendered, err := tool(t.Context(), "", "kubectl", "kustomize", samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(samples, "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := parse(t, rendered)
+	if want := len(files) - 1; len(objects) < want {
+		t.Errorf("kustomization.yaml lists %d objects, the folder has %d files", len(objects), want)
+	}
+	// Not a dry run: the namespace has to be there for the maps.
+	out, err := tool(t.Context(), rendered, "kubectl", "--kubeconfig", kubeconfig, "apply", "--validate=strict", "-f", "-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(out, " created"); got != len(objects) {
+		t.Errorf("created %d of %d objects:\n%s", got, len(objects), out)
+	}
+}

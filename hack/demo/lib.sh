@@ -1,6 +1,8 @@
 # Helpers of run.sh: headings, commands that show themselves, bounded waits, cleaning up.
 # shellcheck shell=bash
 
+: "${work:?is set by run.sh}" "${bpffs:?is set by run.sh}"
+
 if [[ -t 1 ]]; then
 	bold=$'\e[1;36m' dim=$'\e[2m' red=$'\e[1;31m' plain=$'\e[0m'
 else

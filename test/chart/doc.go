@@ -3,7 +3,7 @@
 
 // Package chart tests the two ways to install the operator, charts/bpfmap-operator and
 // config/default: helm and kubectl render them, a real API server takes every object, and both grant
-// the same rights.
+// the same rights. The samples are sent there, too.
 //
 // It is NOT a test of a running installation: nothing starts the pods here.
 package chart

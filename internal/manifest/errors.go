@@ -1,0 +1,117 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	kjson "sigs.k8s.io/json"
+)
+
+// syntaxError is a message at a line of the source.
+type syntaxError struct {
+	line    int // 0 if unknown
+	message string
+}
+
+func (e *syntaxError) Error() string { return e.message }
+
+func syntaxProblem(place Place, err error) Problem {
+	if syntax := (*syntaxError)(nil); errors.As(err, &syntax) && syntax.line > 0 {
+		place.Line = syntax.line
+	}
+	return Problem{Place: place, Message: err.Error()}
+}
+
+func jsonSyntax(data []byte, err error) error {
+	offset := int64(len(data))
+	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+		offset = min(syntax.Offset, offset)
+	}
+	return &syntaxError{line: 1 + bytes.Count(bytes.TrimRight(data[:offset], " \t\r\n"), []byte("\n")), message: err.Error()}
+}
+
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
+
+// yamlErrors are the messages of the YAML parser, which has its line numbers, counted from the
+// document's first line, only in the text.
+func yamlErrors(err error, first int) []error {
+	var all []error
+	for _, line := range strings.Split(strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n"), "\n") {
+		line = strings.TrimSpace(line)
+		e := &syntaxError{message: strings.TrimPrefix(line, "yaml: ")}
+		if m := yamlLine.FindStringSubmatch(line); m != nil {
+			n, _ := strconv.Atoi(m[1])
+			e.line, e.message = first+n-1, line[len(m[0]):]
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+func (o object) problem(path, message string) Problem {
+	p := Problem{Place: o.place, Path: path, Message: message}
+	if line, depth := o.doc.find(o.prefix + path); depth > 0 {
+		p.Place.Line = line
+	}
+	return p
+}
+
+// strictProblem is an unknown or a doubled field.
+func (o object) strictProblem(err error) Problem {
+	field, ok := err.(kjson.FieldError) //nolint:errorlint // the documented way, and nothing wraps it
+	if !ok {
+		return o.problem("", err.Error())
+	}
+	message, _, _ := strings.Cut(err.Error(), " \"")
+	return o.problem(field.FieldPath(), message)
+}
+
+// typeProblem explains why an object can't be decoded into target. The strict decoder's error has the
+// Go type and no path, that of the standard library has one.
+func (o object) typeProblem(err error, target any) Problem {
+	typeErr := (*json.UnmarshalTypeError)(nil)
+	if !errors.As(json.Unmarshal(o.json, target), &typeErr) {
+		return o.problem("", err.Error())
+	}
+	message := fmt.Sprintf("%s is needed, not %s", kindName(typeErr.Type), valueName(typeErr.Value))
+	if scalar := typeErr.Value == "bool" || strings.HasPrefix(typeErr.Value, "number"); scalar && typeErr.Type.Kind() == reflect.String {
+		message += " (quote it)"
+	}
+	return o.problem(typeErr.Field, message)
+}
+
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map, reflect.Pointer:
+		return "an object"
+	}
+	return "a whole number (" + t.String() + ")"
+}
+
+// valueName is what encoding/json calls a value, in words: "array", "bool", "number 1.5", …
+func valueName(v string) string {
+	switch v {
+	case "array":
+		return "a list"
+	case "bool":
+		return "a boolean"
+	case "object":
+		return "an object"
+	}
+	return "a " + v
+}

@@ -1,0 +1,156 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+)
+
+// maxBatch is how many elements one system call carries at most: about 3 ms of work. A batch can't
+// be interrupted, not even by SIGKILL, and blocks a freeze.
+const maxBatch = 4096
+
+// UpdateBatch writes len(keys)/KeySize elements, packed without gaps in keys and values (values
+// hold ValueStride bytes each), in system calls of at most 4096 elements. Types without a batch
+// command are written one by one. The one flag is Lock: the kernel has neither NoExist nor Exist for
+// batches. Of equal keys the last one wins.
+//
+// done is how many elements, from the first one on, are surely written; on an error the element at
+// done is the one that failed, or the call failed as a whole. Errors are those of UpdateElem.
+// BPF_MAP_UPDATE_BATCH: Linux 5.6.
+func (m *Map) UpdateBatch(keys, values []byte, flags ElemFlags) (done int, err error) {
+	const op = "update elements"
+	count, err := m.batchLen(op, keys, values)
+	if err != nil {
+		return 0, err
+	}
+	if !m.traits.UpdateBatch {
+		return m.each(count, func(i int) error { return m.UpdateElem(m.keyAt(keys, i), m.valueAt(values, i), flags) })
+	}
+	return m.chunks(op, flags, count, func(from, n int) (int, error) {
+		return m.fd.Batch(sys.MapUpdateBatch, nil, nil,
+			keys[from*m.key:(from+n)*m.key], values[from*m.stride:(from+n)*m.stride], n, uint64(flags))
+	})
+}
+
+// DeleteBatch removes len(keys)/KeySize elements. The first key that doesn't exist ends it with
+// ErrNotExist, and done is its place. BPF_MAP_DELETE_BATCH: Linux 5.6.
+func (m *Map) DeleteBatch(keys []byte) (done int, err error) {
+	const op = "delete elements"
+	if !m.traits.Delete {
+		return 0, m.unsupported(op)
+	}
+	count, err := m.batchLen(op, keys, nil)
+	if err != nil {
+		return 0, err
+	}
+	if !m.traits.DeleteBatch {
+		return m.each(count, func(i int) error { return m.DeleteElem(m.keyAt(keys, i)) })
+	}
+	return m.chunks(op, Any, count, func(from, n int) (int, error) {
+		return m.fd.Batch(sys.MapDeleteBatch, nil, nil, keys[from*m.key:(from+n)*m.key], nil, n, 0)
+	})
+}
+
+// DeleteBatchIgnoreMissing is DeleteBatch for callers that only want the keys gone: it steps over
+// keys that don't exist. done counts the keys that are gone, missing ones among them.
+func (m *Map) DeleteBatchIgnoreMissing(keys []byte) (done int, err error) {
+	for done*m.key < len(keys) || done == 0 {
+		n, err := m.DeleteBatch(keys[done*m.key:])
+		done += n
+		if err == nil {
+			return done, nil
+		}
+		if !errors.Is(err, ErrNotExist) {
+			return done, err
+		}
+		done++ // the one at done is missing, which is what the caller wants
+		if done*m.key >= len(keys) {
+			return done, nil
+		}
+	}
+	return done, nil
+}
+
+// LookupAndDeleteBatch drains at most len(keys)/KeySize elements into keys and values and returns
+// how many. more is false when the map is drained. Only the hash family has it (Linux 5.6).
+func (m *Map) LookupAndDeleteBatch(keys, values []byte, flags ElemFlags) (n int, more bool, err error) {
+	const op = "look up and delete elements"
+	if !m.traits.LookupAndDeleteBatch {
+		return 0, false, m.unsupported(op)
+	}
+	count, err := m.batchLen(op, keys, values)
+	if err != nil {
+		return 0, false, err
+	}
+	var cursor [8]byte
+	n, err = m.fd.Batch(sys.MapLookupAndDeleteBatch, nil, cursor[:], keys, values, count, uint64(flags))
+	switch {
+	case err == nil:
+		return n, true, nil
+	case sys.IsNotExist(err):
+		return n, false, nil
+	}
+	return 0, false, m.explain(op, flags, err)
+}
+
+// chunks runs a batch command over count elements and translates the kernel's count: it is the
+// number of elements done only for errors that arise at an element. Errors before the first one
+// leave the count as it was passed in, which looks like complete success.
+func (m *Map) chunks(op string, flags ElemFlags, count int, run func(from, n int) (int, error)) (int, error) {
+	for done := 0; done < count; {
+		n := min(count-done, maxBatch)
+		kernelDone, err := run(done, n)
+		if err != nil {
+			if kernelDone < n {
+				done += kernelDone
+			}
+			return done, m.explain(op, flags, err)
+		}
+		done += n
+	}
+	return count, nil
+}
+
+func (m *Map) each(count int, do func(i int) error) (int, error) {
+	for i := range count {
+		if err := do(i); err != nil {
+			return i, err
+		}
+	}
+	return count, nil
+}
+
+// batchLen is how many elements the packed buffers hold. values is nil for deletes.
+func (m *Map) batchLen(op string, keys, values []byte) (int, error) {
+	if m.traits.Keyless {
+		if keys != nil {
+			return 0, sizeError(op, "the key", m, len(keys), 0)
+		}
+		if len(values)%m.stride != 0 {
+			return 0, &Error{Op: op, Map: m.describe(), Err: fmt.Errorf("%d bytes of values are no multiple of %d", len(values), m.stride)}
+		}
+		return len(values) / m.stride, nil
+	}
+	if m.key == 0 || len(keys)%m.key != 0 {
+		return 0, &Error{Op: op, Map: m.describe(), Err: fmt.Errorf("%d bytes of keys are no multiple of %d", len(keys), m.key)}
+	}
+	count := len(keys) / m.key
+	if values != nil && len(values) != count*m.stride {
+		return 0, &Error{Op: op, Map: m.describe(), Err: fmt.Errorf("%d keys need %d bytes of values, not %d", count, count*m.stride, len(values))}
+	}
+	return count, nil
+}
+
+func (m *Map) keyAt(keys []byte, i int) []byte {
+	if m.traits.Keyless {
+		return nil
+	}
+	return keys[i*m.key : (i+1)*m.key]
+}
+
+func (m *Map) valueAt(values []byte, i int) []byte { return values[i*m.stride : (i+1)*m.stride] }

@@ -1,0 +1,93 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"fmt"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+)
+
+// explain turns a failure of an operation on an open map into an Error: it is the one place that
+// knows what an errno means for which map type.
+func (m *Map) explain(op string, flags ElemFlags, err error) error {
+	e := &Error{Op: op, Map: m.describe(), Err: err}
+	switch {
+	case sys.IsNotExist(err):
+		e.Kind = ErrNotExist
+	case sys.IsExist(err):
+		e.Kind = ErrExist
+	case sys.IsTooBig(err) && m.traits.IndexKey:
+		e.Kind, e.Hint = ErrOutOfRange, fmt.Sprintf("max_entries %d", m.max)
+	case sys.IsTooBig(err), sys.IsNoSpace(err) && m.traits.FullIsENOSPC:
+		e.Kind, e.Hint = ErrFull, fmt.Sprintf("max_entries %d", m.max)
+	case sys.IsNotSupp(err):
+		e.Kind = ErrNotSupported
+	case sys.IsInvalid(err) && flags&(CPU|AllCPUs) != 0:
+		e.Kind, e.Hint = ErrNotSupported, "this kernel has no "+flags.String()
+	case sys.IsInvalid(err) && flags&Lock != 0:
+		e.Kind, e.Hint = ErrNotSupported, "Lock needs a bpf_spin_lock in the BTF of the value"
+	case sys.IsPermission(err):
+		e.Kind, e.Hint = m.whyNotPermitted(op)
+	}
+	return e
+}
+
+// whyNotPermitted asks what EPERM doesn't tell: operations on elements need no capability, so it is
+// a frozen map or the mode of the handle.
+func (m *Map) whyNotPermitted(op string) (kind error, hint string) {
+	info, err := m.FDInfo()
+	if err == nil && info.Frozen && op != opLookup && op != opNextKey {
+		return ErrFrozen, "user space can't write to it any more"
+	}
+	return ErrNotPermitted, "the handle was opened read-only or write-only"
+}
+
+// createError explains a failed creation.
+func createError(o CreateOpts, err error) error {
+	e := &Error{Op: "create map", Map: o.Type.String(), Err: err}
+	if o.Name != "" {
+		e.Map += " " + o.Name
+	}
+	switch {
+	case sys.IsPermission(err):
+		e.Kind, e.Hint = ErrNotPermitted, missing(createCapabilities(o.Type))
+	case sys.IsNotSupp(err):
+		e.Kind = ErrNotSupported
+	case sys.IsInvalid(err) && !knownByKernel(o.Type):
+		e.Kind, e.Hint = ErrNotSupported, "this kernel doesn't know the type"
+	case sys.IsInvalid(err):
+		e.Hint = fmt.Sprintf("key_size %d, value_size %d, max_entries %d, flags %s", o.KeySize, o.ValueSize, o.MaxEntries, o.Flags)
+	case sys.IsTooBig(err):
+		e.Hint = fmt.Sprintf("key_size %d, value_size %d, max_entries %d are over the limits of the type", o.KeySize, o.ValueSize, o.MaxEntries)
+	case sys.IsNoMemory(err):
+		e.Hint = "no kernel memory, or over the limit of this process' memory cgroup"
+	}
+	return e
+}
+
+func createCapabilities(t MapType) []sys.Capability {
+	switch t {
+	case DevMap, DevMapHash, SockMap, SockHash, XSKMap:
+		return []sys.Capability{sys.CapBPF, sys.CapNetAdmin}
+	}
+	return []sys.Capability{sys.CapBPF}
+}
+
+// missing names those of caps that the calling thread lacks.
+func missing(caps []sys.Capability) string {
+	hint := ""
+	for _, c := range caps {
+		if has, err := sys.HasCapability(c); err == nil && !has {
+			if hint != "" {
+				hint += " and "
+			}
+			hint += c.String()
+		}
+	}
+	if hint == "" {
+		return "though no capability is missing: a security module or a seccomp filter may forbid it"
+	}
+	return "missing " + hint
+}

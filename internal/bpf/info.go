@@ -1,0 +1,110 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"bufio"
+	"bytes"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+)
+
+// Info is struct bpf_map_info: what the kernel tells about a map to whoever holds a handle.
+type Info struct {
+	ID                             uint32
+	Type                           MapType
+	Name                           string
+	KeySize, ValueSize, MaxEntries uint32
+	Flags                          MapFlags
+	IfIndex                        uint32
+	NetNSDev, NetNSIno             uint64
+	BTFID                          uint32
+	BTFKeyTypeID, BTFValueTypeID   uint32
+	BTFVmlinuxValueTypeID          uint32
+	MapExtra                       uint64
+}
+
+// Info is bpf_map_get_info_by_fd (Linux 4.13). It needs no capability.
+func (m *Map) Info() (Info, error) {
+	raw, err := m.fd.MapInfo()
+	if err != nil {
+		return Info{}, &Error{Op: "get info", Map: m.describe(), Err: err}
+	}
+	return Info{
+		ID: raw.ID, Type: MapType(raw.Type), Name: cString(raw.Name[:]),
+		KeySize: raw.KeySize, ValueSize: raw.ValueSize, MaxEntries: raw.MaxEntries,
+		Flags: MapFlags(raw.MapFlags), IfIndex: raw.IfIndex, NetNSDev: raw.NetNSDev, NetNSIno: raw.NetNSIno,
+		BTFID: raw.BTFID, BTFKeyTypeID: raw.BTFKeyTypeID, BTFValueTypeID: raw.BTFValueTypeID,
+		BTFVmlinuxValueTypeID: raw.BTFVmlinuxValueTypeID, MapExtra: raw.MapExtra,
+	}, nil
+}
+
+// FDInfo is what only /proc/self/fdinfo tells about a map.
+type FDInfo struct {
+	MapID uint32
+	// Frozen is whether user space can't write to the map any more (Linux 5.2).
+	Frozen bool
+	// Memlock is the map's kernel memory in bytes, as far as the type accounts for it.
+	Memlock uint64
+}
+
+// FDInfo reads the map's /proc/self/fdinfo.
+func (m *Map) FDInfo() (FDInfo, error) {
+	text, err := m.fd.FDInfo()
+	if err != nil {
+		return FDInfo{}, &Error{Op: "read fdinfo", Map: m.describe(), Err: err}
+	}
+	var info FDInfo
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		n, err := strconv.ParseUint(strings.TrimSpace(value), 0, 64)
+		if err != nil {
+			continue // lines that are no numbers are of no interest
+		}
+		switch name {
+		case "map_id":
+			info.MapID = uint32(n)
+		case "frozen":
+			info.Frozen = n != 0
+		case "memlock":
+			info.Memlock = n
+		}
+	}
+	return info, nil
+}
+
+// freezeTries and freezePause bound the retries of a freeze that meets writers in the kernel.
+const (
+	freezeTries = 10
+	freezePause = time.Millisecond
+)
+
+// Freeze is bpf_map_freeze: user space can't write to the map any more, whoever asks; reading,
+// pinning and freezing programs' writes are not affected. There is no way back (Linux 5.2).
+//
+// Errors: ErrFrozen if it is frozen already (the kernel says EPERM, as for a read-only handle, so
+// fdinfo is asked); ErrMapped while a writable shared mapping exists or writers are in the kernel
+// after some retries with growing pauses; ErrNotPermitted for a read-only handle; ErrNotSupported
+// for struct_ops and for maps whose values hold kernel objects.
+func (m *Map) Freeze() error {
+	pause := freezePause
+	for try := 1; ; try++ {
+		err := m.fd.Freeze()
+		switch {
+		case err == nil:
+			return nil
+		case sys.IsBusy(err) && try < freezeTries:
+			time.Sleep(pause)
+			pause *= 2
+			continue
+		case sys.IsBusy(err):
+			return &Error{Op: opFreeze, Map: m.describe(), Kind: ErrMapped, Err: err}
+		}
+		return m.explain(opFreeze, Any, err)
+	}
+}

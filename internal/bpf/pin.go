@@ -1,0 +1,77 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+)
+
+// Pin is bpf_obj_pin: it gives the map a name in a BPF file system, which keeps it alive. The pin
+// has mode 0600. Errors: ErrExist if anything is there; ErrNotExist if the directory isn't;
+// ErrNotPermitted outside of a BPF file system, for a name with '.', or by file permissions.
+func (m *Map) Pin(path string) error {
+	if err := m.fd.Pin(path); err != nil {
+		e := &Error{Op: "pin map", Map: m.describe() + " to " + path, Err: err}
+		switch {
+		case sys.IsExist(err):
+			e.Kind = ErrExist
+		case sys.IsNotExist(err):
+			e.Kind, e.Hint = ErrNotExist, "the directory is missing"
+		case sys.IsPermission(err):
+			e.Kind, e.Hint = ErrNotPermitted, "pins need a BPF file system, names without '.', and write permission on the directory"
+		}
+		return e
+	}
+	return nil
+}
+
+// GetPinned is bpf_obj_get: it opens the map pinned at path. flags are RdOnly, WrOnly or neither.
+// Pins of programs, links and BTF are refused. Errors: ErrNotExist; ErrNotPermitted by the pin's
+// mode, or because path is no pin.
+func GetPinned(path string, flags MapFlags) (*Map, error) {
+	fail := func(err error) (*Map, error) {
+		e := &Error{Op: "open pin", Map: path, Err: err}
+		switch {
+		case sys.IsNotExist(err):
+			e.Kind = ErrNotExist
+		case sys.IsPermission(err):
+			e.Kind, e.Hint = ErrNotPermitted, "by its mode, or because it is no pin"
+		}
+		return nil, e
+	}
+	fd, err := sys.GetPinned(path, uint32(flags))
+	if err != nil {
+		return fail(err)
+	}
+	target, err := fd.LinkTarget()
+	if err != nil {
+		return fail(closing(fd, err))
+	}
+	if target != "anon_inode:bpf-map" {
+		return fail(closing(fd, fmt.Errorf("it is no map but %s", target)))
+	}
+	m, err := fromFD(fd)
+	if err != nil {
+		return fail(err)
+	}
+	return m, nil
+}
+
+// Unpin removes a pin. The kernel frees the map when its last user is gone.
+func Unpin(path string) error {
+	if err := os.Remove(path); err != nil {
+		e := &Error{Op: "remove pin", Map: path, Err: err}
+		if sys.IsNotExist(err) {
+			e.Kind = ErrNotExist
+		}
+		return e
+	}
+	return nil
+}
+
+// IsBPFFS says whether path lies on a BPF file system.
+func IsBPFFS(path string) (bool, error) { return sys.IsBPFFS(path) }

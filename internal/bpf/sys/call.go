@@ -1,0 +1,74 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sys
+
+import (
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Cmd is a command of bpf(2).
+type Cmd uintptr
+
+// The commands, as in the kernel's uapi.
+const (
+	MapCreate               Cmd = unix.BPF_MAP_CREATE
+	MapLookupElem           Cmd = unix.BPF_MAP_LOOKUP_ELEM
+	MapUpdateElem           Cmd = unix.BPF_MAP_UPDATE_ELEM
+	MapDeleteElem           Cmd = unix.BPF_MAP_DELETE_ELEM
+	MapGetNextKey           Cmd = unix.BPF_MAP_GET_NEXT_KEY
+	ObjPin                  Cmd = unix.BPF_OBJ_PIN
+	ObjGet                  Cmd = unix.BPF_OBJ_GET
+	MapGetNextID            Cmd = unix.BPF_MAP_GET_NEXT_ID
+	MapGetFDByID            Cmd = unix.BPF_MAP_GET_FD_BY_ID
+	ObjGetInfoByFD          Cmd = unix.BPF_OBJ_GET_INFO_BY_FD
+	BTFLoad                 Cmd = unix.BPF_BTF_LOAD
+	MapLookupAndDeleteElem  Cmd = unix.BPF_MAP_LOOKUP_AND_DELETE_ELEM
+	MapFreeze               Cmd = unix.BPF_MAP_FREEZE
+	MapLookupBatch          Cmd = unix.BPF_MAP_LOOKUP_BATCH
+	MapLookupAndDeleteBatch Cmd = unix.BPF_MAP_LOOKUP_AND_DELETE_BATCH
+	MapUpdateBatch          Cmd = unix.BPF_MAP_UPDATE_BATCH
+	MapDeleteBatch          Cmd = unix.BPF_MAP_DELETE_BATCH
+)
+
+// maxAgain bounds the retries of EAGAIN, which bpf(2) returns for transient conditions.
+const maxAgain = 32
+
+// errnoError is an errno that == doesn't match, so that callers compare with errors.Is.
+type errnoError struct{ errno unix.Errno }
+
+func (e *errnoError) Error() string {
+	if e.errno == enotsupp {
+		return "operation not supported by this map type (ENOTSUPP 524)"
+	}
+	return e.errno.Error()
+}
+
+func (e *errnoError) Unwrap() error { return e.errno }
+
+// enotsupp is the kernel's internal ENOTSUPP, which leaks to user space and has no name there.
+const enotsupp = unix.Errno(524)
+
+// bpf is the one place that enters the kernel: it retries EINTR, and EAGAIN a bounded number of
+// times. attr must stay reachable by the caller, as must what its pointers point to.
+func bpf(cmd Cmd, attr unsafe.Pointer, size uintptr) (int, error) {
+	for again := 0; ; {
+		r, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(cmd), uintptr(attr), size)
+		runtime.KeepAlive(attr)
+		switch errno {
+		case 0:
+			return int(r), nil
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			if again++; again <= maxAgain {
+				runtime.Gosched()
+				continue
+			}
+		}
+		return -1, &errnoError{errno}
+	}
+}

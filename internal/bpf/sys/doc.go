@@ -1,0 +1,10 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sys is bpf(2): the attribute of each command as a struct, a file descriptor that has an
+// owner, and one function per command. It is the only package that imports unsafe and
+// golang.org/x/sys/unix.
+//
+// It is not for meaning: flags, sentinels and checks of sizes live in internal/bpf. Callers must
+// hand over buffers of the sizes that the kernel will read and write.
+package sys

@@ -1,0 +1,37 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sys
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// IsNotExist is ENOENT.
+func IsNotExist(err error) bool { return errors.Is(err, unix.ENOENT) }
+
+// IsExist is EEXIST.
+func IsExist(err error) bool { return errors.Is(err, unix.EEXIST) }
+
+// IsTooBig is E2BIG.
+func IsTooBig(err error) bool { return errors.Is(err, unix.E2BIG) }
+
+// IsNoSpace is ENOSPC.
+func IsNoSpace(err error) bool { return errors.Is(err, unix.ENOSPC) }
+
+// IsNotSupp is EOPNOTSUPP, or the kernel's internal ENOTSUPP (524).
+func IsNotSupp(err error) bool { return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, enotsupp) }
+
+// IsInvalid is EINVAL.
+func IsInvalid(err error) bool { return errors.Is(err, unix.EINVAL) }
+
+// IsPermission is EPERM or EACCES.
+func IsPermission(err error) bool { return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) }
+
+// IsNoMemory is ENOMEM.
+func IsNoMemory(err error) bool { return errors.Is(err, unix.ENOMEM) }
+
+// IsBusy is EBUSY.
+func IsBusy(err error) bool { return errors.Is(err, unix.EBUSY) }

@@ -65,7 +65,8 @@ test-unit: ## Run the tests that need neither root nor kernel nor API server.
 	$(GO) test $(UNIT_PACKAGES)
 
 .PHONY: bench
-bench: require-root ## Run the benchmarks (root).
+bench: require-root ## Run the benchmarks: internal/bpf against its peers, then go test -bench (root).
+	$(GO) run ./bench
 	$(GO) test -run '^$$' -bench . $(BENCH_FLAGS) -timeout 60m $(BENCH_PACKAGES)
 
 .PHONY: controlplane

@@ -1,0 +1,70 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// expect looks for whole lines of the text that a scrape gets.
+func expect(t *testing.T, r *prometheus.Registry, lines ...string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(r, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	text := "\n" + w.Body.String()
+	for _, line := range lines {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("no line %q in:\n%s", line, text)
+		}
+	}
+}
+
+func bpfMap(name string) *v1alpha1.BPFMap {
+	return &v1alpha1.BPFMap{ObjectMeta: metav1.ObjectMeta{Namespace: "edge", Name: name}}
+}
+
+func TestCluster(t *testing.T) {
+	r := prometheus.NewRegistry()
+	c := NewCluster(r)
+	// A second recorder of the same process adds to the same metrics.
+	again := NewCluster(r)
+
+	compile := func(m *v1alpha1.BPFMap) (*revision.Revision, error) {
+		if m.Name == "bad" {
+			return nil, errors.New("bad")
+		}
+		return &revision.Revision{Name: m.Name}, nil
+	}
+	if rev, err := c.Compile(compile)(bpfMap("good")); err != nil || rev.Name != "good" {
+		t.Errorf("Compile = %v, %v", rev, err)
+	}
+	if _, err := again.Compile(compile)(bpfMap("bad")); err == nil {
+		t.Error("the compiler's error is lost")
+	}
+
+	status := func(reason string) v1alpha1.BPFMapStatus {
+		return v1alpha1.BPFMapStatus{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: reason}}}
+	}
+	c.ObserveStatus(bpfMap("a"), status("Progressing"))
+	c.ObserveStatus(bpfMap("a"), status("Ready"))
+	again.ObserveStatus(bpfMap("b"), status("Ready"))
+	c.ObserveStatus(bpfMap("gone"), status("NodesFailed"))
+	c.Forget(types.NamespacedName{Namespace: "edge", Name: "gone"})
+	expect(t, r,
+		`bpfmap_compile_duration_seconds_count{result="accepted"} 1`,
+		`bpfmap_compile_duration_seconds_count{result="rejected"} 1`,
+		`bpfmap_bpfmaps{reason="Ready"} 2`,
+	)
+}

@@ -117,3 +117,16 @@ func (e *Entries) Digest() string {
 	sum := sha256.Sum256(e.Pack())
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
+
+// MaskPrefix clears the bits of an LPM key behind its prefix length. The kernel ignores them when it
+// compares and keeps them when it stores, so keys that were read are masked before comparing. A
+// length beyond the key leaves it as it is.
+func MaskPrefix(key []byte) {
+	bits := int(binary.NativeEndian.Uint32(key))
+	data := key[4:]
+	if bits >= 8*len(data) {
+		return
+	}
+	data[bits/8] &= ^(byte(0xff) >> (bits % 8))
+	clear(data[bits/8+1:])
+}

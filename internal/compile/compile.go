@@ -1,0 +1,155 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package compile
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
+)
+
+// maxNameLen bounds a BPFMap's name, so that "<name>-<number>" is a name, too.
+const maxNameLen = 200
+
+// Compile checks and compiles m. Name and Number of the result are empty: they belong to whoever
+// stores it. The error is an *Error that lists what is wrong and where.
+func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
+	c := &compiler{spec: &m.Spec, problems: problems{reason: v1alpha1.ReasonInvalidSpec}}
+	rev := &revision.Revision{
+		Key:          revision.Key{Namespace: m.Namespace, Name: m.Name},
+		UID:          string(m.UID),
+		NodeSelector: m.Spec.NodeSelector,
+		ValueSchema:  m.Spec.Value,
+	}
+	c.checkName(m)
+	rev.Policy = c.policy()
+	rev.Pin = c.pin(rev.Key)
+	rev.KeySchema = c.keySchema()
+	key, value := c.layouts(rev.KeySchema)
+	if err := c.problems.err(); err != nil {
+		return nil, err
+	}
+	rev.Shape = c.shape(rev.Key, key, value)
+	if err := c.problems.err(); err != nil {
+		return nil, err
+	}
+	c.problems.reason = v1alpha1.ReasonInvalidEntry
+	rev.Entries = c.entries(rev.Shape, key, value)
+	if err := c.problems.err(); err != nil {
+		return nil, err
+	}
+	packed := rev.Entries.Pack()
+	if len(packed) > v1alpha1.MaxInlineEntriesBytes {
+		c.problems.reason = v1alpha1.ReasonTooLarge
+		c.problems.add("spec.entries", "%d entries pack to %d bytes, more than the %d that one revision holds",
+			rev.Entries.Len, len(packed), v1alpha1.MaxInlineEntriesBytes)
+		return nil, c.problems.err()
+	}
+	rev.Digest = rev.Entries.Digest()
+	return rev, nil
+}
+
+// compiler is one run over one spec.
+type compiler struct {
+	spec     *v1alpha1.BPFMapSpec
+	problems problems
+}
+
+func (c *compiler) checkName(m *v1alpha1.BPFMap) {
+	if m.Namespace == "" {
+		c.problems.add("metadata.namespace", "is missing")
+	} else if msgs := validation.IsDNS1123Label(m.Namespace); len(msgs) > 0 {
+		c.problems.add("metadata.namespace", "%q: %s", m.Namespace, msgs[0])
+	}
+	switch msgs := validation.IsDNS1123Subdomain(m.Name); {
+	case m.Name == "":
+		c.problems.add("metadata.name", "is missing")
+	case len(m.Name) > maxNameLen:
+		c.problems.add("metadata.name", "has %d characters, at most %d are possible", len(m.Name), maxNameLen)
+	case len(msgs) > 0:
+		c.problems.add("metadata.name", "%q: %s", m.Name, msgs[0])
+	}
+	for _, k := range slices.Sorted(maps.Keys(m.Spec.NodeSelector)) {
+		v := m.Spec.NodeSelector[k]
+		if msgs := validation.IsQualifiedName(k); len(msgs) > 0 {
+			c.problems.add("spec.nodeSelector", "%q: %s", k, msgs[0])
+		}
+		if msgs := validation.IsValidLabelValue(v); len(msgs) > 0 {
+			c.problems.add("spec.nodeSelector", "%q: %s", v, msgs[0])
+		}
+	}
+}
+
+// keySchema is the schema of keys, which array types may leave out.
+func (c *compiler) keySchema() *v1alpha1.Schema {
+	t := traitsOf(c.spec.Type)
+	switch {
+	case t.keyless && c.spec.Key != nil:
+		c.problems.add("spec.key", "%s has no key: leave it out", c.spec.Type)
+		return nil
+	case t.keyless:
+		return nil
+	case t.array && c.spec.Key == nil:
+		return &v1alpha1.Schema{Type: v1alpha1.TypeU32}
+	case c.spec.Key == nil:
+		c.problems.add("spec.key", "is missing: %s needs one", c.spec.Type)
+	}
+	return c.spec.Key
+}
+
+// layouts lays the schemas out; key is nil for keyless types, both are nil after a problem.
+func (c *compiler) layouts(keySchema *v1alpha1.Schema) (key, value *schema.Layout) {
+	lay := func(path string, s *v1alpha1.Schema) *schema.Layout {
+		l, err := schema.New(s)
+		if err != nil {
+			c.problems.addAt(path, err)
+		}
+		return l
+	}
+	if keySchema != nil {
+		key = lay("spec.key", keySchema)
+	}
+	return key, lay("spec.value", &c.spec.Value)
+}
+
+// policy is the policies with their defaults.
+func (c *compiler) policy() revision.Policy {
+	s := c.spec
+	p := revision.Policy{Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze}
+	keyless := traitsOf(s.Type).keyless
+	switch {
+	case p.Sync == "" && keyless:
+		p.Sync = v1alpha1.SyncSeed
+	case p.Sync == "":
+		p.Sync = v1alpha1.SyncMerge
+	case keyless && p.Sync != v1alpha1.SyncSeed:
+		c.problems.add("spec.syncPolicy", "%s: a %s can only be seeded (Seed), its contents can't be compared without consuming them", p.Sync, s.Type)
+	}
+	if p.Drift == "" {
+		p.Drift = v1alpha1.DriftRepair
+	}
+	if p.Replace == "" {
+		p.Replace = v1alpha1.ReplaceNever
+	}
+	if p.Deletion == "" {
+		p.Deletion = v1alpha1.DeletionDelete
+	}
+	c.oneOf("spec.syncPolicy", string(p.Sync), string(v1alpha1.SyncSeed), string(v1alpha1.SyncMerge), string(v1alpha1.SyncMirror))
+	c.oneOf("spec.driftPolicy", string(p.Drift), string(v1alpha1.DriftRepair), string(v1alpha1.DriftReport))
+	c.oneOf("spec.replacePolicy", string(p.Replace), string(v1alpha1.ReplaceNever), string(v1alpha1.ReplaceSwap))
+	c.oneOf("spec.deletionPolicy", string(p.Deletion), string(v1alpha1.DeletionDelete), string(v1alpha1.DeletionRetain))
+	return p
+}
+
+func (c *compiler) oneOf(path, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		c.problems.add(path, "%q is none of %s", value, strings.Join(allowed, ", "))
+	}
+}

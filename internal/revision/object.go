@@ -1,0 +1,105 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package revision
+
+import (
+	"fmt"
+	"io/fs"
+	"math"
+	"strconv"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+)
+
+// ToObject is the API object of r, without owner references and labels.
+func ToObject(r *Revision) *v1alpha1.BPFMapRevision {
+	uid, gid := int64(r.Pin.UID), int64(r.Pin.GID)
+	obj := &v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{
+		MapName: r.Key.Name, MapUID: r.UID, Revision: r.Number,
+		Type: r.Shape.Type, KeySize: int64(r.Shape.KeySize), ValueSize: int64(r.Shape.ValueSize),
+		MaxEntries: int64(r.Shape.MaxEntries), Flags: r.Shape.Flags, NUMANode: r.Shape.NUMANode,
+		Key: r.KeySchema, Value: r.ValueSchema,
+		SyncPolicy: r.Policy.Sync, DriftPolicy: r.Policy.Drift, Freeze: r.Policy.Freeze,
+		ReplacePolicy: r.Policy.Replace, DeletionPolicy: r.Policy.Deletion,
+		Pin:          v1alpha1.Pin{Path: r.Pin.Path, Mode: fmt.Sprintf("%04o", r.Pin.Mode), UID: &uid, GID: &gid},
+		NodeSelector: r.NodeSelector,
+		Digest:       r.Digest, EntryCount: int64(r.Entries.Len), Entries: r.Entries.Pack(),
+	}}
+	obj.Namespace, obj.Name = r.Key.Namespace, r.Name
+	return obj
+}
+
+// FromObject is the revision of an API object. It trusts nothing that has a check: sizes, counts and
+// the digest must agree with the packed entries.
+func FromObject(obj *v1alpha1.BPFMapRevision) (*Revision, error) {
+	s := &obj.Spec
+	key := Key{Namespace: obj.Namespace, Name: s.MapName}
+	r := &Revision{
+		Key: key, UID: s.MapUID, Name: obj.Name, Number: s.Revision,
+		Shape: Shape{Type: s.Type, Flags: s.Flags, NUMANode: s.NUMANode, Name: MapName(key)},
+		Policy: Policy{
+			Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze,
+		},
+		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, Digest: s.Digest,
+	}
+	var err error
+	for _, n := range []struct {
+		name string
+		from int64
+		to   *uint32
+	}{
+		{"keySize", s.KeySize, &r.Shape.KeySize},
+		{"valueSize", s.ValueSize, &r.Shape.ValueSize},
+		{"maxEntries", s.MaxEntries, &r.Shape.MaxEntries},
+	} {
+		if n.from < 0 || n.from > math.MaxUint32 {
+			return nil, fmt.Errorf("read revision %s: %s %d is out of range (0…%d)", obj.Name, n.name, n.from, math.MaxUint32)
+		}
+		*n.to = uint32(n.from)
+	}
+	if r.Pin, err = pinOf(&s.Pin); err != nil {
+		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
+	}
+	if r.Entries, err = Unpack(s.Entries); err != nil {
+		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
+	}
+	if err := r.check(s.EntryCount); err != nil {
+		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
+	}
+	return r, nil
+}
+
+func pinOf(p *v1alpha1.Pin) (Pin, error) {
+	mode, err := strconv.ParseUint(p.Mode, 8, 32)
+	if err != nil || mode > 0o777 {
+		return Pin{}, fmt.Errorf("pin mode %q is no octal mode", p.Mode)
+	}
+	pin := Pin{Path: p.Path, Mode: fs.FileMode(mode)}
+	if p.UID != nil {
+		pin.UID = uint32(*p.UID)
+	}
+	if p.GID != nil {
+		pin.GID = uint32(*p.GID)
+	}
+	return pin, nil
+}
+
+func (r *Revision) check(count int64) error {
+	e := &r.Entries
+	if e.KeySize != int(r.Shape.KeySize) || e.ValueSize != int(r.Shape.ValueSize) {
+		return fmt.Errorf("entries are %d+%d bytes each, the map's are %d+%d", e.KeySize, e.ValueSize, r.Shape.KeySize, r.Shape.ValueSize)
+	}
+	if int64(e.Len) != count {
+		return fmt.Errorf("there are %d entries, %d are announced", e.Len, count)
+	}
+	if digest := e.Digest(); digest != r.Digest {
+		return fmt.Errorf("the entries' digest is %s, %s is announced", digest, r.Digest)
+	}
+	for i := 1; i < e.Len && !r.Shape.IsKeyless(); i++ {
+		if r.Shape.CompareKeys(e.Key(i-1), e.Key(i)) >= 0 {
+			return fmt.Errorf("entries %d and %d are out of order", i-1, i)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,9 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package schema turns typed keys and values into the bytes that the kernel takes, and back: scalars,
+// C structs with the C ABI's layout, arrays.
+//
+// It is not for maps as a whole: which schema suits which map type, duplicates and limits are
+// internal/compile's.
+package schema

@@ -1,0 +1,165 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package schema
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// encodeInteger takes numbers and strings, decimal or 0x…. Nothing is ever cut or rounded.
+func encodeInteger(s *scalar, dst []byte, value any) string {
+	text, isNumber := "", false
+	switch v := value.(type) {
+	case json.Number:
+		text, isNumber = string(v), true
+	case string:
+		text = v
+	default:
+		return show(value) + " is no integer"
+	}
+	if isNumber && strings.ContainsAny(text, ".eE") {
+		whole, ok := wholeNumber(text)
+		if !ok {
+			return floatMessage(text)
+		}
+		text = whole
+	}
+	bits, msg := s.parse(text)
+	if msg != "" {
+		return msg
+	}
+	s.put(dst, bits)
+	return ""
+}
+
+// exactFloat is the largest integer up to which a float64 holds every integer.
+const exactFloat = 1 << 53
+
+// wholeNumber is text, a JSON number with a fraction or an exponent, as a plain integer, if it is
+// one that no float could have rounded.
+func wholeNumber(text string) (string, bool) {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > exactFloat {
+		return "", false
+	}
+	return strconv.FormatInt(int64(f), 10), true
+}
+
+func floatMessage(text string) string {
+	f, err := strconv.ParseFloat(text, 64)
+	if err == nil && f == math.Trunc(f) {
+		return fmt.Sprintf("%s was rounded on its way here: JSON numbers are exact up to %d; quote a larger integer", text, int64(math.MaxInt64))
+	}
+	return text + " is no integer"
+}
+
+// parse is the two's complement bits of an integer, checked against the type's range.
+func (s *scalar) parse(text string) (uint64, string) {
+	digits, base := text, 10
+	negative := strings.HasPrefix(digits, "-")
+	digits = strings.TrimPrefix(digits, "-")
+	if rest, ok := cutHexPrefix(digits); ok {
+		digits, base = rest, 16
+	}
+	n, err := strconv.ParseUint(digits, base, 64)
+	if err != nil && !isRange(err) {
+		return 0, fmt.Sprintf("%q is no integer", text)
+	}
+	width := uint(8 * s.size)
+	if s.signed {
+		limit := uint64(1) << (width - 1)
+		if err != nil || (negative && n > limit) || (!negative && n >= limit) {
+			return 0, fmt.Sprintf("%s is out of range for %s (-%d…%d)", text, s.typ, limit, limit-1)
+		}
+		if negative {
+			n = -n
+		}
+		return n, ""
+	}
+	largest := uint64(math.MaxUint64) >> (64 - width)
+	if err != nil || n > largest || (negative && n != 0) {
+		return 0, fmt.Sprintf("%s is out of range for %s (0…%d)", text, s.typ, largest)
+	}
+	return n, ""
+}
+
+func cutHexPrefix(s string) (string, bool) {
+	if rest, ok := strings.CutPrefix(s, "0x"); ok {
+		return rest, true
+	}
+	return strings.CutPrefix(s, "0X")
+}
+
+func isRange(err error) bool { return errors.Is(err, strconv.ErrRange) }
+
+func (s *scalar) put(dst []byte, bits uint64) {
+	switch s.size {
+	case 1:
+		dst[0] = byte(bits)
+	case 2:
+		s.order.PutUint16(dst, uint16(bits))
+	case 4:
+		s.order.PutUint32(dst, uint32(bits))
+	case 8:
+		s.order.PutUint64(dst, bits)
+	}
+}
+
+func (s *scalar) get(b []byte) uint64 {
+	switch s.size {
+	case 1:
+		return uint64(b[0])
+	case 2:
+		return uint64(s.order.Uint16(b))
+	case 4:
+		return uint64(s.order.Uint32(b))
+	}
+	return s.order.Uint64(b)
+}
+
+func appendInteger(s *scalar, dst, b []byte) []byte {
+	if s.signed {
+		shift := uint(64 - 8*s.size)
+		return strconv.AppendInt(dst, int64(s.get(b)<<shift)>>shift, 10)
+	}
+	return strconv.AppendUint(dst, s.get(b), 10)
+}
+
+// appendIntegerJSON quotes what JSON numbers don't carry through an API server.
+func appendIntegerJSON(s *scalar, dst, b []byte) []byte {
+	if !s.signed && s.get(b) > math.MaxInt64 {
+		return append(appendInteger(s, append(dst, '"'), b), '"')
+	}
+	return appendInteger(s, dst, b)
+}
+
+// encodeBool takes true and false, and 0 and 1 as numbers.
+func encodeBool(_ *scalar, dst []byte, value any) string {
+	switch v := value.(type) {
+	case bool:
+		if v {
+			dst[0] = 1
+		}
+		return ""
+	case json.Number:
+		if v == "0" || v == "1" {
+			dst[0] = v[0] - '0'
+			return ""
+		}
+	}
+	return show(value) + " is neither true nor false"
+}
+
+// appendBool shows a byte that is neither 0 nor 1 as the number that it is.
+func appendBool(_ *scalar, dst, b []byte) []byte {
+	if b[0] > 1 {
+		return strconv.AppendUint(dst, uint64(b[0]), 10)
+	}
+	return strconv.AppendBool(dst, b[0] == 1)
+}

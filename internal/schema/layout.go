@@ -1,0 +1,161 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package schema
+
+import (
+	"fmt"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+)
+
+// MaxSize bounds a layout in bytes. No map takes larger keys or values.
+const MaxSize = 1 << 30
+
+// Layout is a checked schema with its offsets and sizes. It is immutable and safe for concurrent
+// use.
+type Layout struct {
+	scalar *scalar // nil for structs
+	fields []field // nil for scalars
+	// count is the number of elements of an array, 0 for anything else.
+	count int
+	// elem is the size of one element including the padding at its end; size is elem*max(count, 1).
+	elem, size, align int
+}
+
+type field struct {
+	name   string
+	offset int
+	layout *Layout
+}
+
+// Error is a schema or a value that doesn't fit, and where in it.
+type Error struct {
+	// Path is the place relative to the schema or value, for example ".ports[2]"; empty for the
+	// whole.
+	Path string
+	// Message says what is wrong, with the value and the bound.
+	Message string
+}
+
+// Error is the path and the message.
+func (e *Error) Error() string {
+	if e.Path == "" {
+		return e.Message
+	}
+	return e.Path + ": " + e.Message
+}
+
+func errorf(path, format string, args ...any) *Error {
+	return &Error{Path: path, Message: fmt.Sprintf(format, args...)}
+}
+
+// New checks a schema and lays it out as a C compiler for a 64-bit machine does: fields at multiples
+// of their alignment, a struct's size a multiple of its own, unless packed. The error is an *Error
+// whose path is in terms of the schema, for example ".fields[1].size".
+func New(s *v1alpha1.Schema) (*Layout, error) {
+	l, err := newLayout(s, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func newLayout(s *v1alpha1.Schema, path string, depth int) (*Layout, *Error) {
+	l := &Layout{}
+	switch {
+	case s.Type != "" && len(s.Fields) > 0:
+		return nil, errorf(path, "type and fields exclude each other")
+	case s.Type != "":
+		if err := l.setScalar(s, path); err != nil {
+			return nil, err
+		}
+	case len(s.Fields) > 0:
+		if s.Size != 0 {
+			return nil, errorf(path+".size", "a struct's size follows from its fields")
+		}
+		if depth == v1alpha1.MaxFieldDepth {
+			return nil, errorf(path+".fields", "structs nest to %d levels", v1alpha1.MaxFieldDepth)
+		}
+		if err := l.setFields(s, path, depth); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, errorf(path, "needs type or fields")
+	}
+	l.size = l.elem
+	if s.Length != 0 {
+		if s.Length < 0 || int(s.Length) > MaxSize/max(l.elem, 1) {
+			return nil, errorf(path+".length", "%d is out of range (1…%d)", s.Length, MaxSize/max(l.elem, 1))
+		}
+		l.count, l.size = int(s.Length), l.elem*int(s.Length)
+	}
+	return l, nil
+}
+
+func (l *Layout) setScalar(s *v1alpha1.Schema, path string) *Error {
+	sc, ok := scalars[s.Type]
+	if !ok {
+		return errorf(path+".type", "%q is no type", s.Type)
+	}
+	if s.Packed {
+		return errorf(path+".packed", "only a struct can be packed")
+	}
+	if sc.sized {
+		if s.Size < 1 || s.Size > MaxSize {
+			return errorf(path+".size", "%s needs a size from 1 to %d, not %d", s.Type, MaxSize, s.Size)
+		}
+		sc.size = int(s.Size)
+	} else if s.Size != 0 {
+		return errorf(path+".size", "%s is %d bytes long and takes no size", s.Type, sc.size)
+	}
+	l.scalar, l.elem, l.align = &sc, sc.size, sc.align
+	return nil
+}
+
+func (l *Layout) setFields(s *v1alpha1.Schema, path string, depth int) *Error {
+	names := make(map[string]bool, len(s.Fields))
+	offset := 0
+	l.align = 1
+	for i := range s.Fields {
+		f := &s.Fields[i]
+		at := fmt.Sprintf("%s.fields[%d]", path, i)
+		if f.Name == "" {
+			return errorf(at+".name", "is missing")
+		}
+		if names[f.Name] {
+			return errorf(at+".name", "%q is taken by an earlier field", f.Name)
+		}
+		names[f.Name] = true
+		sub := f.AsSchema()
+		layout, err := newLayout(&sub, at, depth+1)
+		if err != nil {
+			return err
+		}
+		if !s.Packed {
+			offset = roundUp(offset, layout.align)
+			l.align = max(l.align, layout.align)
+		}
+		l.fields = append(l.fields, field{name: f.Name, offset: offset, layout: layout})
+		if offset += layout.size; offset > MaxSize {
+			return errorf(at, "the struct grows over %d bytes", MaxSize)
+		}
+	}
+	l.elem = roundUp(offset, l.align)
+	return nil
+}
+
+// Size is the number of bytes.
+func (l *Layout) Size() int { return l.size }
+
+// Align is the alignment in bytes, as C's _Alignof gives it.
+func (l *Layout) Align() int { return l.align }
+
+// element is the layout of one element of an array.
+func (l *Layout) element() *Layout {
+	e := *l
+	e.count, e.size = 0, l.elem
+	return &e
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }

@@ -1,0 +1,78 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package schema
+
+import (
+	"encoding/binary"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+)
+
+// scalar is one scalar type. encode returns what is wrong with a value, or "".
+type scalar struct {
+	typ         v1alpha1.ScalarType
+	size, align int
+	// sized types take their size from the schema.
+	sized  bool
+	signed bool
+	order  binary.ByteOrder
+	encode func(s *scalar, dst []byte, value any) string
+	// appendText and appendJSON are the inverse, for people and for tools.
+	appendText func(s *scalar, dst, b []byte) []byte
+	appendJSON func(s *scalar, dst, b []byte) []byte
+}
+
+// scalars is the table of all types. Sizes and alignments are those of the C types that programs
+// use: __u8…__be64, struct in6_addr (four bytes aligned), unsigned char[6], struct bpf_lpm_trie_key.
+var scalars = map[v1alpha1.ScalarType]scalar{
+	v1alpha1.TypeU8:   integer(v1alpha1.TypeU8, 1, false, binary.NativeEndian),
+	v1alpha1.TypeU16:  integer(v1alpha1.TypeU16, 2, false, binary.NativeEndian),
+	v1alpha1.TypeU32:  integer(v1alpha1.TypeU32, 4, false, binary.NativeEndian),
+	v1alpha1.TypeU64:  integer(v1alpha1.TypeU64, 8, false, binary.NativeEndian),
+	v1alpha1.TypeI8:   integer(v1alpha1.TypeI8, 1, true, binary.NativeEndian),
+	v1alpha1.TypeI16:  integer(v1alpha1.TypeI16, 2, true, binary.NativeEndian),
+	v1alpha1.TypeI32:  integer(v1alpha1.TypeI32, 4, true, binary.NativeEndian),
+	v1alpha1.TypeI64:  integer(v1alpha1.TypeI64, 8, true, binary.NativeEndian),
+	v1alpha1.TypeBE16: integer(v1alpha1.TypeBE16, 2, false, binary.BigEndian),
+	v1alpha1.TypeBE32: integer(v1alpha1.TypeBE32, 4, false, binary.BigEndian),
+	v1alpha1.TypeBE64: integer(v1alpha1.TypeBE64, 8, false, binary.BigEndian),
+	v1alpha1.TypeBool: {
+		typ: v1alpha1.TypeBool, size: 1, align: 1,
+		encode: encodeBool, appendText: appendBool, appendJSON: appendBool,
+	},
+	v1alpha1.TypeIPv4:       quoted(v1alpha1.TypeIPv4, 4, 4, encodeIP, appendIP),
+	v1alpha1.TypeIPv6:       quoted(v1alpha1.TypeIPv6, 16, 4, encodeIP, appendIP),
+	v1alpha1.TypeMAC:        quoted(v1alpha1.TypeMAC, 6, 1, encodeMAC, appendMAC),
+	v1alpha1.TypeIPv4Prefix: quoted(v1alpha1.TypeIPv4Prefix, 8, 4, encodePrefix, appendPrefix),
+	v1alpha1.TypeIPv6Prefix: quoted(v1alpha1.TypeIPv6Prefix, 20, 4, encodePrefix, appendPrefix),
+	v1alpha1.TypeString: {
+		typ: v1alpha1.TypeString, align: 1, sized: true,
+		encode: encodeString, appendText: appendStringText, appendJSON: appendStringJSON,
+	},
+	v1alpha1.TypeBytes: sizedQuoted(v1alpha1.TypeBytes, encodeBytes, appendBytes),
+	v1alpha1.TypeHex:   sizedQuoted(v1alpha1.TypeHex, encodeHex, appendHex),
+}
+
+func integer(typ v1alpha1.ScalarType, size int, signed bool, order binary.ByteOrder) scalar {
+	return scalar{
+		typ: typ, size: size, align: size, signed: signed, order: order,
+		encode: encodeInteger, appendText: appendInteger, appendJSON: appendIntegerJSON,
+	}
+}
+
+// quoted is a type whose JSON is its text in quotes.
+func quoted(typ v1alpha1.ScalarType, size, align int,
+	encode func(*scalar, []byte, any) string, text func(*scalar, []byte, []byte) []byte) scalar {
+	return scalar{typ: typ, size: size, align: align, encode: encode, appendText: text,
+		appendJSON: func(s *scalar, dst, b []byte) []byte {
+			return append(text(s, append(dst, '"'), b), '"')
+		}}
+}
+
+func sizedQuoted(typ v1alpha1.ScalarType,
+	encode func(*scalar, []byte, any) string, text func(*scalar, []byte, []byte) []byte) scalar {
+	s := quoted(typ, 0, 1, encode, text)
+	s.sized = true
+	return s
+}

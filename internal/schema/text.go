@@ -1,0 +1,104 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package schema
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// encodeString fills what is left of the size with NUL. A string as long as the size has none, as in
+// C's char name[4] = "abcd".
+func encodeString(s *scalar, dst []byte, value any) string {
+	text, ok := value.(string)
+	if !ok {
+		return show(value) + " is no string"
+	}
+	if len(text) > s.size {
+		return fmt.Sprintf("%s is %d bytes long, more than size %d", show(text), len(text), s.size)
+	}
+	if strings.IndexByte(text, 0) >= 0 {
+		return show(text) + " contains a NUL byte, which ends a string (use hex or bytes)"
+	}
+	copy(dst, text)
+	return ""
+}
+
+// stringOf is the string in b, and false if b isn't what encodeString writes.
+func stringOf(b []byte) (string, bool) {
+	text, rest, _ := bytes.Cut(b, []byte{0})
+	return string(text), utf8.Valid(text) && len(bytes.Trim(rest, "\x00")) == 0
+}
+
+func appendStringText(s *scalar, dst, b []byte) []byte {
+	text, ok := stringOf(b)
+	if !ok {
+		return appendHex(s, append(dst, "hex:"...), b)
+	}
+	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !strings.ContainsRune(plainText, r) }) < 0 {
+		return append(dst, text...)
+	}
+	return strconv.AppendQuote(dst, text)
+}
+
+// plainText are the characters that need no quotes among fields and lists.
+const plainText = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:"
+
+func appendStringJSON(s *scalar, dst, b []byte) []byte {
+	text, ok := stringOf(b)
+	if !ok {
+		return append(appendHex(s, append(dst, `"hex:`...), b), '"')
+	}
+	quoted, err := json.Marshal(text)
+	if err != nil { // a string always marshals
+		return strconv.AppendQuote(dst, text)
+	}
+	return append(dst, quoted...)
+}
+
+func encodeBytes(s *scalar, dst []byte, value any) string {
+	text, ok := value.(string)
+	if !ok {
+		return show(value) + " is no base64 string"
+	}
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return show(text) + " is no base64"
+	}
+	return s.exactly(dst, b, text)
+}
+
+func appendBytes(_ *scalar, dst, b []byte) []byte { return base64.StdEncoding.AppendEncode(dst, b) }
+
+var hexSeparators = strings.NewReplacer(":", "", " ", "", "-", "", "_", "")
+
+// encodeHex takes hex digits with or without 0x and separators.
+func encodeHex(s *scalar, dst []byte, value any) string {
+	text, ok := value.(string)
+	if !ok {
+		return show(value) + " is no string of hex digits (quote it)"
+	}
+	digits, _ := cutHexPrefix(text)
+	b, err := hex.DecodeString(hexSeparators.Replace(digits))
+	if err != nil {
+		return show(text) + " is no string of pairs of hex digits"
+	}
+	return s.exactly(dst, b, text)
+}
+
+func appendHex(_ *scalar, dst, b []byte) []byte { return hex.AppendEncode(dst, b) }
+
+func (s *scalar) exactly(dst, b []byte, text string) string {
+	if len(b) != s.size {
+		return fmt.Sprintf("%s is %d bytes long, exactly size %d is needed", show(text), len(b), s.size)
+	}
+	copy(dst, b)
+	return ""
+}

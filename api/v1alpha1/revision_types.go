@@ -137,8 +137,12 @@ type BPFMapRevisionSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	EntryCount int64 `json:"entryCount"`
 
-	// entries are the packed entries (see docs/architecture.md for the encoding).
+	// entries are the packed entries (see docs/architecture.md for the encoding), in base64. To the
+	// schema they are a plain string: CEL, which compares them, decodes the format byte by another
+	// alphabet than JSON does, and fails on '+' and '/'.
 	// +optional
+	// +kubebuilder:validation:Format=""
 	// +kubebuilder:validation:MaxLength=1398104
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9+/]*={0,2}$`
 	Entries []byte `json:"entries,omitempty"`
 }

@@ -1,0 +1,142 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
+	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
+)
+
+// name is the controller's name in logs, metrics and events.
+const name = "bpfmap-controller"
+
+// Options are the controller's settings.
+type Options struct {
+	process.Options
+	// LeaderElect lets several controllers run, of which one works.
+	LeaderElect bool
+	// Namespace holds the lease of the leader; empty means the pod's own.
+	Namespace string
+	// Concurrency is how many BPFMaps are worked on at the same time.
+	Concurrency int
+	// RevisionHistory is how many revisions of each BPFMap are kept besides the active one.
+	RevisionHistory int
+}
+
+// Run works until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	cfg, err := o.RESTConfig("controller")
+	if err != nil {
+		return err
+	}
+	m, err := New(cfg, o)
+	if err != nil {
+		return err
+	}
+	return m.Start(ctx)
+}
+
+// New makes the controller's manager without starting it.
+func New(cfg *rest.Config, o Options) (manager.Manager, error) {
+	m, err := process.NewManager(cfg, o.Options, cacheOptions(), func(mo *manager.Options) {
+		mo.LeaderElection = o.LeaderElect
+		mo.LeaderElectionID = "controller.bpfmap.io"
+		mo.LeaderElectionNamespace = o.Namespace
+		mo.LeaderElectionReleaseOnCancel = true
+		// A process may run several managers one after the other, as tests do.
+		mo.Controller.SkipNameValidation = new(true)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := addIndexes(m); err != nil {
+		return nil, err
+	}
+	recorder := recorders.NewCluster(metrics.Registry)
+	r := &reconciler{
+		client:   recorder.Client(m.GetClient()),
+		events:   m.GetEventRecorder(name),
+		compiled: newMemo(recorder.Compile(compile.Compile)),
+		observe:  recorder.ObserveStatus,
+		forget:   recorder.Forget,
+		history:  o.RevisionHistory,
+		now:      time.Now,
+	}
+	if err := r.watch(m, max(1, o.Concurrency)); err != nil {
+		return nil, err
+	}
+	return m, m.AddReadyzCheck("caches", healthz.Ping)
+}
+
+func (r *reconciler) watch(m manager.Manager, concurrency int) error {
+	err := builder.ControllerManagedBy(m).
+		Named(name).
+		For(&v1alpha1.BPFMap{}).
+		Watches(&v1alpha1.BPFMapRevision{}, handler.EnqueueRequestsFromMapFunc(revisionToMap)).
+		Watches(&v1alpha1.BPFNodeState{}, onNodeState()).
+		WatchesMetadata(process.Node(), onNode(m.GetClient())).
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency}).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("set up controller: %w", err)
+	}
+	return nil
+}
+
+func addIndexes(m manager.Manager) error {
+	ctx := context.Background()
+	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFMapRevision{}, indexMapName, mapNameOf); err != nil {
+		return fmt.Errorf("index revisions: %w", err)
+	}
+	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFNodeState{}, indexLines, linesOf); err != nil {
+		return fmt.Errorf("index node states: %w", err)
+	}
+	return nil
+}
+
+// cacheOptions keep out of memory what this controller never reads: the packed entries of revisions
+// and all of a node but its name and labels.
+func cacheOptions() cache.Options {
+	return cache.Options{
+		ByObject: map[client.Object]cache.ByObject{
+			// A BPFMap may hold tens of thousands of entries; nothing here writes to the copy.
+			&v1alpha1.BPFMap{}:         {UnsafeDisableDeepCopy: new(true)},
+			&v1alpha1.BPFMapRevision{}: {Transform: stripEntries},
+			process.Node():             {Transform: stripNode},
+		},
+	}
+}
+
+func stripEntries(o any) (any, error) {
+	if rev, ok := o.(*v1alpha1.BPFMapRevision); ok {
+		rev.Spec.Entries, rev.ManagedFields = nil, nil
+	}
+	return o, nil
+}
+
+func stripNode(o any) (any, error) {
+	if n, ok := o.(*metav1.PartialObjectMetadata); ok {
+		n.ObjectMeta = metav1.ObjectMeta{
+			Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels,
+		}
+	}
+	return o, nil
+}

@@ -1,0 +1,94 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+)
+
+// The actions of events: what the controller was doing.
+const (
+	actionCompile   = "Compile"
+	actionAggregate = "Aggregate"
+)
+
+// reasonRevisionCreated is the one reason of events that is no reason of a condition.
+const reasonRevisionCreated = "RevisionCreated"
+
+// maxNote is the bound of an event's note in bytes.
+const maxNote = 1024
+
+func (r *reconciler) announceRevision(m *v1alpha1.BPFMap, rev *v1alpha1.BPFMapRevision) {
+	r.events.Eventf(reference(m), nil, corev1.EventTypeNormal, reasonRevisionCreated, actionCompile,
+		"created revision %s with %d entries", rev.Name, rev.Spec.EntryCount)
+}
+
+// announce tells people about transitions from m's status to the next one.
+func (r *reconciler) announce(m *v1alpha1.BPFMap, next v1alpha1.BPFMapStatus) {
+	before, after := m.Status.Conditions, next.Conditions
+	r.onTransition(m, before, after, v1alpha1.ConditionAccepted, transition{
+		to: metav1.ConditionFalse, kind: corev1.EventTypeWarning, action: actionCompile, perMessage: true,
+	})
+	r.onTransition(m, before, after, v1alpha1.ConditionAccepted, transition{
+		from: metav1.ConditionFalse, to: metav1.ConditionTrue, kind: corev1.EventTypeNormal, action: actionCompile,
+	})
+	r.onTransition(m, before, after, v1alpha1.ConditionReady, transition{
+		to: metav1.ConditionTrue, kind: corev1.EventTypeNormal, action: actionAggregate,
+	})
+	r.onTransition(m, before, after, v1alpha1.ConditionReady, transition{
+		to: metav1.ConditionFalse, reason: v1alpha1.ReasonNodesFailed, kind: corev1.EventTypeWarning, action: actionAggregate,
+	})
+	r.onTransition(m, before, after, v1alpha1.ConditionDrifted, transition{
+		to: metav1.ConditionTrue, kind: corev1.EventTypeWarning, action: actionAggregate,
+	})
+}
+
+// transition is a change of a condition that people should notice.
+type transition struct {
+	// from is the status before; empty for any other one.
+	from metav1.ConditionStatus
+	to   metav1.ConditionStatus
+	// reason is the reason after; empty for any.
+	reason string
+	// perMessage makes another message at the same status count as a transition.
+	perMessage   bool
+	kind, action string
+}
+
+func (r *reconciler) onTransition(m *v1alpha1.BPFMap, before, after []metav1.Condition, name string, t transition) {
+	was, is := meta.FindStatusCondition(before, name), meta.FindStatusCondition(after, name)
+	if is == nil || !t.holds(*is) || (was == nil && t.from != "") || (was != nil && t.from != "" && was.Status != t.from) {
+		return
+	}
+	if was != nil && t.holds(*was) && (!t.perMessage || was.Message == is.Message) {
+		return
+	}
+	note := is.Message
+	if len(note) > maxNote {
+		note = strings.ToValidUTF8(note[:maxNote], "")
+	}
+	r.events.Eventf(reference(m), nil, t.kind, is.Reason, t.action, "%s", note)
+}
+
+func (t transition) holds(c metav1.Condition) bool {
+	return c.Status == t.to && (t.reason == "" || c.Reason == t.reason)
+}
+
+// reference is as much of a BPFMap as an event needs: objects of the cache lack their kind. The
+// resource version keeps the recorder from folding a transition into an older one of the same reason,
+// whose note it would show.
+func reference(m *v1alpha1.BPFMap) *v1alpha1.BPFMap {
+	return &v1alpha1.BPFMap{
+		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "BPFMap"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion,
+		},
+	}
+}

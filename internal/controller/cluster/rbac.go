@@ -1,0 +1,20 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+// What people declare.
+// +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaps,verbs=get;list;watch
+// The aggregate; the spec is never written.
+// +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaps/status,verbs=patch
+// Compiling creates revisions, activating patches their label, and collecting deletes them.
+// +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaprevisions,verbs=get;list;watch;create;patch;delete
+// What the agents observed.
+// +kubebuilder:rbac:groups=bpfmap.io,resources=bpfnodestates,verbs=get;list;watch
+// Names and labels of nodes, for nodeSelector.
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
+// What people should notice; the patch counts repetitions.
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// One controller at a time, and its announcement, in the controller's own namespace.
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=bpfmap-system,resources=leases,verbs=get;create;update
+// +kubebuilder:rbac:groups="",namespace=bpfmap-system,resources=events,verbs=create;patch

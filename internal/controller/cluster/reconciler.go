@@ -1,0 +1,119 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/status"
+)
+
+// retryStale is when to look again after a write met a newer object than the cache showed.
+const retryStale = 50 * time.Millisecond
+
+// reconciler brings one BPFMap's revisions and status up to date. It holds nothing that belongs to a
+// single call, so any number of them may run at the same time.
+type reconciler struct {
+	client   client.Client
+	events   events.EventRecorder
+	compiled *memo
+	// observe and forget feed the metrics.
+	observe func(*v1alpha1.BPFMap, v1alpha1.BPFMapStatus)
+	forget  func(types.NamespacedName)
+	// history is how many revisions are kept besides the active one.
+	history int
+	now     func() time.Time
+}
+
+// Reconcile compiles, keeps exactly one active revision, and writes the status if it changed.
+func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	existing, err := r.revisions(ctx, req.NamespacedName)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	var m v1alpha1.BPFMap
+	err = r.client.Get(ctx, req.NamespacedName, &m)
+	if apierrors.IsNotFound(err) || (err == nil && !m.DeletionTimestamp.IsZero()) {
+		r.compiled.forget(req.NamespacedName)
+		r.forget(req.NamespacedName)
+		return reconcile.Result{}, r.deleteRevisions(ctx, existing)
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("get BPFMap: %w", err)
+	}
+
+	newest, rejected, err := r.reviseAndCollect(ctx, &m, existing)
+	if stale(err) {
+		return reconcile.Result{RequeueAfter: retryStale}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	in := status.Input{Map: &m, Rejected: rejected, Revision: newest, Now: r.now()}
+	if err := r.gather(ctx, &in); err != nil {
+		return reconcile.Result{}, err
+	}
+	next := status.Aggregate(in)
+	r.observe(&m, next)
+	if equality.Semantic.DeepEqual(m.Status, next) {
+		return reconcile.Result{}, nil
+	}
+	err = r.writeStatus(ctx, &m, next)
+	if stale(err) {
+		return reconcile.Result{RequeueAfter: retryStale}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	r.announce(&m, next)
+	return reconcile.Result{}, nil
+}
+
+// gather reads which nodes the newest revision selects and what they report.
+func (r *reconciler) gather(ctx context.Context, in *status.Input) error {
+	if in.Revision == nil {
+		return nil
+	}
+	var err error
+	if in.Nodes, err = r.selectedNodes(ctx, in.Revision.Spec.NodeSelector); err != nil {
+		return err
+	}
+	in.Lines, err = r.lines(ctx, client.ObjectKeyFromObject(in.Map))
+	return err
+}
+
+// writeStatus sends the status alone, not the spec with its many entries, and the API server takes it
+// only if the object is still the one that the status was made from: setting the resource version in a
+// patch asks for that.
+func (r *reconciler) writeStatus(ctx context.Context, m *v1alpha1.BPFMap, next v1alpha1.BPFMapStatus) error {
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": m.ResourceVersion},
+		{"op": "add", "path": "/status", "value": next},
+	})
+	if err != nil {
+		return fmt.Errorf("encode status: %w", err)
+	}
+	target := &v1alpha1.BPFMap{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name}}
+	if err := r.client.Status().Patch(ctx, target, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	return nil
+}
+
+// stale says whether a write failed only because the cache is behind the API server.
+func stale(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
+}

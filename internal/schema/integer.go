@@ -34,9 +34,15 @@ func encodeInteger(s *scalar, dst []byte, value any) string {
 	if msg != "" {
 		return msg
 	}
+	if isNumber && !s.signed && bits > math.MaxInt64 {
+		return text + " would be rounded by the API server, which keeps JSON numbers up to " + maxJSONInteger + ": quote it"
+	}
 	s.put(dst, bits)
 	return ""
 }
+
+// maxJSONInteger is math.MaxInt64.
+const maxJSONInteger = "9223372036854775807"
 
 // exactFloat is the largest integer up to which a float64 holds every integer.
 const exactFloat = 1 << 53
@@ -54,7 +60,7 @@ func wholeNumber(text string) (string, bool) {
 func floatMessage(text string) string {
 	f, err := strconv.ParseFloat(text, 64)
 	if err == nil && f == math.Trunc(f) {
-		return fmt.Sprintf("%s was rounded on its way here: JSON numbers are exact up to %d; quote a larger integer", text, int64(math.MaxInt64))
+		return text + " was rounded on its way here: the API server keeps JSON numbers up to " + maxJSONInteger + "; quote a larger integer"
 	}
 	return text + " is no integer"
 }

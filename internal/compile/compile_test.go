@@ -1,0 +1,233 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package compile_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// TestGood compiles every manifest of testdata/good and compares the dump of the revision.
+func TestGood(t *testing.T) {
+	golden(t, "testdata/good", func(t *testing.T, m *v1alpha1.BPFMap) string {
+		rev, err := compile.Compile(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dump(t, rev)
+	})
+}
+
+// TestBad compiles every manifest of testdata/bad and compares the error, which has to name the
+// place, the value and the bound.
+func TestBad(t *testing.T) {
+	golden(t, "testdata/bad", func(t *testing.T, m *v1alpha1.BPFMap) string {
+		_, err := compile.Compile(m)
+		var e *compile.Error
+		if !errors.As(err, &e) {
+			t.Fatalf("not refused with a compile.Error: %v", err)
+		}
+		return e.Reason + "\n" + strings.ReplaceAll(e.Error(), "; ", "\n") + "\n"
+	})
+}
+
+func golden(t *testing.T, dir string, run func(*testing.T, *v1alpha1.BPFMap) string) {
+	manifests, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil || len(manifests) == 0 {
+		t.Fatalf("no manifests in %s: %v", dir, err)
+	}
+	for _, path := range manifests {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			got := run(t, read(t, path))
+			file := strings.TrimSuffix(path, ".yaml") + ".golden"
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func read(t testing.TB, path string) *v1alpha1.BPFMap {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &v1alpha1.BPFMap{}
+	if err := yaml.UnmarshalStrict(text, m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func dump(t *testing.T, rev *revision.Revision) string {
+	t.Helper()
+	value, err := schema.New(&rev.ValueSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rev.KeySchema == nil {
+		return rev.Dump(nil, value)
+	}
+	key, err := schema.New(rev.KeySchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rev.Dump(key, value)
+}
+
+// many is a map of n entries in descending order of their keys.
+func many(n int) *v1alpha1.BPFMap {
+	m := &v1alpha1.BPFMap{}
+	m.Namespace, m.Name = "edge", "many"
+	m.Spec = v1alpha1.BPFMapSpec{
+		Type: v1alpha1.MapTypeHash, MaxEntries: int64(n),
+		Key: &v1alpha1.Schema{Type: v1alpha1.TypeU32}, Value: v1alpha1.Schema{Type: v1alpha1.TypeU64},
+	}
+	for i := range n {
+		m.Spec.Entries = append(m.Spec.Entries, v1alpha1.Entry{
+			Key: raw(fmt.Sprint(n - i)), Value: raw(fmt.Sprint(i)),
+		})
+	}
+	return m
+}
+
+func raw(s string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(s)} }
+
+func TestOneBadEntryInTenThousand(t *testing.T) {
+	m := many(10_000)
+	m.Spec.Entries[7654].Value = raw("-1")
+	_, err := compile.Compile(m)
+	const want = "spec.entries[7654].value: -1 is out of range for u64 (0…18446744073709551615)"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+}
+
+func TestManyBadEntriesAreCounted(t *testing.T) {
+	m := many(100)
+	for i := range m.Spec.Entries {
+		m.Spec.Entries[i].Value = raw("-1")
+	}
+	_, err := compile.Compile(m)
+	var e *compile.Error
+	if !errors.As(err, &e) || e.Total != 100 || len(e.Problems) != 10 || !strings.HasSuffix(e.Error(), "; and 90 more") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	m := many(60_000)
+	m.Spec.Value = v1alpha1.Schema{Type: v1alpha1.TypeU64, Length: 4}
+	for i := range m.Spec.Entries {
+		m.Spec.Entries[i].Value = raw("[1,2,3,4]")
+	}
+	_, err := compile.Compile(m)
+	var e *compile.Error
+	if !errors.As(err, &e) || e.Reason != v1alpha1.ReasonTooLarge {
+		t.Fatalf("%v", err)
+	}
+	const want = "spec.entries: 60000 entries pack to 2160020 bytes, more than the 1048576 that one revision holds"
+	if err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+}
+
+// TestOrderDoesNotMatter compiles the same entries in two orders.
+func TestOrderDoesNotMatter(t *testing.T) {
+	a, b := many(100), many(100)
+	for i := range 50 {
+		b.Spec.Entries[i], b.Spec.Entries[99-i] = b.Spec.Entries[99-i], b.Spec.Entries[i]
+	}
+	x, err := compile.Compile(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := compile.Compile(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.Digest != y.Digest || x.Fingerprint() != y.Fingerprint() {
+		t.Errorf("digests %s and %s", x.Digest, y.Digest)
+	}
+}
+
+// TestObjectRoundTrip stores every good manifest's revision as an API object and reads it back.
+func TestObjectRoundTrip(t *testing.T) {
+	manifests, err := filepath.Glob("testdata/good/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range manifests {
+		rev, err := compile.Compile(read(t, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rev.Name, rev.Number = rev.Key.Name+"-3", 3
+		back, err := revision.FromObject(revision.ToObject(rev))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dump(t, back) != dump(t, rev) || back.Fingerprint() != rev.Fingerprint() || back.Number != 3 || back.Key != rev.Key {
+			t.Errorf("%s comes back as\n%s", path, dump(t, back))
+		}
+	}
+}
+
+func TestFromObjectRefusesWhatDoesNotFit(t *testing.T) {
+	for name, change := range map[string]func(*v1alpha1.BPFMapRevisionSpec){
+		"digest":   func(s *v1alpha1.BPFMapRevisionSpec) { s.Digest = "sha256:00" },
+		"count":    func(s *v1alpha1.BPFMapRevisionSpec) { s.EntryCount++ },
+		"key size": func(s *v1alpha1.BPFMapRevisionSpec) { s.KeySize++ },
+		"cut":      func(s *v1alpha1.BPFMapRevisionSpec) { s.Entries = s.Entries[:len(s.Entries)-1] },
+		"bit":      func(s *v1alpha1.BPFMapRevisionSpec) { s.Entries[40] ^= 1 },
+		"mode":     func(s *v1alpha1.BPFMapRevisionSpec) { s.Pin.Mode = "7777" },
+		"max":      func(s *v1alpha1.BPFMapRevisionSpec) { s.MaxEntries = 1 << 40 },
+	} {
+		rev, err := compile.Compile(many(10))
+		if err != nil {
+			t.Fatal(err)
+		}
+		obj := revision.ToObject(rev)
+		change(&obj.Spec)
+		if _, err := revision.FromObject(obj); err == nil {
+			t.Errorf("a changed %s is not refused", name)
+		}
+	}
+}
+
+func BenchmarkCompile(b *testing.B) {
+	m := many(10_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := compile.Compile(m); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10_000, "ns/entry")
+}

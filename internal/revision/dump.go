@@ -1,0 +1,42 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package revision
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Formatter prints keys and values for people. The layouts of package schema are formatters.
+type Formatter interface {
+	Format(b []byte) string
+}
+
+// Dump is r as text, for golden files and debugging: shape, policies, then a line an entry with its
+// bytes in hex. key may be nil for keyless types.
+func (r *Revision) Dump(key, value Formatter) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "map %s\n", r.Key)
+	fmt.Fprintf(&b, "shape %s key %d value %d max %d flags %s name %s\n", r.Shape.Type, r.Shape.KeySize,
+		r.Shape.ValueSize, r.Shape.MaxEntries, flagText(r.Shape.Flags), r.Shape.Name)
+	fmt.Fprintf(&b, "policy sync %s drift %s replace %s deletion %s freeze %t\n", r.Policy.Sync, r.Policy.Drift,
+		r.Policy.Replace, r.Policy.Deletion, r.Policy.Freeze)
+	fmt.Fprintf(&b, "pin %s mode %04o owner %d:%d\n", r.Pin.Path, r.Pin.Mode, r.Pin.UID, r.Pin.GID)
+	fmt.Fprintf(&b, "digest %s\n", r.Digest)
+	for i := range r.Entries.Len {
+		if r.Entries.KeySize > 0 {
+			fmt.Fprintf(&b, "%s = ", key.Format(r.Entries.Key(i)))
+		}
+		if cpus, ok := r.Entries.PerCPU[i]; ok {
+			for cpu := range len(cpus) / r.Entries.ValueSize {
+				v := cpus[cpu*r.Entries.ValueSize : (cpu+1)*r.Entries.ValueSize]
+				fmt.Fprintf(&b, "cpu%d %s (%x) ", cpu, value.Format(v), v)
+			}
+			b.WriteString("\n")
+			continue
+		}
+		fmt.Fprintf(&b, "%s (%x = %x)\n", value.Format(r.Entries.Value(i)), r.Entries.Key(i), r.Entries.Value(i))
+	}
+	return b.String()
+}

@@ -37,6 +37,9 @@ func parse(raw []byte) (any, error) {
 	if n := len(raw); n >= 2 && raw[0] == '"' && raw[n-1] == '"' && plain(raw[1:n-1]) {
 		return string(raw[1 : n-1]), nil
 	}
+	if isNumber(raw) {
+		return json.Number(raw), nil
+	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var v any
@@ -56,6 +59,10 @@ func plain(b []byte) bool {
 		}
 	}
 	return true
+}
+
+func isNumber(b []byte) bool {
+	return len(b) > 0 && bytes.IndexFunc(b, func(r rune) bool { return !strings.ContainsRune("0123456789+-.eE", r) }) < 0
 }
 
 func (l *Layout) encode(dst []byte, value any, path string) *Error {

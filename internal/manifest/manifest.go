@@ -96,18 +96,11 @@ func (p Problem) Error() string {
 // Name is "namespace/name".
 func (m *Manifest) Name() string { return m.Map.Namespace + "/" + m.Map.Name }
 
-// At is the place of a field: a path as compile names it, relative to the object or to its spec. It
-// is the nearest enclosing field that exists if the field itself doesn't.
+// At is the place of a field of the object, as in "spec.entries[7].value.rule": of the nearest enclosing
+// one if the field itself isn't there.
 func (m *Manifest) At(path string) Place {
 	p := m.Place
-	if path == "" {
-		return p
-	}
-	line, depth := m.text.find(m.prefix + path)
-	if inSpec, specDepth := m.text.find(m.prefix + "spec." + path); specDepth > depth {
-		line = inSpec
-	}
-	p.Line = line
+	p.Line, _ = m.text.find(m.prefix + path)
 	return p
 }
 

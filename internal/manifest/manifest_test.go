@@ -98,22 +98,21 @@ spec:
 		t.Fatalf("want one manifest, have:\n%s", set)
 	}
 	for path, want := range map[string]int{
-		"":                            3,
-		"metadata.name":               6,
-		"spec.value.fields[0].type":   12,
-		"value.fields[0].type":        12,
-		"value.fields[1].type":        10,
-		"entries[0].value.action":     14,
-		"entries[1]":                  15,
-		"entries[1].value.action":     17,
-		"spec.entries[1].value":       16,
-		"entries[2].value.action":     19,
-		"entries[3].value.action":     19,
-		"entries[1].value.missing.at": 16,
-		"entries[9].value":            13,
-		"maxEntries":                  7,
-		"nowhere":                     7,
-		"entries[x]":                  13,
+		"":                               3,
+		"metadata.name":                  6,
+		"spec.value.fields[0].type":      12,
+		"spec.value.fields[1].type":      10,
+		"spec.entries[0].value.action":   14,
+		"spec.entries[1]":                15,
+		"spec.entries[1].value.action":   17,
+		"spec.entries[1].value":          16,
+		"spec.entries[1].value.rules[2]": 16,
+		"spec.entries[2].value.action":   19,
+		"spec.entries[3].value.action":   19,
+		"spec.entries[9].value":          13,
+		"spec.entries[x]":                13,
+		"spec.maxEntries":                7,
+		"nowhere":                        3,
 	} {
 		if got := set.Manifests[0].At(path).Line; got != want {
 			t.Errorf("%q: line %d, want %d", path, got, want)

@@ -1,0 +1,8 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package btfschema describes BTF types as schemas, so that maps which nobody declared can be shown
+// typed, too.
+//
+// It is NOT for loading BTF into the kernel (bpf), nor for layouts (schema).
+package btfschema

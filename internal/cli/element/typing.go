@@ -1,0 +1,113 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package element
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+)
+
+// Codec writes keys or values of one size as text. A *schema.Layout is one, and so is Bytes.
+type Codec interface {
+	// Size is the number of bytes of a key or value.
+	Size() int
+	// AppendText appends a compact form for people.
+	AppendText(dst, b []byte) []byte
+	// AppendJSON appends the form that a manifest takes.
+	AppendJSON(dst, b []byte) []byte
+}
+
+// Typing says how a map's elements are written.
+type Typing struct {
+	// Key is nil for types without keys.
+	Key Codec
+	// Value is that of one value; of one CPU's value in per-CPU maps.
+	Value Codec
+	// CPUs is how many values an element has; 0 for types that are not per CPU.
+	CPUs int
+}
+
+// Untyped is the same sizes in hex.
+func (t Typing) Untyped() Typing {
+	u := Typing{Value: Bytes(t.Value.Size()), CPUs: t.CPUs}
+	if t.Key != nil {
+		u.Key = Bytes(t.Key.Size())
+	}
+	return u
+}
+
+// cpuValues cuts what the kernel gives into the CPUs' values, without the padding to 8 bytes. It is
+// one value if all are equal: same is true then, and for maps that are not per CPU.
+func (t Typing) cpuValues(value []byte) (values [][]byte, same bool) {
+	if t.CPUs == 0 {
+		return [][]byte{value}, true
+	}
+	size := t.Value.Size()
+	stride := (size + 7) &^ 7
+	same = true
+	for i := range t.CPUs {
+		values = append(values, value[i*stride:i*stride+size])
+		same = same && bytes.Equal(values[0], values[i])
+	}
+	if same {
+		values = values[:1]
+	}
+	return values, same
+}
+
+// AppendValueText appends an element's value in a compact form for people: one value, or those of all
+// CPUs as the kernel gives them.
+func (t Typing) AppendValueText(dst, value []byte) []byte {
+	values, same := t.cpuValues(value)
+	switch {
+	case t.CPUs == 0:
+		return t.Value.AppendText(dst, value)
+	case same:
+		return append(t.Value.AppendText(dst, values[0]), " on every CPU"...)
+	}
+	for i, v := range values {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		dst = t.Value.AppendText(fmt.Appendf(dst, "cpu%d: ", i), v)
+	}
+	return dst
+}
+
+// AppendEntry appends an element as a manifest has it, in JSON, which is YAML's flow style as well. An
+// element of a per-CPU map has one value if all CPUs have the same.
+func (t Typing) AppendEntry(dst, key, value []byte) []byte {
+	dst = append(dst, '{')
+	if t.Key != nil {
+		dst = append(t.Key.AppendJSON(append(dst, `"key": `...), key), ", "...)
+	}
+	values, same := t.cpuValues(value)
+	if same {
+		return append(t.Value.AppendJSON(append(dst, `"value": `...), values[0]), '}')
+	}
+	dst = append(dst, `"values": [`...)
+	for i, v := range values {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		dst = t.Value.AppendJSON(dst, v)
+	}
+	return append(dst, "]}"...)
+}
+
+// Bytes is the codec of so many bytes of which nothing is known: hex, as "0a 00" for people and as
+// "0a00" in manifests, where the type is hex.
+type Bytes int
+
+// Size is the number of bytes.
+func (n Bytes) Size() int { return int(n) }
+
+// AppendText appends "0a 00".
+func (n Bytes) AppendText(dst, b []byte) []byte { return fmt.Appendf(dst, "% x", b) }
+
+// AppendJSON appends "0a00" in quotes.
+func (n Bytes) AppendJSON(dst, b []byte) []byte {
+	return append(hex.AppendEncode(append(dst, '"'), b), '"')
+}

@@ -1,0 +1,86 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+)
+
+// Map is one map of this machine.
+type Map struct {
+	bpf.Info
+	Frozen bool
+	// Memlock is the map's kernel memory in bytes.
+	Memlock uint64
+	// Pins are its paths in the BPF file system, sorted, without those of private state.
+	Pins []string
+	// Owner is "namespace/name" of the BPFMap that the map belongs to; empty if it is not managed.
+	Owner string
+	// Record is whether the map is the private ownership record of Owner.
+	Record bool
+}
+
+// Inventory is what Read found.
+type Inventory struct {
+	// Maps are sorted by id.
+	Maps []Map
+	// Limited is why only pinned maps are listed, or nil if all of the kernel's are: enumerating
+	// needs CAP_SYS_ADMIN.
+	Limited error
+	// Unreadable are pins and folders that couldn't be opened, in the order of paths.
+	Unreadable []error
+}
+
+// Read lists the maps of the kernel, or without CAP_SYS_ADMIN those that are pinned in the BPF file
+// system at bpffs and may be opened.
+func Read(bpffs string) (Inventory, error) {
+	var inv Inventory
+	pins := findPins(bpffs)
+	inv.Unreadable = pins.unreadable
+	all, err := enumerate()
+	switch {
+	case errors.Is(err, bpf.ErrNotPermitted):
+		inv.Limited = err
+		all = pins.maps
+	case err != nil:
+		return Inventory{}, err
+	}
+	for id, m := range all {
+		pins.mark(id, &m)
+		inv.Maps = append(inv.Maps, m)
+	}
+	slices.SortFunc(inv.Maps, func(a, b Map) int { return cmp.Compare(a.ID, b.ID) })
+	return inv, nil
+}
+
+func enumerate() (map[uint32]Map, error) {
+	all := map[uint32]Map{}
+	for m, err := range bpf.Maps() {
+		if err != nil {
+			return nil, err
+		}
+		described, err := describe(m)
+		if err := errors.Join(err, m.Close()); err != nil {
+			return nil, err
+		}
+		all[described.ID] = described
+	}
+	return all, nil
+}
+
+func describe(m *bpf.Map) (Map, error) {
+	info, err := m.Info()
+	if err != nil {
+		return Map{}, err
+	}
+	more, err := m.FDInfo()
+	if err != nil {
+		return Map{}, err
+	}
+	return Map{Info: info, Frozen: more.Frozen, Memlock: more.Memlock}, nil
+}

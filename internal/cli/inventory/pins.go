@@ -1,0 +1,94 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package inventory
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// pins are the maps pinned in one BPF file system.
+type pins struct {
+	paths      map[uint32][]string
+	owners     map[uint32]string
+	records    map[uint32]bool
+	maps       map[uint32]Map
+	unreadable []error
+}
+
+// stateFolder holds, for each managed map, a second pin of it ("map") and its record ("record").
+const stateFolder = "_state"
+
+func findPins(bpffs string) *pins {
+	p := &pins{
+		paths: map[uint32][]string{}, owners: map[uint32]string{},
+		records: map[uint32]bool{}, maps: map[uint32]Map{},
+	}
+	// The function never fails: what can't be read is noted and passed over.
+	_ = filepath.WalkDir(bpffs, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			// Gone since its folder was read.
+		case err != nil:
+			p.unreadable = append(p.unreadable, fmt.Errorf("read %s: %w", path, errors.Unwrap(err)))
+		case d.Type().IsRegular():
+			p.add(bpffs, path)
+		}
+		return nil
+	})
+	return p
+}
+
+func (p *pins) add(bpffs, path string) {
+	m, err := bpf.GetPinned(path, bpf.RdOnly)
+	if err != nil {
+		// Pins of programs and links are no maps, and a pin may vanish.
+		if errors.Is(err, bpf.ErrNotPermitted) {
+			p.unreadable = append(p.unreadable, err)
+		}
+		return
+	}
+	described, err := describe(m)
+	if err := errors.Join(err, m.Close()); err != nil {
+		p.unreadable = append(p.unreadable, err)
+		return
+	}
+	p.maps[described.ID] = described
+	owner, kind := stateOf(bpffs, path)
+	switch kind {
+	case "":
+		p.paths[described.ID] = append(p.paths[described.ID], path)
+	case "record":
+		p.records[described.ID] = true
+		p.owners[described.ID] = owner
+	default:
+		p.owners[described.ID] = owner
+	}
+}
+
+// stateOf splits a pin of private state into its owner and what it is: "record", "map" or "next".
+func stateOf(bpffs, path string) (owner, kind string) {
+	rel, err := filepath.Rel(filepath.Join(bpffs, revision.PinRoot, stateFolder), path)
+	if err != nil {
+		return "", ""
+	}
+	parts := strings.Split(rel, string(filepath.Separator))
+	if len(parts) != 3 || parts[0] == ".." {
+		return "", ""
+	}
+	return parts[0] + "/" + parts[1], parts[2]
+}
+
+func (p *pins) mark(id uint32, m *Map) {
+	m.Pins = slices.Sorted(slices.Values(p.paths[id]))
+	m.Owner = p.owners[id]
+	m.Record = p.records[id]
+}

@@ -1,0 +1,47 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// defaultBPFFS is where systemd mounts the BPF file system.
+const defaultBPFFS = "/sys/fs/bpf"
+
+// Commands are all commands of this package.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{
+		newValidate(),
+		newList(),
+		newDump(),
+		newMap(),
+	}
+}
+
+// ExitError ends a command whose failures are printed already, with an exit code.
+type ExitError struct{ Code int }
+
+// Error is "exit code 2".
+func (e *ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
+
+// printError writes a failure that doesn't end the command.
+func printError(c *cobra.Command, err error) {
+	c.PrintErrf("Error: %v\n", err)
+}
+
+func addBPFFSFlag(c *cobra.Command, bpffs *string) {
+	c.Flags().StringVar(bpffs, "bpffs", defaultBPFFS, "mount point of the BPF file system")
+	_ = c.MarkFlagDirname("bpffs") // fails only for a flag that doesn't exist
+}
+
+// addOutputFlag adds -o, whose value must be one of formats; the first is the default.
+func addOutputFlag(c *cobra.Command, into *string, formats ...string) {
+	f := &choice{value: into, formats: formats}
+	*into = formats[0]
+	c.Flags().VarP(f, "output", "o", "output format: "+f.Type())
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+}

@@ -1,0 +1,159 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// dumper prints maps' elements.
+type dumper struct {
+	targets
+	output string
+	sorted bool
+}
+
+func newDump() *cobra.Command {
+	var d dumper
+	c := &cobra.Command{
+		Use:   "dump (-f FILE | --pin PATH | --id ID)",
+		Short: "Print a map's elements, typed where the schema is known",
+		Long: `Print a map's elements: typed by the manifest, by the record of a managed map, or by the map's BTF,
+and in hex elsewhere. With -o yaml they are entries as a manifest has them.
+
+Elements that come or go meanwhile may or may not be printed. If others may have been missed, a
+warning says so and the exit code is 1. Queues and stacks can't be read without emptying them: see
+"bpfmap map lookup", which peeks.`,
+		Example: `  bpfmap dump -f maps/blocklist.yaml
+  bpfmap dump --pin /sys/fs/bpf/bpfmap/edge/blocklist --sort -o yaml
+  bpfmap dump --id 42 -o hex`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return d.run(c) },
+	}
+	d.targets.add(c)
+	addOutputFlag(c, &d.output, string(element.Text), string(element.JSON), string(element.YAML), string(element.Hex))
+	c.Flags().BoolVar(&d.sorted, "sort", false, "sort by key, which needs room for all elements")
+	return c
+}
+
+func (d *dumper) run(c *cobra.Command) error {
+	all, err := d.all(c)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for i, t := range all {
+		if len(all) > 1 && d.output != string(element.JSON) {
+			d.heading(c, i, t)
+		}
+		err := t.with(bpf.RdOnly, func(m *bpf.Map) error { return d.dump(c, t, m) })
+		if err != nil {
+			printError(c, err)
+			failed = &ExitError{Code: 1}
+		}
+	}
+	return failed
+}
+
+// heading tells several maps apart; in YAML each is a document.
+func (d *dumper) heading(c *cobra.Command, i int, t namedTarget) {
+	separator := ""
+	switch {
+	case d.output == string(element.YAML):
+		separator = "---\n"
+	case i > 0:
+		separator = "\n"
+	}
+	_, _ = fmt.Fprintf(c.OutOrStdout(), "%s# %s (%s)\n", separator, t.name, t.pin) // a broken pipe ends the dump
+}
+
+// dumpHeader are the fields that JSON begins with.
+type dumpHeader struct {
+	ID   uint32 `json:"id"`
+	Type string `json:"type"`
+	Name string `json:"name,omitempty"`
+}
+
+func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map) error {
+	info, err := m.Info()
+	if err != nil {
+		return err
+	}
+	typing, err := typingOf(m, t.schemas)
+	if err != nil {
+		return err
+	}
+	it := m.Iterate(bpf.IterateOptions{})
+	if err := it.Err(); err != nil {
+		return err // before anything is printed
+	}
+	header := dumpHeader{ID: info.ID, Type: info.Type.String(), Name: info.Name}
+	w, err := element.NewWriter(c.OutOrStdout(), element.Format(d.output), typing, header)
+	if err != nil {
+		return err
+	}
+	if err := d.copy(w, it, m); err != nil {
+		return err
+	}
+	if err := w.Close(it.Complete()); err != nil {
+		return err
+	}
+	if !it.Complete() {
+		return fmt.Errorf("map id %d: elements were deleted while it was read: others may be missing or be here twice", info.ID)
+	}
+	return nil
+}
+
+// copy writes all elements, in the order of the kernel or sorted.
+func (d *dumper) copy(w *element.Writer, it *bpf.Iterator, m *bpf.Map) error {
+	if d.sorted {
+		return copySorted(w, it, m)
+	}
+	for it.Next() {
+		for i := range it.Len() {
+			if err := w.Write(elementOf(it, m, i)); err != nil {
+				return err
+			}
+		}
+	}
+	return it.Err()
+}
+
+func elementOf(it *bpf.Iterator, m *bpf.Map, i int) (key, value []byte) {
+	k, v := m.KeySize(), m.ValueStride()
+	return it.Keys()[i*k : (i+1)*k], it.Values()[i*v : (i+1)*v]
+}
+
+func copySorted(w *element.Writer, it *bpf.Iterator, m *bpf.Map) error {
+	all := revision.Entries{KeySize: m.KeySize(), ValueSize: m.ValueStride()}
+	for it.Next() {
+		all.Keys = append(all.Keys, it.Keys()...)
+		all.Values = append(all.Values, it.Values()...)
+		all.Len += it.Len()
+	}
+	if err := it.Err(); err != nil {
+		return err
+	}
+	// What orders keys is the type alone.
+	order := revision.Shape{Type: v1alpha1.MapType(m.Type().String())}
+	indexes := make([]int, all.Len)
+	for i := range indexes {
+		indexes[i] = i
+	}
+	slices.SortStableFunc(indexes, func(a, b int) int { return order.CompareKeys(all.Key(a), all.Key(b)) })
+	for _, i := range indexes {
+		if err := w.Write(all.Key(i), all.Value(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

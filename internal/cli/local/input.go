@@ -1,0 +1,120 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
+	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// inputFlags say which manifests a command reads.
+type inputFlags struct {
+	paths     []string
+	recursive bool
+	namespace string
+}
+
+func (f *inputFlags) add(c *cobra.Command) {
+	c.Flags().StringArrayVarP(&f.paths, "filename", "f", nil, "file, folder or - for standard input (repeatable)")
+	c.Flags().BoolVarP(&f.recursive, "recursive", "R", false, "descend into the folders of folders")
+	c.Flags().StringVarP(&f.namespace, "namespace", "n", "", "namespace of manifests that have none, and the only one allowed (default \"default\")")
+	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json") // fails only for a flag that doesn't exist
+}
+
+func (f *inputFlags) read(c *cobra.Command) manifest.Set {
+	o := manifest.Options{
+		Paths: f.paths, Recursive: f.recursive, Stdin: c.InOrStdin(),
+		Namespace: f.namespace, NamespaceEnforced: f.namespace != "",
+	}
+	if o.Namespace == "" {
+		o.Namespace = "default"
+	}
+	return manifest.Read(o)
+}
+
+// declared is a manifest and what it compiles to.
+type declared struct {
+	manifest.Manifest
+	rev *revision.Revision
+}
+
+// id is how kubectl names the object.
+func id(key revision.Key) string { return "bpfmap.bpfmap.io/" + key.String() }
+
+// compile reads and compiles everything. What is wrong is printed, with its place; ok is false then.
+// The other maps are returned all the same.
+func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err error) {
+	if len(f.paths) == 0 {
+		return nil, false, errors.New("nothing to read: -f FILE is needed")
+	}
+	set := f.read(c)
+	for _, s := range set.Skipped {
+		c.PrintErrf("Skipped: %s: %s is no BPFMap\n", s.Place, s.Object)
+	}
+	ok = len(set.Problems) == 0
+	for _, p := range set.Problems {
+		printError(c, p)
+	}
+	for _, m := range set.Manifests {
+		rev, err := compile.Compile(m.Map)
+		if err != nil {
+			printProblems(c, m, err)
+			ok = false
+			continue
+		}
+		maps = append(maps, declared{m, rev})
+	}
+	maps, unique := refusePinConflicts(c, maps)
+	ok = ok && unique
+	if len(maps) == 0 && ok {
+		return nil, false, errors.New("no BPFMap found")
+	}
+	return maps, ok, nil
+}
+
+// printProblems prints each problem of a manifest with its place.
+func printProblems(c *cobra.Command, m manifest.Manifest, err error) {
+	var e *compile.Error
+	if !errors.As(err, &e) {
+		printError(c, manifest.Problem{Place: m.Place, Object: m.Name(), Message: err.Error()})
+		return
+	}
+	for _, p := range e.Problems {
+		printError(c, manifest.Problem{Place: m.At(p.Path), Object: m.Name(), Path: p.Path, Message: p.Message})
+	}
+	if more := e.Total - len(e.Problems); more > 0 {
+		printError(c, manifest.Problem{Place: m.Place, Object: m.Name(), Message: fmt.Sprintf("and %d more problems", more)})
+	}
+}
+
+// refusePinConflicts prints and drops maps that share a pin: which one gets it would depend on the
+// order.
+func refusePinConflicts(c *cobra.Command, maps []declared) (unique []declared, ok bool) {
+	users := map[string][]declared{}
+	for _, d := range maps {
+		users[d.rev.Pin.Path] = append(users[d.rev.Pin.Path], d)
+	}
+	for _, d := range maps {
+		same := users[d.rev.Pin.Path]
+		if len(same) == 1 {
+			unique = append(unique, d)
+			continue
+		}
+		other := same[0]
+		if other.rev.Key == d.rev.Key {
+			other = same[1]
+		}
+		printError(c, manifest.Problem{
+			Place: d.At("spec.pin.path"), Object: d.Name(), Path: "spec.pin.path",
+			Message: fmt.Sprintf("%s is the pin of %s, too (%s)", d.rev.Pin.Path, other.Name(), other.Place),
+		})
+	}
+	return unique, len(unique) == len(maps)
+}

@@ -1,0 +1,130 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
+)
+
+func newMap() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "map",
+		Short: "Single operations on one map, managed or not",
+		Long: `Single operations of the kernel's map API on one map, managed or not.
+
+What is written to a managed map is drift: it is repaired or reported as the BPFMap says.`,
+		Args: cobra.NoArgs,
+	}
+	c.AddCommand(newMapCreate(), newMapUpdate(), newMapLookup(), newMapLookupDelete(), newMapDelete(),
+		newMapNextKey(), newMapFreeze(), newMapInfo(), newMapPin(), newMapUnpin(), newMapIDs())
+	return c
+}
+
+// elementFlags are the flags of a command on one element.
+type elementFlags struct {
+	targets
+	output     string
+	key, value []string
+	flags      []string
+}
+
+func (f *elementFlags) add(c *cobra.Command, value, output bool) {
+	f.targets.add(c)
+	c.Long = c.Short + ".\n\n" + element.Notation
+	c.Args = cobra.NoArgs
+	// A comma is part of many keys, so these are not split at it.
+	c.Flags().StringArrayVarP(&f.key, "key", "k", nil, "key, or a part of it")
+	if value {
+		c.Flags().StringArrayVar(&f.value, "value", nil, "value, or a part of it; in a per-CPU map that of every CPU")
+	}
+	if output {
+		addOutputFlag(c, &f.output, "text", "json", "hex")
+	}
+	c.Flags().StringSliceVar(&f.flags, "flags", nil, "Any, NoExist, Exist, Lock, CPU, AllCPUs")
+}
+
+// operation is an element command's map with everything parsed.
+type operation struct {
+	*bpf.Map
+	element.Typing
+	key, value []byte // value is ValueStride bytes long: parsed, or room for one
+	flags      bpf.ElemFlags
+}
+
+// run opens the map, parses the flags, and does the operation.
+func (f *elementFlags) run(c *cobra.Command, open bpf.MapFlags, do func(operation) error) error {
+	t, err := f.one(c)
+	if err != nil {
+		return err
+	}
+	return t.with(open, func(m *bpf.Map) (err error) {
+		op := operation{Map: m, value: make([]byte, m.ValueStride())}
+		if op.Typing, err = typingOf(m, t.schemas); err != nil {
+			return err
+		}
+		if op.flags, err = parseElemFlags(f.flags); err != nil {
+			return err
+		}
+		if op.key, err = f.parseKey(m, op.Typing); err != nil {
+			return fmt.Errorf("parse --key: %w", err)
+		}
+		if f.value != nil {
+			if err := op.parseValue(f.value); err != nil {
+				return fmt.Errorf("parse --value: %w", err)
+			}
+		}
+		return do(op)
+	})
+}
+
+func (f *elementFlags) parseKey(m *bpf.Map, t element.Typing) ([]byte, error) {
+	switch {
+	case f.key == nil:
+		return nil, nil
+	case t.Key == nil:
+		return nil, fmt.Errorf("map type %s has no keys", m.Type())
+	}
+	return element.Parse(f.key, t.Key)
+}
+
+// parseValue fills op.value, every CPU's slot of it in a per-CPU map.
+func (op operation) parseValue(parts []string) error {
+	b, err := element.Parse(parts, op.Value)
+	if err != nil {
+		return err
+	}
+	slots := max(1, op.CPUs)
+	for i := range slots {
+		copy(op.value[i*len(op.value)/slots:], b)
+	}
+	return nil
+}
+
+// needKey says what is missing for an operation on an element of a map with keys.
+func (op operation) needKey() error {
+	if op.key == nil && op.Key != nil {
+		return errors.New("--key is needed")
+	}
+	return nil
+}
+
+// print writes the operation's value.
+func (op operation) print(c *cobra.Command, output string) error {
+	t := op.Typing
+	if output == "hex" {
+		t = t.Untyped()
+	}
+	line := t.AppendValueText(nil, op.value)
+	if output == "json" {
+		line = t.AppendEntry(nil, op.key, op.value)
+	}
+	_, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", line)
+	return err
+}

@@ -1,0 +1,140 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
+)
+
+func newMapUpdate() *cobra.Command {
+	var f elementFlags
+	c := &cobra.Command{
+		Use:   "update",
+		Short: "Write one element; push onto a queue or stack",
+		Example: `  bpfmap map update --pin /sys/fs/bpf/flags --key u32:3 --value u8:1
+  bpfmap map update -f blocklist.yaml --pin /sys/fs/bpf/bpfmap/edge/blocklist \
+    --key 198.51.100.0/24 --value '{action: 1, rule: 7}' --flags NoExist`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.run(c, 0, func(op operation) error {
+				if f.value == nil {
+					return errors.New("--value is needed")
+				}
+				if err := op.needKey(); err != nil {
+					return err
+				}
+				return op.UpdateElem(op.key, op.value, op.flags)
+			})
+		},
+	}
+	f.add(c, true, false)
+	return c
+}
+
+func newMapLookup() *cobra.Command {
+	var f elementFlags
+	c := &cobra.Command{
+		Use:   "lookup",
+		Short: "Print one element's value; peek at a queue or stack",
+		Example: `  bpfmap map lookup --pin /sys/fs/bpf/flags --key u32:3
+  bpfmap map lookup --id 42 --key ipv4Prefix:198.51.100.7/32 -o json`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.run(c, bpf.RdOnly, func(op operation) error {
+				if err := op.needKey(); err != nil {
+					return err
+				}
+				if err := op.LookupElemFlags(op.key, op.value, op.flags); err != nil {
+					return err
+				}
+				return op.print(c, f.output)
+			})
+		},
+	}
+	f.add(c, false, true)
+	return c
+}
+
+func newMapLookupDelete() *cobra.Command {
+	var f elementFlags
+	c := &cobra.Command{
+		Use:     "lookup-delete",
+		Short:   "Remove one element and print its value; pop from a queue or stack",
+		Example: `  bpfmap map lookup-delete --pin /sys/fs/bpf/ports`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.run(c, 0, func(op operation) error {
+				if err := op.needKey(); err != nil {
+					return err
+				}
+				if err := op.LookupAndDeleteElemFlags(op.key, op.value, op.flags); err != nil {
+					return err
+				}
+				return op.print(c, f.output)
+			})
+		},
+	}
+	f.add(c, false, true)
+	return c
+}
+
+func newMapDelete() *cobra.Command {
+	var f elementFlags
+	c := &cobra.Command{
+		Use:     "delete",
+		Short:   "Remove one element",
+		Example: `  bpfmap map delete --pin /sys/fs/bpf/bpfmap/edge/blocklist --key 203.0.113.0/24`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.run(c, 0, func(op operation) error {
+				if err := op.needKey(); err != nil {
+					return err
+				}
+				return op.DeleteElemFlags(op.key, op.flags)
+			})
+		},
+	}
+	f.add(c, false, false)
+	return c
+}
+
+func newMapNextKey() *cobra.Command {
+	var f elementFlags
+	c := &cobra.Command{
+		Use:   "next-key",
+		Short: "Print the key after --key, or the first one; exit code 1 without output at the end",
+		Example: `  bpfmap map next-key --pin /sys/fs/bpf/flags
+  bpfmap map next-key --pin /sys/fs/bpf/flags --key u32:3 -o hex`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.run(c, bpf.RdOnly, func(op operation) error {
+				next := make([]byte, op.KeySize())
+				found, err := op.GetNextKey(op.key, next)
+				if err != nil {
+					return err
+				}
+				if !found {
+					return &ExitError{Code: 1}
+				}
+				_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", keyText(op.Key, next, f.output))
+				return err
+			})
+		},
+	}
+	f.add(c, false, true)
+	return c
+}
+
+// keyText is a key as --key takes it again, except for strings with quotes in text.
+func keyText(c element.Codec, key []byte, output string) []byte {
+	_, untyped := c.(element.Bytes)
+	switch {
+	case output == "json":
+		return c.AppendJSON(nil, key)
+	case output == "hex" || untyped:
+		return fmt.Appendf(nil, "hex:%x", key)
+	}
+	return c.AppendText(nil, key)
+}

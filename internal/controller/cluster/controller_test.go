@@ -40,9 +40,9 @@ func addEntry(key string) func(*v1alpha1.BPFMapSpec) {
 func TestFromSpecToReady(t *testing.T) {
 	w := newWorld(t)
 	node := w.node(w.namespace)
-	m := w.create("blocklist", strings.ReplaceAll(blocklist, "edge", w.namespace))
+	w.create("blocklist", strings.ReplaceAll(blocklist, "edge", w.namespace))
 	w.awaitRevisions("blocklist", map[string]bool{"blocklist-1": true})
-	m = w.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonProgressing)
+	m := w.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonProgressing)
 	if n := m.Status.Nodes; n.Desired != 1 || n.Pending != 1 {
 		t.Errorf("nodes = %+v, want 1 desired and pending", n)
 	}
@@ -103,26 +103,26 @@ func TestSameContents(t *testing.T) {
 
 func TestBrokenSpecKeepsLastGoodRevision(t *testing.T) {
 	w := newWorld(t)
-	w.create("blocklist", blocklist)
-	w.awaitRevisions("blocklist", map[string]bool{"blocklist-1": true})
-	w.edit("blocklist", addEntry("192.0.2.300"))
-	m := w.awaitCondition("blocklist", v1alpha1.ConditionAccepted, v1alpha1.ReasonInvalidEntry)
+	w.create("limits", blocklist)
+	w.awaitRevisions("limits", map[string]bool{"limits-1": true})
+	w.edit("limits", addEntry("192.0.2.300"))
+	m := w.awaitCondition("limits", v1alpha1.ConditionAccepted, v1alpha1.ReasonInvalidEntry)
 	if !meta.IsStatusConditionTrue(m.Status.Conditions, v1alpha1.ConditionStalled) {
 		t.Errorf("conditions = %+v, want Stalled", m.Status.Conditions)
 	}
 	accepted := meta.FindStatusCondition(m.Status.Conditions, v1alpha1.ConditionAccepted)
-	for _, part := range []string{"entries[2]", "192.0.2.300", "blocklist-1"} {
+	for _, part := range []string{"entries[2]", "192.0.2.300", "limits-1"} {
 		if !strings.Contains(accepted.Message, part) {
 			t.Errorf("message %q doesn't name %s", accepted.Message, part)
 		}
 	}
-	w.awaitRevisions("blocklist", map[string]bool{"blocklist-1": true})
-	w.awaitEvent("blocklist", v1alpha1.ReasonInvalidEntry)
+	w.awaitRevisions("limits", map[string]bool{"limits-1": true})
+	w.awaitEvent("limits", v1alpha1.ReasonInvalidEntry)
 
-	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.Entries = s.Entries[:2] })
-	w.awaitCondition("blocklist", v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted)
-	w.awaitRevisions("blocklist", map[string]bool{"blocklist-1": true})
-	w.awaitEvent("blocklist", v1alpha1.ReasonAccepted)
+	w.edit("limits", func(s *v1alpha1.BPFMapSpec) { s.Entries = s.Entries[:2] })
+	w.awaitCondition("limits", v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted)
+	w.awaitRevisions("limits", map[string]bool{"limits-1": true})
+	w.awaitEvent("limits", v1alpha1.ReasonAccepted)
 }
 
 func TestDeleteAndCreateAgain(t *testing.T) {

@@ -23,7 +23,7 @@ var nodeKind = schema.GroupVersionKind{Version: "v1", Kind: "Node"}
 func Scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	utilruntime.Must(v1alpha1.AddToScheme(s))
-	metav1.AddMetaToScheme(s)
+	utilruntime.Must(metav1.AddMetaToScheme(s))
 	return s
 }
 

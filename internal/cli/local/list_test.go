@@ -1,0 +1,83 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+)
+
+func TestList(t *testing.T) {
+	bpffs := mountBPFFS(t)
+	pin := filepath.Join(bpffs, "routes")
+	ok(t, "map", "create", "--pin", pin, "--type", "LPMTrie", "--key-size", "8", "--value-size", "4",
+		"--max-entries", "100", "--flags", "NoPrealloc", "--name", "list_routes")
+	ok(t, "map", "pin", "--pin", pin, filepath.Join(bpffs, "again"))
+	ok(t, "map", "freeze", "--pin", pin)
+	m, err := bpf.GetPinned(pin, bpf.RdOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = m.Close() }()
+	info, err := m.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	var list struct{ Maps []listedMap }
+	if err := json.Unmarshal([]byte(ok(t, "list", "--bpffs", bpffs, "-o", "json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	last := uint32(0)
+	for _, l := range list.Maps {
+		if l.ID <= last {
+			t.Errorf("id %d comes after %d", l.ID, last)
+		}
+		last = l.ID
+		if l.ID != info.ID {
+			continue
+		}
+		found = true
+		got, _ := json.Marshal(l)
+		want, _ := json.Marshal(listedMap{
+			ID: info.ID, Type: "LPMTrie", Name: "list_routes", KeySize: 8, ValueSize: 4, MaxEntries: 100,
+			Flags: []string{"NoPrealloc"}, MemlockBytes: l.MemlockBytes, Frozen: true,
+			Pins: []string{filepath.Join(bpffs, "again"), pin},
+		})
+		equal(t, string(got), string(want))
+	}
+	if !found {
+		t.Errorf("map %d is not among the %d maps", info.ID, len(list.Maps))
+	}
+
+	wide := ok(t, "list", "--bpffs", bpffs, "-o", "wide")
+	if header := strings.Fields(strings.SplitN(wide, "\n", 2)[0]); strings.Join(header, " ") !=
+		"ID TYPE NAME KEY VALUE MAX FLAGS MEMLOCK FROZEN OWNER BTF PINS" {
+		t.Errorf("header %v", header)
+	}
+	if !strings.Contains(wide, filepath.Join(bpffs, "again")+","+pin) {
+		t.Errorf("the pins are missing:\n%s", wide)
+	}
+	if managed := ok(t, "list", "--bpffs", bpffs, "--managed"); strings.Count(managed, "\n") != 1 {
+		t.Errorf("nothing is managed here, but:\n%s", managed)
+	}
+}
+
+func TestListRefusesFormat(t *testing.T) {
+	equal(t, fails(t, "list", "-o", "xml"),
+		"Error: invalid argument \"xml\" for \"-o, --output\" flag: \"xml\" is none of table, wide, json\n")
+}
+
+func TestBinarySize(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0", 1023: "1023", 1024: "1.0Ki", 8_508_416: "8.1Mi", 3 << 30: "3.0Gi"} {
+		if got := binarySize(n); got != want {
+			t.Errorf("%d: got %s, want %s", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestValidateBad runs over one folder of everything that people get wrong: each problem is named with
+// its line, entry, field, value and bound.
+func TestValidateBad(t *testing.T) {
+	golden(t, "testdata/bad.txt", run(t, "validate", "-f", "testdata/bad").String())
+}
+
+func TestValidateSamples(t *testing.T) {
+	r := run(t, "validate", "-f", filepath.Join("..", "..", "..", "config", "samples"))
+	if r.code != 0 || strings.Contains(r.errOut, "Error") || !strings.Contains(r.out, "bpfmap.bpfmap.io/edge/blocklist is valid (LPMTrie, ") {
+		t.Errorf("the samples must be valid:\n%s", r)
+	}
+}
+
+const minimal = `apiVersion: bpfmap.io/v1alpha1
+kind: BPFMap
+metadata: {name: %s}
+spec:
+  type: Hash
+  key: {type: u32}
+  value: {type: u8}
+  maxEntries: %d
+`
+
+func TestValidateOneBadAmongTenThousand(t *testing.T) {
+	const count, bad = 10_000, 7_654
+	var b strings.Builder
+	fmt.Fprintf(&b, minimal+"  entries:\n", "many", count)
+	for i := range count {
+		value := i % 256
+		if i == bad {
+			value = 256
+		}
+		fmt.Fprintf(&b, "  - {key: %d, value: %d}\n", i, value)
+	}
+	r := runWith(t, b.String(), "validate", "-f", "-")
+	equal(t, r.String(), result{code: 1, errOut: "Error: standard input:7664: default/many: spec.entries[7654].value: " +
+		"256 is out of range for u8 (0…255)\n"}.String())
+}
+
+func TestValidateCountsProblems(t *testing.T) {
+	text := fmt.Sprintf(minimal+"  entries:\n", "many", 100) + strings.Repeat("  - {key: x, value: 1}\n", 25)
+	r := runWith(t, text, "validate", "-f", "-")
+	if n := strings.Count(r.errOut, "Error: "); n != 11 || !strings.HasSuffix(r.errOut, "Error: standard input:1: default/many: and 15 more problems\n") {
+		t.Errorf("want ten problems and how many more there are:\n%s", r)
+	}
+}
+
+func TestValidateNamespaces(t *testing.T) {
+	text := fmt.Sprintf(minimal, "a", 1)
+	equal(t, runWith(t, text, "validate", "-f", "-", "-n", "edge").out, "bpfmap.bpfmap.io/edge/a is valid (Hash, 0 of 1 entries)\n")
+	other := strings.Replace(text, "name: a", "name: a, namespace: core", 1)
+	equal(t, runWith(t, other, "validate", "-f", "-", "-n", "edge").errOut,
+		"Error: standard input:3: core/a: metadata.namespace: is core, and --namespace says edge\n")
+}
+
+func TestNothingToRead(t *testing.T) {
+	equal(t, fails(t, "validate"), "Error: nothing to read: -f FILE is needed\n")
+	equal(t, fails(t, "validate", "-f", write(t, "empty.yaml", "# nothing\n")), "Error: no BPFMap found\n")
+	equal(t, fails(t, "validate", "-f", "/nowhere/at/all"), "Error: /nowhere/at/all: no such file or directory\n")
+}

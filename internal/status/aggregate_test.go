@@ -249,6 +249,24 @@ func checkInvariants(t *testing.T, in Input) {
 	}
 }
 
+// BenchmarkAggregate is one reconcile's share of a map on 5,000 nodes, of which a hundred failed.
+func BenchmarkAggregate(b *testing.B) {
+	in := input(nil)
+	in.Lines = lines{}
+	for i := range 5000 {
+		name := fmt.Sprintf("node-%04d", i)
+		in.Nodes = append(in.Nodes, name)
+		in.Lines[name] = inSync()
+		if i%50 == 0 {
+			in.Lines[name] = full()
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		Aggregate(in)
+	}
+}
+
 func TestSummarize(t *testing.T) {
 	for n, want := range map[int64]string{
 		0: "0", 1023: "1023", 1024: "1Ki", 1536: "1.5Ki", 1 << 20: "1Mi", 13107200: "12.5Mi",

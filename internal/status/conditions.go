@@ -5,6 +5,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -156,12 +157,7 @@ func only(nodes []node, c class) []node {
 }
 
 func has(nodes []node, classes ...class) bool {
-	for _, c := range classes {
-		if len(only(nodes, c)) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(nodes, func(n node) bool { return slices.Contains(classes, n.class) })
 }
 
 // truncate cuts s to at most n bytes without splitting a character, and marks the cut.

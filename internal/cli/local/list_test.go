@@ -6,8 +6,11 @@ package local
 import (
 	"encoding/json"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 )
@@ -80,4 +83,36 @@ func TestBinarySize(t *testing.T) {
 			t.Errorf("%d: got %s, want %s", n, got, want)
 		}
 	}
+}
+
+// TestListWithoutCapabilities lists what is pinned, and says why there isn't more.
+func TestListWithoutCapabilities(t *testing.T) {
+	bpffs := mountBPFFS(t)
+	pin := filepath.Join(bpffs, "a")
+	ok(t, "map", "create", "--pin", pin, "--type", "Array", "--key-size", "4", "--value-size", "4", "--max-entries", "1")
+	r := withoutCapabilities(t, func() result { return run(t, "list", "--bpffs", bpffs, "-o", "wide") })
+	if r.code != 0 || strings.Count(r.out, "\n") != 2 || !strings.HasSuffix(r.out, pin+"\n") {
+		t.Errorf("want the one pinned map:\n%s", r)
+	}
+	if !strings.HasPrefix(r.errOut, "Only pinned maps are listed: ") || !strings.Contains(r.errOut, "CAP_SYS_ADMIN") {
+		t.Errorf("want the reason:\n%s", r)
+	}
+}
+
+// withoutCapabilities runs a command on a thread without any, which ends with it.
+func withoutCapabilities(t *testing.T, command func() result) result {
+	t.Helper()
+	done := make(chan result)
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var none [2]unix.CapUserData
+		if err := unix.Capset(&header, &none[0]); err != nil {
+			t.Errorf("drop capabilities: %v", err)
+			return
+		}
+		done <- command()
+	}()
+	return <-done
 }

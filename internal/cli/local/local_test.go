@@ -116,8 +116,33 @@ func mountBPFFS(t *testing.T) string {
 func write(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
+	writeFile(t, path, text)
+	return path
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return path
+}
+
+func mkdir(t *testing.T, path string) {
+	t.Helper()
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// minimalManifest is a small BPFMap without entries.
+func minimalManifest(name string, maxEntries int) string {
+	return fmt.Sprintf(`apiVersion: bpfmap.io/v1alpha1
+kind: BPFMap
+metadata: {name: %s}
+spec:
+  type: Hash
+  key: {type: u32}
+  value: {type: u8}
+  maxEntries: %d
+`, name, maxEntries)
 }

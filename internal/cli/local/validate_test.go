@@ -23,20 +23,10 @@ func TestValidateSamples(t *testing.T) {
 	}
 }
 
-const minimal = `apiVersion: bpfmap.io/v1alpha1
-kind: BPFMap
-metadata: {name: %s}
-spec:
-  type: Hash
-  key: {type: u32}
-  value: {type: u8}
-  maxEntries: %d
-`
-
 func TestValidateOneBadAmongTenThousand(t *testing.T) {
 	const count, bad = 10_000, 7_654
 	var b strings.Builder
-	fmt.Fprintf(&b, minimal+"  entries:\n", "many", count)
+	b.WriteString(minimalManifest("many", count) + "  entries:\n")
 	for i := range count {
 		value := i % 256
 		if i == bad {
@@ -50,7 +40,7 @@ func TestValidateOneBadAmongTenThousand(t *testing.T) {
 }
 
 func TestValidateCountsProblems(t *testing.T) {
-	text := fmt.Sprintf(minimal+"  entries:\n", "many", 100) + strings.Repeat("  - {key: x, value: 1}\n", 25)
+	text := minimalManifest("many", 100) + "  entries:\n" + strings.Repeat("  - {key: x, value: 1}\n", 25)
 	r := runWith(t, text, "validate", "-f", "-")
 	if n := strings.Count(r.errOut, "Error: "); n != 11 || !strings.HasSuffix(r.errOut, "Error: standard input:1: default/many: and 15 more problems\n") {
 		t.Errorf("want ten problems and how many more there are:\n%s", r)
@@ -58,7 +48,7 @@ func TestValidateCountsProblems(t *testing.T) {
 }
 
 func TestValidateNamespaces(t *testing.T) {
-	text := fmt.Sprintf(minimal, "a", 1)
+	text := minimalManifest("a", 1)
 	equal(t, runWith(t, text, "validate", "-f", "-", "-n", "edge").out, "bpfmap.bpfmap.io/edge/a is valid (Hash, 0 of 1 entries)\n")
 	other := strings.Replace(text, "name: a", "name: a, namespace: core", 1)
 	equal(t, runWith(t, other, "validate", "-f", "-", "-n", "edge").errOut,

@@ -1,0 +1,223 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// apply carries the plan out.
+func (s *session) apply() error {
+	if s.base == nil || s.plan.Action == plan.Replace {
+		return s.applyNew()
+	}
+	return s.applyExisting()
+}
+
+// applyNew makes a map, fills it, freezes it, and only then lets it be seen. The record comes first,
+// without the mark "applied": whoever finds the pin knows whose it is.
+func (s *session) applyNew() error {
+	m, err := s.backend.Create(s.ctx, s.rev.Key, s.rev.Shape)
+	if err != nil {
+		return fmt.Errorf("create map: %w", err)
+	}
+	s.result = m
+	if err := m.Write(s.keys(&s.entries), s.entries.Values); err != nil {
+		return fmt.Errorf("fill new map: %w", err)
+	}
+	if err := s.migrate(m); err != nil {
+		return err
+	}
+	if s.plan.Freeze {
+		if err := m.Freeze(); err != nil {
+			return fmt.Errorf("freeze new map: %w", err)
+		}
+	}
+	info, err := m.Info()
+	if err != nil {
+		return fmt.Errorf("describe new map: %w", err)
+	}
+	rec := s.newRecord(info.ID)
+	if s.plan.Action == plan.Replace {
+		rec.PreviousMapID = s.replaced()
+	}
+	rec.Keys = union(s.rev.Shape, rec.Keys, s.ownedKeys())
+	if err := s.save(rec); err != nil {
+		return err
+	}
+	if err := s.backend.Publish(s.ctx, s.rev.Key, m, s.rev.Pin, s.plan.Action == plan.Replace); err != nil {
+		return fmt.Errorf("pin new map: %w", err)
+	}
+	return s.settle(info.ID)
+}
+
+// applyExisting brings our or an adopted map to what is declared.
+func (s *session) applyExisting() error {
+	id := s.infos[s.base].ID
+	rec := s.newRecord(id)
+	rec.Keys = union(s.rev.Shape, rec.Keys, s.ownedKeys())
+	if err := s.save(rec); err != nil {
+		return err
+	}
+	if err := s.write(); err != nil {
+		return err
+	}
+	if s.plan.Freeze {
+		if err := s.base.Freeze(); err != nil {
+			return fmt.Errorf("freeze map: %w", err)
+		}
+	}
+	if s.plan.Pin || s.base != s.state.Kept && s.keptID() != id {
+		if err := s.backend.Publish(s.ctx, s.rev.Key, s.base, s.rev.Pin, false); err != nil {
+			return fmt.Errorf("pin map: %w", err)
+		}
+	}
+	return s.settle(id)
+}
+
+func (s *session) keptID() uint32 {
+	if s.have.Kept == nil {
+		return 0
+	}
+	return s.have.Kept.ID
+}
+
+// replaced is the id of the map that a new one takes the pin of.
+func (s *session) replaced() uint32 {
+	if s.have.Pinned != nil {
+		return s.have.Pinned.ID
+	}
+	return s.keptID()
+}
+
+// write makes the changes of the contents. What is missing is added before anything is deleted, so
+// that no reader finds neither, unless the map has no room for both.
+func (s *session) write() error {
+	c := &s.plan.Changes
+	puts := func() error {
+		for _, e := range []*revision.Entries{&c.Set, &c.Add} {
+			if e.Len == 0 {
+				continue
+			}
+			if err := s.base.Write(s.keys(e), e.Values); err != nil {
+				return fmt.Errorf("write entries: %w", err)
+			}
+		}
+		return nil
+	}
+	deletes := func() error {
+		if len(c.Delete) == 0 {
+			return nil
+		}
+		if err := s.base.Delete(c.Delete); err != nil {
+			return fmt.Errorf("delete entries: %w", err)
+		}
+		return nil
+	}
+	steps := []func() error{puts, deletes}
+	if uint64(c.Observed)+uint64(c.Add.Len) > uint64(s.rev.Shape.MaxEntries) {
+		steps = []func() error{deletes, puts}
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle removes the pin of an earlier path and marks the revision as applied.
+func (s *session) settle(id uint32) error {
+	if old := s.state.Record; old != nil && old.Pin.Path != s.rev.Pin.Path {
+		if err := s.backend.Unpin(s.ctx, old.Pin.Path, old.MapID, old.PreviousMapID, id); err != nil {
+			return fmt.Errorf("remove the pin at the earlier path: %w", err)
+		}
+	}
+	rec := s.newRecord(id)
+	rec.Applied = s.want.Fingerprint
+	return s.save(rec)
+}
+
+// countDrift notes drift that is only reported, once for each time that it appears.
+func (s *session) countDrift() error {
+	rec := *s.state.Record
+	if rec.DriftReported {
+		s.saved = &rec
+		return nil
+	}
+	rec.DriftCount++
+	rec.DriftReported = true
+	return s.save(&rec)
+}
+
+func (s *session) save(r *Record) error {
+	if err := s.backend.SaveRecord(s.ctx, r); err != nil {
+		return fmt.Errorf("save record: %w", err)
+	}
+	s.saved = r
+	return nil
+}
+
+// newRecord is the record of our map once everything is done, but for the mark "applied".
+func (s *session) newRecord(id uint32) *Record {
+	rec := &Record{
+		Key: s.rev.Key, UID: s.rev.UID, Revision: s.rev.Name, Digest: s.rev.Digest, MapID: id,
+		Pin: s.rev.Pin, Deletion: s.rev.Policy.Deletion, KeyBytes: int(s.rev.Shape.KeySize),
+		KeySchema: s.rev.KeySchema, ValueSchema: s.rev.ValueSchema,
+	}
+	if s.rev.Policy.Sync == v1alpha1.SyncMerge {
+		rec.Keys = s.entries.Keys
+	}
+	if old := s.state.Record; old != nil {
+		rec.DriftCount = old.DriftCount
+	}
+	if s.plan.Drift != "" {
+		rec.DriftCount++
+	}
+	return rec
+}
+
+// ownedKeys are the keys that the record says are ours.
+func (s *session) ownedKeys() []byte {
+	if s.state.Record == nil || s.rev.Policy.Sync != v1alpha1.SyncMerge {
+		return nil
+	}
+	if s.plan.Action == plan.Replace && s.state.Record.KeyBytes != int(s.rev.Shape.KeySize) {
+		return nil // of another size: they live in the map that is replaced alone
+	}
+	return s.state.Record.Keys
+}
+
+// keys are an entries' packed keys, nil for keyless maps.
+func (s *session) keys(e *revision.Entries) []byte {
+	if e.KeySize == 0 {
+		return nil
+	}
+	return e.Keys
+}
+
+// union merges two sorted lists of packed keys of the shape.
+func union(shape revision.Shape, a, b []byte) []byte {
+	size := int(shape.KeySize)
+	if len(b) == 0 || size == 0 {
+		return a
+	}
+	out := make([]byte, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch x, y := a[:size], b[:size]; {
+		case bytes.Equal(x, y):
+			out, a, b = append(out, x...), a[size:], b[size:]
+		case shape.CompareKeys(x, y) < 0:
+			out, a = append(out, x...), a[size:]
+		default:
+			out, b = append(out, y...), b[size:]
+		}
+	}
+	return append(append(out, a...), b...)
+}

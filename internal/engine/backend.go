@@ -1,0 +1,88 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/record"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// Record is the ownership record of one map.
+type Record = record.Record
+
+// Backend is where maps live. Each method is atomic: it happens or it doesn't, also when the process
+// dies in it. Errors may implement Reasoner.
+type Backend interface {
+	// Open shows what there is of a map: the one at pin (nil: don't look), the one behind our second
+	// pin, and our record. What isn't there is nil in the State. The caller closes the maps.
+	Open(ctx context.Context, key revision.Key, pin *revision.Pin) (*State, error)
+	// Create makes a map that nothing refers to yet: it is gone if it is closed before Publish.
+	Create(ctx context.Context, key revision.Key, shape revision.Shape) (Map, error)
+	// Publish gives m its second pin and its pin with mode and owner, in one step for whoever looks
+	// at the pin. over says that a map at the pin may be replaced; otherwise one that isn't m is an
+	// error.
+	Publish(ctx context.Context, key revision.Key, m Map, pin revision.Pin, over bool) error
+	// Unpin removes the pin at path, relative to the file system, if one of the maps is there.
+	Unpin(ctx context.Context, path string, maps ...uint32) error
+	// SaveRecord replaces the record.
+	SaveRecord(ctx context.Context, r *Record) error
+	// Forget removes the record and our second pin. It is no error if there are none.
+	Forget(ctx context.Context, key revision.Key) error
+	// Records lists the records that can be read, sorted by key.
+	Records(ctx context.Context) ([]Record, error)
+	// PossibleCPUs is how many values an element of a per-CPU map has.
+	PossibleCPUs() int
+}
+
+// State is what Backend.Open found.
+type State struct {
+	Pinned, Kept Map
+	Record       *Record
+	// PinDiffers says that mode or owner of the pin differ from what was asked for.
+	PinDiffers bool
+	// PinPath is the pin's absolute path.
+	PinPath string
+}
+
+// Map is one open map. Values have ValueStride bytes: for per-CPU maps all CPUs' values, each rounded
+// up to 8 bytes.
+type Map interface {
+	// Info describes the map.
+	Info() (MapInfo, error)
+	// Read streams the elements in packed batches, which are valid during the call. complete says
+	// that no element that was there all the time was missed. Keyless maps can't be read.
+	Read(yield func(keys, values []byte)) (complete bool, err error)
+	// Write writes packed elements in their order: arrays set, queues and stacks push (keys nil).
+	Write(keys, values []byte) error
+	// Delete deletes packed keys; a key that isn't there is no error. Arrays can't.
+	Delete(keys []byte) error
+	// Freeze makes the map read-only for user space. Freezing twice is no error.
+	Freeze() error
+	Close() error
+}
+
+// MapInfo describes a map.
+type MapInfo struct {
+	ID           uint32
+	Shape        revision.Shape
+	Frozen       bool
+	MemlockBytes int64
+}
+
+// Reasoner is an error that knows its reason, one of those of v1alpha1.NodeMap.
+type Reasoner interface {
+	error
+	Reason() string
+}
+
+// close closes the open maps.
+func (s *State) close() {
+	for _, m := range []Map{s.Pinned, s.Kept} {
+		if m != nil {
+			_ = m.Close() // nothing was written through it that could be lost
+		}
+	}
+}

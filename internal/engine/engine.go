@@ -1,0 +1,174 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// Options tune an Engine.
+type Options struct {
+	// AllowPin says whether a map may be pinned at path, relative to the BPF file system. Nil allows
+	// every path.
+	AllowPin func(key revision.Key, path string) error
+}
+
+// Engine brings maps to their revisions. It is safe for concurrent use on different keys; on one key
+// the caller orders the calls.
+type Engine struct {
+	backend Backend
+	options Options
+}
+
+// New is an engine over a backend.
+func New(b Backend, o Options) *Engine { return &Engine{backend: b, options: o} }
+
+// Sync brings the map to rev: it creates, adopts, fills, repairs, replaces and freezes as the
+// policies say, and reports how the map is then. It may be called at any time and again: nothing is
+// done to a map that is as declared.
+func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
+	report := Report{Key: rev.Key, UID: rev.UID, Revision: rev.Name}
+	s, err := e.open(ctx, rev)
+	if err != nil {
+		report.fail(err)
+		return report
+	}
+	defer s.close()
+	if err := s.decide(); err != nil {
+		report.fail(err)
+		return report
+	}
+	report.Plan, report.PinPath = s.plan, s.state.PinPath
+	if s.state.Record != nil {
+		report.DriftCount = s.state.Record.DriftCount
+	}
+	if s.plan.Drift != "" && s.plan.Action != plan.Stall {
+		report.Drift = &Drift{Kind: s.plan.Drift, Summary: driftSummary(&s.plan)}
+	}
+	switch s.plan.Action {
+	case plan.None:
+	case plan.Stall:
+		report.fail(&Error{s.plan.Reason, errors.New(s.plan.Message)})
+		s.describe(&report)
+		return report
+	case plan.Report:
+		if err := s.countDrift(); err != nil {
+			report.fail(err)
+			return report
+		}
+	default:
+		if err := s.apply(); err != nil {
+			report.fail(err)
+			s.describe(&report)
+			return report
+		}
+		report.Action = actionOf(s.plan.Action)
+		if report.Drift != nil {
+			report.Drift.Repaired = true
+		}
+	}
+	report.State, report.Reason, report.Digest = v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, rev.Digest
+	if s.saved != nil {
+		report.DriftCount = s.saved.DriftCount
+	}
+	if s.plan.Action == plan.Report {
+		report.Reason, report.Message, report.Digest = v1alpha1.NodeReasonDrifted, report.Drift.Summary, ""
+	}
+	report.Message += s.note
+	s.describe(&report)
+	return report
+}
+
+// Plan says what Sync would do, and does nothing.
+func (e *Engine) Plan(ctx context.Context, rev *revision.Revision) (plan.Plan, error) {
+	s, err := e.open(ctx, rev)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	defer s.close()
+	if err := s.decide(); err != nil {
+		return plan.Plan{}, err
+	}
+	return s.plan, nil
+}
+
+// Remove gives a map up as its record's deletion policy says: Delete removes the pins that are ours,
+// Retain leaves them. Without a record there is nothing to do.
+func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
+	report := Report{Key: key, State: v1alpha1.NodeMapReady, Reason: v1alpha1.NodeReasonInSync}
+	state, err := e.backend.Open(ctx, key, nil)
+	if err != nil {
+		report.fail(fmt.Errorf("remove map %s: %w", key, err))
+		return report
+	}
+	defer state.close()
+	rec := state.Record
+	if rec == nil {
+		if err := e.backend.Forget(ctx, key); err != nil {
+			report.fail(fmt.Errorf("remove map %s: %w", key, err))
+		}
+		return report
+	}
+	report.UID, report.Revision, report.MapID = rec.UID, rec.Revision, rec.MapID
+	report.Action = ActionRetained
+	if rec.Deletion != v1alpha1.DeletionRetain {
+		report.Action = ActionRemoved
+		if err := e.backend.Unpin(ctx, rec.Pin.Path, rec.MapID, rec.PreviousMapID); err != nil {
+			report.fail(fmt.Errorf("remove map %s: %w", key, err))
+			return report
+		}
+	}
+	if err := e.backend.Forget(ctx, key); err != nil {
+		report.fail(fmt.Errorf("remove map %s: %w", key, err))
+	}
+	return report
+}
+
+// Records are the records of all maps that are managed here, sorted by key.
+func (e *Engine) Records(ctx context.Context) ([]Record, error) {
+	records, err := e.backend.Records(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list records: %w", err)
+	}
+	return records, nil
+}
+
+func actionOf(a plan.Action) Action {
+	switch a {
+	case plan.Create:
+		return ActionCreated
+	case plan.Adopt:
+		return ActionAdopted
+	case plan.Update:
+		return ActionUpdated
+	case plan.Replace:
+		return ActionReplaced
+	case plan.Repair:
+		return ActionRepaired
+	}
+	return ActionNone
+}
+
+// driftSummary is drift for people.
+func driftSummary(p *plan.Plan) string {
+	switch p.Drift {
+	case plan.DriftPinRemoved:
+		return "the pin was removed; the map is still there"
+	case plan.DriftMapGone:
+		return "the map and its pin were removed"
+	case plan.DriftPinReplaced:
+		return "another map took the pin"
+	case plan.DriftUnfrozen:
+		return "the map is not frozen"
+	case plan.DriftPinMode:
+		return "mode or owner of the pin changed"
+	}
+	return p.Changes.Summary()
+}

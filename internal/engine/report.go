@@ -1,0 +1,105 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"errors"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// Action is what Sync or Remove did, for events.
+type Action string
+
+// The actions.
+const (
+	ActionNone     Action = ""
+	ActionCreated  Action = "Created"
+	ActionAdopted  Action = "Adopted"
+	ActionUpdated  Action = "Updated"
+	ActionReplaced Action = "Replaced"
+	ActionRepaired Action = "Repaired"
+	ActionRemoved  Action = "Removed"
+	ActionRetained Action = "Retained"
+)
+
+// Report is how a map is after Sync or Remove.
+type Report struct {
+	Key revision.Key
+	// UID, Revision and Digest are those of the revision; Digest only if the map holds it.
+	UID, Revision, Digest string
+
+	State   v1alpha1.NodeMapState
+	Reason  string
+	Message string
+
+	MapID   uint32
+	PinPath string
+	// Entries is how many elements the map holds, nil for arrays, queues and stacks.
+	Entries      *int64
+	MemlockBytes int64
+	Frozen       bool
+
+	// Drift is what drift was found, nil for none.
+	Drift *Drift
+	// DriftCount is how many times drift was found since the map was first managed.
+	DriftCount int64
+
+	Action Action
+	// Plan is what was done, or, for a report of drift and a stall, what would be.
+	Plan plan.Plan
+	// Err is the cause of the states Failed and Stalled.
+	Err error
+}
+
+// Drift is a map that differs from its revision though that was applied before.
+type Drift struct {
+	Kind plan.DriftKind
+	// Summary is for people, for example "2 entries missing, 1 changed".
+	Summary  string
+	Repaired bool
+}
+
+// reasonOf is an error's reason.
+func reasonOf(err error) string {
+	var r Reasoner
+	if errors.As(err, &r) {
+		return r.Reason()
+	}
+	return v1alpha1.NodeReasonError
+}
+
+// stateOf is whether trying again may help.
+func stateOf(reason string) v1alpha1.NodeMapState {
+	switch reason {
+	case v1alpha1.NodeReasonIncompatible, v1alpha1.NodeReasonFrozen, v1alpha1.NodeReasonPinForbidden,
+		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision:
+		return v1alpha1.NodeMapStalled
+	}
+	return v1alpha1.NodeMapFailed
+}
+
+// fail puts an error into a report.
+func (r *Report) fail(err error) {
+	r.Reason = reasonOf(err)
+	r.State, r.Message, r.Err = stateOf(r.Reason), err.Error(), err
+	r.Digest = ""
+}
+
+// Error is a failure with a reason.
+type Error struct {
+	ReasonWord string
+	Err        error
+}
+
+// Error is the cause's message.
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Reason is one of the reasons of v1alpha1.NodeMap.
+func (e *Error) Reason() string { return e.ReasonWord }

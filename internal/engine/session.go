@@ -1,0 +1,198 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// session is one run for one map: link and observe by open, plan by decide, then apply.
+type session struct {
+	ctx     context.Context
+	backend Backend
+	rev     *revision.Revision
+	want    plan.Want
+	entries revision.Entries // linked
+
+	state *State
+	have  plan.Have
+	infos map[Map]MapInfo
+
+	base    Map // the map that the plan works on, nil for a new one
+	plan    plan.Plan
+	foreign foreign // what a replacement has to carry over
+
+	result Map     // the map after apply, if it is another one than base
+	saved  *Record // the record as saved last
+	note   string  // what people should know of a success
+}
+
+func (e *Engine) open(ctx context.Context, rev *revision.Revision) (*session, error) {
+	if e.options.AllowPin != nil {
+		if err := e.options.AllowPin(rev.Key, rev.Pin.Path); err != nil {
+			return nil, &Error{v1alpha1.NodeReasonPinForbidden, err}
+		}
+	}
+	entries, err := link(rev, e.backend.PossibleCPUs())
+	if err != nil {
+		return nil, fmt.Errorf("link: %w", err)
+	}
+	state, err := e.backend.Open(ctx, rev.Key, &rev.Pin)
+	if err != nil {
+		return nil, fmt.Errorf("open map %s: %w", rev.Key, err)
+	}
+	s := &session{
+		ctx: ctx, backend: e.backend, rev: rev, want: plan.Want{Revision: rev, Fingerprint: rev.Fingerprint()},
+		entries: entries, state: state, infos: map[Map]MapInfo{},
+	}
+	if err := s.observe(); err != nil {
+		s.close()
+		return nil, fmt.Errorf("observe map %s: %w", rev.Key, err)
+	}
+	return s, nil
+}
+
+func (s *session) close() {
+	s.state.close()
+	if s.result != nil {
+		_ = s.result.Close() // it is pinned, or was never to be seen
+	}
+}
+
+// observe fills have with everything but contents.
+func (s *session) observe() error {
+	s.have.PinDiffers = s.state.PinDiffers
+	for _, m := range []struct {
+		from Map
+		to   **plan.Observed
+	}{{s.state.Pinned, &s.have.Pinned}, {s.state.Kept, &s.have.Kept}} {
+		if m.from == nil {
+			continue
+		}
+		info, err := m.from.Info()
+		if err != nil {
+			return err
+		}
+		s.infos[m.from] = info
+		*m.to = &plan.Observed{ID: info.ID, Shape: info.Shape, Frozen: info.Frozen}
+	}
+	if rec := s.state.Record; rec != nil {
+		s.have.Recorded = &plan.Recorded{
+			MapID: rec.MapID, PreviousMapID: rec.PreviousMapID, Applied: rec.Applied, PinPath: rec.Pin.Path,
+		}
+		if rec.Pin.Path == s.rev.Pin.Path {
+			return nil // the pin was ours before
+		}
+	}
+	return s.findOwner()
+}
+
+// findOwner looks for another map's record of our pin. It reads all records, which is why it is done
+// only for a pin that isn't ours yet.
+func (s *session) findOwner() error {
+	records, err := s.backend.Records(s.ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		if r.Key != s.rev.Key && r.Pin.Path == s.rev.Pin.Path {
+			s.have.ElsewhereOwner = r.Key.String()
+		}
+	}
+	return nil
+}
+
+// decide makes the plan.
+func (s *session) decide() error {
+	choice := plan.Choose(s.want, s.have)
+	want := plan.Desired{Shape: s.rev.Shape, Sync: s.rev.Policy.Sync, Entries: s.entries}
+	if rec := s.state.Record; rec != nil {
+		want.Owned = rec.Keys
+	}
+	var changes plan.Changes
+	switch choice.Base {
+	case plan.BaseNew:
+		changes = plan.Fill(want)
+	case plan.BasePinned:
+		s.base = s.state.Pinned
+	case plan.BaseKept:
+		s.base = s.state.Kept
+	}
+	if s.base != nil {
+		var err error
+		if changes, err = s.compare(want); err != nil {
+			return fmt.Errorf("read map %s: %w", s.rev.Key, err)
+		}
+	}
+	s.plan = choice.Finish(changes)
+	if s.plan.Action == plan.Replace {
+		return s.planReplacement(want)
+	}
+	return nil
+}
+
+// compareTries bounds the readings of a map whose keys are deleted so fast that a reading may miss
+// some.
+const compareTries = 3
+
+// compare streams the base's contents through a differ. Nothing can be compared in keyless maps, and
+// nothing is to be in seeded ones.
+func (s *session) compare(want plan.Desired) (plan.Changes, error) {
+	if s.rev.Shape.IsKeyless() || want.Sync == v1alpha1.SyncSeed {
+		return plan.Changes{}, nil
+	}
+	for try := 1; ; try++ {
+		d := plan.NewDiffer(want)
+		complete, err := s.base.Read(d.Add)
+		if err != nil {
+			return plan.Changes{}, err
+		}
+		if complete || try == compareTries {
+			return d.Changes(complete), nil
+		}
+	}
+}
+
+// describe adds to a report what the kernel shows of the map.
+func (s *session) describe(r *Report) {
+	m := s.result
+	if m == nil {
+		m = s.base
+	}
+	if m == nil {
+		m = s.state.Pinned
+	}
+	if m == nil {
+		return
+	}
+	info, err := m.Info()
+	if err != nil {
+		return // the map's own failure was reported already, or the next run reports it
+	}
+	r.MapID, r.Frozen, r.MemlockBytes = info.ID, info.Frozen, info.MemlockBytes
+	r.Entries = s.count(m, info)
+}
+
+// count is how many elements m holds, nil for types that can't be counted.
+func (s *session) count(m Map, info MapInfo) *int64 {
+	if info.Shape.IsArray() || info.Shape.IsKeyless() {
+		return nil
+	}
+	c := &s.plan.Changes
+	if m == s.base && c.Observed > 0 && c.IsEmpty() && !c.Incomplete {
+		n := int64(c.Observed)
+		return &n
+	}
+	var n int64
+	keySize := int64(info.Shape.KeySize)
+	if _, err := m.Read(func(keys, _ []byte) { n += int64(len(keys)) / keySize }); err != nil {
+		return nil
+	}
+	return &n
+}

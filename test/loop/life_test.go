@@ -1,0 +1,141 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package loop_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+)
+
+func TestLife(t *testing.T) {
+	w := newWorld(t)
+	n := newNode(t, w, true).start(t)
+	m := w.apply("blocklist", blocklist)
+
+	got := w.awaitReady("blocklist").Status
+	n.awaitContents(t, "blocklist", contents{1: 10, 2: 20})
+	id := n.id(t, "blocklist")
+	if len(got.NodeStates) != 1 || got.NodeStates[0].Node != n.name || got.NodeStates[0].MapID != int64(id) {
+		t.Errorf("nodeStates = %+v, want node %s and map id %d", got.NodeStates, n.name, id)
+	}
+	if note := w.awaitEvent("blocklist", "Created"); !strings.HasPrefix(note, n.name+": ") {
+		t.Errorf("note %q doesn't begin with the node's name", note)
+	}
+
+	// Merge: a changed, a new and a withdrawn entry; somebody else's stays.
+	n.set(t, "blocklist", 99, 990)
+	w.edit("blocklist", setEntries(1, 11, 3, 30))
+	w.awaitReady("blocklist")
+	n.awaitContents(t, "blocklist", contents{1: 11, 3: 30, 99: 990})
+
+	// A broken spec changes nothing in the kernel.
+	w.edit("blocklist", setEntries(1, 11, 3, -1))
+	w.awaitCondition("blocklist", v1alpha1.ConditionAccepted, v1alpha1.ReasonInvalidEntry)
+	n.awaitContents(t, "blocklist", contents{1: 11, 3: 30, 99: 990})
+	w.edit("blocklist", setEntries(1, 11))
+	w.awaitReady("blocklist")
+	n.awaitContents(t, "blocklist", contents{1: 11, 99: 990})
+	if now := n.id(t, "blocklist"); now != id {
+		t.Errorf("map id is %d, was %d", now, id)
+	}
+
+	if err := w.Delete(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	n.awaitNoPin(t, "blocklist")
+	w.awaitGone(n.name, "blocklist")
+}
+
+func TestRetainAndAdopt(t *testing.T) {
+	w := newWorld(t)
+	n := newNode(t, w, true).start(t)
+	m := w.apply("blocklist", blocklist+"  deletionPolicy: Retain\n")
+	w.awaitReady("blocklist")
+	n.set(t, "blocklist", 99, 990)
+	id := n.id(t, "blocklist")
+	if err := w.Delete(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitGone(n.name, "blocklist")
+	n.awaitContents(t, "blocklist", contents{1: 10, 2: 20, 99: 990})
+
+	w.apply("blocklist", blocklist)
+	w.awaitReady("blocklist")
+	w.awaitEvent("blocklist", "Adopted")
+	n.awaitContents(t, "blocklist", contents{1: 10, 2: 20, 99: 990})
+	if now := n.id(t, "blocklist"); now != id {
+		t.Errorf("map id is %d after adoption, was %d", now, id)
+	}
+}
+
+func TestDeletedWhileAway(t *testing.T) {
+	w := newWorld(t)
+	n := newNode(t, w, true).start(t)
+	m := w.apply("blocklist", blocklist)
+	w.awaitReady("blocklist")
+	n.agent.stop()
+	if err := w.Delete(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	n.start(t)
+	n.awaitNoPin(t, "blocklist")
+	w.awaitGone(n.name, "blocklist")
+}
+
+func TestNodeSelection(t *testing.T) {
+	w := newWorld(t)
+	a, b := newNode(t, w, true).start(t), newNode(t, w, true).start(t)
+	w.apply("blocklist", blocklist)
+	if s := w.awaitReady("blocklist").Status; s.Nodes.Ready != 2 {
+		t.Errorf("nodes = %+v, want 2 ready", s.Nodes)
+	}
+	relabel(t, w, b.name, map[string]string{"world": "another"})
+	b.awaitNoPin(t, "blocklist")
+	if s := w.awaitReady("blocklist").Status; s.Nodes.Desired != 1 || len(s.NodeStates) != 1 || s.NodeStates[0].Node != a.name {
+		t.Errorf("status = %+v, want node %s alone", s, a.name)
+	}
+	relabel(t, w, b.name, map[string]string{"world": w.namespace})
+	b.awaitContents(t, "blocklist", contents{1: 10, 2: 20})
+}
+
+func relabel(t testing.TB, w *world, name string, labels map[string]string) {
+	t.Helper()
+	object := &corev1.Node{}
+	if err := w.Get(t.Context(), types.NamespacedName{Name: name}, object); err != nil {
+		t.Fatal(err)
+	}
+	patch := client.MergeFrom(object.DeepCopy())
+	maps.Copy(object.Labels, labels)
+	if err := w.Patch(t.Context(), object, patch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFreezeAndSwap(t *testing.T) {
+	w := newWorld(t)
+	n := newNode(t, w, true).start(t)
+	w.apply("allowlist", blocklist+"  freeze: true\n")
+	if s := w.awaitReady("allowlist").Status; !s.Frozen {
+		t.Errorf("status = %+v, want frozen", s)
+	}
+	id := n.id(t, "allowlist")
+	w.edit("allowlist", setEntries(1, 11))
+	w.awaitCondition("allowlist", v1alpha1.ConditionStalled, v1alpha1.ReasonNodesStalled)
+	n.awaitContents(t, "allowlist", contents{1: 10, 2: 20})
+	w.awaitEvent("allowlist", "Stalled")
+
+	w.edit("allowlist", func(s *v1alpha1.BPFMapSpec) { s.ReplacePolicy = v1alpha1.ReplaceSwap })
+	w.awaitReady("allowlist")
+	n.awaitContents(t, "allowlist", contents{1: 11})
+	if now := n.id(t, "allowlist"); now == id {
+		t.Errorf("map id is still %d, want a new map", now)
+	}
+}

@@ -27,6 +27,10 @@ var (
 	ErrMapped = errors.New("map is mapped writable or being written to")
 	// ErrNotPermitted: a capability, a file permission or the open mode forbids it.
 	ErrNotPermitted = errors.New("not permitted")
+	// ErrNoMemory: the kernel has no memory for it, or the memory cgroup's limit is reached.
+	ErrNoMemory = errors.New("out of kernel memory")
+	// ErrNotMap: the pin is one of a program, a link or BTF.
+	ErrNotMap = errors.New("is no map")
 	// ErrClosed: the handle has been closed.
 	ErrClosed = os.ErrClosed
 )

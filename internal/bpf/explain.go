@@ -24,6 +24,8 @@ func (m *Map) explain(op string, flags ElemFlags, err error) error {
 		e.Kind, e.Hint = ErrFull, fmt.Sprintf("max_entries %d", m.max)
 	case sys.IsNotSupp(err):
 		e.Kind = ErrNotSupported
+	case sys.IsNoMemory(err):
+		e.Kind = ErrNoMemory
 	case sys.IsInvalid(err) && flags&(CPU|AllCPUs) != 0:
 		e.Kind, e.Hint = ErrNotSupported, "this kernel has no "+flags.String()
 	case sys.IsInvalid(err) && flags&Lock != 0:
@@ -62,7 +64,7 @@ func createError(o CreateOpts, err error) error {
 	case sys.IsTooBig(err):
 		e.Hint = fmt.Sprintf("key_size %d, value_size %d, max_entries %d are over the limits of the type", o.KeySize, o.ValueSize, o.MaxEntries)
 	case sys.IsNoMemory(err):
-		e.Hint = "no kernel memory, or over the limit of this process' memory cgroup"
+		e.Kind, e.Hint = ErrNoMemory, "or over the limit of this process' memory cgroup"
 	}
 	return e
 }

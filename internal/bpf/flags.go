@@ -62,6 +62,16 @@ var mapFlagNames = []string{
 // String lists the names, for example "NoPrealloc|RdOnlyProg"; "0" if there are none.
 func (f MapFlags) String() string { return flagString(uint64(f), mapFlagNames) }
 
+// ParseMapFlag is the flag of that name, as String writes it.
+func ParseMapFlag(name string) (MapFlags, error) {
+	for i, n := range mapFlagNames {
+		if strings.EqualFold(n, name) {
+			return 1 << i, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown map flag %q", name)
+}
+
 // ElemFlags are the flags of the element operations.
 type ElemFlags uint64
 

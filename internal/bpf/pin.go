@@ -4,7 +4,6 @@
 package bpf
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
@@ -52,7 +51,7 @@ func GetPinned(path string, flags MapFlags) (*Map, error) {
 		return fail(closing(fd, err))
 	}
 	if target != "anon_inode:bpf-map" {
-		return fail(closing(fd, fmt.Errorf("it is no map but %s", target)))
+		return nil, closing(fd, &Error{Op: "open pin", Map: path, Kind: ErrNotMap, Hint: "it is " + target})
 	}
 	m, err := fromFD(fd)
 	if err != nil {
@@ -67,6 +66,24 @@ func Unpin(path string) error {
 		e := &Error{Op: "remove pin", Map: path, Err: err}
 		if sys.IsNotExist(err) {
 			e.Kind = ErrNotExist
+		}
+		return e
+	}
+	return nil
+}
+
+// RenamePin moves a pin within one BPF file system, in one step for whoever looks. With replace it takes
+// the place of a pin at to; without, such a pin is ErrExist (rename(2), RENAME_NOREPLACE).
+func RenamePin(from, to string, replace bool) error {
+	if err := sys.Rename(from, to, replace); err != nil {
+		e := &Error{Op: "rename pin", Map: from + " to " + to, Err: err}
+		switch {
+		case sys.IsExist(err):
+			e.Kind = ErrExist
+		case sys.IsNotExist(err):
+			e.Kind = ErrNotExist
+		case sys.IsPermission(err):
+			e.Kind, e.Hint = ErrNotPermitted, "by the permissions of the directories"
 		}
 		return e
 	}

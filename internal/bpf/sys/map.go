@@ -159,3 +159,15 @@ func IsBPFFS(path string) (bool, error) {
 	}
 	return uint32(st.Type) == unix.BPF_FS_MAGIC, nil
 }
+
+// Rename is renameat2(2). Without replace, an existing target is EEXIST.
+func Rename(from, to string, replace bool) error {
+	flags := uint(unix.RENAME_NOREPLACE)
+	if replace {
+		flags = 0
+	}
+	if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flags); err != nil {
+		return &errnoError{err.(unix.Errno)} //nolint:errorlint // x/sys/unix returns plain errnos
+	}
+	return nil
+}

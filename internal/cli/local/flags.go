@@ -38,16 +38,11 @@ func parseElemFlags(names []string) (bpf.ElemFlags, error) {
 func parseMapFlags(names []string) (bpf.MapFlags, error) {
 	var flags bpf.MapFlags
 	for _, name := range names {
-		bit := bpf.MapFlags(0)
-		for f := bpf.NoPrealloc; f <= bpf.NoUserConv; f <<= 1 {
-			if strings.EqualFold(f.String(), name) {
-				bit = f
-			}
+		flag, err := bpf.ParseMapFlag(name)
+		if err != nil {
+			return 0, err
 		}
-		if bit == 0 {
-			return 0, fmt.Errorf("map flag %q is unknown", name)
-		}
-		flags |= bit
+		flags |= flag
 	}
 	return flags, nil
 }

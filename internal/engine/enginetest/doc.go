@@ -1,0 +1,8 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package enginetest is for testing what uses the engine: a Backend in memory, decorators that fail
+// and that die, and the contract that every Backend passes.
+//
+// It is not for production.
+package enginetest

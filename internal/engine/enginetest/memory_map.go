@@ -1,0 +1,201 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package enginetest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// memoryMap behaves as the kernel's map of that type does, as far as the engine can see.
+type memoryMap struct {
+	id     uint32
+	shape  revision.Shape
+	stride int
+	frozen bool
+	// order are the keys in the order of insertion; values are by key.
+	order  []string
+	values map[string][]byte
+	// elements are those of keyless maps.
+	elements [][]byte
+}
+
+func newMemoryMap(id uint32, shape revision.Shape) *memoryMap {
+	m := &memoryMap{id: id, shape: shape, stride: int(shape.ValueSize), values: map[string][]byte{}}
+	if shape.IsPerCPU() {
+		m.stride = memoryCPUs * ((m.stride + 7) &^ 7)
+	}
+	if shape.IsArray() {
+		for i := range shape.MaxEntries {
+			key := binary.NativeEndian.AppendUint32(nil, i)
+			m.order = append(m.order, string(key))
+			m.values[string(key)] = make([]byte, m.stride)
+		}
+	}
+	return m
+}
+
+// memoryHandle is an open map.
+type memoryHandle struct {
+	b      *Memory
+	m      *memoryMap
+	closed bool
+}
+
+// use runs do with the lock of the backend.
+func (h *memoryHandle) use(do func(m *memoryMap) error) error {
+	h.b.mu.Lock()
+	defer h.b.mu.Unlock()
+	if h.closed {
+		return os.ErrClosed
+	}
+	return do(h.m)
+}
+
+// Info describes the map.
+func (h *memoryHandle) Info() (info engine.MapInfo, err error) {
+	err = h.use(func(m *memoryMap) error {
+		info = engine.MapInfo{ID: m.id, Shape: m.shape, Frozen: m.frozen, MemlockBytes: int64(m.shape.MaxEntries) * int64(m.stride)}
+		return nil
+	})
+	return info, err
+}
+
+// readBatch is small, so that a reader sees several batches.
+const readBatch = 3
+
+// Read streams the elements.
+func (h *memoryHandle) Read(yield func(keys, values []byte)) (complete bool, err error) {
+	var keys, values []byte
+	err = h.use(func(m *memoryMap) error {
+		if m.shape.IsKeyless() {
+			return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: errors.New("keyless maps can't be read")}
+		}
+		for _, key := range m.order {
+			keys, values = append(keys, key...), append(values, m.values[key]...)
+		}
+		return nil
+	})
+	size, stride := int(h.m.shape.KeySize), h.m.stride
+	for err == nil && len(keys) > 0 {
+		n := min(readBatch, len(keys)/size)
+		yield(bytes.Clone(keys[:n*size]), bytes.Clone(values[:n*stride]))
+		keys, values = keys[n*size:], values[n*stride:]
+	}
+	return err == nil, err
+}
+
+// Write writes elements in their order.
+func (h *memoryHandle) Write(keys, values []byte) error {
+	return h.use(func(m *memoryMap) error {
+		if m.frozen {
+			return &engine.Error{ReasonWord: v1alpha1.NodeReasonFrozen, Err: errors.New("map is frozen")}
+		}
+		size := int(m.shape.KeySize)
+		for i := 0; i*m.stride < len(values); i++ {
+			value := bytes.Clone(values[i*m.stride : (i+1)*m.stride])
+			if m.shape.IsKeyless() {
+				if err := m.push(value); err != nil {
+					return err
+				}
+			} else if err := m.set(keys[i*size:(i+1)*size], value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (m *memoryMap) full() error {
+	return &engine.Error{ReasonWord: v1alpha1.NodeReasonMapFull, Err: fmt.Errorf("map is full (max_entries %d)", m.shape.MaxEntries)}
+}
+
+func (m *memoryMap) push(value []byte) error {
+	if len(m.elements) == int(m.shape.MaxEntries) {
+		return m.full()
+	}
+	m.elements = append(m.elements, value)
+	return nil
+}
+
+func (m *memoryMap) set(key, value []byte) error {
+	k := m.canonical(key)
+	if _, ok := m.values[k]; !ok {
+		if m.shape.IsArray() {
+			return fmt.Errorf("index %d is out of range", binary.NativeEndian.Uint32(key))
+		}
+		if len(m.order) == int(m.shape.MaxEntries) {
+			if !m.shape.IsLRU() {
+				return m.full()
+			}
+			delete(m.values, m.order[0])
+			m.order = m.order[1:]
+		}
+		m.order = append(m.order, k)
+	}
+	m.values[k] = value
+	return nil
+}
+
+// canonical clears the bits of a prefix that don't count.
+func (m *memoryMap) canonical(key []byte) string {
+	if !m.shape.IsLPM() {
+		return string(key)
+	}
+	masked := bytes.Clone(key)
+	revision.MaskPrefix(masked)
+	return string(masked)
+}
+
+// Delete deletes keys that are there.
+func (h *memoryHandle) Delete(keys []byte) error {
+	return h.use(func(m *memoryMap) error {
+		switch {
+		case m.shape.IsArray() || m.shape.IsKeyless():
+			return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: errors.New("no such operation")}
+		case m.frozen:
+			return &engine.Error{ReasonWord: v1alpha1.NodeReasonFrozen, Err: errors.New("map is frozen")}
+		}
+		for size := int(m.shape.KeySize); len(keys) > 0; keys = keys[size:] {
+			k := m.canonical(keys[:size])
+			if _, ok := m.values[k]; !ok {
+				continue
+			}
+			delete(m.values, k)
+			for i, other := range m.order {
+				if other == k {
+					m.order = append(m.order[:i:i], m.order[i+1:]...)
+					break
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// Freeze makes the map read-only.
+func (h *memoryHandle) Freeze() error {
+	return h.use(func(m *memoryMap) error {
+		m.frozen = true
+		return nil
+	})
+}
+
+// Close gives the handle up. Closing twice is no error.
+func (h *memoryHandle) Close() error {
+	h.b.mu.Lock()
+	defer h.b.mu.Unlock()
+	if !h.closed {
+		h.closed = true
+		h.b.open--
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// Options tune a Backend.
+type Options struct {
+	// Pins are those of the store of pins.
+	Pins pinstore.Options
+}
+
+// Backend keeps maps in the kernel and their pins in one BPF file system.
+type Backend struct {
+	pins *pinstore.Store
+	cpus int
+}
+
+// New is the backend of the BPF file system mounted at bpffs. Preflight says whether that can work.
+func New(bpffs string, o Options) (*Backend, error) {
+	cpus, err := bpf.PossibleCPUs()
+	if err != nil {
+		return nil, err
+	}
+	return &Backend{pins: pinstore.New(bpffs, o.Pins), cpus: cpus}, nil
+}
+
+// Open shows what there is of a map.
+func (b *Backend) Open(_ context.Context, key revision.Key, pin *revision.Pin) (*engine.State, error) {
+	record, err := b.pins.LoadRecord(key)
+	if err != nil {
+		return nil, explain(err)
+	}
+	state := &engine.State{Record: record}
+	kept, err := b.pins.Kept(key)
+	if err != nil {
+		return nil, explain(err)
+	}
+	if kept != nil {
+		state.Kept = openMap{kept}
+	}
+	if pin == nil {
+		return state, nil
+	}
+	if err := b.openPin(state, *pin); err != nil {
+		if kept != nil {
+			err = errors.Join(err, kept.Close())
+		}
+		return nil, explain(err)
+	}
+	return state, nil
+}
+
+func (b *Backend) openPin(state *engine.State, pin revision.Pin) error {
+	state.PinPath = b.pins.Path(pin.Path)
+	pinned, err := b.pins.Pinned(pin.Path)
+	if err != nil || pinned == nil {
+		return err
+	}
+	if state.PinDiffers, err = b.pins.Differs(pin); err != nil {
+		return errors.Join(err, pinned.Close())
+	}
+	state.Pinned = openMap{pinned}
+	return nil
+}
+
+// Create makes a map that nothing refers to yet.
+func (b *Backend) Create(_ context.Context, _ revision.Key, shape revision.Shape) (engine.Map, error) {
+	o, err := createOpts(shape)
+	if err != nil {
+		return nil, err
+	}
+	m, err := bpf.Create(o)
+	if err != nil {
+		return nil, explain(err)
+	}
+	return openMap{m}, nil
+}
+
+// Publish pins m.
+func (b *Backend) Publish(_ context.Context, key revision.Key, m engine.Map, pin revision.Pin, over bool) error {
+	return explain(b.pins.Publish(key, m.(openMap).m, pin, over))
+}
+
+// Unpin removes the pin at path if one of the maps is there.
+func (b *Backend) Unpin(_ context.Context, path string, maps ...uint32) error {
+	return explain(b.pins.Unpin(path, maps...))
+}
+
+// SaveRecord replaces the record.
+func (b *Backend) SaveRecord(_ context.Context, r *engine.Record) error {
+	return explain(b.pins.SaveRecord(r))
+}
+
+// Forget removes the record and the second pin.
+func (b *Backend) Forget(_ context.Context, key revision.Key) error {
+	return explain(b.pins.Forget(key))
+}
+
+// Records lists the records that can be believed.
+func (b *Backend) Records(context.Context) ([]engine.Record, error) {
+	records, err := b.pins.Records()
+	return records, explain(err)
+}
+
+// PossibleCPUs is how many values an element of a per-CPU map has.
+func (b *Backend) PossibleCPUs() int { return b.cpus }

@@ -1,0 +1,79 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+)
+
+// Preflight says whether maps can be managed here at all: a BPF file system is mounted at bpffs and
+// writable, and the kernel makes and freezes maps for this process. Errors are engine.Reasoners with
+// the reasons of a BPFNodeState's condition Ready; their messages say what to do.
+func Preflight(bpffs string) error {
+	if err := checkMount(bpffs); err != nil {
+		return err
+	}
+	return checkKernel()
+}
+
+func refuse(reason, format string, args ...any) error {
+	return &engine.Error{ReasonWord: reason, Err: fmt.Errorf(format, args...)}
+}
+
+// readOnly is ST_RDONLY of statfs(2).
+const readOnly = 1
+
+func checkMount(bpffs string) error {
+	is, err := bpf.IsBPFFS(bpffs)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return refuse(v1alpha1.ReasonBPFFSMissing, "%s does not exist: make it and mount the BPF file system there (mount -t bpf bpf %s)", bpffs, bpffs)
+	case err != nil:
+		return refuse(v1alpha1.ReasonBPFFSMissing, "look for the BPF file system: %w", err)
+	case !is:
+		return refuse(v1alpha1.ReasonBPFFSMissing, "no BPF file system is mounted at %s: mount -t bpf bpf %s", bpffs, bpffs)
+	}
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(bpffs, &st); err != nil {
+		return refuse(v1alpha1.ReasonBPFFSMissing, "look at the BPF file system at %s: %w", bpffs, err)
+	}
+	if st.Flags&readOnly != 0 {
+		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s is mounted read-only: mount -o remount,rw %s", bpffs, bpffs)
+	}
+	return checkWritable(bpffs)
+}
+
+// checkWritable makes and removes a directory. Its name can't be that of a namespace.
+func checkWritable(bpffs string) error {
+	dir, err := os.MkdirTemp(bpffs, "_bpfmap_probe_")
+	if err != nil {
+		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s can't be written to: %w (root owns it, as a rule: run as uid 0)", bpffs, err)
+	}
+	if err := os.Remove(dir); err != nil {
+		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s keeps what was made there: %w", bpffs, err)
+	}
+	return nil
+}
+
+func checkKernel() error {
+	m, err := bpf.Create(bpf.CreateOpts{Type: bpf.Array, Name: "bpfmap_probe", KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	switch {
+	case errors.Is(err, bpf.ErrNotPermitted):
+		return refuse(v1alpha1.ReasonMissingCapability, "maps can't be made: %w: add the capability BPF to the agent", err)
+	case err != nil:
+		return refuse(v1alpha1.ReasonKernelUnsupported, "maps can't be made: %w: Linux 5.8 or newer with CONFIG_BPF_SYSCALL is needed", err)
+	}
+	if err := errors.Join(m.Freeze(), m.Close()); err != nil {
+		return refuse(v1alpha1.ReasonKernelUnsupported, "maps can't be frozen: %w: Linux 5.8 or newer is needed", err)
+	}
+	return nil
+}

@@ -6,6 +6,7 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
@@ -134,12 +135,14 @@ func (s *session) write() error {
 
 // settle removes the pin of an earlier path and marks the revision as applied.
 func (s *session) settle(id uint32) error {
-	if old := s.state.Record; old != nil && old.Pin.Path != s.rev.Pin.Path {
-		if err := s.backend.Unpin(s.ctx, old.Pin.Path, old.MapID, old.PreviousMapID, id); err != nil {
+	rec := s.newRecord(id)
+	for _, path := range rec.PreviousPaths {
+		old := s.state.Record
+		if err := s.backend.Unpin(s.ctx, path, old.MapID, old.PreviousMapID, id); err != nil {
 			return fmt.Errorf("remove the pin at the earlier path: %w", err)
 		}
 	}
-	rec := s.newRecord(id)
+	rec.PreviousPaths = nil
 	rec.Applied = s.want.Fingerprint
 	return s.save(rec)
 }
@@ -176,11 +179,23 @@ func (s *session) newRecord(id uint32) *Record {
 	}
 	if old := s.state.Record; old != nil {
 		rec.DriftCount = old.DriftCount
+		rec.PreviousPaths = previousPaths(old, s.rev.Pin.Path)
 	}
 	if s.plan.Drift != "" {
 		rec.DriftCount++
 	}
 	return rec
+}
+
+// previousPaths are the paths of pins that a record knows, without the one that stays.
+func previousPaths(old *Record, stays string) []string {
+	var paths []string
+	for _, path := range append([]string{old.Pin.Path}, old.PreviousPaths...) {
+		if path != stays && !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 // ownedKeys are the keys that the record says are ours.

@@ -120,9 +120,11 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 	report.Action = ActionRetained
 	if rec.Deletion != v1alpha1.DeletionRetain {
 		report.Action = ActionRemoved
-		if err := e.backend.Unpin(ctx, rec.Pin.Path, rec.MapID, rec.PreviousMapID); err != nil {
-			report.fail(fmt.Errorf("remove map %s: %w", key, err))
-			return report
+		for _, path := range append(rec.PreviousPaths, rec.Pin.Path) {
+			if err := e.backend.Unpin(ctx, path, rec.MapID, rec.PreviousMapID); err != nil {
+				report.fail(fmt.Errorf("remove map %s: %w", key, err))
+				return report
+			}
 		}
 	}
 	if err := e.backend.Forget(ctx, key); err != nil {

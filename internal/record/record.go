@@ -32,8 +32,10 @@ type Record struct {
 	MapID         uint32 `json:"mapID"`
 	PreviousMapID uint32 `json:"previousMapID,omitempty"`
 
-	Pin      revision.Pin            `json:"pin"`
-	Deletion v1alpha1.DeletionPolicy `json:"deletion"`
+	Pin revision.Pin `json:"pin"`
+	// PreviousPaths are where the map was pinned before, until those pins are removed.
+	PreviousPaths []string                `json:"previousPaths,omitempty"`
+	Deletion      v1alpha1.DeletionPolicy `json:"deletion"`
 	// DriftCount is how many times drift was found.
 	DriftCount int64 `json:"driftCount,omitempty"`
 	// DriftReported says that the drift which is there now has been counted.

@@ -142,7 +142,7 @@ func TestMapCreateRefuses(t *testing.T) {
 	pin := filepath.Join(mountBPFFS(t), "m")
 	for want, args := range map[string][]string{
 		`unknown map type "Tree"`:        {"--type", "Tree"},
-		`unknown map flag "Fast"`:         {"--type", "Hash", "--flags", "Fast"},
+		`unknown map flag "Fast"`:        {"--type", "Hash", "--flags", "Fast"},
 		`contains '-', the kernel takes`: {"--type", "Hash", "--name", "a-b"},
 		`key_size 0, value_size 0`:       {"--type", "Hash"},
 	} {

@@ -1,0 +1,231 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package enginetest
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// RunContract holds a Backend to what engine.Backend and engine.Map say. newBackend makes an empty one
+// for each test.
+func RunContract(t *testing.T, newBackend func(*testing.T) engine.Backend) {
+	for name, test := range map[string]func(*testing.T, engine.Backend){
+		"Publish":   testPublish,
+		"Over":      testPublishOver,
+		"Unpin":     testUnpin,
+		"Records":   testRecords,
+		"Hash":      testHash,
+		"LRU":       testLRU,
+		"LPM":       testLPM,
+		"Array":     testArray,
+		"PerCPU":    testPerCPU,
+		"Keyless":   testKeyless,
+		"Freeze":    testFreeze,
+		"Forgotten": testForgotten,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, newBackend(t)) })
+	}
+}
+
+var (
+	contractKey = revision.Key{Namespace: "edge", Name: "table"}
+	contractPin = revision.Pin{Path: "bpfmap/edge/table", Mode: 0o640}
+)
+
+func shape(typ v1alpha1.MapType, key, value, entries uint32) revision.Shape {
+	s := revision.Shape{Type: typ, KeySize: key, ValueSize: value, MaxEntries: entries, Name: "contract"}
+	if typ == v1alpha1.MapTypeLPMTrie {
+		s.Flags = []v1alpha1.MapFlag{v1alpha1.FlagNoPrealloc}
+	}
+	return s
+}
+
+func create(t *testing.T, b engine.Backend, s revision.Shape) engine.Map {
+	t.Helper()
+	m, err := b.Create(t.Context(), contractKey, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { must(t, m.Close()) })
+	info, err := m.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.ID == 0 || info.Frozen || len(s.Differences(info.Shape)) > 0 || info.Shape.Name != s.Name {
+		t.Fatalf("created %+v, want the shape %+v", info, s)
+	}
+	return m
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantReason(t *testing.T, err error, reason string) {
+	t.Helper()
+	var r engine.Reasoner
+	if !errors.As(err, &r) || r.Reason() != reason {
+		t.Errorf("error %v, want one with the reason %s", err, reason)
+	}
+}
+
+// elements are what a map holds, as sorted "key=value" in hex.
+func elements(t *testing.T, m engine.Map) []string {
+	t.Helper()
+	info, err := m.Info()
+	must(t, err)
+	var all []string
+	complete, err := m.Read(func(keys, values []byte) {
+		size := int(info.Shape.KeySize)
+		n := len(keys) / size
+		for i := range n {
+			v := len(values) / n
+			all = append(all, hex.EncodeToString(keys[i*size:(i+1)*size])+"="+hex.EncodeToString(values[i*v:(i+1)*v]))
+		}
+	})
+	if err != nil || !complete {
+		t.Errorf("read: complete %t, %v", complete, err)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func wantElements(t *testing.T, m engine.Map, want ...string) {
+	t.Helper()
+	if got := elements(t, m); !slices.Equal(got, want) {
+		t.Errorf("the map holds %v, want %v", got, want)
+	}
+}
+
+func openState(t *testing.T, b engine.Backend, pin *revision.Pin) *engine.State {
+	t.Helper()
+	s, err := b.Open(t.Context(), contractKey, pin)
+	must(t, err)
+	t.Cleanup(func() {
+		for _, m := range []engine.Map{s.Pinned, s.Kept} {
+			if m != nil {
+				must(t, m.Close())
+			}
+		}
+	})
+	return s
+}
+
+func idOf(t *testing.T, m engine.Map) uint32 {
+	t.Helper()
+	if m == nil {
+		return 0
+	}
+	info, err := m.Info()
+	must(t, err)
+	return info.ID
+}
+
+func testPublish(t *testing.T, b engine.Backend) {
+	if s := openState(t, b, &contractPin); s.Pinned != nil || s.Kept != nil || s.Record != nil || s.PinDiffers || s.PinPath == "" {
+		t.Errorf("an empty backend shows %+v", s)
+	}
+	m := create(t, b, shape(v1alpha1.MapTypeHash, 4, 4, 2))
+	if s := openState(t, b, &contractPin); s.Pinned != nil {
+		t.Error("a map is pinned before it is published")
+	}
+	must(t, b.Publish(t.Context(), contractKey, m, contractPin, false))
+	for range 2 {
+		s := openState(t, b, &contractPin)
+		if idOf(t, s.Pinned) != idOf(t, m) || idOf(t, s.Kept) != idOf(t, m) || s.PinDiffers {
+			t.Errorf("published map %d, see pinned %d, kept %d, pin differs %t", idOf(t, m), idOf(t, s.Pinned), idOf(t, s.Kept), s.PinDiffers)
+		}
+		must(t, b.Publish(t.Context(), contractKey, m, contractPin, false)) // again is no error
+	}
+	changed := contractPin
+	changed.Mode = 0o600
+	if s := openState(t, b, &changed); !s.PinDiffers {
+		t.Error("another mode isn't seen")
+	}
+	changed = contractPin
+	changed.GID = 2000
+	if s := openState(t, b, &changed); !s.PinDiffers {
+		t.Error("another group isn't seen")
+	}
+	must(t, b.Publish(t.Context(), contractKey, m, changed, false))
+	if s := openState(t, b, &changed); s.PinDiffers || idOf(t, s.Pinned) != idOf(t, m) {
+		t.Error("publishing again didn't change the group")
+	}
+	if s := openState(t, b, nil); s.Pinned != nil || s.Kept == nil {
+		t.Errorf("without a pin: %+v, want the kept map alone", s)
+	}
+}
+
+func testPublishOver(t *testing.T, b engine.Backend) {
+	first, second := create(t, b, shape(v1alpha1.MapTypeHash, 4, 4, 2)), create(t, b, shape(v1alpha1.MapTypeHash, 4, 4, 2))
+	must(t, b.Publish(t.Context(), contractKey, first, contractPin, false))
+	wantReason(t, b.Publish(t.Context(), contractKey, second, contractPin, false), v1alpha1.NodeReasonPinConflict)
+	if s := openState(t, b, &contractPin); idOf(t, s.Pinned) != idOf(t, first) {
+		t.Error("the pin was taken without permission")
+	}
+	must(t, b.Publish(t.Context(), contractKey, second, contractPin, true))
+	if s := openState(t, b, &contractPin); idOf(t, s.Pinned) != idOf(t, second) || idOf(t, s.Kept) != idOf(t, second) {
+		t.Error("the second map isn't at both pins")
+	}
+}
+
+func testUnpin(t *testing.T, b engine.Backend) {
+	m := create(t, b, shape(v1alpha1.MapTypeHash, 4, 4, 2))
+	must(t, b.Publish(t.Context(), contractKey, m, contractPin, false))
+	must(t, b.Unpin(t.Context(), contractPin.Path, idOf(t, m)+1))
+	if s := openState(t, b, &contractPin); s.Pinned == nil {
+		t.Error("the pin of another map was removed")
+	}
+	must(t, b.Unpin(t.Context(), contractPin.Path, 0, idOf(t, m)))
+	must(t, b.Unpin(t.Context(), contractPin.Path, idOf(t, m)))
+	if s := openState(t, b, &contractPin); s.Pinned != nil || s.Kept == nil {
+		t.Error("the pin is still there, or the second one isn't")
+	}
+}
+
+func testRecords(t *testing.T, b engine.Backend) {
+	var want []engine.Record
+	for _, name := range []string{"a", "b.c", "table"} {
+		r := engine.Record{Key: revision.Key{Namespace: "edge", Name: name}, MapID: 7, Pin: contractPin, KeyBytes: 4, Keys: bytes.Repeat([]byte{1, 2, 3, 4}, 5000)}
+		must(t, b.SaveRecord(t.Context(), &r))
+		r.Applied = "now"
+		must(t, b.SaveRecord(t.Context(), &r))
+		want = append(want, r)
+	}
+	got, err := b.Records(t.Context())
+	must(t, err)
+	if len(got) != len(want) {
+		t.Fatalf("%d records, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if got[i].Key != want[i].Key || got[i].Applied != "now" || !bytes.Equal(got[i].Keys, want[i].Keys) {
+			t.Errorf("record %d is of %s (applied %q, %d bytes of keys)", i, got[i].Key, got[i].Applied, len(got[i].Keys))
+		}
+	}
+	if s := openState(t, b, nil); s.Record == nil || s.Record.MapID != 7 {
+		t.Errorf("the record is %+v", s.Record)
+	}
+}
+
+func testForgotten(t *testing.T, b engine.Backend) {
+	must(t, b.Forget(t.Context(), contractKey)) // nothing there is no error
+	m := create(t, b, shape(v1alpha1.MapTypeHash, 4, 4, 2))
+	must(t, b.SaveRecord(t.Context(), &engine.Record{Key: contractKey, Pin: contractPin}))
+	must(t, b.Publish(t.Context(), contractKey, m, contractPin, false))
+	must(t, b.Forget(t.Context(), contractKey))
+	if s := openState(t, b, &contractPin); s.Record != nil || s.Kept != nil || s.Pinned == nil {
+		t.Errorf("after Forget: %+v, want the pin alone", s)
+	}
+}

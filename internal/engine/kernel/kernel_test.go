@@ -1,0 +1,68 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
+)
+
+func TestMain(m *testing.M) { bpftest.Main(m) }
+
+func TestContract(t *testing.T) {
+	enginetest.RunContract(t, func(t *testing.T) engine.Backend {
+		b, err := kernel.New(bpftest.BPFFS(t), kernel.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	})
+}
+
+func wantRefusal(t *testing.T, err error, reason string, words ...string) {
+	t.Helper()
+	var r engine.Reasoner
+	if !errors.As(err, &r) || r.Reason() != reason {
+		t.Fatalf("error %v, want one with the reason %s", err, reason)
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("error %q doesn't say %q", err, word)
+		}
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	dir := bpftest.BPFFS(t)
+	if err := kernel.Preflight(dir); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "_*")); err != nil || len(left) > 0 {
+		t.Errorf("the preflight left %v behind (%v)", left, err)
+	}
+	wantRefusal(t, kernel.Preflight(filepath.Join(t.TempDir(), "absent")), v1alpha1.ReasonBPFFSMissing, "does not exist", "mount -t bpf")
+	wantRefusal(t, kernel.Preflight(t.TempDir()), v1alpha1.ReasonBPFFSMissing, "no BPF file system is mounted", "mount -t bpf")
+	bpftest.WithCapabilities(t, nil, func() {
+		wantRefusal(t, kernel.Preflight(dir), v1alpha1.ReasonMissingCapability, "CAP_BPF")
+	})
+	bpftest.WithCapabilities(t, []sys.Capability{sys.CapBPF}, func() {
+		if err := kernel.Preflight(dir); err != nil {
+			t.Errorf("with CAP_BPF alone: %v", err)
+		}
+	})
+	if err := syscall.Mount("bpf", dir, "bpf", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, kernel.Preflight(dir), v1alpha1.ReasonBPFFSReadOnly, "remount,rw")
+}

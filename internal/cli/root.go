@@ -48,6 +48,7 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand(
 		newController(),
+		newAgent(),
 		newVersion(),
 	)
 	root.AddCommand(local.Commands()...)

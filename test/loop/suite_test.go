@@ -12,6 +12,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/go-logr/logr"
+
+	controllers "github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
 )
 
@@ -24,6 +27,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	controllers.UseLogger(logr.Discard()) // the processes have logs of their own
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "bpfmap-loop-")
 		if err == nil {

@@ -1,0 +1,56 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+)
+
+// minResync keeps a typo from reading every map all the time.
+const minResync = 10 * time.Millisecond
+
+func newAgent() *cobra.Command {
+	var o agent.Options
+	var l logFlags
+	var bpffs string
+	var prefixes []string
+	c := &cobra.Command{
+		Use:   "agent",
+		Short: "Keep this node's maps as their revisions say",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := l.use(c); err != nil {
+				return err
+			}
+			if o.NodeName == "" {
+				return errors.New("the node's name is needed: --node-name or $NODE_NAME")
+			}
+			if o.ResyncPeriod < minResync {
+				return fmt.Errorf("--resync-period %s is shorter than %s", o.ResyncPeriod, minResync)
+			}
+			allowed, err := engine.ParsePinPrefixes(prefixes)
+			if err != nil {
+				return err
+			}
+			o.Host = &host{bpffs: bpffs, prefixes: allowed}
+			return agent.Run(c.Context(), o)
+		},
+	}
+	addProcessFlags(c, &o.Options, &l)
+	f := c.Flags()
+	f.StringVar(&o.NodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node's Node object (default $NODE_NAME)")
+	f.StringVar(&bpffs, "bpffs", "/sys/fs/bpf", "mount point of the BPF file system")
+	f.DurationVar(&o.ResyncPeriod, "resync-period", 5*time.Minute, "how often each map is compared with the kernel, up to a tenth more or less")
+	f.IntVar(&o.Concurrency, "concurrency", 2, "how many maps are worked on at the same time")
+	f.StringArrayVar(&prefixes, "allowed-pin-prefix", nil, "NAMESPACE=DIRECTORY below which a namespace may pin besides bpfmap/NAMESPACE; * for all namespaces (repeatable)")
+	return c
+}

@@ -1,0 +1,232 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
+	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
+)
+
+// name is the agent's name in logs, metrics and events.
+const name = "bpfmap-agent"
+
+// Options are the agent's settings.
+type Options struct {
+	process.Options
+	// NodeName is the name of this node's Node object.
+	NodeName string
+	// ResyncPeriod is how often each map is compared with the kernel, up to a tenth more or less.
+	ResyncPeriod time.Duration
+	// Concurrency is how many maps are worked on at the same time.
+	Concurrency int
+	// Host is this node.
+	Host Host
+}
+
+// Run works until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	cfg, err := o.RESTConfig("agent")
+	if err != nil {
+		return err
+	}
+	m, err := New(cfg, o)
+	if err != nil {
+		return err
+	}
+	return m.Start(ctx)
+}
+
+// New makes the agent's manager without starting it.
+func New(cfg *rest.Config, o Options) (manager.Manager, error) {
+	facts, err := o.Host.Facts()
+	if err != nil {
+		return nil, fmt.Errorf("look at this node: %w", err)
+	}
+	m, err := process.NewManager(cfg, o.Options, cacheOptions(o.NodeName), func(mo *manager.Options) {
+		// A process may run several managers one after the other, as tests do.
+		mo.Controller.SkipNameValidation = new(true)
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = m.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.BPFMapRevision{}, indexMapName, func(object client.Object) []string {
+		return []string{object.(*v1alpha1.BPFMapRevision).Spec.MapName}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("index revisions: %w", err)
+	}
+	// The manager fills these before anything runs.
+	for _, object := range []client.Object{&v1alpha1.BPFMapRevision{}, &v1alpha1.BPFNodeState{}, process.Node()} {
+		if _, err := m.GetCache().GetInformer(context.Background(), object, cache.BlockUntilSynced(false)); err != nil {
+			return nil, fmt.Errorf("make cache: %w", err)
+		}
+	}
+	if err := newAgent(m, o, facts).setUp(m, o); err != nil {
+		return nil, err
+	}
+	return m, m.AddReadyzCheck("caches", healthz.Ping)
+}
+
+// agent is the parts and what connects them.
+type agent struct {
+	client           client.Client
+	node             string
+	host             Host
+	state            *nodeState
+	gate             *gate
+	seeded           chan struct{}
+	maps, statesWake trigger
+	reconciler       *reconciler
+	publisher        *publisher
+}
+
+func newAgent(m manager.Manager, o Options, facts Facts) *agent {
+	recorder := recorders.NewNode(metrics.Registry)
+	a := &agent{client: m.GetClient(), node: o.NodeName, host: o.Host, seeded: make(chan struct{})}
+	a.state = newNodeState(o.Version, facts, func() { a.statesWake.add(types.NamespacedName{Name: a.node}) })
+	a.gate = newGate(o.Host, a.hostChanged)
+	tell := &announcer{m.GetEventRecorder(name), o.NodeName}
+	a.reconciler = &reconciler{
+		client: a.client, node: o.NodeName, gate: a.gate, state: a.state, seeded: a.seeded,
+		announce: tell.announce, metrics: recorder, resync: o.ResyncPeriod,
+	}
+	a.publisher = &publisher{
+		client: recorder.Client(a.client), node: o.NodeName, state: a.state, seeded: a.seeded, observe: recorder.ObserveMaps,
+	}
+	return a
+}
+
+func (a *agent) setUp(m manager.Manager, o Options) error {
+	if err := m.Add(manager.RunnableFunc(a.start)); err != nil {
+		return fmt.Errorf("set up agent: %w", err)
+	}
+	err := builder.ControllerManagedBy(m).
+		Named(name).
+		Watches(&v1alpha1.BPFMapRevision{}, handler.EnqueueRequestsFromMapFunc(revisionToMap)).
+		WatchesMetadata(process.Node(), handler.EnqueueRequestsFromMapFunc(a.allMaps), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		WatchesRawSource(a.maps.source()).
+		WithOptions(controllerOptions(max(1, o.Concurrency))).
+		Complete(a.reconciler)
+	if err != nil {
+		return fmt.Errorf("set up agent: %w", err)
+	}
+	return a.publisher.setUp(m, &a.statesWake)
+}
+
+// Retries come soon, and not later than people have patience for.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = time.Minute
+)
+
+func controllerOptions(concurrency int) controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: concurrency,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+	}
+}
+
+// start takes over what an earlier agent knew, and then keeps looking at the host. It runs once the
+// caches are filled.
+func (a *agent) start(ctx context.Context) error {
+	old := &v1alpha1.BPFNodeState{}
+	if err := a.client.Get(ctx, client.ObjectKey{Name: a.node}, old); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("read own node state: %w", err)
+	}
+	a.state.seed(old.Status)
+	close(a.seeded)
+	return a.gate.Start(ctx)
+}
+
+// hostChanged lets every map be looked at again: those that are declared, those that were reported, and
+// those that only the records know because they were deleted while nobody was here.
+func (a *agent) hostChanged(ctx context.Context, err error) {
+	var facts *Facts
+	if now, factsErr := a.host.Facts(); factsErr == nil {
+		facts = &now
+	} else {
+		log.FromContext(ctx).Error(factsErr, "Facts about the node can't be read")
+	}
+	a.state.setReady(err, facts)
+	for _, req := range a.allMaps(ctx, nil) {
+		a.maps.add(req.NamespacedName)
+	}
+}
+
+func (a *agent) allMaps(ctx context.Context, _ client.Object) []reconcile.Request {
+	names := map[types.NamespacedName]bool{}
+	var list v1alpha1.BPFMapRevisionList
+	if err := a.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		log.FromContext(ctx).Error(err, "Revisions can't be listed")
+	}
+	for i := range list.Items {
+		names[types.NamespacedName{Namespace: list.Items[i].Namespace, Name: list.Items[i].Spec.MapName}] = true
+	}
+	for _, key := range a.state.keys() {
+		names[types.NamespacedName(key)] = true
+	}
+	if e, err := a.gate.current(); err == nil {
+		records, err := e.Records(ctx)
+		if err != nil {
+			log.FromContext(ctx).Error(err, "Records can't be read")
+		}
+		for i := range records {
+			names[types.NamespacedName(records[i].Key)] = true
+		}
+	}
+	requests := make([]reconcile.Request, 0, len(names))
+	for n := range names {
+		requests = append(requests, reconcile.Request{NamespacedName: n})
+	}
+	return requests
+}
+
+func revisionToMap(_ context.Context, object client.Object) []reconcile.Request {
+	rev, ok := object.(*v1alpha1.BPFMapRevision)
+	if !ok {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: rev.Namespace, Name: rev.Spec.MapName}}}
+}
+
+// cacheOptions keep in memory what this node needs: active revisions, its own Node's labels, and its
+// own state.
+func cacheOptions(node string) cache.Options {
+	own := fields.OneTermEqualSelector(metav1.ObjectNameField, node)
+	return cache.Options{ByObject: map[client.Object]cache.ByObject{
+		&v1alpha1.BPFMapRevision{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelActive: "true"}), UnsafeDisableDeepCopy: new(true)},
+		&v1alpha1.BPFNodeState{}:   {Field: own},
+		process.Node():             {Field: own, Transform: stripNode},
+	}}
+}
+
+func stripNode(o any) (any, error) {
+	if n, ok := o.(*metav1.PartialObjectMetadata); ok {
+		n.ObjectMeta = metav1.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels}
+	}
+	return o, nil
+}

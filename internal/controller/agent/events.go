@@ -1,0 +1,86 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+)
+
+// actionSync is the action of all events of an agent.
+const actionSync = "Sync"
+
+// The reasons of events; besides them Failed and Stalled, the states.
+const (
+	eventDriftDetected = "DriftDetected"
+	eventDriftRepaired = "DriftRepaired"
+)
+
+// maxNote is the bound of an event's note in bytes.
+const maxNote = 1024
+
+// announcer tells people what happened on this node, as events of the BPFMap.
+type announcer struct {
+	events.EventRecorder
+	node string
+}
+
+// news is one event to be.
+type news struct{ kind, reason, note string }
+
+// announce emits what is new since the line before.
+func (a *announcer) announce(before *v1alpha1.NodeMap, r engine.Report) {
+	for _, n := range whatIsNew(before, r) {
+		note := a.node + ": " + n.note
+		if len(note) > maxNote {
+			note = strings.ToValidUTF8(note[:maxNote], "")
+		}
+		a.Eventf(reference(r), nil, n.kind, n.reason, actionSync, "%s", note)
+	}
+}
+
+// whatIsNew is what people should notice: a map made, taken over or replaced, drift once each time that
+// it appears, and failures when they begin or change.
+func whatIsNew(before *v1alpha1.NodeMap, r engine.Report) []news {
+	var all []news
+	if r.Drift != nil {
+		switch wasDrifted := before != nil && before.Drifted; {
+		case r.Drift.Repaired:
+			all = append(all, news{corev1.EventTypeWarning, eventDriftRepaired, r.Drift.Summary})
+		case !wasDrifted:
+			all = append(all, news{corev1.EventTypeWarning, eventDriftDetected, r.Drift.Summary + " (driftPolicy Report: nothing is changed)"})
+		}
+	}
+	switch r.Action {
+	case engine.ActionCreated:
+		all = append(all, news{corev1.EventTypeNormal, string(r.Action), "created the map, pinned at " + r.PinPath})
+	case engine.ActionAdopted:
+		all = append(all, news{corev1.EventTypeNormal, string(r.Action), "took over the map at " + r.PinPath + " with its contents"})
+	case engine.ActionReplaced:
+		note := r.Message
+		if note == "" {
+			note = "a new map took the pin at " + r.PinPath
+		}
+		all = append(all, news{corev1.EventTypeNormal, string(r.Action), note})
+	}
+	if r.Err != nil && (before == nil || before.State != r.State || before.Reason != r.Reason || before.Revision != r.Revision) {
+		all = append(all, news{corev1.EventTypeWarning, string(r.State), r.Reason + ": " + r.Message})
+	}
+	return all
+}
+
+// reference is as much of a BPFMap as an event needs.
+func reference(r engine.Report) *v1alpha1.BPFMap {
+	return &v1alpha1.BPFMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "BPFMap"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: r.Key.Namespace, Name: r.Key.Name, UID: types.UID(r.UID)},
+	}
+}

@@ -1,0 +1,37 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// Host is the node that the agent runs on.
+type Host interface {
+	// Probe says whether maps can be managed here. Its errors are engine.Reasoners with the reasons
+	// of a BPFNodeState's condition Ready; their messages say what to do.
+	Probe(ctx context.Context) error
+	// Open is the engine of a host whose Probe succeeded.
+	Open() (Engine, error)
+	// Facts are what the agent reports of the host besides its maps.
+	Facts() (Facts, error)
+}
+
+// Engine is engine.Engine.
+type Engine interface {
+	Sync(ctx context.Context, rev *revision.Revision) engine.Report
+	Remove(ctx context.Context, key revision.Key) engine.Report
+	Records(ctx context.Context) ([]engine.Record, error)
+}
+
+// Facts are what doesn't change while a node runs.
+type Facts struct {
+	KernelRelease, BootID string
+	PossibleCPUs          int32
+	// Features are sorted; empty while the host isn't ready.
+	Features []string
+}

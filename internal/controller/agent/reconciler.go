@@ -1,0 +1,140 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/status"
+)
+
+// indexMapName finds the revisions of a BPFMap.
+const indexMapName = "spec.mapName"
+
+// reconciler brings one map at a time to its revision.
+type reconciler struct {
+	client   client.Client
+	node     string
+	gate     *gate
+	state    *nodeState
+	seeded   <-chan struct{}
+	announce func(before *v1alpha1.NodeMap, r engine.Report)
+	metrics  *recorders.Node
+	resync   time.Duration
+}
+
+// Reconcile handles the map of a BPFMap's name.
+func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	select {
+	case <-r.seeded:
+	case <-ctx.Done():
+		return reconcile.Result{}, nil
+	}
+	key := revision.Key{Namespace: req.Namespace, Name: req.Name}
+	wanted, err := r.wanted(ctx, key)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	e, notReady := r.gate.current()
+	switch {
+	case notReady != nil && wanted != nil:
+		report := engine.Report{Key: key, UID: wanted.Spec.MapUID, Revision: wanted.Name}
+		r.state.set(status.FromReport(fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonNodeNotReady, notReady)))
+		return reconcile.Result{}, nil // the gate calls again
+	case notReady != nil:
+		return reconcile.Result{}, nil
+	case wanted == nil:
+		return reconcile.Result{}, r.remove(ctx, e, key)
+	}
+	return r.apply(ctx, e, wanted)
+}
+
+// wanted is the revision that this node is to hold, nil for none.
+func (r *reconciler) wanted(ctx context.Context, key revision.Key) (*v1alpha1.BPFMapRevision, error) {
+	var list v1alpha1.BPFMapRevisionList
+	err := r.client.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{indexMapName: key.Name},
+		client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("list revisions of %s: %w", key, err)
+	}
+	if len(list.Items) == 0 {
+		return nil, nil
+	}
+	node := process.Node()
+	if err := r.client.Get(ctx, client.ObjectKey{Name: r.node}, node); err != nil {
+		return nil, fmt.Errorf("get own node: %w", err) // its labels decide: nothing is removed without them
+	}
+	return pick(list.Items, node.GetLabels()), nil
+}
+
+// apply lets the engine work and tells what came of it.
+func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMapRevision) (reconcile.Result, error) {
+	start := time.Now()
+	report := engine.Report{
+		Key: revision.Key{Namespace: object.Namespace, Name: object.Spec.MapName}, UID: object.Spec.MapUID, Revision: object.Name,
+	}
+	if rev, err := revision.FromObject(object); err != nil {
+		report = fail(report, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonInvalidRevision, err)
+	} else {
+		report = e.Sync(ctx, rev)
+	}
+	if ctx.Err() != nil {
+		return reconcile.Result{}, nil // the process ends; what was done is in the kernel
+	}
+	r.metrics.ObserveSync(report, time.Since(start))
+	before := r.state.set(status.FromReport(report))
+	r.announce(before, report)
+	r.log(ctx, before, report)
+	if report.State == v1alpha1.NodeMapFailed {
+		r.gate.lookAgain()
+		return reconcile.Result{}, report.Err // again, later and later
+	}
+	return reconcile.Result{RequeueAfter: jitter(r.resync)}, nil
+}
+
+func (r *reconciler) log(ctx context.Context, before *v1alpha1.NodeMap, report engine.Report) {
+	l := log.FromContext(ctx)
+	if report.Drift != nil && (before == nil || before.DriftCount != report.DriftCount) {
+		r.metrics.CountDrift(report)
+		l.Info("Map had drifted", "kind", report.Drift.Kind, "difference", report.Drift.Summary, "repaired", report.Drift.Repaired)
+	}
+	if report.Action != engine.ActionNone {
+		l.Info(string(report.Action)+" map", "revision", report.Revision, "mapID", report.MapID, "pin", report.PinPath)
+		l.V(1).Info("Plan", "text", report.Plan.String())
+	}
+	if report.State == v1alpha1.NodeMapStalled && (before == nil || before.Message != report.Message) {
+		l.Info("Map is stalled", "reason", report.Reason, "message", report.Message)
+	}
+}
+
+// remove gives up a map that no revision asks for on this node.
+func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key) error {
+	report := e.Remove(ctx, key)
+	if report.Err != nil {
+		r.gate.lookAgain()
+		r.state.set(status.FromReport(report))
+		return report.Err
+	}
+	if report.Action != engine.ActionNone {
+		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID)
+	}
+	r.state.remove(key)
+	r.metrics.Forget(key.Namespace, key.Name)
+	return nil
+}
+
+// jitter is d, up to a tenth shorter or longer, so that nodes and maps don't all look at once.
+func jitter(d time.Duration) time.Duration { return d - d/10 + rand.N(d/5+1) }

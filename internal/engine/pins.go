@@ -1,0 +1,46 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// PinPrefixes are the directories, relative to the BPF file system, in which a namespace may pin
+// besides its own; those of AnyNamespace are for all.
+type PinPrefixes map[string][]string
+
+// AnyNamespace stands for every namespace in PinPrefixes.
+const AnyNamespace = "*"
+
+// ParsePinPrefixes reads "namespace=directory" as the agent's flag has it.
+func ParsePinPrefixes(list []string) (PinPrefixes, error) {
+	p := PinPrefixes{}
+	for _, text := range list {
+		namespace, dir, ok := strings.Cut(text, "=")
+		dir = strings.TrimSuffix(dir, "/")
+		if !ok || namespace == "" || dir == "" || path.Clean(dir) != dir || path.IsAbs(dir) || strings.HasPrefix(dir, "..") {
+			return nil, fmt.Errorf("pin prefix %q is not NAMESPACE=DIRECTORY, with a directory relative to the BPF file system", text)
+		}
+		p[namespace] = append(p[namespace], dir)
+	}
+	return p, nil
+}
+
+// Allow says whether a map may be pinned at a path: below bpfmap/<namespace>/, or below a prefix of its
+// namespace.
+func (p PinPrefixes) Allow(key revision.Key, pin string) error {
+	own := path.Dir(revision.DefaultPinPath(key))
+	below := func(dir string) bool { return pin == dir || strings.HasPrefix(pin, dir+"/") }
+	if below(own) || slices.ContainsFunc(p[key.Namespace], below) || slices.ContainsFunc(p[AnyNamespace], below) {
+		return nil
+	}
+	return fmt.Errorf("pin %s is not below %s, and the agent's configuration allows namespace %s no other place for it (--allowed-pin-prefix=%s=%s)",
+		pin, own, key.Namespace, key.Namespace, path.Dir(pin))
+}

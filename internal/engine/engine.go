@@ -18,6 +18,9 @@ type Options struct {
 	// AllowPin says whether a map may be pinned at path, relative to the BPF file system. Nil allows
 	// every path.
 	AllowPin func(key revision.Key, path string) error
+	// Local engines work for people at this machine, without a cluster: their maps have no UID. They
+	// leave maps of a cluster alone, and other engines don't remove theirs.
+	Local bool
 }
 
 // Engine brings maps to their revisions. It is safe for concurrent use on different keys; on one key
@@ -110,11 +113,17 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 	}
 	defer state.close()
 	rec := state.Record
-	if rec == nil {
+	switch {
+	case rec == nil:
 		if err := e.backend.Forget(ctx, key); err != nil {
 			report.fail(fmt.Errorf("remove map %s: %w", key, err))
 		}
 		return report
+	case e.options.Local && rec.UID != "":
+		report.fail(clusterOwned(rec))
+		return report
+	case !e.options.Local && rec.UID == "":
+		return report // of people at this machine
 	}
 	report.UID, report.Revision, report.MapID = rec.UID, rec.Revision, rec.MapID
 	report.Action = ActionRetained
@@ -131,6 +140,11 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 		report.fail(fmt.Errorf("remove map %s: %w", key, err))
 	}
 	return report
+}
+
+// clusterOwned refuses local work on a map of a cluster.
+func clusterOwned(r *Record) error {
+	return &Error{v1alpha1.NodeReasonPinConflict, fmt.Errorf("map %s belongs to a BPFMap of a cluster (uid %s): change it there", r.Key, r.UID)}
 }
 
 // Records are the records of all maps that are managed here, sorted by key.

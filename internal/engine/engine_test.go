@@ -400,3 +400,49 @@ func TestPlanChangesNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestLocalAndClusterLeaveEachOtherAlone(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		local := engine.New(w.b, engine.Options{Local: true})
+		mine := hash(t, "", "1=10")
+		mine.UID = ""
+		if report := local.Sync(t.Context(), mine); report.Action != engine.ActionCreated {
+			t.Errorf("%+v", report)
+		}
+		if report := w.Remove(t.Context(), key); report.Action != engine.ActionNone || report.Err != nil {
+			t.Errorf("the agent removed a local map: %+v", report)
+		}
+		w.holds(mine, "1=10")
+		clustered := hash(t, "", "2=20")
+		w.ready(clustered, engine.ActionUpdated) // declared in the cluster, too: that wins
+		for _, report := range []engine.Report{local.Sync(t.Context(), mine), local.Remove(t.Context(), key)} {
+			if report.State != failed || report.Reason != v1alpha1.NodeReasonPinConflict || !strings.Contains(report.Message, "uid-1") {
+				t.Errorf("local work on a cluster's map: %+v", report)
+			}
+		}
+		w.holds(clustered, "2=20")
+	})
+}
+
+func TestPinPrefixes(t *testing.T) {
+	p, err := engine.ParsePinPrefixes([]string{"edge=xdp/", "edge=tc/globals", "*=shared"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pin, want := range map[string]bool{
+		"bpfmap/edge/table": true, "bpfmap/edge/deep/table": true, "xdp/table": true, "tc/globals/table": true,
+		"shared/x": true, "xdpx/table": false, "tc/table": false, "bpfmap/other/table": false, "table": false, "bpfmap/edgetable": false,
+	} {
+		if err := p.Allow(key, pin); (err == nil) != want {
+			t.Errorf("pin %s: %v, want allowed %t", pin, err, want)
+		}
+	}
+	if p.Allow(revision.Key{Namespace: "other", Name: "x"}, "xdp/x") == nil {
+		t.Error("a prefix of one namespace works for another")
+	}
+	for _, bad := range []string{"", "edge", "edge=", "=xdp", "edge=/xdp", "edge=../xdp", "edge=a/../b"} {
+		if _, err := engine.ParsePinPrefixes([]string{bad}); err == nil {
+			t.Errorf("prefix %q was taken", bad)
+		}
+	}
+}

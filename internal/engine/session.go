@@ -47,6 +47,10 @@ func (e *Engine) open(ctx context.Context, rev *revision.Revision) (*session, er
 	if err != nil {
 		return nil, fmt.Errorf("open map %s: %w", rev.Key, err)
 	}
+	if e.options.Local && state.Record != nil && state.Record.UID != "" {
+		state.close()
+		return nil, clusterOwned(state.Record)
+	}
 	s := &session{
 		ctx: ctx, backend: e.backend, rev: rev, want: plan.Want{Revision: rev, Fingerprint: rev.Fingerprint()},
 		entries: entries, state: state, infos: map[Map]MapInfo{},

@@ -76,7 +76,7 @@ func rev(t *testing.T, spec string) *revision.Revision {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Name, r.Number = "table-1", 1
+	r.UID, r.Name, r.Number = "uid-1", "table-1", 1
 	return r
 }
 

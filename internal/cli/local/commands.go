@@ -15,6 +15,9 @@ const defaultBPFFS = "/sys/fs/bpf"
 // Commands are all commands of this package.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
+		newApply(),
+		newDelete(),
+		newDiff(),
 		newValidate(),
 		newList(),
 		newDump(),

@@ -88,7 +88,7 @@ func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map) error {
 	if err != nil {
 		return err
 	}
-	typing, err := typingOf(m, t.schemas)
+	typing, err := typingOf(m, t.schemas, t.bpffs)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (f *elementFlags) run(c *cobra.Command, open bpf.MapFlags, do func(operatio
 	}
 	return t.with(open, func(m *bpf.Map) (err error) {
 		op := operation{Map: m, value: make([]byte, m.ValueStride())}
-		if op.Typing, err = typingOf(m, t.schemas); err != nil {
+		if op.Typing, err = typingOf(m, t.schemas, t.bpffs); err != nil {
 			return err
 		}
 		if op.flags, err = parseElemFlags(f.flags); err != nil {

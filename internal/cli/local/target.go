@@ -65,6 +65,7 @@ type namedTarget struct {
 	target
 	name    string // "namespace/name", or empty without a manifest
 	schemas schemas
+	bpffs   string
 }
 
 func (t *targets) all(c *cobra.Command) ([]namedTarget, error) {
@@ -73,7 +74,7 @@ func (t *targets) all(c *cobra.Command) ([]namedTarget, error) {
 		if !given {
 			return nil, errors.New("-f, --pin or --id is needed")
 		}
-		return []namedTarget{{target: t.target}}, nil
+		return []namedTarget{{target: t.target, bpffs: rootOf(t.pin, t.bpffs)}}, nil
 	}
 	maps, ok, err := t.in.compile(c)
 	switch {
@@ -86,7 +87,7 @@ func (t *targets) all(c *cobra.Command) ([]namedTarget, error) {
 	}
 	var all []namedTarget
 	for _, d := range maps {
-		n := namedTarget{target: t.target, name: d.Name(), schemas: schemas{d.rev.KeySchema, &d.rev.ValueSchema}}
+		n := namedTarget{target: t.target, name: d.Name(), schemas: schemas{d.rev.KeySchema, &d.rev.ValueSchema}, bpffs: t.bpffs}
 		if !given {
 			n.pin = filepath.Join(t.bpffs, d.rev.Pin.Path)
 		}
@@ -105,4 +106,16 @@ func (t *targets) one(c *cobra.Command) (namedTarget, error) {
 		return namedTarget{}, fmt.Errorf("-f holds %d BPFMaps, one is needed", len(all))
 	}
 	return all[0], nil
+}
+
+// rootOf is the mount point of the BPF file system that holds pin, or else.
+func rootOf(pin, otherwise string) string {
+	root := otherwise
+	for dir := filepath.Dir(pin); pin != ""; dir = filepath.Dir(dir) {
+		if is, err := bpf.IsBPFFS(dir); err != nil || !is || dir == filepath.Dir(dir) {
+			break
+		}
+		root = dir
+	}
+	return root
 }

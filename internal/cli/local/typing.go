@@ -10,19 +10,23 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/btfschema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
+	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
 // schemas describe a map's elements, as far as they are known.
 type schemas struct{ key, value *v1alpha1.Schema }
 
-// typingOf is how m's elements are written: by declared schemas, else by the map's BTF, else as bytes.
-// Declared schemas must have the map's sizes.
-func typingOf(m *bpf.Map, declared schemas) (element.Typing, error) {
+// typingOf is how m's elements are written: by declared schemas, else by the record of a managed map in
+// bpffs, else by the map's BTF, else as bytes. Declared schemas must have the map's sizes.
+func typingOf(m *bpf.Map, declared schemas, bpffs string) (element.Typing, error) {
 	if declared.value != nil {
 		return declaredTyping(m, declared)
 	}
-	known := fromBTF(m)
+	known := fromRecord(m, bpffs)
+	if known.value == nil {
+		known = fromBTF(m)
+	}
 	if known.key == nil && m.Type().Traits().IndexKey {
 		known.key = &v1alpha1.Schema{Type: v1alpha1.TypeU32}
 	}
@@ -73,6 +77,25 @@ func codec(s *v1alpha1.Schema, size int) element.Codec {
 
 // fromBTF is what the map's BTF says. A map without it, or one whose BTF may not be read (that needs
 // CAP_SYS_ADMIN), is shown as bytes.
+// fromRecord is what the ownership record of m says; nothing without one, or without the permission to
+// read it.
+func fromRecord(m *bpf.Map, bpffs string) schemas {
+	info, err := m.Info()
+	if err != nil {
+		return schemas{}
+	}
+	records, err := pinstore.New(bpffs, pinstore.Options{}).Records()
+	if err != nil {
+		return schemas{}
+	}
+	for i := range records {
+		if records[i].MapID == info.ID {
+			return schemas{records[i].KeySchema, &records[i].ValueSchema}
+		}
+	}
+	return schemas{}
+}
+
 func fromBTF(m *bpf.Map) schemas {
 	info, err := m.Info()
 	if err != nil || info.BTFID == 0 {

@@ -195,7 +195,9 @@ func (a *agent) allMaps(ctx context.Context, _ client.Object) []reconcile.Reques
 			log.FromContext(ctx).Error(err, "Records can't be read")
 		}
 		for i := range records {
-			names[types.NamespacedName(records[i].Key)] = true
+			if records[i].UID != "" { // others belong to people at this machine
+				names[types.NamespacedName(records[i].Key)] = true
+			}
 		}
 	}
 	requests := make([]reconcile.Request, 0, len(names))

@@ -1,0 +1,89 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+)
+
+func newApply() *cobra.Command {
+	var in inputFlags
+	var bpffs string
+	var showPlan bool
+	c := &cobra.Command{
+		Use:   "apply -f FILE",
+		Short: "Bring this machine's maps to what manifests declare",
+		Long: `Bring this machine's maps to what manifests declare, without a cluster: through the same compiler,
+plan and engine as the agent. Nothing is done unless every manifest is valid. Exit code 1 if a map
+could not be brought there; the others are.`,
+		Example: `  bpfmap apply -f maps/
+  kustomize build . | bpfmap apply -f - --plan`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			maps, ok, err := in.compile(c)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return errors.New("nothing was applied")
+			}
+			return withEngine(c.Context(), bpffs, func(e *engine.Engine) error { return applyAll(c, e, maps, showPlan) })
+		},
+	}
+	in.add(c)
+	addBPFFSFlag(c, &bpffs)
+	c.Flags().BoolVar(&showPlan, "plan", false, "print what is done to each map's entries, as diff does")
+	return c
+}
+
+func applyAll(c *cobra.Command, e *engine.Engine, maps []declared, showPlan bool) error {
+	var failed error
+	for _, d := range maps {
+		r := e.Sync(c.Context(), d.rev)
+		if showPlan && !r.Plan.IsEmpty() {
+			if err := printPlan(c, d, r.Plan); err != nil {
+				return err
+			}
+		}
+		if r.Err != nil {
+			c.PrintErrf("Error: %s: %s: %s\n", id(d.rev.Key), r.Reason, r.Message)
+			failed = &ExitError{Code: 1}
+			continue
+		}
+		if _, err := fmt.Fprintln(c.OutOrStdout(), id(d.rev.Key)+" "+outcome(r)); err != nil {
+			return err
+		}
+	}
+	return failed
+}
+
+// outcome is what kubectl would say, and the map's id and contents.
+func outcome(r engine.Report) string {
+	words := map[engine.Action]string{
+		engine.ActionNone: "unchanged", engine.ActionCreated: "created", engine.ActionAdopted: "adopted",
+		engine.ActionUpdated: "configured", engine.ActionReplaced: "replaced", engine.ActionRepaired: "repaired",
+	}
+	text := words[r.Action]
+	switch {
+	case r.Drift != nil && !r.Drift.Repaired:
+		text = "drifted, and driftPolicy is Report: " + r.Drift.Summary
+	case r.Drift != nil:
+		text += ": " + r.Drift.Summary
+	case r.Message != "":
+		text += ": " + r.Message
+	}
+	text += fmt.Sprintf(" (map %d", r.MapID)
+	if r.Entries != nil {
+		text += fmt.Sprintf(", %d entries", *r.Entries)
+	}
+	if r.Frozen {
+		text += ", frozen"
+	}
+	return text + ")"
+}

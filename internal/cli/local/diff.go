@@ -1,0 +1,104 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
+)
+
+// The exit codes of diff are those of kubectl diff.
+const (
+	diffFound  = 1
+	diffFailed = 2
+)
+
+func newDiff() *cobra.Command {
+	var in inputFlags
+	var bpffs string
+	c := &cobra.Command{
+		Use:   "diff -f FILE",
+		Short: "Show what apply would do",
+		Long: `Show what apply would do to this machine's maps, and do nothing. Lines begin with + for entries that
+would be added, ~ for other values, - for entries that would be deleted, and ! for properties that
+can't be changed in place.
+
+Exit code 0 if there is nothing to do, 1 if there is, 2 for errors.`,
+		Example: `  bpfmap diff -f maps/`,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			code := 0
+			maps, ok, err := in.compile(c)
+			if err == nil {
+				err = withEngine(c.Context(), bpffs, func(e *engine.Engine) (err error) {
+					code, err = diffAll(c, e, maps)
+					return err
+				})
+			}
+			if err != nil {
+				printError(c, err)
+			}
+			if err != nil || !ok {
+				code = diffFailed
+			}
+			if code != 0 {
+				return &ExitError{Code: code}
+			}
+			return nil
+		},
+	}
+	in.add(c)
+	addBPFFSFlag(c, &bpffs)
+	return c
+}
+
+func diffAll(c *cobra.Command, e *engine.Engine, maps []declared) (code int, err error) {
+	for _, d := range maps {
+		p, err := e.Plan(c.Context(), d.rev)
+		if err != nil {
+			c.PrintErrf("Error: %s: %v\n", id(d.rev.Key), err)
+			code = diffFailed
+			continue
+		}
+		if err := printPlan(c, d, p); err != nil {
+			return diffFailed, err
+		}
+		if !p.IsEmpty() {
+			code = max(code, diffFound)
+		}
+	}
+	return code, nil
+}
+
+// printPlan prints a plan, typed by the manifest's schema.
+func printPlan(c *cobra.Command, d declared, p plan.Plan) error {
+	value, err := schema.New(&d.rev.ValueSchema)
+	if err != nil {
+		return err
+	}
+	typing := element.Typing{Value: value}
+	if size := p.Changes.Add.ValueSize; d.rev.Shape.IsPerCPU() && size > 0 {
+		typing.CPUs = size / ((value.Size() + 7) &^ 7)
+	}
+	var key plan.Formatter
+	if d.rev.KeySchema != nil {
+		if key, err = schema.New(d.rev.KeySchema); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprint(c.OutOrStdout(), p.Text(key, valueText{typing}))
+	return err
+}
+
+// valueText prints the values of a plan, which are as the kernel takes them.
+type valueText struct{ typing element.Typing }
+
+// Format is one value, or those of all CPUs.
+func (v valueText) Format(b []byte) string { return string(v.typing.AppendValueText(nil, b)) }

@@ -24,6 +24,12 @@ const maxBatch = 4096
 // BPF_MAP_UPDATE_BATCH: Linux 5.6.
 func (m *Map) UpdateBatch(keys, values []byte, flags ElemFlags) (done int, err error) {
 	const op = "update elements"
+	if !m.traits.Update {
+		return 0, m.unsupported(op)
+	}
+	if values == nil {
+		values = []byte{} // no values are too few, not none asked for
+	}
 	count, err := m.batchLen(op, keys, values)
 	if err != nil {
 		return 0, err

@@ -67,6 +67,9 @@ func (e *Error) Error() string {
 	return s
 }
 
+// Is makes errors.Is find the sentinel without the allocation that Unwrap costs.
+func (e *Error) Is(target error) bool { return e.Kind != nil && target == e.Kind }
+
 // Unwrap gives errors.Is both the sentinel and the errno.
 func (e *Error) Unwrap() []error {
 	var errs []error

@@ -12,10 +12,11 @@ import (
 // explain turns a failure of an operation on an open map into an Error: it is the one place that
 // knows what an errno means for which map type.
 func (m *Map) explain(op string, flags ElemFlags, err error) error {
+	if sys.IsNotExist(err) {
+		return m.notExist(op)
+	}
 	e := &Error{Op: op, Map: m.describe(), Err: err}
 	switch {
-	case sys.IsNotExist(err):
-		e.Kind = ErrNotExist
 	case sys.IsExist(err):
 		e.Kind = ErrExist
 	case sys.IsTooBig(err) && m.traits.IndexKey:
@@ -31,19 +32,30 @@ func (m *Map) explain(op string, flags ElemFlags, err error) error {
 	case sys.IsInvalid(err) && flags&Lock != 0:
 		e.Kind, e.Hint = ErrNotSupported, "Lock needs a bpf_spin_lock in the BTF of the value"
 	case sys.IsPermission(err):
-		e.Kind, e.Hint = m.whyNotPermitted(op)
+		e.Hint, e.Kind = m.whyNotPermitted(op)
 	}
 	return e
 }
 
+// notExist is the error of operations on elements that aren't there. That is nothing unusual, so it
+// costs no allocation.
+func (m *Map) notExist(op string) error {
+	for i := range m.missing {
+		if m.missing[i].Op == op {
+			return &m.missing[i]
+		}
+	}
+	return &Error{Op: op, Map: m.describe(), Kind: ErrNotExist, Err: sys.ENOENT}
+}
+
 // whyNotPermitted asks what EPERM doesn't tell: operations on elements need no capability, so it is
 // a frozen map or the mode of the handle.
-func (m *Map) whyNotPermitted(op string) (kind error, hint string) {
+func (m *Map) whyNotPermitted(op string) (hint string, kind error) {
 	info, err := m.FDInfo()
 	if err == nil && info.Frozen && op != opLookup && op != opNextKey {
-		return ErrFrozen, "user space can't write to it any more"
+		return "user space can't write to it any more", ErrFrozen
 	}
-	return ErrNotPermitted, "the handle was opened read-only or write-only"
+	return "the handle was opened read-only or write-only", ErrNotPermitted
 }
 
 // createError explains a failed creation.

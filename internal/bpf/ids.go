@@ -28,8 +28,8 @@ func GetNextID(start uint32) (id uint32, ok bool, err error) {
 	return 0, false, idError("get next map id", "", err)
 }
 
-// GetFDByIDOpts are the options of GetFDByIDOpts.
-type GetFDByIDOpts struct {
+// OpenOpts are the options of GetFDByIDOpts.
+type OpenOpts struct {
 	// OpenFlags is RdOnly, WrOnly or neither.
 	OpenFlags MapFlags
 	// TokenFD is a BPF token's file descriptor (kernels that allow it here).
@@ -38,10 +38,11 @@ type GetFDByIDOpts struct {
 
 // GetFDByID is bpf_map_get_fd_by_id: it opens a map by its id, for reading and writing. It needs
 // CAP_SYS_ADMIN (Linux 4.13). A map that is gone is ErrNotExist.
-func GetFDByID(id uint32) (*Map, error) { return GetFDByIDWithOpts(id, GetFDByIDOpts{}) }
+func GetFDByID(id uint32) (*Map, error) { return GetFDByIDOpts(id, OpenOpts{}) }
 
-// GetFDByIDWithOpts is bpf_map_get_fd_by_id_opts.
-func GetFDByIDWithOpts(id uint32, o GetFDByIDOpts) (*Map, error) {
+// GetFDByIDOpts is bpf_map_get_fd_by_id_opts: GetFDByID with an open mode. Both modes together are EINVAL;
+// the mode holds for this handle alone.
+func GetFDByIDOpts(id uint32, o OpenOpts) (*Map, error) {
 	fd, err := sys.MapByID(id, uint32(o.OpenFlags), o.TokenFD)
 	if err != nil {
 		return nil, idError("open map", "id "+strconv.FormatUint(uint64(id), 10), err)

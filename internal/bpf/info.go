@@ -99,7 +99,7 @@ func (m *Map) Freeze() error {
 		case err == nil:
 			return nil
 		case sys.IsBusy(err) && try < freezeTries:
-			time.Sleep(pause)
+			time.Sleep(pause) //nolint:forbidigo // bounded; the kernel offers nothing to wait on
 			pause *= 2
 			continue
 		case sys.IsBusy(err):

@@ -4,6 +4,7 @@
 package bpf
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
@@ -35,6 +36,7 @@ type Iterator struct {
 	done         bool
 	incomplete   bool
 	seen         uint64 // elements so far
+	first        []byte // the first key of all
 	restarts     int
 	err          error
 }
@@ -112,7 +114,20 @@ func (it *Iterator) nextBatch() bool {
 			return false
 		}
 		it.n = n
+		it.noteRestart()
 		return it.account()
+	}
+}
+
+// noteRestart sees that the kernel has started over: an LPM trie does when the key at the cursor is
+// deleted. Hash tables go on by bucket.
+func (it *Iterator) noteRestart() {
+	switch {
+	case it.n == 0:
+	case it.first == nil:
+		it.first = bytes.Clone(it.keys[:it.m.key])
+	case bytes.Equal(it.first, it.keys[:it.m.key]):
+		it.restarts++
 	}
 }
 
@@ -155,6 +170,12 @@ func (it *Iterator) nextSingles() bool {
 		}
 		copy(it.cursor, key)
 		it.started = true
+		switch {
+		case it.first == nil:
+			it.first = bytes.Clone(key)
+		case bytes.Equal(it.first, key):
+			it.restarts++
+		}
 		err = it.m.fd.Elem(sys.MapLookupElem, key, it.values[it.n*it.m.stride:(it.n+1)*it.m.stride], 0)
 		switch {
 		case err == nil:

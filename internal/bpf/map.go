@@ -56,6 +56,8 @@ type Map struct {
 	stride int // bytes of a value in a system call
 	max    uint32
 	flags  MapFlags
+	// missing are the errors of operations on an element that isn't there.
+	missing [4]Error
 }
 
 // Create is bpf_map_create: it makes a map and returns the handle that owns it. The kernel frees the
@@ -96,6 +98,9 @@ func newMap(fd *sys.FD, typ MapType, name string, key, value, entries uint32, fl
 	m := &Map{
 		fd: fd, typ: typ, traits: typ.Traits(), name: name,
 		key: int(key), value: int(value), stride: int(value), max: entries, flags: flags,
+	}
+	for i, op := range [...]string{opUpdate, opLookup, opLookupAndDelete, opDelete} {
+		m.missing[i] = Error{Op: op, Map: m.describe(), Kind: ErrNotExist, Err: sys.ENOENT}
 	}
 	if m.traits.PerCPU {
 		cpus, err := PossibleCPUs()

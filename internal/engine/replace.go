@@ -51,7 +51,7 @@ func (s *session) planReplacement(want plan.Desired) error {
 	_, err := old.Read(func(keys, values []byte) {
 		for i := 0; i < len(keys); i += int(have.KeySize) {
 			value := values[i/int(have.KeySize)*stride(have, s.backend.PossibleCPUs()):][:stride(have, s.backend.PossibleCPUs())]
-			if !mine[string(keys[i:i+int(have.KeySize)])] && !(have.IsArray() && allZero(value)) {
+			if !mine[string(keys[i:i+int(have.KeySize)])] && (!have.IsArray() || !allZero(value)) {
 				n++
 			}
 		}

@@ -4,7 +4,6 @@
 package engine_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -210,12 +209,4 @@ func (w *world) id(m engine.Map) uint32 {
 	info, err := m.Info()
 	w.must(err)
 	return info.ID
-}
-
-func reason(err error) string {
-	var r engine.Reasoner
-	if errors.As(err, &r) {
-		return r.Reason()
-	}
-	return ""
 }

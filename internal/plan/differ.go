@@ -5,6 +5,7 @@ package plan
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -136,7 +137,19 @@ func (d *Differ) Changes(complete bool) Changes {
 		}
 	}
 	c.Set, _ = c.Set.Sorted(d.want.Shape)
+	c.Delete = sortedKeys(d.want.Shape, c.Delete, d.keySize)
 	return c
+}
+
+// sortedKeys are packed keys in the order of the shape, each once: a map may have been read twice in
+// parts.
+func sortedKeys(shape revision.Shape, keys []byte, size int) []byte {
+	if len(keys) <= size {
+		return keys
+	}
+	list := slices.SortedStableFunc(slices.Chunk(keys, size), shape.CompareKeys)
+	list = slices.CompactFunc(list, bytes.Equal)
+	return slices.Concat(list...)
 }
 
 // Fill is what fills an empty new map.

@@ -67,10 +67,10 @@ func (p *Plan) Text(key, value Formatter) string {
 }
 
 func (p *Plan) headline() string {
-	switch {
-	case p.Action == Stall:
+	switch p.Action {
+	case Stall:
 		return fmt.Sprintf("stalled (%s): %s", p.Reason, p.Message)
-	case p.Action == None:
+	case None:
 		return "in sync"
 	}
 	s := string(p.Action)

@@ -14,7 +14,8 @@ import (
 
 // encodeInteger takes numbers and strings, decimal or 0x…. Nothing is ever cut or rounded.
 func encodeInteger(s *scalar, dst []byte, value any) string {
-	text, isNumber := "", false
+	var text string
+	isNumber := false
 	switch v := value.(type) {
 	case json.Number:
 		text, isNumber = string(v), true

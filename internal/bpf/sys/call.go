@@ -49,6 +49,24 @@ func (e *errnoError) Error() string {
 
 func (e *errnoError) Unwrap() error { return e.errno }
 
+// errnos are the errors that occur often, made once.
+var errnos = func() (all [600]errnoError) {
+	for i := range all {
+		all[i].errno = unix.Errno(i)
+	}
+	return all
+}()
+
+// ENOENT is the error of what isn't there.
+var ENOENT = errnoOf(unix.ENOENT)
+
+func errnoOf(errno unix.Errno) error {
+	if int(errno) < len(errnos) {
+		return &errnos[errno]
+	}
+	return &errnoError{errno}
+}
+
 // enotsupp is the kernel's internal ENOTSUPP, which leaks to user space and has no name there.
 const enotsupp = unix.Errno(524)
 
@@ -69,6 +87,6 @@ func bpf(cmd Cmd, attr unsafe.Pointer, size uintptr) (int, error) {
 				continue
 			}
 		}
-		return -1, &errnoError{errno}
+		return -1, errnoOf(errno)
 	}
 }

@@ -167,7 +167,7 @@ func Rename(from, to string, replace bool) error {
 		flags = 0
 	}
 	if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flags); err != nil {
-		return &errnoError{err.(unix.Errno)} //nolint:errorlint // x/sys/unix returns plain errnos
+		return &os.LinkError{Op: "renameat2", Old: from, New: to, Err: err}
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ warning says so and the exit code is 1. Queues and stacks can't be read without 
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return d.run(c) },
 	}
-	d.targets.add(c)
+	d.add(c)
 	addOutputFlag(c, &d.output, string(element.Text), string(element.JSON), string(element.YAML), string(element.Hex))
 	c.Flags().BoolVar(&d.sorted, "sort", false, "sort by key, which needs room for all elements")
 	return c

@@ -32,7 +32,7 @@ func (t target) open(flags bpf.MapFlags) (*bpf.Map, error) {
 	case t.pin != "":
 		return bpf.GetPinned(t.pin, flags)
 	case t.id != 0:
-		return bpf.GetFDByIDWithOpts(t.id, bpf.GetFDByIDOpts{OpenFlags: flags})
+		return bpf.GetFDByIDOpts(t.id, bpf.OpenOpts{OpenFlags: flags})
 	}
 	return nil, errors.New("--pin or --id is needed")
 }

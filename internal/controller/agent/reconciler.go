@@ -50,16 +50,22 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	e, notReady := r.gate.current()
 	switch {
-	case notReady != nil && wanted != nil:
-		report := engine.Report{Key: key, UID: wanted.Spec.MapUID, Revision: wanted.Name}
-		r.state.set(status.FromReport(fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonNodeNotReady, notReady)))
-		return reconcile.Result{}, nil // the gate calls again
 	case notReady != nil:
-		return reconcile.Result{}, nil
+		r.refuse(key, wanted, notReady)
+		return reconcile.Result{}, nil // the gate calls again
 	case wanted == nil:
 		return reconcile.Result{}, r.remove(ctx, e, key)
 	}
 	return r.apply(ctx, e, wanted)
+}
+
+// refuse says of a map that nothing can be done for it on this node now.
+func (r *reconciler) refuse(key revision.Key, wanted *v1alpha1.BPFMapRevision, why error) {
+	if wanted == nil {
+		return
+	}
+	report := engine.Report{Key: key, UID: wanted.Spec.MapUID, Revision: wanted.Name}
+	r.state.set(status.FromReport(fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonNodeNotReady, why)))
 }
 
 // wanted is the revision that this node is to hold, nil for none.
@@ -86,13 +92,16 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	report := engine.Report{
 		Key: revision.Key{Namespace: object.Namespace, Name: object.Spec.MapName}, UID: object.Spec.MapUID, Revision: object.Name,
 	}
-	if rev, err := revision.FromObject(object); err != nil {
-		report = fail(report, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonInvalidRevision, err)
+	rev, invalid := revision.FromObject(object)
+	if invalid != nil {
+		report = fail(report, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonInvalidRevision, invalid)
 	} else {
 		report = e.Sync(ctx, rev)
 	}
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return reconcile.Result{}, nil // the process ends; what was done is in the kernel
+	default:
 	}
 	r.metrics.ObserveSync(report, time.Since(start))
 	before := r.state.set(status.FromReport(report))

@@ -1,0 +1,129 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sys
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/cilium/ebpf/btf"
+)
+
+// layouts pairs our structs with the kernel's: the members of union bpf_attr that a struct of it holds,
+// in the order of our fields.
+var layouts = []struct {
+	ours    any
+	kernel  string // the name of a struct, or empty for one of union bpf_attr
+	members []string
+}{
+	{MapCreateAttr{}, "", []string{
+		"map_type", "key_size", "value_size", "max_entries", "map_flags", "inner_map_fd", "numa_node", "map_name",
+		"map_ifindex", "btf_fd", "btf_key_type_id", "btf_value_type_id", "btf_vmlinux_value_type_id", "map_extra",
+		"value_type_btf_obj_fd", "map_token_fd", "excl_prog_hash", "excl_prog_hash_size",
+	}},
+	{MapElemAttr{}, "", []string{"map_fd", "key", "value", "flags"}},
+	{MapElemAttr{}, "", []string{"map_fd", "key", "next_key", "flags"}},
+	{MapBatchAttr{}, "batch", []string{"in_batch", "out_batch", "keys", "values", "count", "map_fd", "elem_flags", "flags"}},
+	{ObjAttr{}, "", []string{"pathname", "bpf_fd", "file_flags", "path_fd"}},
+	{IDAttr{}, "", []string{"map_id", "next_id", "open_flags", "fd_by_id_token_fd"}},
+	{InfoAttr{}, "info", []string{"bpf_fd", "info_len", "info"}},
+	{BTFLoadAttr{}, "", []string{
+		"btf", "btf_log_buf", "btf_size", "btf_log_size", "btf_log_level", "btf_log_true_size", "btf_flags", "btf_token_fd",
+	}},
+	{MapInfo{}, "struct bpf_map_info", []string{
+		"type", "id", "key_size", "value_size", "max_entries", "map_flags", "name", "ifindex", "btf_vmlinux_value_type_id",
+		"netns_dev", "netns_ino", "btf_id", "btf_key_type_id", "btf_value_type_id", "btf_vmlinux_id", "map_extra", "hash", "hash_size",
+	}},
+}
+
+// TestLayouts compares the offset and size of every field with the running kernel's BTF.
+func TestLayouts(t *testing.T) {
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var attr *btf.Union
+	if err := spec.TypeByName("bpf_attr", &attr); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range layouts {
+		ours := reflect.TypeOf(l.ours)
+		t.Run(ours.Name()+" "+l.kernel, func(t *testing.T) {
+			candidates := attr.Members
+			if l.kernel == "struct bpf_map_info" {
+				var info *btf.Struct
+				if err := spec.TypeByName("bpf_map_info", &info); err != nil {
+					t.Fatal(err)
+				}
+				candidates = []btf.Member{{Name: l.kernel, Type: info}}
+			}
+			for _, c := range candidates {
+				if c.Name != l.kernel {
+					continue
+				}
+				if offsets := flatten(c.Type, 0); hasAll(offsets, l.members) {
+					compare(t, ours, l.members, offsets)
+					return
+				}
+			}
+			t.Fatalf("the kernel has no struct %q with the members %v", l.kernel, l.members)
+		})
+	}
+}
+
+type place struct{ offset, size int }
+
+// flatten lists a struct's members with those of anonymous structs and unions in it.
+func flatten(typ btf.Type, base int) map[string]place {
+	var members []btf.Member
+	switch s := btf.UnderlyingType(typ).(type) {
+	case *btf.Struct:
+		members = s.Members
+	case *btf.Union:
+		members = s.Members
+	}
+	all := map[string]place{}
+	for _, m := range members {
+		offset := base + int(m.Offset.Bytes())
+		if m.Name == "" {
+			for name, p := range flatten(m.Type, offset) {
+				all[name] = p
+			}
+			continue
+		}
+		size, err := btf.Sizeof(m.Type)
+		if err != nil {
+			size = -1
+		}
+		all[m.Name] = place{offset, size}
+	}
+	return all
+}
+
+func hasAll(offsets map[string]place, members []string) bool {
+	for _, m := range members {
+		if _, ok := offsets[m]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func compare(t *testing.T, ours reflect.Type, members []string, kernel map[string]place) {
+	t.Helper()
+	var fields []reflect.StructField
+	for i := range ours.NumField() {
+		if f := ours.Field(i); f.Name != "_" {
+			fields = append(fields, f)
+		}
+	}
+	if len(fields) != len(members) {
+		t.Fatalf("%d fields, %d members", len(fields), len(members))
+	}
+	for i, f := range fields {
+		if want, got := kernel[members[i]], (place{int(f.Offset), int(f.Type.Size())}); got != want {
+			t.Errorf("%s is at %d (%d bytes), the kernel's %s at %d (%d bytes)", f.Name, got.offset, got.size, members[i], want.offset, want.size)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+func TestPick(t *testing.T) {
+	rev := func(number int64, selector map[string]string) v1alpha1.BPFMapRevision {
+		return v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{Revision: number, NodeSelector: selector}}
+	}
+	edge := map[string]string{"role": "edge"}
+	deleted := rev(9, nil)
+	deleted.DeletionTimestamp = &metav1.Time{}
+	for name, c := range map[string]struct {
+		revisions []v1alpha1.BPFMapRevision
+		node      labels.Set
+		want      int64
+	}{
+		"none":                     {nil, edge, 0},
+		"newest":                   {[]v1alpha1.BPFMapRevision{rev(2, nil), rev(3, nil), rev(1, nil)}, nil, 3},
+		"selected":                 {[]v1alpha1.BPFMapRevision{rev(2, edge)}, edge, 2},
+		"not selected":             {[]v1alpha1.BPFMapRevision{rev(2, edge)}, labels.Set{"role": "core"}, 0},
+		"newest of those for us":   {[]v1alpha1.BPFMapRevision{rev(2, nil), rev(3, edge)}, nil, 2},
+		"deleted ones don't count": {[]v1alpha1.BPFMapRevision{deleted, rev(2, nil)}, nil, 2},
+	} {
+		got := int64(0)
+		if r := pick(c.revisions, c.node); r != nil {
+			got = r.Spec.Revision
+		}
+		if got != c.want {
+			t.Errorf("%s: revision %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestWhatIsNew(t *testing.T) {
+	problem := errors.New("no room")
+	failed := engine.Report{State: v1alpha1.NodeMapFailed, Reason: "MapFull", Message: "no room", Err: problem, Revision: "t-1"}
+	failing := &v1alpha1.NodeMap{State: v1alpha1.NodeMapFailed, Reason: "MapFull", Revision: "t-1"}
+	drift := func(repaired bool) *engine.Drift {
+		return &engine.Drift{Kind: plan.DriftContents, Summary: "1 entry changed", Repaired: repaired}
+	}
+	for name, c := range map[string]struct {
+		before *v1alpha1.NodeMap
+		report engine.Report
+		want   []string
+	}{
+		"nothing":         {nil, engine.Report{}, nil},
+		"created":         {nil, engine.Report{Action: engine.ActionCreated, PinPath: "/p"}, []string{"Normal Created created the map, pinned at /p"}},
+		"adopted":         {nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p"}, []string{"Normal Adopted took over the map at /p with its contents"}},
+		"updated":         {nil, engine.Report{Action: engine.ActionUpdated}, nil},
+		"replaced":        {nil, engine.Report{Action: engine.ActionReplaced, Message: "replaced map 3"}, []string{"Normal Replaced replaced map 3"}},
+		"repaired":        {nil, engine.Report{Drift: drift(true)}, []string{"Warning DriftRepaired 1 entry changed"}},
+		"drift appears":   {nil, engine.Report{Drift: drift(false)}, []string{"Warning DriftDetected 1 entry changed (driftPolicy Report: nothing is changed)"}},
+		"drift stays":     {&v1alpha1.NodeMap{Drifted: true}, engine.Report{Drift: drift(false)}, nil},
+		"failure begins":  {nil, failed, []string{"Warning Failed MapFull: no room"}},
+		"failure goes on": {failing, failed, nil},
+		"failure of a new revision": {
+			&v1alpha1.NodeMap{State: v1alpha1.NodeMapFailed, Reason: "MapFull", Revision: "t-0"}, failed, []string{"Warning Failed MapFull: no room"},
+		},
+	} {
+		var got []string
+		for _, n := range whatIsNew(c.before, c.report) {
+			got = append(got, n.kind+" "+n.reason+" "+n.note)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
+func TestNodeState(t *testing.T) {
+	changes := 0
+	s := newNodeState("v1", Facts{BootID: "boot-2", KernelRelease: "6.18"}, func() { changes++ })
+	line := v1alpha1.NodeMap{Namespace: "edge", Name: "b", State: v1alpha1.NodeMapReady, MemlockBytes: 2048}
+	s.seed(v1alpha1.BPFNodeStateStatus{BootID: "boot-1", Maps: []v1alpha1.NodeMap{line}})
+	if len(s.keys()) != 0 {
+		t.Error("maps of an earlier boot are believed")
+	}
+	s.seed(v1alpha1.BPFNodeStateStatus{BootID: "boot-2", Maps: []v1alpha1.NodeMap{line}})
+	if before := s.set(v1alpha1.NodeMap{Namespace: "edge", Name: "a", State: v1alpha1.NodeMapFailed}); before != nil {
+		t.Errorf("a line before the first: %+v", before)
+	}
+	if before := s.set(line); before == nil || before.MemlockBytes != 2048 {
+		t.Errorf("the line before: %+v", before)
+	}
+	now := time.Unix(1000, 0)
+	first := s.status(v1alpha1.BPFNodeStateStatus{}, now)
+	if len(first.Maps) != 2 || first.Maps[0].Name != "a" || first.Summary.Failed != 1 || first.Summary.Ready != 1 || first.Summary.Memory != "2Ki" {
+		t.Errorf("status %+v", first)
+	}
+	if c := meta.FindStatusCondition(first.Conditions, v1alpha1.ConditionReady); c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.NodeReasonNodeNotReady {
+		t.Errorf("condition %+v", c)
+	}
+	s.setReady(&engine.Error{ReasonWord: v1alpha1.ReasonBPFFSMissing, Err: errors.New("mount it")}, nil)
+	missing := s.status(first, now.Add(time.Hour))
+	c := meta.FindStatusCondition(missing.Conditions, v1alpha1.ConditionReady)
+	if c.Reason != v1alpha1.ReasonBPFFSMissing || c.Message != "mount it" || !c.LastTransitionTime.Time.Equal(now) {
+		t.Errorf("condition %+v, want the time of the last transition", c)
+	}
+	s.setReady(nil, &Facts{BootID: "boot-2", Features: []string{"Batch"}})
+	if ready := s.status(missing, now); ready.Conditions[0].Status != metav1.ConditionTrue || len(ready.Features) != 1 {
+		t.Errorf("status %+v", ready)
+	}
+	if !s.remove(revision.Key{Namespace: "edge", Name: "a"}) || s.remove(revision.Key{Namespace: "edge", Name: "a"}) {
+		t.Error("removing a line twice")
+	}
+	if changes != 5 {
+		t.Errorf("%d changes were told, want 5", changes)
+	}
+}
+
+// fakeHost is a host whose readiness a test sets.
+type fakeHost struct {
+	err    error
+	opened int
+}
+
+func (h *fakeHost) Probe(context.Context) error { return h.err }
+func (h *fakeHost) Facts() (Facts, error)       { return Facts{}, nil }
+func (h *fakeHost) Open() (Engine, error) {
+	h.opened++
+	return engine.New(enginetest.NewMemory(), engine.Options{}), nil
+}
+
+func TestGate(t *testing.T) {
+	h := &fakeHost{err: errors.New("no bpffs")}
+	var told []string
+	g := newGate(h, func(_ context.Context, err error) { told = append(told, text(err)) })
+	if _, err := g.current(); !errors.Is(err, errNotProbed) {
+		t.Errorf("before the first probe: %v", err)
+	}
+	for range 2 {
+		_ = g.probe(t.Context())
+	}
+	if e, err := g.current(); e != nil || !errors.Is(err, h.err) {
+		t.Errorf("not ready: %v, %v", e, err)
+	}
+	h.err = nil
+	for range 2 {
+		if err := g.probe(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if e, err := g.current(); e == nil || err != nil {
+		t.Errorf("ready: %v, %v", e, err)
+	}
+	h.err = errors.New("read-only")
+	_ = g.probe(t.Context())
+	if _, err := g.current(); err == nil {
+		t.Error("work goes on though the host isn't ready")
+	}
+	if got := strings.Join(told, ","); got != "no bpffs,,read-only" || h.opened != 1 {
+		t.Errorf("told %q, opened %d times", got, h.opened)
+	}
+	g.lookAgain()
+	g.lookAgain() // doesn't block
+}

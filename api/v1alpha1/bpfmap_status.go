@@ -70,7 +70,7 @@ type BPFMapStatus struct {
 
 	// frozen is true when the map is frozen on every selected node.
 	// +optional
-	Frozen bool `json:"frozen,omitempty"`
+	Frozen bool `json:"frozen"`
 
 	// currentRevision is the name of the revision that every ready node holds; updateRevision is
 	// the newest one. They are equal except while an update is under way.

@@ -132,7 +132,7 @@ func TestLeastPrivilege(t *testing.T) {
 		}
 	}
 	agent := rights{
-		Capabilities: map[string]any{"drop": []any{"ALL"}, "add": []any{"BPF", "CHOWN"}},
+		Capabilities: map[string]any{"drop": []any{"ALL"}, "add": []any{"BPF", "CHOWN", "DAC_OVERRIDE"}},
 		User:         int64(0), ReadOnlyRoot: true, Escalate: false, Seccomp: "RuntimeDefault",
 	}
 	if diff := cmp.Diff(agent, of("DaemonSet", "-agent")); diff != "" {

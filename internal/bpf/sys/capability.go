@@ -15,14 +15,20 @@ type Capability int
 
 // The capabilities that operations on maps may need.
 const (
-	CapNetAdmin Capability = unix.CAP_NET_ADMIN
-	CapSysAdmin Capability = unix.CAP_SYS_ADMIN
-	CapBPF      Capability = unix.CAP_BPF
+	CapChown       Capability = unix.CAP_CHOWN
+	CapDACOverride Capability = unix.CAP_DAC_OVERRIDE
+	CapNetAdmin    Capability = unix.CAP_NET_ADMIN
+	CapSysAdmin    Capability = unix.CAP_SYS_ADMIN
+	CapBPF         Capability = unix.CAP_BPF
 )
 
 // String is the name, for example "CAP_BPF".
 func (c Capability) String() string {
 	switch c {
+	case CapChown:
+		return "CAP_CHOWN"
+	case CapDACOverride:
+		return "CAP_DAC_OVERRIDE"
 	case CapNetAdmin:
 		return "CAP_NET_ADMIN"
 	case CapSysAdmin:

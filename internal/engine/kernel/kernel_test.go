@@ -13,6 +13,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
@@ -65,4 +66,40 @@ func TestPreflight(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRefusal(t, kernel.Preflight(dir), v1alpha1.ReasonBPFFSReadOnly, "remount,rw")
+}
+
+// TestAgentsCapabilities brings a map with an owner of its own to its revision and back again, with the
+// capabilities that the agent's container has.
+func TestAgentsCapabilities(t *testing.T) {
+	dir := bpftest.BPFFS(t)
+	b, err := kernel.New(dir, kernel.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &v1alpha1.BPFMap{Spec: v1alpha1.BPFMapSpec{
+		Type: v1alpha1.MapTypeHash, Key: &v1alpha1.Schema{Type: v1alpha1.TypeU8}, Value: v1alpha1.Schema{Type: v1alpha1.TypeU8}, MaxEntries: 4,
+		Pin: &v1alpha1.Pin{Mode: "0600", UID: new(int64(1000)), GID: new(int64(2000))},
+	}}
+	m.Namespace, m.Name, m.UID = "edge", "table", "u"
+	rev, err := compile.Compile(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bpftest.WithCapabilities(t, []sys.Capability{sys.CapBPF, sys.CapChown, sys.CapDACOverride}, func() {
+		e := engine.New(b, engine.Options{})
+		for _, want := range []engine.Action{engine.ActionCreated, engine.ActionNone} {
+			if r := e.Sync(t.Context(), rev); r.Action != want || r.Err != nil {
+				t.Errorf("action %q, want %q: %v", r.Action, want, r.Err)
+			}
+		}
+		if r := e.Remove(t.Context(), rev.Key); r.Action != engine.ActionRemoved {
+			t.Errorf("action %q: %v", r.Action, r.Err)
+		}
+	})
+	bpftest.WithCapabilities(t, []sys.Capability{sys.CapBPF}, func() {
+		r := engine.New(b, engine.Options{}).Sync(t.Context(), rev)
+		if r.Reason != v1alpha1.NodeReasonNotPermitted || !strings.Contains(r.Message, "CAP_CHOWN") {
+			t.Errorf("without CAP_CHOWN: %s: %s", r.Reason, r.Message)
+		}
+	})
 }

@@ -5,6 +5,7 @@ package kernel
 
 import (
 	"errors"
+	"io/fs"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
@@ -21,6 +22,7 @@ var reasons = []struct {
 	{bpf.ErrFull, v1alpha1.NodeReasonMapFull},
 	{bpf.ErrFrozen, v1alpha1.NodeReasonFrozen},
 	{bpf.ErrNotPermitted, v1alpha1.NodeReasonNotPermitted},
+	{fs.ErrPermission, v1alpha1.NodeReasonNotPermitted},
 	{bpf.ErrNotSupported, v1alpha1.NodeReasonNotSupported},
 	{bpf.ErrNoMemory, v1alpha1.NodeReasonOutOfMemory},
 }

@@ -245,7 +245,12 @@ func (c *contract) testElements(t *testing.T) {
 	c.want(t, "Exist on a missing key", m.UpdateElem(c.keyOf(m, 1), c.valueOf(t, m, 1), Exist), c.existMissing)
 	c.want(t, "an unknown flag", m.UpdateElem(c.keyOf(m, 0), c.valueOf(t, m, 0), 3), invalid)
 	c.want(t, "Lock without a lock in the BTF", m.UpdateElem(c.keyOf(m, 0), c.valueOf(t, m, 0), Lock), unsupp)
-	c.want(t, "CPU", m.UpdateElem(c.keyOf(m, 0), c.valueOf(t, m, 0), OnCPU(0)), unsupp)
+	one := c.valueOf(t, m, 0)
+	if m.traits.PerCPU {
+		one = one[:m.ValueSize()]
+	}
+	c.want(t, "CPU", m.UpdateElem(c.keyOf(m, 0), one, OnCPU(0)), unsupp)
+	c.want(t, "AllCPUs", m.UpdateElem(c.keyOf(m, 0), one, AllCPUs), unsupp)
 	if c.badKey != "" {
 		key := binary.NativeEndian.AppendUint32(nil, 99) // an index out of range, or a prefix that is too long
 		if m.KeySize() > 4 {

@@ -19,11 +19,12 @@ const (
 // KeySize bytes long, and nil for queues, stacks and bloom filters.
 //
 // Flags: Any, NoExist, Exist; Lock needs a bpf_spin_lock in the value's BTF; on a queue or stack
-// Exist overwrites the oldest element of a full one. Errors: ErrExist, ErrNotExist, ErrFull (never
+// Exist overwrites the oldest element of a full one; with CPU and AllCPUs, on kernels that have them,
+// value is one CPU's value of ValueSize bytes. Errors: ErrExist, ErrNotExist, ErrFull (never
 // from LRU maps), ErrOutOfRange, ErrFrozen, ErrNotPermitted (the handle is read-only),
 // ErrNotSupported. A reader of an array may see half of a write larger than a word.
 func (m *Map) UpdateElem(key, value []byte, flags ElemFlags) error {
-	if err := m.check(opUpdate, m.traits.Update, key, value); err != nil {
+	if err := m.check(opUpdate, m.traits.Update, key, value, flags); err != nil {
 		return err
 	}
 	if err := m.fd.Elem(sys.MapUpdateElem, key, value, uint64(flags)); err != nil {
@@ -42,7 +43,7 @@ func (m *Map) LookupElem(key, value []byte) error { return m.LookupElemFlags(key
 // The one flag is Lock. Errors: ErrNotExist; ErrNotPermitted if the handle is write-only;
 // ErrNotSupported.
 func (m *Map) LookupElemFlags(key, value []byte, flags ElemFlags) error {
-	if err := m.check(opLookup, m.traits.Lookup, key, value); err != nil {
+	if err := m.check(opLookup, m.traits.Lookup, key, value, flags); err != nil {
 		return err
 	}
 	if err := m.fd.Elem(sys.MapLookupElem, key, value, uint64(flags)); err != nil {
@@ -61,7 +62,7 @@ func (m *Map) LookupAndDeleteElem(key, value []byte) error {
 // buffer is checked first, since the kernel deletes before it finds that it can't copy. The one flag
 // is Lock, on Hash alone.
 func (m *Map) LookupAndDeleteElemFlags(key, value []byte, flags ElemFlags) error {
-	if err := m.check(opLookupAndDelete, m.traits.LookupAndDelete, key, value); err != nil {
+	if err := m.check(opLookupAndDelete, m.traits.LookupAndDelete, key, value, flags); err != nil {
 		return err
 	}
 	if err := m.fd.Elem(sys.MapLookupAndDeleteElem, key, value, uint64(flags)); err != nil {
@@ -111,12 +112,16 @@ func (m *Map) GetNextKey(key, next []byte) (bool, error) {
 }
 
 // check refuses what the kernel can't check: it doesn't learn how long the buffers are.
-func (m *Map) check(op string, supported bool, key, value []byte) error {
+func (m *Map) check(op string, supported bool, key, value []byte, flags ElemFlags) error {
 	if err := m.checkKey(op, supported, key); err != nil {
 		return err
 	}
-	if len(value) != m.stride {
-		return sizeError(op, "the value", m, len(value), m.stride)
+	want := m.stride
+	if flags&(CPU|AllCPUs) != 0 && m.traits.PerCPU {
+		want = m.value // of one CPU, and not rounded up
+	}
+	if len(value) != want {
+		return sizeError(op, "the value", m, len(value), want)
 	}
 	return nil
 }

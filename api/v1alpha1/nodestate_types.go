@@ -91,6 +91,11 @@ type BPFNodeStateStatus struct {
 	// +optional
 	Summary NodeSummary `json:"summary,omitempty"`
 
+	// inventory counts all eBPF maps of the node's kernel, whoever made them. Only agents that run with
+	// --node-inventory fill it: enumerating maps needs CAP_SYS_ADMIN.
+	// +optional
+	Inventory *NodeInventory `json:"inventory,omitempty"`
+
 	// maps are the managed maps of this node, sorted by namespace and name.
 	// +optional
 	// +listType=map
@@ -113,6 +118,50 @@ type NodeSummary struct {
 	// +kubebuilder:validation:MaxLength=32
 	Memory string `json:"memory,omitempty"`
 	// memlockBytes is the kernel memory of all of them in bytes, as the kernel accounts it.
+	// +optional
+	MemlockBytes int64 `json:"memlockBytes,omitempty"`
+}
+
+// MaxOrphans bounds NodeInventory.Orphans.
+const MaxOrphans = 64
+
+// NodeInventory counts the eBPF maps of a node's kernel.
+type NodeInventory struct {
+	// maps is how many maps the kernel holds.
+	Maps int32 `json:"maps"`
+	// pinned is how many of them are pinned in the agent's BPF file system, managed ones among them.
+	Pinned int32 `json:"pinned"`
+	// managed is how many of them belong to a BPFMap, without the records of ownership.
+	Managed int32 `json:"managed"`
+	// memlockBytes is the kernel memory of all of them in bytes, as the kernel accounts it.
+	MemlockBytes int64 `json:"memlockBytes"`
+	// memory is the same for people (for example 12.5Mi).
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	Memory string `json:"memory,omitempty"`
+	// orphanCount is how many maps are pinned below bpfmap/ and belong to no BPFMap.
+	OrphanCount int32 `json:"orphanCount"`
+	// orphans are the first of them, sorted by pin: maps that were retained, or that others put there.
+	// +optional
+	// +listType=map
+	// +listMapKey=pinPath
+	// +kubebuilder:validation:MaxItems=64
+	Orphans []OrphanMap `json:"orphans,omitempty"`
+}
+
+// OrphanMap is a map below bpfmap/ that belongs to no BPFMap.
+type OrphanMap struct {
+	// pinPath is its pin, absolute on the node.
+	// +required
+	// +kubebuilder:validation:MaxLength=4096
+	PinPath string `json:"pinPath"`
+	// mapID is its id in this node's kernel.
+	MapID int64 `json:"mapID"`
+	// type is the kernel's map type.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Type string `json:"type,omitempty"`
+	// memlockBytes is its kernel memory.
 	// +optional
 	MemlockBytes int64 `json:"memlockBytes,omitempty"`
 }

@@ -23,6 +23,7 @@ func newAgent() *cobra.Command {
 	var l logFlags
 	var bpffs string
 	var prefixes []string
+	var inventory bool
 	c := &cobra.Command{
 		Use:   "agent",
 		Short: "Keep this node's maps as their revisions say",
@@ -41,6 +42,9 @@ func newAgent() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if inventory {
+				o.InventoryPeriod = o.ResyncPeriod
+			}
 			o.Host = &host{bpffs: bpffs, prefixes: allowed}
 			return agent.Run(c.Context(), o)
 		},
@@ -51,6 +55,7 @@ func newAgent() *cobra.Command {
 	f.StringVar(&bpffs, "bpffs", "/sys/fs/bpf", "mount point of the BPF file system")
 	f.DurationVar(&o.ResyncPeriod, "resync-period", 5*time.Minute, "how often each map is compared with the kernel, up to a tenth more or less")
 	f.IntVar(&o.Concurrency, "concurrency", 2, "how many maps are worked on at the same time")
+	f.BoolVar(&inventory, "node-inventory", false, "count all maps of the node, with those below bpfmap/ that nobody owns, at each resync (needs CAP_SYS_ADMIN)")
 	f.StringArrayVar(&prefixes, "allowed-pin-prefix", nil, "NAMESPACE=DIRECTORY below which a namespace may pin besides bpfmap/NAMESPACE; * for all namespaces (repeatable)")
 	return c
 }

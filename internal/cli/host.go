@@ -7,12 +7,18 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
 // host is this machine as a node.
@@ -52,6 +58,50 @@ func (h *host) Facts() (agent.Facts, error) {
 		facts.Features = features
 	}
 	return facts, nil
+}
+
+// Inventory counts all maps of this machine.
+func (h *host) Inventory() (v1alpha1.NodeInventory, error) {
+	found, err := inventory.Read(h.bpffs)
+	if err == nil {
+		err = found.Limited
+	}
+	if err != nil {
+		return v1alpha1.NodeInventory{}, fmt.Errorf("count all maps: %w", err)
+	}
+	return summarize(found.Maps, filepath.Join(h.bpffs, revision.PinRoot)+"/"), nil
+}
+
+// summarize counts maps, and lists those pinned below root that belong to nobody.
+func summarize(maps []inventory.Map, root string) v1alpha1.NodeInventory {
+	var total v1alpha1.NodeInventory
+	for i := range maps {
+		m := &maps[i]
+		total.Maps++
+		total.MemlockBytes += int64(m.Memlock)
+		if len(m.Pins) > 0 {
+			total.Pinned++
+		}
+		if m.Owner != "" {
+			if !m.Record {
+				total.Managed++
+			}
+			continue
+		}
+		for _, pin := range m.Pins {
+			if strings.HasPrefix(pin, root) {
+				total.Orphans = append(total.Orphans, v1alpha1.OrphanMap{
+					PinPath: pin, MapID: int64(m.ID), Type: m.Type.String(), MemlockBytes: int64(m.Memlock),
+				})
+				break
+			}
+		}
+	}
+	total.Memory = status.FormatBytes(total.MemlockBytes)
+	total.OrphanCount = int32(len(total.Orphans))
+	slices.SortFunc(total.Orphans, func(a, b v1alpha1.OrphanMap) int { return strings.Compare(a.PinPath, b.PinPath) })
+	total.Orphans = total.Orphans[:min(len(total.Orphans), v1alpha1.MaxOrphans)]
+	return total
 }
 
 func readLine(path string) (string, error) {

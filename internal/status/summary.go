@@ -25,6 +25,9 @@ func Summarize(lines []v1alpha1.NodeMap) v1alpha1.NodeSummary {
 	return s
 }
 
+// FormatBytes is a number of bytes for people, such as 12.5Mi.
+func FormatBytes(n int64) string { return formatBytes(n) }
+
 // formatBytes is for people: three digits or fewer before a binary unit.
 func formatBytes(n int64) string {
 	const units = "KMGTPE"

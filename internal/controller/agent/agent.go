@@ -43,6 +43,8 @@ type Options struct {
 	ResyncPeriod time.Duration
 	// Concurrency is how many maps are worked on at the same time.
 	Concurrency int
+	// InventoryPeriod is how often all maps of the node are counted; 0 is never.
+	InventoryPeriod time.Duration
 	// Host is this node.
 	Host Host
 }
@@ -123,6 +125,12 @@ func newAgent(m manager.Manager, o Options, facts Facts) *agent {
 func (a *agent) setUp(m manager.Manager, o Options) error {
 	if err := m.Add(manager.RunnableFunc(a.start)); err != nil {
 		return fmt.Errorf("set up agent: %w", err)
+	}
+	if o.InventoryPeriod > 0 {
+		count := &inventory{host: o.Host, period: o.InventoryPeriod, tell: a.state.setInventory}
+		if err := m.Add(count); err != nil {
+			return fmt.Errorf("set up inventory: %w", err)
+		}
 	}
 	err := builder.ControllerManagedBy(m).
 		Named(name).

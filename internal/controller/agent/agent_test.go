@@ -136,6 +136,9 @@ type fakeHost struct {
 
 func (h *fakeHost) Probe(context.Context) error { return h.err }
 func (h *fakeHost) Facts() (Facts, error)       { return Facts{}, nil }
+func (h *fakeHost) Inventory() (v1alpha1.NodeInventory, error) {
+	return v1alpha1.NodeInventory{Maps: 3}, h.err
+}
 func (h *fakeHost) Open() (Engine, error) {
 	h.opened++
 	return engine.New(enginetest.NewMemory(), engine.Options{}), nil

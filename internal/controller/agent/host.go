@@ -6,6 +6,7 @@ package agent
 import (
 	"context"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -19,6 +20,8 @@ type Host interface {
 	Open() (Engine, error)
 	// Facts are what the agent reports of the host besides its maps.
 	Facts() (Facts, error)
+	// Inventory counts all maps of the host's kernel. It needs CAP_SYS_ADMIN.
+	Inventory() (v1alpha1.NodeInventory, error)
 }
 
 // Engine is engine.Engine.

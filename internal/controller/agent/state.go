@@ -29,6 +29,7 @@ type nodeState struct {
 	mu    sync.Mutex
 	facts Facts
 	ready error
+	total *v1alpha1.NodeInventory
 	lines map[revision.Key]v1alpha1.NodeMap
 }
 
@@ -89,6 +90,14 @@ func (s *nodeState) setReady(err error, facts *Facts) {
 	s.changed()
 }
 
+// setInventory notes what all maps of the node come to.
+func (s *nodeState) setInventory(total v1alpha1.NodeInventory) {
+	s.mu.Lock()
+	s.total = &total
+	s.mu.Unlock()
+	s.changed()
+}
+
 // keys are the maps that have a line.
 func (s *nodeState) keys() []revision.Key {
 	s.mu.Lock()
@@ -104,7 +113,7 @@ func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time)
 	next := v1alpha1.BPFNodeStateStatus{
 		Conditions:    slices.Clone(published.Conditions),
 		KernelRelease: s.facts.KernelRelease, BootID: s.facts.BootID, AgentVersion: s.version,
-		PossibleCPUs: s.facts.PossibleCPUs, Features: s.facts.Features,
+		PossibleCPUs: s.facts.PossibleCPUs, Features: s.facts.Features, Inventory: s.total.DeepCopy(),
 	}
 	for _, line := range s.lines {
 		next.Maps = append(next.Maps, line)

@@ -41,7 +41,7 @@ BENCH_FLAGS    ?= -benchmem -count=1
 help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z][a-z0-9-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/bpfmap, one static binary.
@@ -53,6 +53,14 @@ demo: require-root build ## Show the whole loop on this machine: kubectl apply t
 	$(GO) build -o bin/controlplane ./hack/demo/controlplane
 	hack/demo/run.sh
 
+.PHONY: cluster
+cluster: require-root build ## Bring up a cluster of three nodes on this machine (root; cold some 15 min).
+	hack/cluster/up.sh
+
+.PHONY: cluster-down
+cluster-down: require-root ## Remove the cluster, and what a killed one left.
+	hack/cluster/down.sh
+
 ##@ Test
 
 .PHONY: test
@@ -63,6 +71,11 @@ test: require-root controlplane build ## Run all tests, on this machine's kernel
 .PHONY: test-unit
 test-unit: ## Run the tests that need neither root nor kernel nor API server.
 	$(GO) test $(UNIT_PACKAGES)
+
+.PHONY: test-e2e
+test-e2e: require-root build ## Run the tests that need a cluster, in $CLUSTER_DIR or one of their own (root).
+	hack/controlplane/build.sh kube-apiserver etcd kubelet kube-controller-manager kube-scheduler kubectl helm >/dev/null
+	$(GO) test -tags e2e $(TEST_FLAGS) -v -timeout 40m ./test/e2e
 
 .PHONY: bench
 bench: require-root ## Run the benchmarks: internal/bpf against its peers, then go test -bench (root).

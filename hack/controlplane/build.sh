@@ -2,8 +2,10 @@
 # Puts the programs of a real control plane into a cache folder, building from their Go modules what
 # is not there yet, and prints that folder as its last and only line on stdout.
 #
-#   hack/controlplane/build.sh [etcd] [kube-apiserver] [kubectl] [helm]     (default: all four)
-#   hack/controlplane/build.sh --print-dir                                  (builds nothing)
+#   hack/controlplane/build.sh [PROGRAM...]    (default: etcd kube-apiserver kubectl helm)
+#   hack/controlplane/build.sh --print-dir     (builds nothing)
+#
+# A whole cluster also needs kube-controller-manager, kube-scheduler and kubelet.
 #
 # The folder is ${XDG_CACHE_HOME:-$HOME/.cache}/bpfmap-operator/k8s-<version>; the version is that of
 # k8s.io/kubernetes in the go.mod beside this script. A program that $KUBEBUILDER_ASSETS already has
@@ -20,10 +22,12 @@ say() { printf 'control plane: %s\n' "$*" >&2; }
 package_of() {
 	case $1 in
 	etcd) echo go.etcd.io/etcd/server/v3 ;;
-	kube-apiserver | kubectl) echo "k8s.io/kubernetes/cmd/$1" ;;
+	kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | kubelet)
+		echo "k8s.io/kubernetes/cmd/$1"
+		;;
 	helm) echo helm.sh/helm/v3/cmd/helm ;;
 	*)
-		say "unknown program \"$1\" (want etcd, kube-apiserver, kubectl or helm)"
+		say "unknown program \"$1\" (want etcd, helm or one of Kubernetes' own)"
 		return 2
 		;;
 	esac
@@ -34,7 +38,7 @@ ldflags_of() {
 	local major=${number%%.*} minor=${number#*.}
 	minor=${minor%%.*}
 	case $1 in
-	kube-apiserver | kubectl)
+	kube*)
 		echo "-s -w -X $component.gitVersion=$version -X $component.gitMajor=$major -X $component.gitMinor=$minor"
 		;;
 	helm)

@@ -1,0 +1,41 @@
+# The images, packed without a registry and imported into each node's containerd.
+# shellcheck shell=bash
+
+# shellcheck source=hack/cluster/lib.sh
+: "${dir:?is set by lib.sh}"
+
+# operator_image is the one that the chart's default values name.
+operator_image() {
+	local chart=charts/bpfmap-operator
+	echo "$(awk '$1 == "repository:" { print $2; exit }' $chart/values.yaml):$(awk '$1 == "appVersion:" { print $2 }' $chart/Chart.yaml)"
+}
+
+# pack IMAGE ARCHIVE CONTEXT [BUILD-ARG...]
+pack() {
+	local image=$1 archive=$2 context=$3 store=(--storage-driver vfs --root "$dir/buildah" --runroot "$dir/buildah-run")
+	shift 3
+	rm -f "$archive"
+	buildah "${store[@]}" bud --isolation chroot --quiet --tag "$image" "$@" "$context" >>"$logs/images.log" 2>&1
+	buildah "${store[@]}" push --quiet "$image" "docker-archive:$archive:$image" >>"$logs/images.log" 2>&1
+}
+
+make_pause_image() {
+	local context=$dir/pause
+	mkdir -p "$context"
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '-s -w' -o "$context/pause" ./hack/cluster/pause
+	printf 'FROM scratch\nCOPY pause /pause\nUSER 65535:65535\nENTRYPOINT ["/pause"]\n' >"$context/Dockerfile"
+	pack "$pause_image" "$dir/pause.tar" "$context"
+}
+
+make_operator_image() {
+	[[ -x bin/bpfmap ]] || die "bin/bpfmap is not there: make build"
+	pack "$(operator_image)" "$dir/operator.tar" .
+}
+
+# load_images NODE imports every archive.
+load_images() {
+	local archive
+	for archive in "$dir"/{pause,operator}.tar; do
+		inside "$1" ctr --namespace k8s.io images import "$archive" >>"$logs/images.log"
+	done
+}

@@ -1,0 +1,139 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rbac_test
+
+import (
+	"errors"
+	"io"
+	stdmaps "maps"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// reasons has every single right that the components' roles grant: role, resource, verb. A new right
+// has to be argued for here, in docs/security.md and beside the code that needs it.
+var reasons = map[string]string{
+	"ClusterRole agent: bpfmap.io/bpfmaprevisions get":                           "what to load, after an event of it",
+	"ClusterRole agent: bpfmap.io/bpfmaprevisions list":                          "the watch's start",
+	"ClusterRole agent: bpfmap.io/bpfmaprevisions watch":                         "what to load, without polling",
+	"ClusterRole agent: bpfmap.io/bpfnodestates create":                          "the first report of a node",
+	"ClusterRole agent: bpfmap.io/bpfnodestates get":                             "its own state, to compare with",
+	"ClusterRole agent: bpfmap.io/bpfnodestates list":                            "the watch's start",
+	"ClusterRole agent: bpfmap.io/bpfnodestates watch":                           "somebody else changed or deleted it",
+	"ClusterRole agent: bpfmap.io/bpfnodestates/status update":                   "the report; the policy holds it to its node",
+	"ClusterRole agent: events.k8s.io/events create":                             "what people should notice",
+	"ClusterRole agent: events.k8s.io/events patch":                              "counts repetitions",
+	"ClusterRole agent: nodes get":                                               "the UID for the owner reference of its state",
+	"ClusterRole agent: nodes list":                                              "the watch's start",
+	"ClusterRole agent: nodes watch":                                             "its own labels, for nodeSelector",
+	"ClusterRole controller: bpfmap.io/bpfmaprevisions create":                   "compile",
+	"ClusterRole controller: bpfmap.io/bpfmaprevisions delete":                   "collect history",
+	"ClusterRole controller: bpfmap.io/bpfmaprevisions get":                      "the newest revision",
+	"ClusterRole controller: bpfmap.io/bpfmaprevisions list":                     "the watch's start",
+	"ClusterRole controller: bpfmap.io/bpfmaprevisions patch":                    "the label active; the spec is immutable",
+	"ClusterRole controller: bpfmap.io/bpfmaprevisions watch":                    "somebody else deleted one",
+	"ClusterRole controller: bpfmap.io/bpfmaps get":                              "what people declare",
+	"ClusterRole controller: bpfmap.io/bpfmaps list":                             "the watch's start",
+	"ClusterRole controller: bpfmap.io/bpfmaps watch":                            "what people declare, without polling",
+	"ClusterRole controller: bpfmap.io/bpfmaps/status patch":                     "the aggregate",
+	"ClusterRole controller: bpfmap.io/bpfnodestates get":                        "what the agents report",
+	"ClusterRole controller: bpfmap.io/bpfnodestates list":                       "the watch's start",
+	"ClusterRole controller: bpfmap.io/bpfnodestates watch":                      "what the agents report, without polling",
+	"ClusterRole controller: events.k8s.io/events create":                        "what people should notice",
+	"ClusterRole controller: events.k8s.io/events patch":                         "counts repetitions",
+	"ClusterRole controller: nodes get":                                          "labels, for nodeSelector",
+	"ClusterRole controller: nodes list":                                         "the watch's start",
+	"ClusterRole controller: nodes watch":                                        "nodes that come and go",
+	"Role controller: coordination.k8s.io/leases create":                         "leader election, own namespace",
+	"Role controller: coordination.k8s.io/leases get":                            "leader election, own namespace",
+	"Role controller: coordination.k8s.io/leases update":                         "leader election, own namespace",
+	"Role controller: events create":                                             "the leader's announcement, own namespace",
+	"Role controller: events patch":                                              "counts repetitions",
+	"ClusterRole metrics-auth: authentication.k8s.io/tokenreviews create":        "who scrapes, with metrics.secure",
+	"ClusterRole metrics-auth: authorization.k8s.io/subjectaccessreviews create": "whether it may, with metrics.secure",
+}
+
+// TestEveryRightHasAReason finds the roles through the bindings, so that one more role counts, too.
+func TestEveryRightHasAReason(t *testing.T) {
+	granted := map[string]bool{}
+	for _, right := range rights(t, helmTemplate(t, "metrics.enabled=true", "metrics.secure=true")) {
+		granted[right] = true
+		if reasons[right] == "" {
+			t.Errorf("%q has no reason", right)
+		}
+		if strings.Contains(right, "*") {
+			t.Errorf("%q is a wildcard", right)
+		}
+	}
+	for _, right := range slices.Sorted(stdmaps.Keys(reasons)) {
+		if !granted[right] {
+			t.Errorf("%q has a reason but no role grants it", right)
+		}
+	}
+}
+
+// rights are those of every role that is bound to a service account.
+func rights(t *testing.T, manifests string) []string {
+	t.Helper()
+	type roleLike struct {
+		rbacv1.Role
+		RoleRef  rbacv1.RoleRef   `json:"roleRef"`
+		Subjects []rbacv1.Subject `json:"subjects"`
+	}
+	roles, bound := map[string][]rbacv1.PolicyRule{}, map[string]bool{}
+	for decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifests), 4096); ; {
+		var o roleLike
+		err := decoder.Decode(&o)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch o.Kind {
+		case "ClusterRole", "Role":
+			roles[o.Kind+" "+o.Name] = o.Rules
+		case "ClusterRoleBinding", "RoleBinding":
+			if want := strings.TrimSuffix(o.Kind, "Binding"); o.RoleRef.Kind != want {
+				t.Errorf("%s %s binds a %s, which this test doesn't follow", o.Kind, o.Name, o.RoleRef.Kind)
+			}
+			for _, subject := range o.Subjects {
+				if subject.Kind != "ServiceAccount" || subject.Namespace != namespace {
+					t.Errorf("%s %s has the subject %+v, want the components' accounts alone", o.Kind, o.Name, subject)
+				}
+			}
+			bound[o.RoleRef.Kind+" "+o.RoleRef.Name] = true
+		}
+	}
+	var result []string
+	for role := range bound {
+		rules, rendered := roles[role]
+		if !rendered {
+			t.Errorf("%s is bound but not part of the chart", role)
+		}
+		for _, rule := range rules {
+			result = append(result, expand(strings.Replace(role, "bpfmap-operator-", "", 1), rule)...)
+		}
+	}
+	return result
+}
+
+func expand(role string, rule rbacv1.PolicyRule) []string {
+	var result []string
+	for _, verb := range rule.Verbs {
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				result = append(result, role+": "+strings.TrimPrefix(group+"/"+resource, "/")+" "+verb)
+			}
+		}
+		for _, url := range rule.NonResourceURLs {
+			result = append(result, role+": "+url+" "+verb)
+		}
+	}
+	return result
+}

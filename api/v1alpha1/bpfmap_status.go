@@ -21,7 +21,7 @@ const (
 	// Failed). Reasons: NotAccepted, NodesStalled (True); NotStalled (False).
 	ConditionStalled = "Stalled"
 	// ConditionAccepted says whether the spec compiled. Reasons: Accepted (True); InvalidSpec,
-	// InvalidEntry, TooLarge (False). While it is False the nodes keep the last good revision.
+	// InvalidEntry, InvalidSource, TooLarge (False). While it is False the nodes keep the last good revision.
 	ConditionAccepted = "Accepted"
 	// ConditionDrifted is True while some node's map differs from its revision and is not repaired.
 	// Reasons: Drifted (True); InSync (False); NotYetReported (Unknown).
@@ -41,6 +41,7 @@ const (
 	ReasonAccepted        = "Accepted"
 	ReasonInvalidSpec     = "InvalidSpec"
 	ReasonInvalidEntry    = "InvalidEntry"
+	ReasonInvalidSource   = "InvalidSource"
 	ReasonTooLarge        = "TooLarge"
 	ReasonDrifted         = "Drifted"
 	ReasonInSync          = "InSync"

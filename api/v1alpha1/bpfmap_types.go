@@ -109,6 +109,24 @@ type BPFMapSpec struct {
 	// +kubebuilder:validation:MaxItems=65536
 	Entries []Entry `json:"entries,omitempty"`
 
+	// entriesFrom are sources of further entries: ConfigMaps and Secrets of the same namespace. A
+	// change of a source makes a new revision if the entries change; a broken source keeps the last
+	// good one.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	EntriesFrom []EntrySource `json:"entriesFrom,omitempty"`
+
+	// conflictPolicy says what happens if a key is declared more than once, inline or by sources. Fail
+	// if not given.
+	// +optional
+	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
+
+	// allowEmpty lets a source hold no entries. Without it that is an error, since an empty feed is
+	// more often broken than meant, and would wipe the map.
+	// +optional
+	AllowEmpty bool `json:"allowEmpty,omitempty"`
+
 	// syncPolicy says who owns the contents. Merge if not given, and Seed for Queue and Stack.
 	// +optional
 	SyncPolicy SyncPolicy `json:"syncPolicy,omitempty"`

@@ -18,10 +18,14 @@ import (
 // maxNameLen bounds a BPFMap's name, so that "<name>-<number>" is a name, too.
 const maxNameLen = 200
 
-// Compile checks and compiles m. Name and Number of the result are empty: they belong to whoever
-// stores it. The error is an *Error that lists what is wrong and where.
-func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
-	c := &compiler{spec: &m.Spec, problems: problems{reason: v1alpha1.ReasonInvalidSpec}}
+// Compile is With without sources.
+func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) { return With(m, nil, nil) }
+
+// With checks and compiles m with its sources, in the order of spec.entriesFrom. Name and Number of
+// the result are empty: they belong to whoever stores it. The error is an *Error that lists what is
+// wrong and where, or a *LoadError. cache may be nil; it makes sources that haven't changed cheap.
+func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revision, error) {
+	c := &compiler{spec: &m.Spec, sources: sources, cache: cache, problems: problems{reason: v1alpha1.ReasonInvalidSpec}}
 	rev := &revision.Revision{
 		Key:          revision.Key{Namespace: m.Namespace, Name: m.Name},
 		UID:          string(m.UID),
@@ -42,9 +46,13 @@ func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 	}
 	c.problems.reason = v1alpha1.ReasonInvalidEntry
 	rev.Entries = c.entries(rev.Shape, key, value)
+	if c.unread != nil {
+		return nil, c.unread
+	}
 	if err := c.problems.err(); err != nil {
 		return nil, err
 	}
+	c.cache.sweep()
 	packed := rev.Entries.Pack()
 	if len(packed) > v1alpha1.MaxInlineEntriesBytes {
 		c.problems.reason = v1alpha1.ReasonTooLarge
@@ -59,7 +67,10 @@ func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 // compiler is one run over one spec.
 type compiler struct {
 	spec     *v1alpha1.BPFMapSpec
+	sources  []Source
+	cache    *Cache
 	problems problems
+	unread   error // a source that couldn't be read
 }
 
 func (c *compiler) checkName(m *v1alpha1.BPFMap) {
@@ -122,6 +133,7 @@ func (c *compiler) layouts(keySchema *v1alpha1.Schema) (key, value *schema.Layou
 // policy is the policies with their defaults.
 func (c *compiler) policy() revision.Policy {
 	s := c.spec
+	c.oneOf("spec.conflictPolicy", string(c.conflictPolicy()), string(v1alpha1.ConflictFail), string(v1alpha1.ConflictFirst), string(v1alpha1.ConflictLast))
 	p := revision.Policy{Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze}
 	keyless := traitsOf(s.Type).keyless
 	switch {

@@ -13,16 +13,34 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
-// entries packs and sorts the declared entries and finds duplicates.
+// entries packs and sorts the entries of the spec and of its sources, and settles duplicates.
 func (c *compiler) entries(shape revision.Shape, key, value *schema.Layout) revision.Entries {
-	declared := c.spec.Entries
-	if int64(len(declared)) > c.spec.MaxEntries {
-		c.problems.add("spec.entries", "holds %d entries, more than maxEntries %d", len(declared), c.spec.MaxEntries)
+	all := c.inline(shape, key, value)
+	runs := c.fromSources(shape, key, value)
+	if c.problems.total > 0 || c.unread != nil {
 		return revision.Entries{}
 	}
+	for _, r := range runs {
+		all.AppendAll(&r.entries)
+	}
+	sorted, order := all.Sorted(shape)
+	sorted = c.settleDuplicates(shape, &sorted, order, key, runs)
+	if sorted.Len > int(shape.MaxEntries) {
+		c.problems.add("spec.maxEntries", "%d is less than the %d entries that are declared%s", shape.MaxEntries, sorted.Len, sourcesToo(runs))
+	}
+	return sorted
+}
+
+// inline packs the entries of the spec, in their order.
+func (c *compiler) inline(shape revision.Shape, key, value *schema.Layout) revision.Entries {
+	declared := c.spec.Entries
 	packed := revision.Entries{
 		KeySize: int(shape.KeySize), ValueSize: int(shape.ValueSize),
 		Keys: make([]byte, 0, len(declared)*int(shape.KeySize)),
+	}
+	if int64(len(declared)) > c.spec.MaxEntries {
+		c.problems.add("spec.entries", "holds %d entries, more than maxEntries %d", len(declared), c.spec.MaxEntries)
+		return packed
 	}
 	for i := range declared {
 		e := &declared[i]
@@ -38,12 +56,7 @@ func (c *compiler) entries(shape revision.Shape, key, value *schema.Layout) revi
 			c.problems.add(at(i, ".value"), "is missing")
 		}
 	}
-	if c.problems.total > 0 {
-		return revision.Entries{}
-	}
-	sorted, order := packed.Sorted(shape)
-	c.checkDuplicates(shape, &sorted, order, key)
-	return sorted
+	return packed
 }
 
 // at is a place in the declared entries.
@@ -70,29 +83,37 @@ func (c *compiler) entryKey(i int, raw *apiextensionsv1.JSON, shape revision.Sha
 		return make([]byte, shape.KeySize)
 	}
 	k := c.encode(at(i, ".key"), key, raw)
-	switch {
-	case shape.IsArray():
-		if index := binary.NativeEndian.Uint32(k); index >= shape.MaxEntries {
-			c.problems.add(at(i, ".key"), "index %d is out of range (0…%d): maxEntries is %d", index, shape.MaxEntries-1, shape.MaxEntries)
-		}
-	case shape.IsLPM():
-		c.checkPrefix(i, k)
+	if message := keyProblem(shape, k); message != "" {
+		c.problems.add(at(i, ".key"), "%s", message)
 	}
 	return k
 }
 
-// checkPrefix checks an LPM key that was given in hex; typed prefixes can't fail it.
-func (c *compiler) checkPrefix(i int, k []byte) {
+// keyProblem is what is wrong with an encoded key for its type; empty if nothing is.
+func keyProblem(shape revision.Shape, k []byte) string {
+	switch {
+	case shape.IsArray():
+		if index := binary.NativeEndian.Uint32(k); index >= shape.MaxEntries {
+			return fmt.Sprintf("index %d is out of range (0…%d): maxEntries is %d", index, shape.MaxEntries-1, shape.MaxEntries)
+		}
+	case shape.IsLPM():
+		return prefixProblem(k)
+	}
+	return ""
+}
+
+// prefixProblem checks an LPM key that was given in hex; typed prefixes can't fail it.
+func prefixProblem(k []byte) string {
 	bits, most := binary.NativeEndian.Uint32(k), uint32(8*(len(k)-4))
 	if bits > most {
-		c.problems.add(at(i, ".key"), "prefix length %d is out of range (0…%d)", bits, most)
-		return
+		return fmt.Sprintf("prefix length %d is out of range (0…%d)", bits, most)
+	}
+	if revision.IsMasked(k) {
+		return ""
 	}
 	masked := append([]byte(nil), k...)
 	revision.MaskPrefix(masked)
-	if string(masked) != string(k) {
-		c.problems.add(at(i, ".key"), "%x has bits set behind its prefix length %d (did you mean %x?)", k, bits, masked)
-	}
+	return fmt.Sprintf("%x has bits set behind its prefix length %d (did you mean %x?)", k, bits, masked)
 }
 
 func (c *compiler) perCPUValues(i int, raw []apiextensionsv1.JSON, shape revision.Shape, value *schema.Layout) []byte {
@@ -105,16 +126,4 @@ func (c *compiler) perCPUValues(i int, raw []apiextensionsv1.JSON, shape revisio
 		all = append(all, c.encode(at(i, fmt.Sprintf(".values[%d]", cpu)), value, &raw[cpu])...)
 	}
 	return all
-}
-
-// checkDuplicates names both places of keys that are equal once encoded, such as 10 and 0xa.
-func (c *compiler) checkDuplicates(shape revision.Shape, sorted *revision.Entries, order []int, key *schema.Layout) {
-	if shape.IsKeyless() {
-		return
-	}
-	for i := 1; i < sorted.Len; i++ {
-		if shape.CompareKeys(sorted.Key(i-1), sorted.Key(i)) == 0 {
-			c.problems.add(at(order[i], ".key"), "is the same key as entries[%d]: %s", order[i-1], key.Format(sorted.Key(i)))
-		}
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -38,11 +39,14 @@ func NewCluster(r prometheus.Registerer) *Cluster {
 	}
 }
 
+// CompileFunc is compile.With.
+type CompileFunc = func(*v1alpha1.BPFMap, []compile.Source, *compile.Cache) (*revision.Revision, error)
+
 // Compile is next, timed.
-func (c *Cluster) Compile(next func(*v1alpha1.BPFMap) (*revision.Revision, error)) func(*v1alpha1.BPFMap) (*revision.Revision, error) {
-	return func(m *v1alpha1.BPFMap) (*revision.Revision, error) {
+func (c *Cluster) Compile(next CompileFunc) CompileFunc {
+	return func(m *v1alpha1.BPFMap, sources []compile.Source, cache *compile.Cache) (*revision.Revision, error) {
 		start := time.Now()
-		rev, err := next(m)
+		rev, err := next(m, sources, cache)
 		result := "accepted"
 		if err != nil {
 			result = "rejected"

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -42,16 +43,16 @@ func TestCluster(t *testing.T) {
 	// A second recorder of the same process adds to the same metrics.
 	again := NewCluster(r)
 
-	compile := func(m *v1alpha1.BPFMap) (*revision.Revision, error) {
+	build := func(m *v1alpha1.BPFMap, _ []compile.Source, _ *compile.Cache) (*revision.Revision, error) {
 		if m.Name == "bad" {
 			return nil, errors.New("bad")
 		}
 		return &revision.Revision{Name: m.Name}, nil
 	}
-	if rev, err := c.Compile(compile)(bpfMap("good")); err != nil || rev.Name != "good" {
+	if rev, err := c.Compile(build)(bpfMap("good"), nil, nil); err != nil || rev.Name != "good" {
 		t.Errorf("Compile = %v, %v", rev, err)
 	}
-	if _, err := again.Compile(compile)(bpfMap("bad")); err == nil {
+	if _, err := again.Compile(build)(bpfMap("bad"), nil, nil); err == nil {
 		t.Error("the compiler's error is lost")
 	}
 

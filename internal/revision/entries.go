@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"sort"
 )
 
@@ -48,6 +49,41 @@ func (e *Entries) Append(key, values []byte, perCPU bool) {
 	e.Len++
 }
 
+// AppendAll adds all elements of another set of the same sizes.
+func (e *Entries) AppendAll(other *Entries) {
+	for i, v := range other.PerCPU {
+		if e.PerCPU == nil {
+			e.PerCPU = map[int][]byte{}
+		}
+		e.PerCPU[e.Len+i] = v
+	}
+	e.Keys, e.Values = append(e.Keys, other.Keys...), append(e.Values, other.Values...)
+	e.Len += other.Len
+}
+
+// Without is e without the elements that drop names, in the same order. Elements keep sharing the
+// memory of per-CPU values.
+func (e *Entries) Without(drop func(i int) bool) Entries {
+	kept := Entries{
+		KeySize: e.KeySize, ValueSize: e.ValueSize,
+		Keys: make([]byte, 0, len(e.Keys)), Values: make([]byte, 0, len(e.Values)),
+	}
+	for i := range e.Len {
+		if drop(i) {
+			continue
+		}
+		kept.Keys, kept.Values = append(kept.Keys, e.Key(i)...), append(kept.Values, e.Value(i)...)
+		if v, ok := e.PerCPU[i]; ok {
+			if kept.PerCPU == nil {
+				kept.PerCPU = map[int][]byte{}
+			}
+			kept.PerCPU[kept.Len] = v
+		}
+		kept.Len++
+	}
+	return kept
+}
+
 // CompareKeys orders two keys of a map type: arrays by index, LPM tries by address and then by
 // prefix length (the order in which a trie is fastest to fill), everything else byte by byte.
 // Keyless elements are equal, so that a stable sort leaves them alone.
@@ -82,11 +118,19 @@ func (s Shape) CompareKeys(a, b []byte) int {
 // keep their order.
 func (e *Entries) Sorted(s Shape) (sorted Entries, order []int) {
 	order = make([]int, e.Len)
+	inOrder := true
 	for i := range order {
 		order[i] = i
+		inOrder = inOrder && (i == 0 || s.CompareKeys(e.Key(i-1), e.Key(i)) <= 0)
 	}
-	sort.SliceStable(order, func(i, j int) bool {
-		return s.CompareKeys(e.Key(order[i]), e.Key(order[j])) < 0
+	if inOrder || s.IsKeyless() {
+		return *e, order
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		if c := s.CompareKeys(e.Key(i), e.Key(j)); c != 0 {
+			return c
+		}
+		return i - j
 	})
 	sorted = Entries{
 		KeySize: e.KeySize, ValueSize: e.ValueSize, Len: e.Len,
@@ -116,6 +160,25 @@ func (e *Entries) Find(s Shape, key []byte) (int, bool) {
 func (e *Entries) Digest() string {
 	sum := sha256.Sum256(e.Pack())
 	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// IsMasked says whether the bits of an LPM key behind its prefix length are clear, or the length is
+// beyond the key.
+func IsMasked(key []byte) bool {
+	bits := int(binary.NativeEndian.Uint32(key))
+	data := key[4:]
+	if bits >= 8*len(data) {
+		return true
+	}
+	if data[bits/8]&(byte(0xff)>>(bits%8)) != 0 {
+		return false
+	}
+	for _, b := range data[bits/8+1:] {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // MaskPrefix clears the bits of an LPM key behind its prefix length. The kernel ignores them when it

@@ -13,11 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -137,25 +135,12 @@ func (a *agent) setUp(m manager.Manager, o Options) error {
 		Watches(&v1alpha1.BPFMapRevision{}, handler.EnqueueRequestsFromMapFunc(revisionToMap)).
 		WatchesMetadata(process.Node(), handler.EnqueueRequestsFromMapFunc(a.allMaps), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(a.maps.source()).
-		WithOptions(controllerOptions(max(1, o.Concurrency))).
+		WithOptions(process.Controller(max(1, o.Concurrency))).
 		Complete(a.reconciler)
 	if err != nil {
 		return fmt.Errorf("set up agent: %w", err)
 	}
 	return a.publisher.setUp(m, &a.statesWake)
-}
-
-// Retries come soon, and not later than people have patience for.
-const (
-	firstRetry = 100 * time.Millisecond
-	lastRetry  = time.Minute
-)
-
-func controllerOptions(concurrency int) controller.Options {
-	return controller.Options{
-		MaxConcurrentReconciles: concurrency,
-		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
-	}
 }
 
 // start takes over what an earlier agent knew, and then keeps looking at the host. It runs once the

@@ -100,7 +100,7 @@ func (p *publisher) setUp(m ctrl.Manager, wake *trigger) error {
 		Named("bpfmap-node-state").
 		For(&v1alpha1.BPFNodeState{}).
 		WatchesRawSource(wake.source()).
-		WithOptions(controllerOptions(1)).
+		WithOptions(process.Controller(1)).
 		Complete(p)
 	if err != nil {
 		return fmt.Errorf("set up the publisher: %w", err)

@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -73,8 +72,9 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 	recorder := recorders.NewCluster(metrics.Registry)
 	r := &reconciler{
 		client:   recorder.Client(m.GetClient()),
+		live:     m.GetAPIReader(),
 		events:   m.GetEventRecorder(name),
-		compiled: newMemo(recorder.Compile(compile.Compile)),
+		compiled: newMemo(recorder.Compile(compile.With)),
 		observe:  recorder.ObserveStatus,
 		forget:   recorder.Forget,
 		history:  o.RevisionHistory,
@@ -93,7 +93,9 @@ func (r *reconciler) watch(m manager.Manager, concurrency int) error {
 		Watches(&v1alpha1.BPFMapRevision{}, handler.EnqueueRequestsFromMapFunc(revisionToMap)).
 		Watches(&v1alpha1.BPFNodeState{}, onNodeState()).
 		WatchesMetadata(process.Node(), onNode(m.GetClient())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency}).
+		WatchesMetadata(process.Metadata(process.ConfigMapKind), onSource(m.GetClient(), process.ConfigMapKind)).
+		WatchesMetadata(process.Metadata(process.SecretKind), onSource(m.GetClient(), process.SecretKind)).
+		WithOptions(process.Controller(concurrency)).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("set up controller: %w", err)
@@ -105,6 +107,9 @@ func addIndexes(m manager.Manager) error {
 	ctx := context.Background()
 	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFMapRevision{}, indexMapName, mapNameOf); err != nil {
 		return fmt.Errorf("index revisions: %w", err)
+	}
+	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFMap{}, indexSources, sourcesOf); err != nil {
+		return fmt.Errorf("index BPFMaps: %w", err)
 	}
 	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFNodeState{}, indexLines, linesOf); err != nil {
 		return fmt.Errorf("index node states: %w", err)
@@ -118,9 +123,11 @@ func cacheOptions() cache.Options {
 	return cache.Options{
 		ByObject: map[client.Object]cache.ByObject{
 			// A BPFMap may hold tens of thousands of entries; nothing here writes to the copy.
-			&v1alpha1.BPFMap{}:         {UnsafeDisableDeepCopy: new(true)},
-			&v1alpha1.BPFMapRevision{}: {Transform: stripEntries},
-			process.Node():             {Transform: stripNode},
+			&v1alpha1.BPFMap{}:                      {UnsafeDisableDeepCopy: new(true)},
+			&v1alpha1.BPFMapRevision{}:              {Transform: stripEntries},
+			process.Node():                          {Transform: stripNode},
+			process.Metadata(process.ConfigMapKind): {Transform: stripNode},
+			process.Metadata(process.SecretKind):    {Transform: stripNode},
 		},
 	}
 }
@@ -135,7 +142,7 @@ func stripEntries(o any) (any, error) {
 func stripNode(o any) (any, error) {
 	if n, ok := o.(*metav1.PartialObjectMetadata); ok {
 		n.ObjectMeta = metav1.ObjectMeta{
-			Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels,
+			Namespace: n.Namespace, Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels,
 		}
 	}
 	return o, nil

@@ -5,6 +5,8 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -12,17 +14,15 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
+	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
-// CompileFunc is compile.Compile, or something around it.
-type CompileFunc func(*v1alpha1.BPFMap) (*revision.Revision, error)
-
-// memo remembers what each generation of a spec compiled to, without the entries. A map of many
-// entries is reconciled once for every report of every node, and compiled once.
+// memo remembers what each generation of a spec and each state of its sources compiled to, without the
+// entries. A map of many entries is reconciled once for every report of every node, and compiled once.
 type memo struct {
-	build CompileFunc
+	build recorders.CompileFunc
 	mu    sync.Mutex
 	last  map[types.NamespacedName]remembered
 }
@@ -30,37 +30,50 @@ type memo struct {
 type remembered struct {
 	uid        types.UID
 	generation int64
+	sources    string
+	cache      *compile.Cache
 	outcome    outcome
 	rejected   *status.Rejection
 }
 
 // outcome is a spec that compiled.
 type outcome struct {
-	build CompileFunc
+	again func(*v1alpha1.BPFMap) (*revision.Revision, error)
 	// fresh is nil when the outcome was remembered.
 	fresh *revision.Revision
 	// spec is the compiled form without entries.
 	spec v1alpha1.BPFMapRevisionSpec
 }
 
-func newMemo(build CompileFunc) *memo {
+func newMemo(build recorders.CompileFunc) *memo {
 	return &memo{build: build, last: map[types.NamespacedName]remembered{}}
 }
 
-// compile is what m's spec compiles to, or why it doesn't.
-func (c *memo) compile(m *v1alpha1.BPFMap) (outcome, *status.Rejection) {
+// compile is what m's spec and sources compile to, or why they don't. The error is a source that can't
+// be read for now.
+func (c *memo) compile(m *v1alpha1.BPFMap, sources []compile.Source) (outcome, *status.Rejection, error) {
 	name := client.ObjectKeyFromObject(m)
 	c.mu.Lock()
 	r, ok := c.last[name]
 	c.mu.Unlock()
-	if ok && r.uid == m.UID && r.generation == m.Generation {
-		return r.outcome, r.rejected
+	state := stateOf(sources)
+	if ok && r.uid == m.UID && r.generation == m.Generation && r.sources == state {
+		return r.outcome, r.rejected, nil
 	}
-	r = remembered{uid: m.UID, generation: m.Generation, outcome: outcome{build: c.build}}
-	fresh, err := c.build(m)
-	if err != nil {
+	cache := r.cache
+	if cache == nil || r.uid != m.UID {
+		cache = compile.NewCache()
+	}
+	build := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { return c.build(m, sources, cache) }
+	r = remembered{uid: m.UID, generation: m.Generation, sources: state, cache: cache, outcome: outcome{again: build}}
+	fresh, err := build(m)
+	var unread *compile.LoadError
+	switch {
+	case errors.As(err, &unread):
+		return outcome{}, nil, err
+	case err != nil:
 		r.rejected = rejection(err)
-	} else {
+	default:
 		r.outcome.spec = revision.ToObject(fresh).Spec
 		r.outcome.spec.Entries = nil
 	}
@@ -68,7 +81,16 @@ func (c *memo) compile(m *v1alpha1.BPFMap) (outcome, *status.Rejection) {
 	c.last[name] = r
 	c.mu.Unlock()
 	r.outcome.fresh = fresh
-	return r.outcome, r.rejected
+	return r.outcome, r.rejected, nil
+}
+
+// stateOf identifies what the sources hold.
+func stateOf(sources []compile.Source) string {
+	var b strings.Builder
+	for i := range sources {
+		fmt.Fprintf(&b, "%d %q %q %v\n", sources[i].Index, sources[i].Name, sources[i].Version, sources[i].Err)
+	}
+	return b.String()
 }
 
 // forget drops what is known of a deleted BPFMap.
@@ -83,7 +105,7 @@ func (o outcome) revision(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 	if o.fresh != nil {
 		return o.fresh, nil
 	}
-	return o.build(m)
+	return o.again(m)
 }
 
 func rejection(err error) *status.Rejection {

@@ -9,6 +9,8 @@ package cluster
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaps/status,verbs=patch
 // Compiling creates revisions, activating patches their label, and collecting deletes them.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaprevisions,verbs=get;list;watch;create;patch;delete
+// Sources of entries (spec.entriesFrom). The watches carry metadata alone; data are read by name.
+// +kubebuilder:rbac:groups="",resources=configmaps;secrets,verbs=get;list;watch
 // What the agents observed.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfnodestates,verbs=get;list;watch
 // Names and labels of nodes, for nodeSelector.

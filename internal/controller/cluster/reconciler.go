@@ -27,7 +27,9 @@ const retryStale = 50 * time.Millisecond
 // reconciler brings one BPFMap's revisions and status up to date. It holds nothing that belongs to a
 // single call, so any number of them may run at the same time.
 type reconciler struct {
-	client   client.Client
+	client client.Client
+	// live reads objects that aren't cached.
+	live     client.Reader
 	events   events.EventRecorder
 	compiled *memo
 	// observe and forget feed the metrics.

@@ -49,7 +49,14 @@ func (r *reconciler) reviseAndCollect(ctx context.Context, m *v1alpha1.BPFMap, e
 		newest = &own[len(own)-1]
 		own = own[:len(own)-1]
 	}
-	want, rejected := r.compiled.compile(m)
+	sources, err := r.sources(ctx, m)
+	if err != nil {
+		return nil, nil, err
+	}
+	want, rejected, err := r.compiled.compile(m, sources)
+	if err != nil {
+		return nil, nil, err
+	}
 	if rejected == nil && (newest == nil || !sameContents(newest.Spec, want.spec)) {
 		created, err := r.create(ctx, m, want, nextNumber(existing))
 		if err != nil {

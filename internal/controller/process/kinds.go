@@ -6,6 +6,7 @@ package process
 import (
 	"net/http"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -16,22 +17,39 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
-// nodeKind is the only kind of others that the processes watch, and only its metadata.
-var nodeKind = schema.GroupVersionKind{Version: "v1", Kind: "Node"}
+// The kinds of others that the processes watch, and only their metadata.
+var (
+	nodeKind      = schema.GroupVersionKind{Version: "v1", Kind: "Node"}
+	ConfigMapKind = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
+	SecretKind    = schema.GroupVersionKind{Version: "v1", Kind: "Secret"}
+)
 
-// Scheme knows the kinds of this project. Nodes are read as metadata and need no registration.
+// Scheme knows the kinds of this project. Nodes are read as metadata and need no registration;
+// ConfigMaps and Secrets are read by name.
 func Scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	utilruntime.Must(v1alpha1.AddToScheme(s))
+	s.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.ConfigMap{}, &corev1.Secret{})
+	metav1.AddToGroupVersion(s, corev1.SchemeGroupVersion)
 	utilruntime.Must(metav1.AddMetaToScheme(s))
 	return s
 }
 
 // Node is an empty node of which only the metadata is read.
-func Node() *metav1.PartialObjectMetadata {
-	n := &metav1.PartialObjectMetadata{}
-	n.SetGroupVersionKind(nodeKind)
-	return n
+func Node() *metav1.PartialObjectMetadata { return Metadata(nodeKind) }
+
+// Metadata is an empty object of a kind of which only the metadata is read.
+func Metadata(kind schema.GroupVersionKind) *metav1.PartialObjectMetadata {
+	o := &metav1.PartialObjectMetadata{}
+	o.SetGroupVersionKind(kind)
+	return o
+}
+
+// MetadataList is an empty list of objects of a kind of which only the metadata is read.
+func MetadataList(kind schema.GroupVersionKind) *metav1.PartialObjectMetadataList {
+	l := &metav1.PartialObjectMetadataList{}
+	l.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+	return l
 }
 
 // NodeList is an empty list of nodes of which only the metadata is read.
@@ -46,6 +64,8 @@ func NodeList() *metav1.PartialObjectMetadataList {
 func mapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	m := meta.NewDefaultRESTMapper(nil)
 	m.Add(nodeKind, meta.RESTScopeRoot)
+	m.Add(ConfigMapKind, meta.RESTScopeNamespace)
+	m.Add(SecretKind, meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFMap"), meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFMapRevision"), meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFNodeState"), meta.RESTScopeRoot)

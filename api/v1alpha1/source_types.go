@@ -1,0 +1,98 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+// SourceFormat is how a source writes entries.
+//
+// +kubebuilder:validation:Enum=Lines;CSV;JSON;YAML
+type SourceFormat string
+
+// The formats of sources. In all of them keys and values are written as in entries.
+const (
+	// SourceLines has one key a line, and value for all of them. Empty lines and what follows a '#'
+	// at the beginning of a line or after a blank don't count. For Queue and Stack a line is a value.
+	SourceLines SourceFormat = "Lines"
+	// SourceCSV has a header that names the columns: key and value, or key.FIELD and value.FIELD
+	// (deeper fields with more dots) for schemas with fields. Columns of other names don't count.
+	// Without a column of values, value is for all of them.
+	SourceCSV SourceFormat = "CSV"
+	// SourceJSON is a list of entries ({"key": …, "value": …}), or one entry a line.
+	SourceJSON SourceFormat = "JSON"
+	// SourceYAML is a list of entries.
+	SourceYAML SourceFormat = "YAML"
+)
+
+// ConflictPolicy says which of several entries with the same key counts.
+//
+// +kubebuilder:validation:Enum=Fail;First;Last
+type ConflictPolicy string
+
+// The conflict policies. The order is: entries, then entriesFrom in their order, ConfigMaps of a
+// selector by name, and each of them from its beginning.
+const (
+	// ConflictFail refuses the spec and names both places.
+	ConflictFail ConflictPolicy = "Fail"
+	// ConflictFirst takes the first one.
+	ConflictFirst ConflictPolicy = "First"
+	// ConflictLast takes the last one.
+	ConflictLast ConflictPolicy = "Last"
+)
+
+// EntrySource is one source of entries. Data that begin as gzip does are decompressed, to at most
+// 64 MiB.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.configMapRef) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) == 1",message="exactly one of configMapRef, secretRef and configMapSelector is needed"
+type EntrySource struct {
+	// configMapRef names one key of a ConfigMap.
+	// +optional
+	ConfigMapRef *SourceRef `json:"configMapRef,omitempty"`
+
+	// secretRef names one key of a Secret.
+	// +optional
+	SecretRef *SourceRef `json:"secretRef,omitempty"`
+
+	// configMapSelector selects ConfigMaps by labels: several of them make one set, in the order of
+	// their names, so that teams can contribute to one map.
+	// +optional
+	ConfigMapSelector *SourceSelector `json:"configMapSelector,omitempty"`
+
+	// format is how the source writes entries.
+	// +required
+	Format SourceFormat `json:"format"`
+
+	// value is the value of every entry of the format Lines, and of CSV without a column of values.
+	// +optional
+	Value *apiextensionsv1.JSON `json:"value,omitempty"`
+}
+
+// SourceRef is one key of a ConfigMap or Secret.
+type SourceRef struct {
+	// name is the object's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// key is the key in data or binaryData.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key"`
+}
+
+// SourceSelector is some keys of all ConfigMaps with some labels.
+type SourceSelector struct {
+	// matchLabels are the labels that a ConfigMap must carry.
+	// +required
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=32
+	MatchLabels map[string]string `json:"matchLabels"`
+
+	// key is the key in data or binaryData; all keys, in their order, if not given.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key,omitempty"`
+}

@@ -4,14 +4,13 @@
 package chart_test
 
 import (
-	"os"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"sigs.k8s.io/yaml"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
 )
@@ -44,9 +43,16 @@ func TestAPIServerTakesEveryObject(t *testing.T) {
 			"commonAnnotations.note=n", "agent.allowedPinPrefixes.edge={xdp,tc/globals}", "controller.replicas=2",
 			"imagePullSecrets[0].name=pull", "agent.podLabels.a=b", "controller.podAnnotations.c=d",
 			"metrics.annotations.e=f", "image.digest=sha256:"+strings.Repeat("a", 64), "crds.keep=false",
-			"rbac.aggregateToEdit=true", "agent.resources.limits.memory=1Gi"),
+			"rbac.aggregateToEdit=true", "agent.resources.limits.memory=1Gi",
+			"networkPolicy.enabled=true", "networkPolicy.apiServerCIDRs={10.0.0.1/32,fd00::/64}",
+			"networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.a=b",
+			"controller.topologySpreadConstraints[0].maxSkew=1",
+			"controller.topologySpreadConstraints[0].topologyKey=kubernetes.io/hostname",
+			"controller.topologySpreadConstraints[0].whenUnsatisfiable=ScheduleAnyway",
+			"agent.mountBPFFS.enabled=true", "agent.extraCapabilities={NET_ADMIN,PERFMON}"),
 		"chart with little": helmTemplate(t, "crds.install=false", "rbac.create=false",
-			"agent.serviceAccount.create=false", "controller.serviceAccount.create=false"),
+			"agent.serviceAccount.create=false", "controller.serviceAccount.create=false",
+			"admissionPolicy.enabled=false"),
 	}
 	for name, rendered := range manifests {
 		t.Run(name, func(t *testing.T) {
@@ -62,41 +68,67 @@ func TestAPIServerTakesEveryObject(t *testing.T) {
 	}
 }
 
-// TestBothWaysGrantTheSame compares what matters for security.
-func TestBothWaysGrantTheSame(t *testing.T) {
-	chart, config := parse(t, helmTemplate(t)), parse(t, kustomize(t))
-	pod := []string{"spec", "template", "spec"}
-	for _, c := range []struct{ kind, suffix string }{
-		{"ClusterRole", "-controller"},
-		{"ClusterRole", "-agent"},
-		{"ClusterRole", "-viewer"},
-		{"ClusterRole", "-editor"},
-		{"Role", "-controller"},
-	} {
-		a, b := find(t, chart, c.kind, c.suffix), find(t, config, c.kind, c.suffix)
-		if diff := cmp.Diff(at(t, a, "rules"), at(t, b, "rules")); diff != "" {
-			t.Errorf("rules of %s *%s differ (-chart +config):\n%s", c.kind, c.suffix, diff)
+// TestBothWaysInstallTheSame compares every object of the chart with default values with config/default,
+// but for the names of objects, which are each way's own.
+func TestBothWaysInstallTheSame(t *testing.T) {
+	chart, config := essence(t, helmTemplate(t)), essence(t, kustomize(t))
+	if namespaces := config["Namespace bpfmap-system"]; namespaces == nil {
+		t.Error("config/default makes no namespace")
+	}
+	// Helm has --create-namespace and hooks; kubectl has neither.
+	delete(config, "Namespace bpfmap-system")
+	delete(chart, "Pod bpfmap-test")
+	names := maps.Clone(chart)
+	maps.Copy(names, config)
+	for name := range names {
+		if diff := cmp.Diff(chart[name], config[name]); diff != "" {
+			t.Errorf("%s differs (-chart +config):\n%s", name, diff)
 		}
 	}
-	for _, c := range []struct{ kind, suffix string }{
-		{"Deployment", "-controller"},
-		{"DaemonSet", "-agent"},
+	for _, want := range []string{
+		"ClusterRole bpfmap-agent", "ClusterRole bpfmap-editor", "ClusterRoleBinding bpfmap-agent", "Role bpfmap-controller",
+		"ServiceAccount bpfmap-agent", "Deployment bpfmap-controller", "DaemonSet bpfmap-agent",
+		"ValidatingAdmissionPolicy bpfmap-agent", "ValidatingAdmissionPolicyBinding bpfmap-agent",
+		"CustomResourceDefinition bpfmaps.bpfmap.io",
 	} {
-		a, b := find(t, chart, c.kind, c.suffix), find(t, config, c.kind, c.suffix)
-		specA, specB := at(t, a, pod...).(map[string]any), at(t, b, pod...).(map[string]any)
-		// The image's version and the names of the service accounts are each way's own.
-		for _, spec := range []map[string]any{specA, specB} {
-			delete(spec, "serviceAccountName")
-			for _, container := range spec["containers"].([]any) {
-				delete(container.(map[string]any), "image")
+		if chart[want] == nil {
+			t.Errorf("the chart has no %s", want)
+		}
+	}
+}
+
+// essence is what has to be equal, by kind and name: all but names, labels and annotations of the
+// object and its pods, the image's version, the order of arguments, and what Kubernetes would default.
+func essence(t *testing.T, manifests string) map[string]any {
+	t.Helper()
+	manifests = strings.ReplaceAll(manifests, "bpfmap-operator-", "bpfmap-")
+	result := map[string]any{}
+	for _, object := range parse(t, manifests) {
+		key := object.GetKind() + " " + object.GetName()
+		if result[key] != nil {
+			t.Errorf("%s is rendered twice", key)
+		}
+		content := object.DeepCopy().Object
+		delete(content, "metadata")
+		// The built-in roles that a role goes into are labels.
+		for label, value := range object.GetLabels() {
+			if strings.HasPrefix(label, "rbac.authorization.k8s.io/") {
+				content["label "+label] = value
 			}
 		}
-		sortArgs(specA)
-		sortArgs(specB)
-		if diff := cmp.Diff(specA, specB); diff != "" {
-			t.Errorf("pods of %s *%s differ (-chart +config):\n%s", c.kind, c.suffix, diff)
+		if pod, found, _ := unstructured.NestedMap(content, "spec", "template", "spec"); found {
+			for _, container := range pod["containers"].([]any) {
+				delete(container.(map[string]any), "image")
+			}
+			sortArgs(pod)
+			spec := content["spec"].(map[string]any)
+			delete(spec, "selector")
+			spec["template"] = pod
 		}
+		content["namespace"] = object.GetNamespace()
+		result[key] = content
 	}
+	return result
 }
 
 func sortArgs(podSpec map[string]any) {
@@ -148,58 +180,86 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 }
 
-func TestValuesAreChecked(t *testing.T) {
-	for set, want := range map[string]string{
-		"agent.memoryLimit=1Gi":          "memoryLimit",
-		"log.level=verbose":              "level",
-		"image.digest=latest":            "digest",
-		"agent.resyncPeriod=often":       "resyncPeriod",
-		"agent.bpffs.path=sys/fs/bpf":    "path",
-		"agent.allowedPinPrefixes.a={/}": "allowedPinPrefixes",
-		"metrics.port=8081":              "port",
+// TestPodSecurity has the API server judge the pods by the Pod Security Standards, as docs/security.md
+// tells them.
+func TestPodSecurity(t *testing.T) {
+	cp := controlplane.New(t)
+	kubeconfig, err := cp.Kubeconfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	levels := []string{"restricted", "baseline", "privileged"}
+	for _, level := range levels {
+		manifest := "{apiVersion: v1, kind: Namespace, metadata: {name: " + level + ", labels: {pod-security.kubernetes.io/enforce: " + level + "}}}"
+		if _, err := tool(t.Context(), manifest, "kubectl", "--kubeconfig", kubeconfig, "apply", "-f", "-"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	objects := parse(t, helmTemplate(t))
+	mounting := parse(t, helmTemplate(t, "agent.mountBPFFS.enabled=true"))
+	for _, c := range []struct {
+		name     string
+		template any
+		// passes is the strictest level that admits the pod.
+		passes string
+	}{
+		{"controller", at(t, find(t, objects, "Deployment", "-controller"), "spec", "template"), "restricted"},
+		{"test", find(t, objects, "Pod", "-test").Object, "restricted"},
+		{"agent", at(t, find(t, objects, "DaemonSet", "-agent"), "spec", "template"), "privileged"},
+		{"agent-that-mounts", at(t, find(t, mounting, "DaemonSet", "-agent"), "spec", "template"), "privileged"},
 	} {
-		_, err := tool(t.Context(), "", "helm", "template", "x", chartDir, "--set", set)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("--set %s: got error %v, want one that names %s", set, err, want)
+		pod := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": c.name}, "spec": c.template.(map[string]any)["spec"],
+		}}
+		manifest, err := pod.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, level := range levels {
+			_, err := tool(t.Context(), string(manifest), "kubectl", "--kubeconfig", kubeconfig,
+				"apply", "--dry-run=server", "--namespace", level, "-f", "-")
+			want := i >= slices.Index(levels, c.passes)
+			if got := err == nil; got != want {
+				t.Errorf("level %s admits the pod of %s: %t, want %t (%v)", level, c.name, got, want, err)
+			}
+			if err != nil && !strings.Contains(err.Error(), "violates PodSecurity") {
+				t.Errorf("level %s refuses the pod of %s for another reason: %v", level, c.name, err)
+			}
 		}
 	}
 }
 
-// TestEveryValueIsDocumented wants a comment "# -- ..." above each value that the schema knows.
-func TestEveryValueIsDocumented(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join(chartDir, "values.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var values map[string]any
-	if err := yaml.UnmarshalStrict(content, &values); err != nil {
-		t.Fatal(err)
-	}
-	documented := map[string]bool{}
-	var inComment bool
-	for _, line := range strings.Split(string(content), "\n") {
-		text := strings.TrimSpace(line)
-		if strings.HasPrefix(text, "#") {
-			inComment = inComment || strings.HasPrefix(text, "# -- ")
-			continue
-		}
-		if name, _, isKey := strings.Cut(text, ":"); isKey && inComment {
-			documented[name] = true
-		}
-		inComment = false
-	}
-	var check func(path string, values map[string]any)
-	check = func(path string, values map[string]any) {
-		for name, value := range values {
-			group, isGroup := value.(map[string]any)
-			switch {
-			case documented[name]:
-			case isGroup && len(group) > 0:
-				check(path+name+".", group)
-			default:
-				t.Errorf("values.yaml: %s%s has no comment \"# -- ...\"", path, name)
+// TestAskedForOnly has what is rendered only in some configurations.
+func TestAskedForOnly(t *testing.T) {
+	for _, c := range []struct {
+		kind string
+		set  []string
+		want int
+	}{
+		{"PodDisruptionBudget", nil, 0},
+		{"PodDisruptionBudget", []string{"controller.replicas=2"}, 1},
+		{"PodDisruptionBudget", []string{"controller.replicas=2", "controller.podDisruptionBudget.enabled=false"}, 0},
+		{"NetworkPolicy", nil, 0},
+		{"NetworkPolicy", []string{"networkPolicy.enabled=true"}, 2},
+		{"ValidatingAdmissionPolicy", nil, 1},
+		{"ValidatingAdmissionPolicyBinding", []string{"admissionPolicy.enabled=false"}, 0},
+		{"Service", []string{"metrics.enabled=true"}, 2},
+	} {
+		var got int
+		for _, object := range parse(t, helmTemplate(t, c.set...)) {
+			if object.GetKind() == c.kind {
+				got++
 			}
 		}
+		if got != c.want {
+			t.Errorf("with %v: %d objects of kind %s, want %d", c.set, got, c.kind, c.want)
+		}
 	}
-	check("", values)
+	_, err := tool(t.Context(), "", "helm", "template", "x", chartDir, "--kube-version", "1.29.9")
+	if err == nil || !strings.Contains(err.Error(), "admissionPolicy.enabled needs Kubernetes 1.30") {
+		t.Errorf("Kubernetes 1.29 with the policy: got %v, want a refusal that says what to do", err)
+	}
+	if _, err := tool(t.Context(), "", "helm", "template", "x", chartDir, "--kube-version", "1.29.9", "--set", "admissionPolicy.enabled=false"); err != nil {
+		t.Errorf("Kubernetes 1.29 without the policy: %v", err)
+	}
 }

@@ -1,0 +1,229 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chart_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+func TestValuesAreChecked(t *testing.T) {
+	for set, want := range map[string]string{
+		"agent.memoryLimit=1Gi":                           "memoryLimit",
+		"agent.mountBPFFS=true":                           "mountBPFFS",
+		"agent.extraCapabilities={CAP_NET_ADMIN}":         "extraCapabilities",
+		"agent.extraCapabilities={ALL}":                   "extraCapabilities",
+		"agent.affinity.nodeAfinity.x=y":                  "affinity",
+		"controller.topologySpreadConstraints[0].skew=1":  "topologySpreadConstraints",
+		"controller.podDisruptionBudget.maxUnavailable=0": "maxUnavailable",
+		"log.level=verbose":                               "level",
+		"image.digest=latest":                             "digest",
+		"agent.resyncPeriod=often":                        "resyncPeriod",
+		"agent.bpffs.path=sys/fs/bpf":                     "path",
+		"agent.allowedPinPrefixes.a={/}":                  "allowedPinPrefixes",
+		"metrics.port=8081":                               "port",
+		"networkPolicy.apiServerCIDRs={10.0.0.1}":         "apiServerCIDRs",
+		"networkPolicy.metricsFrom[0].pods=x":             "metricsFrom",
+	} {
+		_, err := tool(t.Context(), "", "helm", "template", "x", chartDir, "--set", set)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("--set %s: got error %v, want one that names %s", set, err, want)
+		}
+	}
+}
+
+// uses has for every value a setting that must change what is rendered, after the settings that it
+// needs to matter. A value may be set as a whole, where values.yaml describes it as a whole.
+var uses = map[string][]string{
+	"nameOverride":                           {"nameOverride=n"},
+	"fullnameOverride":                       {"fullnameOverride=n"},
+	"image.repository":                       {"image.repository=n"},
+	"image.tag":                              {"image.tag=n"},
+	"image.digest":                           {"image.digest=sha256:" + strings.Repeat("a", 64)},
+	"image.pullPolicy":                       {"image.pullPolicy=Never"},
+	"imagePullSecrets":                       {"imagePullSecrets[0].name=n"},
+	"commonLabels":                           {"commonLabels.a=b"},
+	"commonAnnotations":                      {"commonAnnotations.a=b"},
+	"crds.install":                           {"crds.install=false"},
+	"crds.keep":                              {"crds.keep=false"},
+	"rbac.create":                            {"rbac.create=false"},
+	"rbac.aggregateToView":                   {"rbac.aggregateToView=false"},
+	"rbac.aggregateToEdit":                   {"rbac.aggregateToEdit=true"},
+	"admissionPolicy.enabled":                {"admissionPolicy.enabled=false"},
+	"log.level":                              {"log.level=debug"},
+	"log.format":                             {"log.format=text"},
+	"metrics.enabled":                        {"metrics.enabled=true"},
+	"metrics.port":                           {"metrics.enabled=true", "metrics.port=9999"},
+	"metrics.secure":                         {"metrics.enabled=true", "metrics.secure=false"},
+	"metrics.annotations":                    {"metrics.enabled=true", "metrics.annotations.a=b"},
+	"networkPolicy.enabled":                  {"networkPolicy.enabled=true"},
+	"networkPolicy.apiServerPorts":           {"networkPolicy.enabled=true", "networkPolicy.apiServerPorts={7443}"},
+	"networkPolicy.apiServerCIDRs":           {"networkPolicy.enabled=true", "networkPolicy.apiServerCIDRs={10.0.0.1/32}"},
+	"networkPolicy.metricsFrom":              {"metrics.enabled=true", "networkPolicy.enabled=true", "networkPolicy.metricsFrom[0].ipBlock.cidr=10.0.0.0/8"},
+	"controller.replicas":                    {"controller.replicas=3"},
+	"controller.podDisruptionBudget.enabled": {"controller.replicas=3", "controller.podDisruptionBudget.enabled=false"},
+	"controller.podDisruptionBudget.maxUnavailable": {"controller.replicas=3", "controller.podDisruptionBudget.maxUnavailable=2"},
+	"controller.topologySpreadConstraints": {"controller.topologySpreadConstraints[0].maxSkew=1,controller.topologySpreadConstraints[0].topologyKey=z," +
+		"controller.topologySpreadConstraints[0].whenUnsatisfiable=DoNotSchedule"},
+	"agent.bpffs.path":         {"agent.bpffs.path=/run/bpf"},
+	"agent.mountBPFFS.enabled": {"agent.mountBPFFS.enabled=true"},
+	"agent.mountBPFFS.image":   {"agent.mountBPFFS.enabled=true", "agent.mountBPFFS.image=n"},
+	"agent.extraCapabilities":  {"agent.extraCapabilities={NET_ADMIN}"},
+	"agent.resyncPeriod":       {"agent.resyncPeriod=1m"},
+	"agent.allowedPinPrefixes": {"agent.allowedPinPrefixes.a={b}"},
+	"agent.maxUnavailable":     {"agent.maxUnavailable=1"},
+}
+
+// usesOf adds what both components have.
+func usesOf(path string) []string {
+	component, value, _ := strings.Cut(path, ".")
+	if set := common[value]; set != "" && (component == "controller" || component == "agent") {
+		return []string{component + "." + set}
+	}
+	return uses[path]
+}
+
+var common = map[string]string{
+	"serviceAccount.create": "serviceAccount.create=false", "serviceAccount.name": "serviceAccount.name=n",
+	"serviceAccount.annotations": "serviceAccount.annotations.a=b", "resources": "resources.requests.cpu=7",
+	"podLabels": "podLabels.a=b", "podAnnotations": "podAnnotations.a=b", "nodeSelector": "nodeSelector.a=b",
+	"tolerations": "tolerations[0].key=a", "affinity": "affinity.nodeAffinity.a=b", "priorityClassName": "priorityClassName=n",
+}
+
+// TestEveryValueIsUsed renders the chart once for each value: it must change an object.
+func TestEveryValueIsUsed(t *testing.T) {
+	unseen := map[string]bool{}
+	for path := range uses {
+		unseen[path] = true
+	}
+	walkValues(t, func(path string, _ *yaml.Node) bool {
+		set := usesOf(path)
+		if set == nil {
+			return false
+		}
+		delete(unseen, path)
+		t.Run(path, func(t *testing.T) {
+			if before, after := helmTemplate(t, set[:len(set)-1]...), helmTemplate(t, set...); before == after {
+				t.Errorf("%s changes nothing", set[len(set)-1])
+			}
+		})
+		return true
+	}, func(path string) { t.Errorf("values.yaml: no test says what %s changes", path) })
+	for path := range unseen {
+		t.Errorf("values.yaml has no %s", path)
+	}
+}
+
+// TestEveryValueIsDocumented wants a comment "# -- ..." above each value, or above a group of values
+// as a whole.
+func TestEveryValueIsDocumented(t *testing.T) {
+	walkValues(t, func(_ string, key *yaml.Node) bool {
+		return slices.ContainsFunc(strings.Split(key.HeadComment, "\n"), func(line string) bool { return strings.HasPrefix(line, "# -- ") })
+	}, func(path string) { t.Errorf("values.yaml: %s has no comment \"# -- ...\"", path) })
+}
+
+// walkValues calls leaf for every value, groups before their members, until it returns true; missing
+// gets the paths for which it never did.
+func walkValues(t *testing.T, leaf func(path string, key *yaml.Node) bool, missing func(path string)) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(chartDir, "values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(content, &document); err != nil {
+		t.Fatal(err)
+	}
+	var walk func(path string, group *yaml.Node)
+	walk = func(path string, group *yaml.Node) {
+		for i := 0; i < len(group.Content); i += 2 {
+			key, value := group.Content[i], group.Content[i+1]
+			switch name := path + key.Value; {
+			case leaf(name, key):
+			case value.Kind == yaml.MappingNode && len(value.Content) > 0:
+				walk(name+".", value)
+			default:
+				missing(name)
+			}
+		}
+	}
+	walk("", document.Content[0])
+}
+
+// TestSchemaKnowsExactlyTheValues compares values.yaml and values.schema.json, and wants the schema to
+// refuse what it doesn't know.
+func TestSchemaKnowsExactlyTheValues(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join(chartDir, "values.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema map[string]any
+	if err := json.Unmarshal(content, &schema); err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]bool{"global": true}
+	walkValues(t, func(path string, _ *yaml.Node) bool {
+		for parts := strings.Split(path, "."); len(parts) > 0; parts = parts[:len(parts)-1] {
+			have[strings.Join(parts, ".")] = true
+		}
+		return usesOf(path) != nil
+	}, func(string) {})
+	known := map[string]bool{}
+	var properties func(path string, node map[string]any)
+	properties = func(path string, node map[string]any) {
+		if ref, isRef := node["$ref"].(string); isRef {
+			node = schema["$defs"].(map[string]any)[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
+		}
+		if known[path] = true; usesOf(path) != nil {
+			return
+		}
+		members, _ := node["properties"].(map[string]any)
+		for name, member := range members {
+			properties(strings.TrimPrefix(path+"."+name, "."), member.(map[string]any))
+		}
+	}
+	properties("", schema)
+	delete(known, "")
+	for path := range have {
+		if !known[path] {
+			t.Errorf("values.schema.json doesn't know %s", path)
+		}
+	}
+	for path := range known {
+		if !have[path] {
+			t.Errorf("values.yaml doesn't have %s", path)
+		}
+	}
+	checkClosed(t, "", schema)
+}
+
+// open are the schemas that let everything pass, on purpose.
+var open = []string{"/properties/global", "/$defs/kubernetes"}
+
+// checkClosed wants each object's schema to say what else it may have: nothing, or what kind.
+func checkClosed(t *testing.T, path string, node any) {
+	t.Helper()
+	switch node := node.(type) {
+	case []any:
+		for _, member := range node {
+			checkClosed(t, path, member)
+		}
+	case map[string]any:
+		if node["type"] == "object" {
+			more, said := node["additionalProperties"]
+			if !said || (more == true && !slices.Contains(open, path)) {
+				t.Errorf("values.schema.json%s admits unknown properties", path)
+			}
+		}
+		for name, member := range node {
+			checkClosed(t, path+"/"+name, member)
+		}
+	}
+}

@@ -37,7 +37,7 @@ start) start_part "$1" ;;
 stop) stop "$@" ;;
 pid) pid_of "$1" ;;
 inside) inside "$@" ;;
-logs) show_logs 40 ;;
+logs) show_logs 8 ;;
 load-image)
 	make_operator_image
 	for name in "${nodes[@]}"; do load_images "$name"; done

@@ -37,13 +37,16 @@ until_true() {
 	done
 }
 
-# show_logs prints what a failed start leaves behind.
+# show_logs prints the last lines that matter: of programs that log at great length only the errors.
 show_logs() {
 	local log
-	for log in "$logs"/*.log; do
+	for log in "$logs"/*.log "$dir"/node-*/log-pods/*/*/*.log; do
 		[[ -s $log ]] || continue
 		printf -- '-- %s\n' "$log" >&2
-		tail -n "${1:-12}" "$log" | cut -c 1-400 >&2
+		case $log in
+		*/kube*) grep -v '^I' "$log" | tail -n "$1" | cut -c 1-240 >&2 || true ;;
+		*) tail -n "$1" "$log" | cut -c 1-400 >&2 ;;
+		esac
 	done
 }
 

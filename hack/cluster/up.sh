@@ -47,7 +47,7 @@ finish() {
 	local status=$?
 	trap '' INT TERM
 	if ((status)); then
-		show_logs
+		show_logs 12
 		say "failed; the last lines of the logs are above"
 		hack/cluster/down.sh --quiet || true
 	fi

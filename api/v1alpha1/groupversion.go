@@ -19,6 +19,8 @@ var schemeBuilder = runtime.NewSchemeBuilder(func(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&BPFMap{}, &BPFMapList{},
 		&BPFMapRevision{}, &BPFMapRevisionList{},
+		&BPFMapChunk{}, &BPFMapChunkList{},
+		&BPFMapChunk{}, &BPFMapChunkList{},
 		&BPFNodeState{}, &BPFNodeStateList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)

@@ -8,9 +8,12 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // LabelActive marks the revisions that agents watch. History doesn't carry it.
 const LabelActive = "bpfmap.io/active"
 
-// MaxInlineEntriesBytes bounds BPFMapRevisionSpec.Entries: what fits, base64-encoded and with the
-// rest of the object, into one etcd request of 1.5 MiB.
-const MaxInlineEntriesBytes = 1 << 20
+// MaxInlineEntriesBytes is how many bytes of packed entries a revision holds itself. More are in
+// chunks, so that agents that watch revisions get small objects.
+const MaxInlineEntriesBytes = 16 << 10
+
+// MaxEntriesBytes bounds the packed entries of one revision with its chunks.
+const MaxEntriesBytes = 256 << 20
 
 // BPFMapRevision is one compiled version of a BPFMap: typed YAML turned into the bytes that the
 // kernel takes. The controller writes it, agents apply it, nobody edits it.
@@ -137,12 +140,20 @@ type BPFMapRevisionSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	EntryCount int64 `json:"entryCount"`
 
+	// chunks are the names of the BPFMapChunks that hold the entries, if they aren't here. All entries
+	// together, sorted, have the digest.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4096
+	// +kubebuilder:validation:items:MaxLength=253
+	Chunks []string `json:"chunks,omitempty"`
+
 	// entries are the packed entries (see docs/architecture.md for the encoding), in base64. To the
 	// schema they are a plain string: CEL, which compares them, decodes the format byte by another
 	// alphabet than JSON does, and fails on '+' and '/'.
 	// +optional
 	// +kubebuilder:validation:Format=""
-	// +kubebuilder:validation:MaxLength=1398104
+	// +kubebuilder:validation:MaxLength=21848
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9+/]*={0,2}$`
 	Entries []byte `json:"entries,omitempty"`
 }

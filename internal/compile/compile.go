@@ -18,6 +18,9 @@ import (
 // maxNameLen bounds a BPFMap's name, so that "<name>-<number>" is a name, too.
 const maxNameLen = 200
 
+// maxEntriesBytes is v1alpha1.MaxEntriesBytes but for tests.
+var maxEntriesBytes = v1alpha1.MaxEntriesBytes
+
 // Compile is With without sources.
 func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) { return With(m, nil, nil) }
 
@@ -53,11 +56,15 @@ func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revisio
 		return nil, err
 	}
 	c.cache.sweep()
-	packed := rev.Entries.Pack()
-	if len(packed) > v1alpha1.MaxInlineEntriesBytes {
+	if size := rev.Entries.PackedSize(); size > maxEntriesBytes {
 		c.problems.reason = v1alpha1.ReasonTooLarge
 		c.problems.add("spec.entries", "%d entries pack to %d bytes, more than the %d that one revision holds",
-			rev.Entries.Len, len(packed), v1alpha1.MaxInlineEntriesBytes)
+			rev.Entries.Len, size, maxEntriesBytes)
+		return nil, c.problems.err()
+	}
+	if size := rev.Entries.LargestPacked(); size > v1alpha1.MaxChunkBytes {
+		c.problems.reason = v1alpha1.ReasonTooLarge
+		c.problems.add("spec.entries", "an entry packs to %d bytes, more than the %d that a chunk holds", size, v1alpha1.MaxChunkBytes)
 		return nil, c.problems.err()
 	}
 	rev.Digest = rev.Entries.Digest()

@@ -4,6 +4,7 @@
 package compile_test
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -142,19 +143,36 @@ func TestManyBadEntriesAreCounted(t *testing.T) {
 }
 
 func TestTooLarge(t *testing.T) {
+	defer compile.SetMaxEntriesBytes(100_000)()
+	_, err := compile.Compile(many(10_000))
+	var e *compile.Error
+	if !errors.As(err, &e) || e.Reason != v1alpha1.ReasonTooLarge {
+		t.Fatalf("%v", err)
+	}
+	const want = "spec.entries: 10000 entries pack to 120020 bytes, more than the 100000 that one revision holds"
+	if err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+}
+
+// TestChunks writes and reads a revision that is too large for one object.
+func TestChunks(t *testing.T) {
 	m := many(60_000)
 	m.Spec.Value = v1alpha1.Schema{Type: v1alpha1.TypeU64, Length: 4}
 	for i := range m.Spec.Entries {
 		m.Spec.Entries[i].Value = raw("[1,2,3,4]")
 	}
-	_, err := compile.Compile(m)
-	var e *compile.Error
-	if !errors.As(err, &e) || e.Reason != v1alpha1.ReasonTooLarge {
-		t.Fatalf("%v", err)
+	rev, err := compile.Compile(m)
+	if err != nil {
+		t.Fatal(err)
 	}
-	const want = "spec.entries: 60000 entries pack to 2160020 bytes, more than the 1048576 that one revision holds"
-	if err.Error() != want {
-		t.Errorf("%v\nwant %s", err, want)
+	obj, chunks, err := revision.ToObjects(rev)
+	if err != nil || len(obj.Spec.Entries) != 0 || len(obj.Spec.Chunks) != 32 || len(chunks) != 32 {
+		t.Fatalf("%d bytes inline, %d chunks, %v", len(obj.Spec.Entries), len(obj.Spec.Chunks), err)
+	}
+	back, err := fromObject(rev)
+	if err != nil || back.Digest != rev.Digest || !bytes.Equal(back.Entries.Pack(), rev.Entries.Pack()) {
+		t.Errorf("what was read isn't what was written: %v", err)
 	}
 }
 
@@ -189,7 +207,7 @@ func TestObjectRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		rev.Name, rev.Number = rev.Key.Name+"-3", 3
-		back, err := revision.FromObject(revision.ToObject(rev))
+		back, err := fromObject(rev)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,9 +231,12 @@ func TestFromObjectRefusesWhatDoesNotFit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		obj := revision.ToObject(rev)
+		obj, _, err := revision.ToObjects(rev)
+		if err != nil {
+			t.Fatal(err)
+		}
 		change(&obj.Spec)
-		if _, err := revision.FromObject(obj); err == nil {
+		if _, err := revision.FromObject(obj, nil); err == nil {
 			t.Errorf("a changed %s is not refused", name)
 		}
 	}
@@ -230,4 +251,20 @@ func BenchmarkCompile(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10_000, "ns/entry")
+}
+
+// fromObject writes a revision as API objects and reads it again.
+func fromObject(rev *revision.Revision) (*revision.Revision, error) {
+	obj, chunks, err := revision.ToObjects(rev)
+	if err != nil {
+		return nil, err
+	}
+	var packed [][]byte
+	for _, c := range chunks {
+		if err := revision.CheckChunk(c.Name, c.Packed); err != nil {
+			return nil, err
+		}
+		packed = append(packed, c.Packed)
+	}
+	return revision.FromObject(obj, packed)
 }

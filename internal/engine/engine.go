@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
@@ -28,10 +29,45 @@ type Options struct {
 type Engine struct {
 	backend Backend
 	options Options
+
+	mu sync.Mutex
+	// last is what was brought to each map last. From there to the next revision only the difference
+	// of the two is written, without reading the map; the next Sync of the same revision compares all.
+	last map[revision.Key]*applied
+}
+
+// applied is a map's revision as it was brought to the kernel.
+type applied struct {
+	fingerprint string
+	mapID       uint32
+	shape       revision.Shape
+	policy      revision.Policy
+	entries     revision.Entries // linked
+	count       *int64           // elements of the map then
 }
 
 // New is an engine over a backend.
-func New(b Backend, o Options) *Engine { return &Engine{backend: b, options: o} }
+func New(b Backend, o Options) *Engine {
+	return &Engine{backend: b, options: o, last: map[revision.Key]*applied{}}
+}
+
+// recall is what was brought to a map last, nil if that isn't known.
+func (e *Engine) recall(key revision.Key) *applied {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.last[key]
+}
+
+// remember notes what a map holds now; nil forgets, after whatever casts a doubt on it.
+func (e *Engine) remember(key revision.Key, a *applied) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if a == nil {
+		delete(e.last, key)
+		return
+	}
+	e.last[key] = a
+}
 
 // Sync brings the map to rev: it creates, adopts, fills, repairs, replaces and freezes as the
 // policies say, and reports how the map is then. It may be called at any time and again: nothing is
@@ -44,6 +80,9 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 		return report
 	}
 	defer s.close()
+	last := e.recall(rev.Key)
+	e.remember(rev.Key, nil) // until all went well
+	s.last = last
 	if err := s.decide(); err != nil {
 		report.fail(err)
 		return report
@@ -86,6 +125,9 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 	}
 	report.Message += s.note
 	s.describe(&report)
+	if s.plan.Action != plan.Report {
+		e.remember(rev.Key, s.appliedNow(&report))
+	}
 	return report
 }
 
@@ -106,6 +148,7 @@ func (e *Engine) Plan(ctx context.Context, rev *revision.Revision) (plan.Plan, e
 // Retain leaves them. Without a record there is nothing to do.
 func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 	report := Report{Key: key, State: v1alpha1.NodeMapReady, Reason: v1alpha1.NodeReasonInSync}
+	e.remember(key, nil)
 	state, err := e.backend.Open(ctx, key, nil)
 	if err != nil {
 		report.fail(fmt.Errorf("remove map %s: %w", key, err))

@@ -28,6 +28,9 @@ type session struct {
 	plan    plan.Plan
 	foreign foreign // what a replacement has to carry over
 
+	last        *applied // what this engine brought to the map before, nil if it doesn't know
+	incremental bool     // the plan follows from last, and the map wasn't read
+
 	result Map     // the map after apply, if it is another one than base
 	saved  *Record // the record as saved last
 	note   string  // what people should know of a success
@@ -128,7 +131,13 @@ func (s *session) decide() error {
 	case plan.BaseKept:
 		s.base = s.state.Kept
 	}
-	if s.base != nil {
+	if s.base != nil && s.known() {
+		s.incremental = true
+		changes = plan.Between(want, s.last.entries)
+		if s.last.count != nil {
+			changes.Observed = int(*s.last.count)
+		}
+	} else if s.base != nil {
 		var err error
 		if changes, err = s.compare(want); err != nil {
 			return fmt.Errorf("read map %s: %w", s.rev.Key, err)
@@ -139,6 +148,23 @@ func (s *session) decide() error {
 		return s.planReplacement(want)
 	}
 	return nil
+}
+
+// known says whether what the map holds follows from what this engine brought to it last: the same map
+// with the same shape, at another revision. An LRU map forgets by itself.
+func (s *session) known() bool {
+	l, rec := s.last, s.state.Record
+	return l != nil && rec != nil && rec.Applied == l.fingerprint && l.fingerprint != s.want.Fingerprint &&
+		s.base == s.state.Pinned && s.infos[s.base].ID == l.mapID && !s.infos[s.base].Frozen && s.keptID() == l.mapID &&
+		len(s.rev.Shape.Differences(l.shape)) == 0 && s.rev.Policy.Sync == l.policy.Sync &&
+		l.policy.Drift == s.rev.Policy.Drift && !s.rev.Shape.IsLRU() && !s.rev.Shape.IsKeyless() && l.policy.Sync != v1alpha1.SyncSeed
+}
+
+// appliedNow is what the map holds after a success.
+func (s *session) appliedNow(r *Report) *applied {
+	return &applied{
+		fingerprint: s.want.Fingerprint, mapID: r.MapID, shape: s.rev.Shape, policy: s.rev.Policy, entries: s.entries, count: r.Entries,
+	}
 }
 
 // compareTries bounds the readings of a map whose keys are deleted so fast that a reading may miss
@@ -189,6 +215,10 @@ func (s *session) count(m Map, info MapInfo) *int64 {
 		return nil
 	}
 	c := &s.plan.Changes
+	if s.incremental && s.last.count != nil {
+		n := *s.last.count + int64(c.Add.Len) - int64(c.Deletes())
+		return &n
+	}
 	if m == s.base && c.Observed > 0 && c.IsEmpty() && !c.Incomplete {
 		n := int64(c.Observed)
 		return &n

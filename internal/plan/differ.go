@@ -50,8 +50,8 @@ type Changes struct {
 // IsEmpty says that there is nothing to do.
 func (c *Changes) IsEmpty() bool { return c.Add.Len == 0 && c.Set.Len == 0 && len(c.Delete) == 0 }
 
-// deletes is how many keys are to be deleted.
-func (c *Changes) deletes() int {
+// Deletes is how many keys are to be deleted.
+func (c *Changes) Deletes() int {
 	if c.Add.KeySize == 0 {
 		return 0
 	}
@@ -150,6 +150,44 @@ func sortedKeys(shape revision.Shape, keys []byte, size int) []byte {
 	list := slices.SortedStableFunc(slices.Chunk(keys, size), shape.CompareKeys)
 	list = slices.CompactFunc(list, bytes.Equal)
 	return slices.Concat(list...)
+}
+
+// Between is what brings a map that holds had, and maybe elements of others, to what is wanted. Nothing
+// is read: both are sorted, and one walk over them finds the difference. For maps whose keys are always
+// there, what leaves the declaration becomes zero.
+func Between(want Desired, had revision.Entries) Changes {
+	c := Changes{Add: none(want.Entries), Set: none(want.Entries)}
+	w := &want.Entries
+	for i, j := 0, 0; i < w.Len || j < had.Len; {
+		order := 0
+		switch {
+		case i == w.Len:
+			order = 1
+		case j == had.Len:
+			order = -1
+		default:
+			order = want.Shape.CompareKeys(w.Key(i), had.Key(j))
+		}
+		switch {
+		case order < 0 && want.Shape.IsArray():
+			c.Set.Append(w.Key(i), w.Value(i), false)
+		case order < 0:
+			c.Add.Append(w.Key(i), w.Value(i), false)
+		case order > 0 && want.Shape.IsArray():
+			c.Set.Append(had.Key(j), make([]byte, had.ValueSize), false)
+		case order > 0:
+			c.Delete = append(c.Delete, had.Key(j)...)
+		case !bytes.Equal(w.Value(i), had.Value(j)):
+			c.Set.Append(w.Key(i), w.Value(i), false)
+		}
+		if order <= 0 {
+			i++
+		}
+		if order >= 0 {
+			j++
+		}
+	}
+	return c
 }
 
 // Fill is what fills an empty new map.

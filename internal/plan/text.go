@@ -51,7 +51,7 @@ func (p *Plan) Text(key, value Formatter) string {
 	}
 	entries("+", &p.Changes.Add)
 	entries("~", &p.Changes.Set)
-	for i := range p.Changes.deletes() {
+	for i := range p.Changes.Deletes() {
 		line("- %s", key.Format(p.Changes.Delete[i*p.Changes.Add.KeySize:(i+1)*p.Changes.Add.KeySize]))
 	}
 	if lines > maxLines {
@@ -89,7 +89,7 @@ func (c *Changes) Summary() string {
 	for _, n := range []struct {
 		count int
 		what  string
-	}{{c.Add.Len, "missing"}, {c.Set.Len, "changed"}, {c.deletes(), "to delete"}} {
+	}{{c.Add.Len, "missing"}, {c.Set.Len, "changed"}, {c.Deletes(), "to delete"}} {
 		if n.count > 0 {
 			noun := ""
 			if len(parts) == 0 {

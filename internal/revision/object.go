@@ -12,7 +12,25 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
-// ToObject is the API object of r, without owner references and labels.
+// ToObjects is r as API objects, without owner references and labels: the revision, and the chunks
+// that it names if its entries are too many for it.
+func ToObjects(r *Revision) (*v1alpha1.BPFMapRevision, []Chunk, error) {
+	obj := ToObject(r)
+	if r.Entries.PackedSize() <= v1alpha1.MaxInlineEntriesBytes {
+		obj.Spec.Entries = r.Entries.Pack()
+		return obj, nil, nil
+	}
+	chunks, err := r.Entries.Split(r.Key.Name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("split entries of %s: %w", r.Key, err)
+	}
+	for i := range chunks {
+		obj.Spec.Chunks = append(obj.Spec.Chunks, chunks[i].Name)
+	}
+	return obj, chunks, nil
+}
+
+// ToObject is the API object of r without its entries, owner references and labels.
 func ToObject(r *Revision) *v1alpha1.BPFMapRevision {
 	uid, gid := int64(r.Pin.UID), int64(r.Pin.GID)
 	obj := &v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{
@@ -24,15 +42,16 @@ func ToObject(r *Revision) *v1alpha1.BPFMapRevision {
 		ReplacePolicy: r.Policy.Replace, DeletionPolicy: r.Policy.Deletion,
 		Pin:          v1alpha1.Pin{Path: r.Pin.Path, Mode: fmt.Sprintf("%04o", r.Pin.Mode), UID: &uid, GID: &gid},
 		NodeSelector: r.NodeSelector,
-		Digest:       r.Digest, EntryCount: int64(r.Entries.Len), Entries: r.Entries.Pack(),
+		Digest:       r.Digest, EntryCount: int64(r.Entries.Len),
 	}}
 	obj.Namespace, obj.Name = r.Key.Namespace, r.Name
 	return obj
 }
 
-// FromObject is the revision of an API object. It trusts nothing that has a check: sizes, counts and
-// the digest must agree with the packed entries.
-func FromObject(obj *v1alpha1.BPFMapRevision) (*Revision, error) {
+// FromObject is the revision of an API object; chunks are the packed entries of the chunks that it
+// names, in their order. It trusts nothing that has a check: sizes, counts and the digest must agree
+// with the packed entries.
+func FromObject(obj *v1alpha1.BPFMapRevision, chunks [][]byte) (*Revision, error) {
 	s := &obj.Spec
 	key := Key{Namespace: obj.Namespace, Name: s.MapName}
 	r := &Revision{
@@ -61,7 +80,15 @@ func FromObject(obj *v1alpha1.BPFMapRevision) (*Revision, error) {
 	if r.Pin, err = pinOf(&s.Pin); err != nil {
 		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
 	}
-	if r.Entries, err = Unpack(s.Entries); err != nil {
+	if len(chunks) != len(s.Chunks) {
+		return nil, fmt.Errorf("read revision %s: %d chunks are here, %d are announced", obj.Name, len(chunks), len(s.Chunks))
+	}
+	if len(s.Chunks) > 0 {
+		r.Entries, err = Join(r.Shape, chunks)
+	} else {
+		r.Entries, err = Unpack(s.Entries)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
 	}
 	if err := r.check(s.EntryCount); err != nil {

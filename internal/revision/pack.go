@@ -17,15 +17,29 @@ const packVersion = 1
 // element count as little-endian 32-bit integers.
 const packHeader = 4 + 4*4
 
-// Pack encodes entries for storage and digests: the header, all keys, all values, then for each
-// per-CPU element in ascending order its index, its number of CPUs, and its values. Integers of the
-// encoding are little-endian; keys and values are as the kernel takes them.
-func (e *Entries) Pack() []byte {
+// PackedSize is len(e.Pack()).
+func (e *Entries) PackedSize() int {
 	size := packHeader + len(e.Keys) + len(e.Values)
 	for _, v := range e.PerCPU {
 		size += 8 + len(v)
 	}
-	b := make([]byte, 4, size)
+	return size
+}
+
+// LargestPacked is how many bytes the largest entry takes when it is packed alone.
+func (e *Entries) LargestPacked() int {
+	most := 0
+	for _, v := range e.PerCPU {
+		most = max(most, 8+len(v))
+	}
+	return packHeader + e.KeySize + e.ValueSize + most
+}
+
+// Pack encodes entries for storage and digests: the header, all keys, all values, then for each
+// per-CPU element in ascending order its index, its number of CPUs, and its values. Integers of the
+// encoding are little-endian; keys and values are as the kernel takes them.
+func (e *Entries) Pack() []byte {
+	b := make([]byte, 4, e.PackedSize())
 	b[0] = packVersion
 	for _, n := range []int{e.KeySize, e.ValueSize, e.Len, len(e.PerCPU)} {
 		b = binary.LittleEndian.AppendUint32(b, uint32(n))

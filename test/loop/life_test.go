@@ -4,11 +4,13 @@
 package loop_test
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -138,4 +140,50 @@ func TestFreezeAndSwap(t *testing.T) {
 	if now := n.id(t, "allowlist"); now == id {
 		t.Errorf("map id is still %d, want a new map", now)
 	}
+}
+
+// TestLargeMap brings a set of several chunks to the kernel, changes one entry, and survives a restart.
+func TestLargeMap(t *testing.T) {
+	w := newWorld(t)
+	n := newNode(t, w, true).start(t)
+	var text strings.Builder
+	for i := range 50000 {
+		fmt.Fprintf(&text, "%d\n", i)
+	}
+	feed := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "feed"}, Data: map[string]string{"keys": text.String()}}
+	if err := w.Create(t.Context(), feed); err != nil {
+		t.Fatal(err)
+	}
+	w.apply("large", `
+spec:
+  type: Hash
+  key: {type: be32}
+  value: {type: u32}
+  maxEntries: 60000
+  nodeSelector: {world: NAMESPACE}
+  entriesFrom: [{configMapRef: {name: feed, key: keys}, format: Lines, value: 7}]
+`)
+	w.awaitReady("large")
+	want := contents{}
+	for i := range uint32(50000) {
+		want[i] = 7
+	}
+	n.awaitContents(t, "large", want)
+	id := n.id(t, "large")
+	for round := range 3 {
+		feed.Data["keys"] += fmt.Sprintf("%d\n", 70000+round)
+		if err := w.Update(t.Context(), feed); err != nil {
+			t.Fatal(err)
+		}
+		want[uint32(70000+round)] = 7
+		n.awaitContents(t, "large", want)
+		if round == 1 {
+			n.agent.kill()
+			n.start(t)
+		}
+	}
+	if now := n.id(t, "large"); now != id {
+		t.Errorf("map id is %d, was %d", now, id)
+	}
+	w.awaitReady("large")
 }

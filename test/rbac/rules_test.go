@@ -18,6 +18,12 @@ import (
 // reasons has every single right that the components' roles grant: role, resource, verb. A new right
 // has to be argued for here, in docs/security.md and beside the code that needs it.
 var reasons = map[string]string{
+	"ClusterRole agent: bpfmap.io/bpfmapchunks get":                              "the parts of large revisions, by name",
+	"ClusterRole controller: bpfmap.io/bpfmapchunks create":                      "compile large sets",
+	"ClusterRole controller: bpfmap.io/bpfmapchunks delete":                      "collect those that no revision names",
+	"ClusterRole controller: bpfmap.io/bpfmapchunks get":                         "the watch's resync",
+	"ClusterRole controller: bpfmap.io/bpfmapchunks list":                        "the watch's start, metadata alone",
+	"ClusterRole controller: bpfmap.io/bpfmapchunks watch":                       "somebody else deleted one",
 	"ClusterRole agent: bpfmap.io/bpfmaprevisions get":                           "what to load, after an event of it",
 	"ClusterRole agent: bpfmap.io/bpfmaprevisions list":                          "the watch's start",
 	"ClusterRole agent: bpfmap.io/bpfmaprevisions watch":                         "what to load, without polling",
@@ -49,6 +55,12 @@ var reasons = map[string]string{
 	"ClusterRole controller: nodes get":                                          "labels, for nodeSelector",
 	"ClusterRole controller: nodes list":                                         "the watch's start",
 	"ClusterRole controller: nodes watch":                                        "nodes that come and go",
+	"ClusterRole controller: configmaps get":                                     "sources of entries, by name",
+	"ClusterRole controller: configmaps list":                                    "sources by selector; the watch's start",
+	"ClusterRole controller: configmaps watch":                                   "a source changed; metadata alone",
+	"ClusterRole controller: secrets get":                                        "sources of entries, by name; RBAC can't tell which ones",
+	"ClusterRole controller: secrets list":                                       "the watch's start; RBAC has no right to metadata alone",
+	"ClusterRole controller: secrets watch":                                      "a source changed; metadata alone",
 	"Role controller: coordination.k8s.io/leases create":                         "leader election, own namespace",
 	"Role controller: coordination.k8s.io/leases get":                            "leader election, own namespace",
 	"Role controller: coordination.k8s.io/leases update":                         "leader election, own namespace",

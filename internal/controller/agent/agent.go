@@ -111,7 +111,7 @@ func newAgent(m manager.Manager, o Options, facts Facts) *agent {
 	a.gate = newGate(o.Host, a.hostChanged)
 	tell := &announcer{m.GetEventRecorder(name), o.NodeName}
 	a.reconciler = &reconciler{
-		client: a.client, node: o.NodeName, gate: a.gate, state: a.state, seeded: a.seeded,
+		client: a.client, node: o.NodeName, gate: a.gate, state: a.state, library: newLibrary(m.GetAPIReader()), seeded: a.seeded,
 		announce: tell.announce, metrics: recorder, resync: o.ResyncPeriod,
 	}
 	a.publisher = &publisher{

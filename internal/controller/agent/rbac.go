@@ -5,6 +5,8 @@ package agent
 
 // What to load.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaprevisions,verbs=get;list;watch
+// The parts of large revisions, by name.
+// +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmapchunks,verbs=get
 // This node's own labels, for nodeSelector, and its UID, for the owner of its state.
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
 // What this node's kernel holds; the watch notices that somebody else changed or deleted it.

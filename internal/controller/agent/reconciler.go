@@ -5,6 +5,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -30,6 +31,7 @@ type reconciler struct {
 	node     string
 	gate     *gate
 	state    *nodeState
+	library  *library
 	seeded   <-chan struct{}
 	announce func(before *v1alpha1.NodeMap, r engine.Report)
 	metrics  *recorders.Node
@@ -92,10 +94,13 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	report := engine.Report{
 		Key: revision.Key{Namespace: object.Namespace, Name: object.Spec.MapName}, UID: object.Spec.MapUID, Revision: object.Name,
 	}
-	rev, invalid := revision.FromObject(object)
-	if invalid != nil {
-		report = fail(report, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonInvalidRevision, invalid)
-	} else {
+	rev, unread := r.library.revision(ctx, object)
+	switch {
+	case errors.Is(unread, errInvalid):
+		report = fail(report, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonInvalidRevision, unread)
+	case unread != nil:
+		report = fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonError, unread)
+	default:
 		report = e.Sync(ctx, rev)
 	}
 	select {
@@ -141,6 +146,7 @@ func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key) err
 		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID)
 	}
 	r.state.remove(key)
+	r.library.forget(key)
 	r.metrics.Forget(key.Namespace, key.Name)
 	return nil
 }

@@ -93,6 +93,7 @@ func (r *reconciler) watch(m manager.Manager, concurrency int) error {
 		Watches(&v1alpha1.BPFMapRevision{}, handler.EnqueueRequestsFromMapFunc(revisionToMap)).
 		Watches(&v1alpha1.BPFNodeState{}, onNodeState()).
 		WatchesMetadata(process.Node(), onNode(m.GetClient())).
+		WatchesMetadata(process.Metadata(chunkKind), onChunk()).
 		WatchesMetadata(process.Metadata(process.ConfigMapKind), onSource(m.GetClient(), process.ConfigMapKind)).
 		WatchesMetadata(process.Metadata(process.SecretKind), onSource(m.GetClient(), process.SecretKind)).
 		WithOptions(process.Controller(concurrency)).
@@ -107,6 +108,9 @@ func addIndexes(m manager.Manager) error {
 	ctx := context.Background()
 	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFMapRevision{}, indexMapName, mapNameOf); err != nil {
 		return fmt.Errorf("index revisions: %w", err)
+	}
+	if err := m.GetFieldIndexer().IndexField(ctx, process.Metadata(chunkKind), indexOwner, ownerOf); err != nil {
+		return fmt.Errorf("index chunks: %w", err)
 	}
 	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFMap{}, indexSources, sourcesOf); err != nil {
 		return fmt.Errorf("index BPFMaps: %w", err)

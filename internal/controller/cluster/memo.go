@@ -75,7 +75,6 @@ func (c *memo) compile(m *v1alpha1.BPFMap, sources []compile.Source) (outcome, *
 		r.rejected = rejection(err)
 	default:
 		r.outcome.spec = revision.ToObject(fresh).Spec
-		r.outcome.spec.Entries = nil
 	}
 	c.mu.Lock()
 	c.last[name] = r

@@ -11,6 +11,8 @@ package cluster
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaprevisions,verbs=get;list;watch;create;patch;delete
 // Sources of entries (spec.entriesFrom). The watches carry metadata alone; data are read by name.
 // +kubebuilder:rbac:groups="",resources=configmaps;secrets,verbs=get;list;watch
+// The parts of large revisions; the watch carries metadata alone.
+// +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmapchunks,verbs=get;list;watch;create;delete
 // What the agents observed.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfnodestates,verbs=get;list;watch
 // Names and labels of nodes, for nodeSelector.

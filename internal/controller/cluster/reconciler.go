@@ -51,7 +51,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if apierrors.IsNotFound(err) || (err == nil && !m.DeletionTimestamp.IsZero()) {
 		r.compiled.forget(req.NamespacedName)
 		r.forget(req.NamespacedName)
-		return reconcile.Result{}, r.deleteRevisions(ctx, existing)
+		return reconcile.Result{}, r.deleteAll(ctx, req.NamespacedName, existing)
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("get BPFMap: %w", err)
@@ -82,6 +82,18 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	r.announce(&m, next)
 	return reconcile.Result{}, nil
+}
+
+// deleteAll deletes what was made for a BPFMap that is gone.
+func (r *reconciler) deleteAll(ctx context.Context, name types.NamespacedName, revisions []v1alpha1.BPFMapRevision) error {
+	if err := r.deleteRevisions(ctx, revisions); err != nil {
+		return err
+	}
+	chunks, err := r.chunksOf(ctx, name)
+	if err != nil {
+		return err
+	}
+	return r.deleteChunks(ctx, chunks, nil)
 }
 
 // gather reads which nodes the newest revision selects and what they report.

@@ -76,6 +76,9 @@ func (r *reconciler) reviseAndCollect(ctx context.Context, m *v1alpha1.BPFMap, e
 	if err := r.retire(ctx, own); err != nil {
 		return nil, nil, err
 	}
+	if err := r.keepChunks(ctx, m, newest, own, want); err != nil {
+		return nil, nil, err
+	}
 	return newest, rejected, r.deleteRevisions(ctx, others)
 }
 
@@ -87,12 +90,17 @@ func (r *reconciler) create(ctx context.Context, m *v1alpha1.BPFMap, want outcom
 		return nil, fmt.Errorf("compile again: %w", err)
 	}
 	rev.Name, rev.Number = fmt.Sprintf("%s-%d", m.Name, n), n
-	object := revision.ToObject(rev)
+	object, chunks, err := revision.ToObjects(rev)
+	if err != nil {
+		return nil, err
+	}
+	// The chunks are there before anybody is told of them.
+	if err := r.createChunks(ctx, m, chunks); err != nil {
+		return nil, err
+	}
 	object.Labels = map[string]string{v1alpha1.LabelActive: active}
 	// Without blockOwnerDeletion, which would need rights on the owner's finalizers.
-	object.OwnerReferences = []metav1.OwnerReference{{
-		APIVersion: v1alpha1.GroupVersion.String(), Kind: "BPFMap", Name: m.Name, UID: m.UID, Controller: new(true),
-	}}
+	object.OwnerReferences = ownedBy(m)
 	if err := r.client.Create(ctx, object); err != nil {
 		return nil, fmt.Errorf("create revision %s: %w", object.Name, err)
 	}
@@ -139,6 +147,12 @@ func (r *reconciler) deleteRevisions(ctx context.Context, revisions []v1alpha1.B
 	return nil
 }
 
+func ownedBy(m *v1alpha1.BPFMap) []metav1.OwnerReference {
+	return []metav1.OwnerReference{{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "BPFMap", Name: m.Name, UID: m.UID, Controller: new(true),
+	}}
+}
+
 // partition splits revisions into those of the BPFMap with this UID and those of namesakes before it.
 func partition(revisions []v1alpha1.BPFMapRevision, uid types.UID) (own, others []v1alpha1.BPFMapRevision) {
 	for _, rev := range revisions {
@@ -163,5 +177,6 @@ func nextNumber(existing []v1alpha1.BPFMapRevision) int64 {
 func sameContents(have, want v1alpha1.BPFMapRevisionSpec) bool {
 	have.Revision, want.Revision = 0, 0
 	have.Entries, want.Entries = nil, nil
+	have.Chunks, want.Chunks = nil, nil
 	return equality.Semantic.DeepEqual(have, want)
 }

@@ -162,3 +162,94 @@ func zip(t *testing.T, text string) []byte {
 	}
 	return b.Bytes()
 }
+
+// TestChunks makes a map of many entries, changes one, and loses chunks.
+func TestChunks(t *testing.T) {
+	w := newWorld(t)
+	var lines strings.Builder
+	for i := range 40000 {
+		fmt.Fprintf(&lines, "10.%d.%d.0/24\n", i/256, i%256)
+	}
+	feed := w.configMap("feed", nil, map[string]string{"drop.txt": lines.String()})
+	w.create("large", `
+spec:
+  type: LPMTrie
+  key: {type: ipv4Prefix}
+  value: {type: u64}
+  maxEntries: 100000
+  entriesFrom: [{configMapRef: {name: feed, key: drop.txt}, format: Lines, value: 1}]
+`)
+	w.awaitEntries("large", 40000)
+	first := w.chunks("large-1")
+	if len(first) < 4 {
+		t.Fatalf("%d chunks", len(first))
+	}
+	feed.Data["drop.txt"] += "192.0.2.0/24\n"
+	w.update(feed)
+	w.awaitEntries("large", 40001)
+	second := w.chunks("large-2")
+	shared := 0
+	for name := range second {
+		if first[name] {
+			shared++
+		}
+	}
+	if shared != len(first)-1 || len(second) != len(first) {
+		t.Errorf("%d of %d chunks are shared, want all but one", shared, len(second))
+	}
+	w.awaitChunks(len(first) + 1) // the history still names the old one
+
+	// What somebody deletes comes back, and what nobody names goes.
+	for name := range second {
+		if err := w.Delete(t.Context(), &v1alpha1.BPFMapChunk{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}); err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	w.awaitChunks(len(first) + 1)
+	for i := range history + 1 {
+		feed.Data["drop.txt"] += fmt.Sprintf("192.0.%d.0/24\n", 100+i)
+		w.update(feed)
+		w.awaitEntries("large", int64(40002+i))
+	}
+	m, err := w.get("large")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.awaitChunks(len(w.chunks(m.Status.UpdateRevision)) + history)
+	if err := w.Delete(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitChunks(0)
+}
+
+// chunks are the chunks that a revision names; all must be there.
+func (w *world) chunks(name string) map[string]bool {
+	w.t.Helper()
+	rev := &v1alpha1.BPFMapRevision{}
+	if err := w.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, rev); err != nil {
+		w.t.Fatal(err)
+	}
+	set := map[string]bool{}
+	for _, chunk := range rev.Spec.Chunks {
+		if err := w.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: chunk}, &v1alpha1.BPFMapChunk{}); err != nil {
+			w.t.Error(err)
+		}
+		set[chunk] = true
+	}
+	return set
+}
+
+func (w *world) awaitChunks(want int) {
+	w.t.Helper()
+	await.Nil(w.t, limit, func() error {
+		var list v1alpha1.BPFMapChunkList
+		if err := w.List(w.t.Context(), &list, client.InNamespace(w.namespace)); err != nil {
+			return err
+		}
+		if len(list.Items) != want {
+			return fmt.Errorf("%d chunks, want %d", len(list.Items), want)
+		}
+		return nil
+	})
+}

@@ -57,6 +57,16 @@ func revisionToMap(_ context.Context, o client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: rev.Namespace, Name: rev.Spec.MapName}}}
 }
 
+// onChunk enqueues the BPFMap of a chunk that is deleted: if a revision still names it, it is written
+// again.
+func onChunk() handler.EventHandler {
+	return handler.Funcs{DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
+		for _, name := range chunkToMap(ctx, e.Object) {
+			q.Add(reconcile.Request{NamespacedName: name})
+		}
+	}}
+}
+
 // onNodeState enqueues the maps whose lines changed, and no others.
 func onNodeState() handler.EventHandler {
 	enqueue := func(before, after client.Object, q queue) {

@@ -68,6 +68,7 @@ func mapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	m.Add(SecretKind, meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFMap"), meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFMapRevision"), meta.RESTScopeNamespace)
+	m.Add(v1alpha1.GroupVersion.WithKind("BPFMapChunk"), meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFNodeState"), meta.RESTScopeRoot)
 	return m, nil
 }

@@ -1,0 +1,51 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// MaxChunkBytes bounds the packed entries of one chunk.
+const MaxChunkBytes = 256 << 10
+
+// MaxChunks bounds the chunks of one revision.
+const MaxChunks = 4096
+
+// LabelMap names, on a chunk, the BPFMap that it was made for.
+const LabelMap = "bpfmap.io/map-uid"
+
+// BPFMapChunk is a part of the entries of one or more revisions of a BPFMap. Its name ends with the
+// digest of its entries: a chunk that two revisions share is written once. The controller writes it,
+// agents read it by name, nobody edits it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=bmapchunk,categories={bpf}
+// +kubebuilder:printcolumn:name="Entries",type=integer,JSONPath=`.entryCount`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.entries == oldSelf.entries",message="a chunk is immutable"
+type BPFMapChunk struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// entryCount is how many entries there are.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	EntryCount int64 `json:"entryCount"`
+
+	// entries are packed entries as in BPFMapRevisionSpec, in base64.
+	// +required
+	// +kubebuilder:validation:Format=""
+	// +kubebuilder:validation:MaxLength=349528
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9+/]*={0,2}$`
+	Entries []byte `json:"entries"`
+}
+
+// BPFMapChunkList is a list of BPFMapChunk.
+//
+// +kubebuilder:object:root=true
+type BPFMapChunkList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []BPFMapChunk `json:"items"`
+}

@@ -1,0 +1,136 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+const (
+	// fetchers bounds how many chunks are read at the same time.
+	fetchers = 4
+	// fetchJitter spreads the first reads of many nodes that learn of a revision at the same time.
+	fetchJitter = 50 * time.Millisecond
+)
+
+// library turns revisions' objects into revisions. It keeps the packed bytes of the chunks of each
+// map's last revision, so that the next one costs only the chunks that changed.
+type library struct {
+	// reader reads from the API server: chunks are never watched nor cached as objects.
+	reader client.Reader
+
+	mu    sync.Mutex
+	shelf map[revision.Key]volume
+}
+
+// volume is what is kept of one map.
+type volume struct {
+	uid    types.UID // of the revision's object
+	rev    *revision.Revision
+	chunks map[string][]byte
+}
+
+func newLibrary(reader client.Reader) *library {
+	return &library{reader: reader, shelf: map[revision.Key]volume{}}
+}
+
+// errInvalid says that a revision is wrong, and that trying again doesn't help.
+var errInvalid = errors.New("invalid revision")
+
+// revision is the revision of an object, with its chunks. Errors are errInvalid, or of reading.
+func (l *library) revision(ctx context.Context, object *v1alpha1.BPFMapRevision) (*revision.Revision, error) {
+	key := revision.Key{Namespace: object.Namespace, Name: object.Spec.MapName}
+	l.mu.Lock()
+	old := l.shelf[key]
+	l.mu.Unlock()
+	if old.rev != nil && old.uid == object.UID {
+		return old.rev, nil
+	}
+	v := volume{uid: object.UID, chunks: map[string][]byte{}}
+	packed, err := l.collect(ctx, object, old.chunks)
+	if err != nil {
+		return nil, err
+	}
+	if v.rev, err = revision.FromObject(object, packed); err != nil {
+		return nil, fmt.Errorf("%w: %w", errInvalid, err)
+	}
+	if len(packed) == 0 {
+		l.forget(key)
+		return v.rev, nil
+	}
+	for i, name := range object.Spec.Chunks {
+		v.chunks[name] = packed[i]
+	}
+	l.mu.Lock()
+	l.shelf[key] = v
+	l.mu.Unlock()
+	return v.rev, nil
+}
+
+// forget drops what is kept of a map.
+func (l *library) forget(key revision.Key) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.shelf, key)
+}
+
+// collect is the packed bytes of an object's chunks, of which some are at hand.
+func (l *library) collect(ctx context.Context, object *v1alpha1.BPFMapRevision, atHand map[string][]byte) ([][]byte, error) {
+	packed := make([][]byte, len(object.Spec.Chunks))
+	errs := make([]error, len(packed))
+	var lacking []int
+	for i, name := range object.Spec.Chunks {
+		if packed[i] = atHand[name]; packed[i] == nil {
+			lacking = append(lacking, i)
+		}
+	}
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(fetchers, len(lacking)) {
+		workers.Go(func() {
+			sleep(ctx, rand.N(fetchJitter))
+			for i := range next {
+				packed[i], errs[i] = l.fetch(ctx, object.Namespace, object.Spec.Chunks[i])
+			}
+		})
+	}
+	for _, i := range lacking {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	return packed, errors.Join(errs...)
+}
+
+// fetch reads one chunk and checks it against its name.
+func (l *library) fetch(ctx context.Context, namespace, name string) ([]byte, error) {
+	var chunk v1alpha1.BPFMapChunk
+	err := l.reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &chunk)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("chunk %s is not there", name)
+	case err != nil:
+		return nil, fmt.Errorf("read chunk %s: %w", name, err)
+	}
+	return chunk.Entries, revision.CheckChunk(name, chunk.Entries)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

@@ -1,0 +1,29 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// The cut-offs of nobody and of everybody. A cut-off is a place in the order of nodes: 16 hex digits,
+// so that strings compare as numbers do.
+const (
+	Nobody    = ""
+	Everybody = "ffffffffffffffff"
+)
+
+// Place is where a node stands in the order of a revision. Each revision has an order of its own, so
+// that it isn't always the same nodes that go first.
+func Place(node, revision string) string {
+	sum := sha256.Sum256([]byte(revision + "\x00" + node))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Takes says whether a node takes a revision with this cut-off.
+func Takes(node, revision, cutOff string) bool {
+	return cutOff == Everybody || (cutOff != Nobody && Place(node, revision) <= strings.ToLower(cutOff))
+}

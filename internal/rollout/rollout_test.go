@@ -1,0 +1,245 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const revision = "table-2"
+
+// fleet plays nodes that follow the cut-off, one tick after it moved.
+type fleet struct {
+	nodes  []rollout.Node
+	policy rollout.Policy
+	status rollout.Status
+	now    time.Time
+	log    strings.Builder
+	// failOn are nodes on which the revision fails.
+	failOn map[string]bool
+}
+
+func newFleet(n int, p rollout.Policy) *fleet {
+	f := &fleet{policy: p, now: time.Unix(0, 0), failOn: map[string]bool{}}
+	for i := range n {
+		f.nodes = append(f.nodes, rollout.Node{Name: fmt.Sprintf("node-%02d", i)})
+	}
+	return f
+}
+
+func (f *fleet) say(format string, args ...any) { fmt.Fprintf(&f.log, format+"\n", args...) }
+
+// tick takes one step, lets the nodes follow, and returns whether anything changed.
+func (f *fleet) tick() bool {
+	s := rollout.Next(revision, false, f.nodes, f.policy, f.status, f.now)
+	changed := s.Status != f.status
+	if changed {
+		f.say("%4s  %-11s %s", f.now.Sub(time.Unix(0, 0)), s.Phase, s.Message)
+	}
+	f.status = s.Status
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		switch takes := rollout.Takes(n.Name, revision, f.status.CutOff); {
+		case n.Away:
+		case takes && f.failOn[n.Name]:
+			changed = changed || n.State != rollout.Failing
+			n.State = rollout.Failing
+		case takes:
+			changed = changed || n.State != rollout.Holding
+			n.State = rollout.Holding
+		default:
+			n.State = rollout.Waiting
+		}
+	}
+	f.now = f.now.Add(time.Second)
+	return changed || s.Again > 0
+}
+
+// run ticks until nothing changes.
+func (f *fleet) run(t *testing.T) {
+	t.Helper()
+	for range 1000 {
+		if !f.tick() {
+			return
+		}
+	}
+	t.Fatalf("the rollout doesn't come to rest:\n%s", f.log.String())
+}
+
+func (f *fleet) holding() (n int) {
+	for i := range f.nodes {
+		if f.nodes[i].State == rollout.Holding {
+			n++
+		}
+	}
+	return n
+}
+
+// first and last are the nodes at the ends of the order.
+func (f *fleet) order() []string {
+	var list []string
+	for _, n := range f.nodes {
+		list = append(list, n.Name)
+	}
+	slices.SortFunc(list, func(a, b string) int {
+		return strings.Compare(rollout.Place(a, revision), rollout.Place(b, revision))
+	})
+	return list
+}
+
+func (f *fleet) node(name string) *rollout.Node {
+	for i := range f.nodes {
+		if f.nodes[i].Name == name {
+			return &f.nodes[i]
+		}
+	}
+	return nil
+}
+
+// TestLogs compares the log of each history with testdata/logs.golden.
+func TestLogs(t *testing.T) {
+	quarter := rollout.Policy{Batch: 2}
+	var all strings.Builder
+	for _, h := range []struct {
+		name string
+		f    *fleet
+		play func(f *fleet)
+	}{
+		{"plain", newFleet(8, quarter), func(f *fleet) { f.run(t) }},
+		{"min ready", newFleet(4, rollout.Policy{Batch: 2, MinReady: 5 * time.Second}), func(f *fleet) { f.run(t) }},
+		{"failure in the first batch", newFleet(8, quarter), func(f *fleet) {
+			f.failOn[f.order()[1]] = true
+			f.run(t)
+			f.say("  (mended)")
+			f.failOn = nil
+			for i := range f.nodes { // the agent tries again by itself
+				if f.nodes[i].State == rollout.Failing {
+					f.nodes[i].State = rollout.Holding
+				}
+			}
+			f.run(t)
+		}},
+		{"failure late, rollback", newFleet(8, rollout.Policy{Batch: 2, Rollback: true}), func(f *fleet) {
+			f.failOn[f.order()[6]] = true
+			f.run(t)
+			f.say("  %d nodes hold it", f.holding())
+		}},
+		{"node joins", newFleet(4, quarter), func(f *fleet) {
+			f.tick()
+			f.tick()
+			f.nodes = append(f.nodes, rollout.Node{Name: "late-1"}, rollout.Node{Name: "late-2"})
+			f.say("  (two nodes join)")
+			f.run(t)
+		}},
+		{"node leaves", newFleet(6, quarter), func(f *fleet) {
+			f.tick()
+			gone := f.order()[0]
+			f.nodes = slices.DeleteFunc(f.nodes, func(n rollout.Node) bool { return n.Name == gone })
+			f.say("  (the first node leaves)")
+			f.run(t)
+		}},
+		{"node away", newFleet(6, quarter), func(f *fleet) {
+			f.node(f.order()[1]).Away = true
+			f.say("  (one node is not ready)")
+			f.run(t)
+			f.node(f.order()[1]).Away = false
+			f.say("  (it is back)")
+			f.run(t)
+			f.say("  %d nodes hold it", f.holding())
+		}},
+		{"pause and resume", newFleet(6, quarter), func(f *fleet) {
+			f.tick()
+			f.policy.Paused = true
+			f.say("  (paused)")
+			f.run(t)
+			f.policy.Paused = false
+			f.say("  (resumed)")
+			f.run(t)
+		}},
+		{"partition", newFleet(6, rollout.Policy{Batch: 4, Keep: 3}), func(f *fleet) {
+			f.run(t)
+			f.policy.Keep = 0
+			f.say("  (partition 0)")
+			f.run(t)
+		}},
+		{"one node", newFleet(1, quarter), func(f *fleet) { f.run(t) }},
+		{"zero nodes", newFleet(0, quarter), func(f *fleet) { f.run(t) }},
+	} {
+		h.play(h.f)
+		fmt.Fprintf(&all, "== %s\n%s", h.name, h.f.log.String())
+	}
+	golden(t, "testdata/logs.golden", all.String())
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestExactlyK moves the cut-off and counts the nodes that take the revision after each step.
+func TestExactlyK(t *testing.T) {
+	f := newFleet(1000, rollout.Policy{Batch: 137})
+	for want := 137; f.status.Phase != rollout.Complete; want += 137 {
+		f.tick()
+		if got := f.holding(); got != min(want, 1000) {
+			t.Fatalf("%d nodes hold it, want %d", got, min(want, 1000))
+		}
+		if want > 2000 {
+			t.Fatal("it doesn't end")
+		}
+	}
+}
+
+// TestFirstGoesToAll doesn't stage what nobody depends on yet.
+func TestFirstGoesToAll(t *testing.T) {
+	f := newFleet(10, rollout.Policy{Batch: 1, Paused: true, Keep: 5})
+	s := rollout.Next(revision, true, f.nodes, f.policy, rollout.Status{}, f.now)
+	if s.Phase != rollout.Complete || s.CutOff != rollout.Everybody {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestOrdersDiffer doesn't let the same node be the first one each time.
+func TestOrdersDiffer(t *testing.T) {
+	firsts := map[string]bool{}
+	for r := range 50 {
+		best, place := "", "z"
+		for n := range 10 {
+			name := fmt.Sprint("node-", n)
+			if p := rollout.Place(name, fmt.Sprint("table-", r)); p < place {
+				best, place = name, p
+			}
+		}
+		firsts[best] = true
+	}
+	if len(firsts) < 8 {
+		t.Errorf("only %d of 10 nodes are ever the first", len(firsts))
+	}
+}

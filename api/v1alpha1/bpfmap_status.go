@@ -12,13 +12,14 @@ const MaxNodeStates = 32
 // The condition types of a BPFMap. Each is present from the first status on.
 const (
 	// ConditionReady is True when every selected node holds the current revision.
-	// Reasons: Ready, NoNodesSelected (True); Progressing, NotAccepted, NodesFailed, Drifted (False).
+	// Reasons: Ready, NoNodesSelected (True); Progressing, NotAccepted, NodesFailed, Drifted,
+	// RolledBack (False).
 	ConditionReady = "Ready"
 	// ConditionReconciling is True while work goes on (kstatus: InProgress).
 	// Reasons: Progressing (True); Done (False).
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is True when no progress is possible without a change by people (kstatus:
-	// Failed). Reasons: NotAccepted, NodesStalled (True); NotStalled (False).
+	// Failed). Reasons: NotAccepted, NodesStalled, RolledBack (True); NotStalled (False).
 	ConditionStalled = "Stalled"
 	// ConditionAccepted says whether the spec compiled. Reasons: Accepted (True); InvalidSpec,
 	// InvalidEntry, InvalidSource, TooLarge (False). While it is False the nodes keep the last good revision.
@@ -38,6 +39,7 @@ const (
 	ReasonNodesFailed     = "NodesFailed"
 	ReasonNodesStalled    = "NodesStalled"
 	ReasonNotStalled      = "NotStalled"
+	ReasonRolledBack      = "RolledBack"
 	ReasonAccepted        = "Accepted"
 	ReasonInvalidSpec     = "InvalidSpec"
 	ReasonInvalidEntry    = "InvalidEntry"
@@ -83,6 +85,10 @@ type BPFMapStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	UpdateRevision string `json:"updateRevision,omitempty"`
+
+	// rollout is how far the newest revision goes; absent before there is one.
+	// +optional
+	Rollout *RolloutStatus `json:"rollout,omitempty"`
 
 	// digest is the digest of the newest revision's contents: "sha256:" and 64 hex digits.
 	// +optional

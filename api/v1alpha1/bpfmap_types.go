@@ -158,6 +158,23 @@ type BPFMapSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.size() <= 317 && self[k].size() <= 63)",message="label keys hold at most 317 characters and values 63"
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
+	// rollout is how a change reaches the nodes: by default to a quarter of them at a time.
+	// +optional
+	Rollout *Rollout `json:"rollout,omitempty"`
+
+	// revision is the name of an earlier revision whose contents the map is to have instead of what
+	// the rest of this spec says, to undo a change. revisionHistoryLimit bounds how far back.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Revision string `json:"revision,omitempty"`
+
+	// revisionHistoryLimit is how many old revisions are kept; the controller's setting, 5 by
+	// default, if not given.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
+
 	// deletionPolicy says what happens to the pinned maps when the BPFMap is deleted, or when a
 	// node is no longer selected.
 	// +optional

@@ -19,11 +19,13 @@ const MaxEntriesBytes = 256 << 20
 // kernel takes. The controller writes it, agents apply it, nobody edits it.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=bmaprev,categories={bpf}
 // +kubebuilder:printcolumn:name="Map",type=string,JSONPath=`.spec.mapName`
 // +kubebuilder:printcolumn:name="Revision",type=integer,JSONPath=`.spec.revision`
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="Entries",type=integer,JSONPath=`.spec.entryCount`
+// +kubebuilder:printcolumn:name="Rollout",type=string,JSONPath=`.status.rollout.phase`
 // +kubebuilder:printcolumn:name="Active",type=string,JSONPath=`.metadata.labels.bpfmap\.io/active`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Digest",type=string,priority=1,JSONPath=`.spec.digest`
@@ -36,6 +38,17 @@ type BPFMapRevision struct {
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a revision is immutable"
 	Spec BPFMapRevisionSpec `json:"spec"`
+
+	// status is how far the revision goes.
+	// +optional
+	Status BPFMapRevisionStatus `json:"status,omitempty"`
+}
+
+// BPFMapRevisionStatus is what changes of a revision.
+type BPFMapRevisionStatus struct {
+	// rollout is how far the revision goes.
+	// +optional
+	Rollout RolloutStatus `json:"rollout,omitempty"`
 }
 
 // BPFMapRevisionList is a list of BPFMapRevision.

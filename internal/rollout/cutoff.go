@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
 // The cut-offs of nobody and of everybody. A cut-off is a place in the order of nodes: 16 hex digits,
@@ -26,4 +28,19 @@ func Place(node, revision string) string {
 // Takes says whether a node takes a revision with this cut-off.
 func Takes(node, revision, cutOff string) bool {
 	return cutOff == Everybody || (cutOff != Nobody && Place(node, revision) <= strings.ToLower(cutOff))
+}
+
+// Newest is the newest of some revisions of one map that has got to a node; nil if none has.
+func Newest(revisions []v1alpha1.BPFMapRevision, node string) *v1alpha1.BPFMapRevision {
+	var best *v1alpha1.BPFMapRevision
+	for i := range revisions {
+		r := &revisions[i]
+		if r.DeletionTimestamp != nil || !Takes(node, r.Name, r.Status.Rollout.CutOff) {
+			continue
+		}
+		if best == nil || r.Spec.Revision > best.Spec.Revision {
+			best = r
+		}
+	}
+	return best
 }

@@ -18,14 +18,28 @@ type Input struct {
 	Rejected *Rejection
 	// Revision is the newest revision; nil before the first one. Its entries aren't read.
 	Revision *v1alpha1.BPFMapRevision
-	// Nodes are the names of the nodes that Revision selects, in any order.
+	// Nodes are the names of the nodes that are to have the map, in any order.
 	Nodes []string
+	// Assigned is the name of the revision that each of them is to hold; that of Revision for nodes
+	// that aren't in it.
+	Assigned map[string]string
+	// Rollout is how far Revision goes; nil if it goes to all nodes.
+	Rollout *v1alpha1.RolloutStatus
 	// Lines holds what those nodes report about this BPFMap, by the node's name. Lines of other nodes
 	// are ignored.
 	Lines map[string]v1alpha1.NodeMap
 	// Now is the time of conditions that change.
 	Now time.Time
 }
+
+// rolledOut says that every node is to hold the newest revision.
+func (in *Input) rolledOut() bool { return in.Rollout == nil || in.Rollout.Phase == phaseComplete }
+
+// The phases of a rollout that conditions speak of, as package rollout names them.
+const (
+	phaseComplete   = v1alpha1.RolloutPhase("Complete")
+	phaseRolledBack = v1alpha1.RolloutPhase("RolledBack")
+)
 
 // Rejection is why a spec didn't compile: a reason of condition Accepted, and a text that names the
 // place.
@@ -52,7 +66,8 @@ func Aggregate(in Input) v1alpha1.BPFMapStatus {
 		s.UpdateRevision = in.Revision.Name
 		s.Digest = in.Revision.Spec.Digest
 		s.PinPath = in.Revision.Spec.Pin.Path
-		if counts.Ready == counts.Desired {
+		s.Rollout = in.Rollout
+		if counts.Ready == counts.Desired && counts.Updated == counts.Desired && in.rolledOut() {
 			s.CurrentRevision = in.Revision.Name
 		}
 	}

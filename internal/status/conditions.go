@@ -58,6 +58,11 @@ func ready(in Input, nodes []node, counts v1alpha1.NodeCounts) metav1.Condition 
 		c.Reason = v1alpha1.ReasonProgressing
 	case has(nodes, classDrifted):
 		c.Reason = v1alpha1.ReasonDrifted
+	case !in.rolledOut():
+		c.Reason, c.Message = v1alpha1.ReasonProgressing, in.Rollout.Message
+		if in.Rollout.Phase == phaseRolledBack {
+			c.Reason = v1alpha1.ReasonRolledBack
+		}
 	case counts.Desired == 0:
 		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonNoNodesSelected, "no node matches nodeSelector"
 	default:
@@ -84,6 +89,12 @@ func progress(in Input, nodes []node, counts v1alpha1.NodeCounts) (reconciling, 
 	case in.Revision == nil || has(nodes, classPending, classFailed):
 		reconciling.Status, reconciling.Reason = metav1.ConditionTrue, v1alpha1.ReasonProgressing
 		reconciling.Message = summary(nodes, counts)
+	case !in.rolledOut() && in.Rollout.Phase == phaseRolledBack:
+		reconciling.Message = "the newest revision was rolled back"
+		stalled.Status, stalled.Reason, stalled.Message = metav1.ConditionTrue, v1alpha1.ReasonRolledBack, in.Rollout.Message
+	case !in.rolledOut() && !has(nodes, classStalled):
+		reconciling.Status, reconciling.Reason = metav1.ConditionTrue, v1alpha1.ReasonProgressing
+		reconciling.Message = in.Rollout.Message
 	case has(nodes, classStalled):
 		reconciling.Message = "the remaining nodes are stalled"
 		stalled.Status, stalled.Reason = metav1.ConditionTrue, v1alpha1.ReasonNodesStalled

@@ -40,19 +40,27 @@ func classify(in Input) []node {
 		n := node{name: name, class: classPending}
 		if line, ok := in.Lines[name]; ok && line.UID == string(in.Map.UID) {
 			n.line = line
-			n.class = classOf(line, in.Revision)
+			n.class = classOf(line, in.assigned(name))
 		}
-		n.updated = n.class == classReady || n.class == classDrifted
+		n.updated = (n.class == classReady || n.class == classDrifted) && n.line.Revision == in.Revision.Name
 		nodes = append(nodes, n)
 	}
 	return nodes
 }
 
-// classOf treats what a node says about an older revision as pending: it has yet to speak of the
-// newest one.
-func classOf(line v1alpha1.NodeMap, newest *v1alpha1.BPFMapRevision) class {
+// assigned is the name of the revision that a node is to hold; empty if there is none.
+func (in *Input) assigned(node string) string {
+	if name := in.Assigned[node]; name != "" || in.Revision == nil {
+		return name
+	}
+	return in.Revision.Name
+}
+
+// classOf treats what a node says about another revision than its own as pending: it has yet to speak
+// of that one.
+func classOf(line v1alpha1.NodeMap, assigned string) class {
 	switch {
-	case newest == nil || line.Revision != newest.Name:
+	case assigned == "" || line.Revision != assigned:
 		return classPending
 	case line.State == v1alpha1.NodeMapStalled:
 		return classStalled

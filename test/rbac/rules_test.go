@@ -18,6 +18,7 @@ import (
 // reasons has every single right that the components' roles grant: role, resource, verb. A new right
 // has to be argued for here, in docs/security.md and beside the code that needs it.
 var reasons = map[string]string{
+	"ClusterRole controller: bpfmap.io/bpfmaprevisions/status patch":             "how far a rollout goes",
 	"ClusterRole agent: bpfmap.io/bpfmapchunks get":                              "the parts of large revisions, by name",
 	"ClusterRole controller: bpfmap.io/bpfmapchunks create":                      "compile large sets",
 	"ClusterRole controller: bpfmap.io/bpfmapchunks delete":                      "collect those that no revision names",

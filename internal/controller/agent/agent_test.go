@@ -6,6 +6,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -20,12 +21,20 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 )
 
 func TestPick(t *testing.T) {
 	rev := func(number int64, selector map[string]string) v1alpha1.BPFMapRevision {
-		return v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{Revision: number, NodeSelector: selector}}
+		r := v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{Revision: number, NodeSelector: selector}}
+		r.Name = fmt.Sprint("table-", number)
+		r.Status.Rollout.CutOff = rollout.Everybody
+		return r
 	}
+	notYet := rev(8, nil)
+	notYet.Status.Rollout.CutOff = rollout.Nobody
+	upToUs := rev(7, nil)
+	upToUs.Status.Rollout.CutOff = rollout.Place("node-a", upToUs.Name)
 	edge := map[string]string{"role": "edge"}
 	deleted := rev(9, nil)
 	deleted.DeletionTimestamp = &metav1.Time{}
@@ -38,11 +47,13 @@ func TestPick(t *testing.T) {
 		"newest":                   {[]v1alpha1.BPFMapRevision{rev(2, nil), rev(3, nil), rev(1, nil)}, nil, 3},
 		"selected":                 {[]v1alpha1.BPFMapRevision{rev(2, edge)}, edge, 2},
 		"not selected":             {[]v1alpha1.BPFMapRevision{rev(2, edge)}, labels.Set{"role": "core"}, 0},
-		"newest of those for us":   {[]v1alpha1.BPFMapRevision{rev(2, nil), rev(3, edge)}, nil, 2},
+		"the newest isn't for us":  {[]v1alpha1.BPFMapRevision{rev(2, nil), rev(3, edge)}, nil, 0},
+		"not rolled out to us":     {[]v1alpha1.BPFMapRevision{rev(2, nil), notYet}, nil, 2},
+		"we are the last so far":   {[]v1alpha1.BPFMapRevision{rev(2, nil), upToUs}, nil, 7},
 		"deleted ones don't count": {[]v1alpha1.BPFMapRevision{deleted, rev(2, nil)}, nil, 2},
 	} {
 		got := int64(0)
-		if r := pick(c.revisions, c.node); r != nil {
+		if r := pick(c.revisions, "node-a", c.node); r != nil {
 			got = r.Spec.Revision
 		}
 		if got != c.want {

@@ -85,7 +85,7 @@ func (r *reconciler) wanted(ctx context.Context, key revision.Key) (*v1alpha1.BP
 	if err := r.client.Get(ctx, client.ObjectKey{Name: r.node}, node); err != nil {
 		return nil, fmt.Errorf("get own node: %w", err) // its labels decide: nothing is removed without them
 	}
-	return pick(list.Items, node.GetLabels()), nil
+	return pick(list.Items, r.node, node.GetLabels()), nil
 }
 
 // apply lets the engine work and tells what came of it.

@@ -6,6 +6,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -63,25 +64,17 @@ func (r *reconciler) createChunks(ctx context.Context, m *v1alpha1.BPFMap, chunk
 }
 
 // keepChunks writes again what somebody deleted of the newest revision's chunks, and deletes those that
-// no kept revision names.
-func (r *reconciler) keepChunks(ctx context.Context, m *v1alpha1.BPFMap, newest *v1alpha1.BPFMapRevision, older []v1alpha1.BPFMapRevision, now outcome) error {
+// no revision names.
+func (r *reconciler) keepChunks(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision, now outcome) error {
 	existing, err := r.chunksOf(ctx, client.ObjectKeyFromObject(m))
-	if err != nil || newest == nil {
+	if err != nil {
 		return err
 	}
+	newest := &own[len(own)-1]
 	there := names(existing)
-	named := map[string]bool{}
-	missing := false
-	for _, name := range newest.Spec.Chunks {
-		named[name] = true
-		missing = missing || !there[name]
-	}
+	missing := slices.ContainsFunc(newest.Spec.Chunks, func(name string) bool { return !there[name] })
 	if missing && now.again != nil && newest.Spec.Digest == now.spec.Digest {
-		rev, err := now.revision(m)
-		if err != nil {
-			return fmt.Errorf("compile again: %w", err)
-		}
-		_, chunks, err := revision.ToObjects(rev)
+		_, chunks, err := now.objects(m, newest.Spec.Revision)
 		if err != nil {
 			return err
 		}
@@ -89,8 +82,9 @@ func (r *reconciler) keepChunks(ctx context.Context, m *v1alpha1.BPFMap, newest 
 			return err
 		}
 	}
-	for i := range older {
-		for _, name := range older[i].Spec.Chunks {
+	named := map[string]bool{}
+	for i := range own {
+		for _, name := range own[i].Spec.Chunks {
 			named[name] = true
 		}
 	}

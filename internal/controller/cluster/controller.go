@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -92,7 +93,7 @@ func (r *reconciler) watch(m manager.Manager, concurrency int) error {
 		For(&v1alpha1.BPFMap{}).
 		Watches(&v1alpha1.BPFMapRevision{}, handler.EnqueueRequestsFromMapFunc(revisionToMap)).
 		Watches(&v1alpha1.BPFNodeState{}, onNodeState()).
-		WatchesMetadata(process.Node(), onNode(m.GetClient())).
+		Watches(&corev1.Node{}, onNode(m.GetClient())).
 		WatchesMetadata(process.Metadata(chunkKind), onChunk()).
 		WatchesMetadata(process.Metadata(process.ConfigMapKind), onSource(m.GetClient(), process.ConfigMapKind)).
 		WatchesMetadata(process.Metadata(process.SecretKind), onSource(m.GetClient(), process.SecretKind)).
@@ -129,7 +130,7 @@ func cacheOptions() cache.Options {
 			// A BPFMap may hold tens of thousands of entries; nothing here writes to the copy.
 			&v1alpha1.BPFMap{}:                      {UnsafeDisableDeepCopy: new(true)},
 			&v1alpha1.BPFMapRevision{}:              {Transform: stripEntries},
-			process.Node():                          {Transform: stripNode},
+			&corev1.Node{}:                          {Transform: stripTyped},
 			process.Metadata(process.ConfigMapKind): {Transform: stripNode},
 			process.Metadata(process.SecretKind):    {Transform: stripNode},
 		},
@@ -141,6 +142,21 @@ func stripEntries(o any) (any, error) {
 		rev.Spec.Entries, rev.ManagedFields = nil, nil
 	}
 	return o, nil
+}
+
+// stripTyped keeps of a node what selects it and whether it is ready.
+func stripTyped(o any) (any, error) {
+	n, ok := o.(*corev1.Node)
+	if !ok {
+		return o, nil
+	}
+	kept := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels}}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			kept.Status.Conditions = []corev1.NodeCondition{{Type: c.Type, Status: c.Status}}
+		}
+	}
+	return kept, nil
 }
 
 func stripNode(o any) (any, error) {

@@ -11,12 +11,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 )
 
 // The actions of events: what the controller was doing.
 const (
 	actionCompile   = "Compile"
 	actionAggregate = "Aggregate"
+	actionRollout   = "Rollout"
 )
 
 // reasonRevisionCreated is the one reason of events that is no reason of a condition.
@@ -28,6 +30,22 @@ const maxNote = 1024
 func (r *reconciler) announceRevision(m *v1alpha1.BPFMap, rev *v1alpha1.BPFMapRevision) {
 	r.events.Eventf(reference(m), nil, corev1.EventTypeNormal, reasonRevisionCreated, actionCompile,
 		"created revision %s with %d entries", rev.Name, rev.Spec.EntryCount)
+}
+
+// announceRollout tells people that a rollout halted, went back, or came to its end.
+func (r *reconciler) announceRollout(m *v1alpha1.BPFMap, rev *v1alpha1.BPFMapRevision, was, next v1alpha1.RolloutStatus) {
+	if was.Phase == next.Phase {
+		return
+	}
+	kind := corev1.EventTypeNormal
+	switch rollout.Phase(next.Phase) {
+	case rollout.Halted, rollout.RolledBack:
+		kind = corev1.EventTypeWarning
+	case rollout.Complete, rollout.Paused:
+	default:
+		return
+	}
+	r.events.Eventf(reference(m), nil, kind, "Rollout"+string(next.Phase), actionRollout, "revision %s: %s", rev.Name, next.Message)
 }
 
 // announce tells people about transitions from m's status to the next one.

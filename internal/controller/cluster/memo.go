@@ -41,6 +41,8 @@ type outcome struct {
 	again func(*v1alpha1.BPFMap) (*revision.Revision, error)
 	// fresh is nil when the outcome was remembered.
 	fresh *revision.Revision
+	// object is an earlier revision instead; nil for a compiled one.
+	object *v1alpha1.BPFMapRevision
 	// spec is the compiled form without entries.
 	spec v1alpha1.BPFMapRevisionSpec
 }
@@ -97,6 +99,22 @@ func (c *memo) forget(name types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.last, name)
+}
+
+// objects are the API objects of the outcome as revision number n.
+func (o outcome) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevision, []revision.Chunk, error) {
+	name := fmt.Sprintf("%s-%d", m.Name, n)
+	if o.object != nil {
+		object := &v1alpha1.BPFMapRevision{Spec: *o.object.Spec.DeepCopy()}
+		object.Namespace, object.Name, object.Spec.Revision = m.Namespace, name, n
+		return object, nil, nil
+	}
+	rev, err := o.revision(m)
+	if err != nil {
+		return nil, nil, fmt.Errorf("compile again: %w", err)
+	}
+	rev.Name, rev.Number = name, n
+	return revision.ToObjects(rev)
 }
 
 // revision is the whole compiled form, compiled again if only its outcome was remembered.

@@ -11,22 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 )
-
-// selectedNodes are the names of the nodes that carry all labels of the selector.
-func (r *reconciler) selectedNodes(ctx context.Context, selector map[string]string) ([]string, error) {
-	nodes := process.NodeList()
-	err := r.client.List(ctx, nodes, client.MatchingLabels(selector), client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return nil, fmt.Errorf("list nodes: %w", err)
-	}
-	names := make([]string, 0, len(nodes.Items))
-	for i := range nodes.Items {
-		names = append(names, nodes.Items[i].Name)
-	}
-	return names, nil
-}
 
 // lines are what all nodes report about one BPFMap, by the node's name.
 func (r *reconciler) lines(ctx context.Context, name types.NamespacedName) (map[string]v1alpha1.NodeMap, error) {

@@ -13,9 +13,11 @@ package cluster
 // +kubebuilder:rbac:groups="",resources=configmaps;secrets,verbs=get;list;watch
 // The parts of large revisions; the watch carries metadata alone.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmapchunks,verbs=get;list;watch;create;delete
+// How far a revision goes.
+// +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaprevisions/status,verbs=patch
 // What the agents observed.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfnodestates,verbs=get;list;watch
-// Names and labels of nodes, for nodeSelector.
+// Names and labels of nodes, for nodeSelector, and whether they are ready, for rollouts.
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
 // What people should notice; the patch counts repetitions.
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch

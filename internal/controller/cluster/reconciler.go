@@ -57,21 +57,18 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, fmt.Errorf("get BPFMap: %w", err)
 	}
 
-	newest, rejected, err := r.reviseAndCollect(ctx, &m, existing)
+	in := status.Input{Map: &m, Now: r.now()}
+	again, err := r.reviseAndRoll(ctx, &in, existing)
 	if stale(err) {
 		return reconcile.Result{RequeueAfter: retryStale}, nil
 	}
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	in := status.Input{Map: &m, Rejected: rejected, Revision: newest, Now: r.now()}
-	if err := r.gather(ctx, &in); err != nil {
-		return reconcile.Result{}, err
-	}
 	next := status.Aggregate(in)
 	r.observe(&m, next)
 	if equality.Semantic.DeepEqual(m.Status, next) {
-		return reconcile.Result{}, nil
+		return reconcile.Result{RequeueAfter: again}, nil
 	}
 	err = r.writeStatus(ctx, &m, next)
 	if stale(err) {
@@ -81,7 +78,41 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, err
 	}
 	r.announce(&m, next)
-	return reconcile.Result{}, nil
+	return reconcile.Result{RequeueAfter: again}, nil
+}
+
+// reviseAndRoll makes the newest revision say what the spec says, lets it go one step further, and
+// cleans up behind it. It fills in what the status follows from, and returns when to look again.
+func (r *reconciler) reviseAndRoll(ctx context.Context, in *status.Input, existing []v1alpha1.BPFMapRevision) (time.Duration, error) {
+	own, others := partition(existing, in.Map.UID)
+	own, want, rejected, err := r.revise(ctx, in.Map, own, nextNumber(existing))
+	if err != nil {
+		return 0, err
+	}
+	in.Rejected = rejected
+	if len(own) == 0 {
+		return 0, r.deleteRevisions(ctx, others)
+	}
+	f, err := r.fleet(ctx, client.ObjectKeyFromObject(in.Map), activeOf(own))
+	if err != nil {
+		return 0, err
+	}
+	again, err := r.roll(ctx, in.Map, &f)
+	if err != nil {
+		return 0, err
+	}
+	in.Revision = &f.revisions[len(f.revisions)-1]
+	in.Rollout = in.Revision.Status.Rollout.DeepCopy()
+	in.Rollout.ReadySince = nil // of no interest to people, and changes more often
+	in.Nodes, in.Assigned = f.assigned()
+	in.Lines = f.lines
+	if err := r.retire(ctx, in.Map, own, in.Revision); err != nil {
+		return 0, err
+	}
+	if err := r.keepChunks(ctx, in.Map, own, want); err != nil {
+		return 0, err
+	}
+	return again, r.deleteRevisions(ctx, others)
 }
 
 // deleteAll deletes what was made for a BPFMap that is gone.
@@ -94,19 +125,6 @@ func (r *reconciler) deleteAll(ctx context.Context, name types.NamespacedName, r
 		return err
 	}
 	return r.deleteChunks(ctx, chunks, nil)
-}
-
-// gather reads which nodes the newest revision selects and what they report.
-func (r *reconciler) gather(ctx context.Context, in *status.Input) error {
-	if in.Revision == nil {
-		return nil
-	}
-	var err error
-	if in.Nodes, err = r.selectedNodes(ctx, in.Revision.Spec.NodeSelector); err != nil {
-		return err
-	}
-	in.Lines, err = r.lines(ctx, client.ObjectKeyFromObject(in.Map))
-	return err
 }
 
 // writeStatus sends the status alone, not the spec with its many entries, and the API server takes it

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
@@ -37,60 +38,83 @@ func (r *reconciler) revisions(ctx context.Context, name types.NamespacedName) (
 	return list.Items, nil
 }
 
-// reviseAndCollect makes the newest revision say what the spec says, if it compiles; takes the label
-// off older ones; and deletes what is beyond the history. It returns the newest revision of m (nil if
-// there has never been one) and why the spec was rejected, if so.
-func (r *reconciler) reviseAndCollect(ctx context.Context, m *v1alpha1.BPFMap, existing []v1alpha1.BPFMapRevision) (
-	*v1alpha1.BPFMapRevision, *status.Rejection, error,
+// revise makes the newest of a BPFMap's own revisions say what the spec says, if it compiles, and marks
+// it as active. It returns the revisions with the new one, what the spec compiled to, and why it was
+// rejected, if so.
+func (r *reconciler) revise(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision, number int64) (
+	[]v1alpha1.BPFMapRevision, outcome, *status.Rejection, error,
 ) {
-	own, others := partition(existing, m.UID)
-	var newest *v1alpha1.BPFMapRevision
+	want, rejected, err := r.wanted(ctx, m, own)
+	if err != nil {
+		return nil, outcome{}, nil, err
+	}
+	if rejected == nil && (len(own) == 0 || !sameContents(own[len(own)-1].Spec, want.spec)) {
+		created, err := r.create(ctx, m, want, number)
+		if err != nil {
+			return nil, outcome{}, nil, err
+		}
+		own = append(own, *created)
+	}
 	if len(own) > 0 {
-		newest = &own[len(own)-1]
-		own = own[:len(own)-1]
+		if err := r.setActive(ctx, &own[len(own)-1], true); err != nil {
+			return nil, outcome{}, nil, err
+		}
+	}
+	return own, want, rejected, nil
+}
+
+// wanted is what the newest revision is to hold: what the spec and its sources compile to, or an earlier
+// revision that the spec names.
+func (r *reconciler) wanted(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision) (outcome, *status.Rejection, error) {
+	if m.Spec.Revision != "" {
+		return r.earlier(ctx, m, own)
 	}
 	sources, err := r.sources(ctx, m)
 	if err != nil {
-		return nil, nil, err
+		return outcome{}, nil, err
 	}
-	want, rejected, err := r.compiled.compile(m, sources)
-	if err != nil {
-		return nil, nil, err
-	}
-	if rejected == nil && (newest == nil || !sameContents(newest.Spec, want.spec)) {
-		created, err := r.create(ctx, m, want, nextNumber(existing))
-		if err != nil {
-			return nil, nil, err
+	return r.compiled.compile(m, sources)
+}
+
+// earlier is the revision that spec.revision names.
+func (r *reconciler) earlier(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision) (outcome, *status.Rejection, error) {
+	i := slices.IndexFunc(own, func(rev v1alpha1.BPFMapRevision) bool { return rev.Name == m.Spec.Revision })
+	if i < 0 {
+		names := make([]string, len(own))
+		for i := range own {
+			names[i] = own[i].Name
 		}
-		if newest != nil {
-			own = append(own, *newest)
-		}
-		newest = created
+		return outcome{}, &status.Rejection{
+			Reason:  v1alpha1.ReasonInvalidSpec,
+			Message: fmt.Sprintf("spec.revision: there is no revision %s: there are %s", m.Spec.Revision, strings.Join(names, ", ")),
+		}, nil
 	}
-	if newest != nil {
-		if err := r.setActive(ctx, newest, true); err != nil {
-			return nil, nil, err
-		}
+	spec := own[i].Spec
+	if sameContents(own[len(own)-1].Spec, spec) {
+		return outcome{spec: spec}, nil, nil
 	}
-	// The newest one is active before older ones stop being so: agents always see at least one.
-	if err := r.retire(ctx, own); err != nil {
-		return nil, nil, err
+	// The cache has no entries.
+	whole := &v1alpha1.BPFMapRevision{}
+	if err := r.live.Get(ctx, client.ObjectKeyFromObject(&own[i]), whole); err != nil {
+		return outcome{}, nil, fmt.Errorf("read revision %s: %w", own[i].Name, err)
 	}
-	if err := r.keepChunks(ctx, m, newest, own, want); err != nil {
-		return nil, nil, err
+	return outcome{spec: spec, object: whole}, nil, nil
+}
+
+// activeOf are the revisions that nodes may hold: the newest one, and those back to the last one that
+// got to all of them.
+func activeOf(own []v1alpha1.BPFMapRevision) []v1alpha1.BPFMapRevision {
+	first := len(own) - 1
+	for first > 0 && own[first].Status.Rollout.CutOff != rollout.Everybody && own[first-1].Labels[v1alpha1.LabelActive] == active {
+		first--
 	}
-	return newest, rejected, r.deleteRevisions(ctx, others)
+	return slices.Clone(own[first:])
 }
 
 // create writes revision number n. Its name makes two controllers, or one with an old cache, collide
 // instead of writing it twice.
 func (r *reconciler) create(ctx context.Context, m *v1alpha1.BPFMap, want outcome, n int64) (*v1alpha1.BPFMapRevision, error) {
-	rev, err := want.revision(m)
-	if err != nil {
-		return nil, fmt.Errorf("compile again: %w", err)
-	}
-	rev.Name, rev.Number = fmt.Sprintf("%s-%d", m.Name, n), n
-	object, chunks, err := revision.ToObjects(rev)
+	object, chunks, err := want.objects(m, n)
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +132,18 @@ func (r *reconciler) create(ctx context.Context, m *v1alpha1.BPFMap, want outcom
 	return object, nil
 }
 
-// retire deactivates old revisions and deletes the oldest of them beyond the history.
-func (r *reconciler) retire(ctx context.Context, old []v1alpha1.BPFMapRevision) error {
-	surplus := max(0, len(old)-r.history)
+// retire deactivates the revisions that no node is to hold any more, and deletes the oldest of them
+// beyond the history.
+func (r *reconciler) retire(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision, newest *v1alpha1.BPFMapRevision) error {
+	if newest.Status.Rollout.CutOff != rollout.Everybody {
+		return nil // the newest one is with all nodes before older ones stop being active
+	}
+	old := own[:len(own)-1]
+	history := r.history
+	if m.Spec.RevisionHistoryLimit != nil {
+		history = int(*m.Spec.RevisionHistoryLimit)
+	}
+	surplus := max(0, len(old)-history)
 	for i := range old[surplus:] {
 		if err := r.setActive(ctx, &old[surplus+i], false); err != nil {
 			return err

@@ -29,7 +29,7 @@ var (
 func Scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	utilruntime.Must(v1alpha1.AddToScheme(s))
-	s.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.ConfigMap{}, &corev1.Secret{})
+	s.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.ConfigMap{}, &corev1.Secret{}, &corev1.Node{}, &corev1.NodeList{})
 	metav1.AddToGroupVersion(s, corev1.SchemeGroupVersion)
 	utilruntime.Must(metav1.AddMetaToScheme(s))
 	return s
@@ -49,13 +49,6 @@ func Metadata(kind schema.GroupVersionKind) *metav1.PartialObjectMetadata {
 func MetadataList(kind schema.GroupVersionKind) *metav1.PartialObjectMetadataList {
 	l := &metav1.PartialObjectMetadataList{}
 	l.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-	return l
-}
-
-// NodeList is an empty list of nodes of which only the metadata is read.
-func NodeList() *metav1.PartialObjectMetadataList {
-	l := &metav1.PartialObjectMetadataList{}
-	l.SetGroupVersionKind(nodeKind.GroupVersion().WithKind("NodeList"))
 	return l
 }
 

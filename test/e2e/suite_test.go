@@ -102,9 +102,14 @@ func setUp(ctx context.Context) (down func() error, err error) {
 	for _, name := range []string{"node-1", "node-2", "node-3"} {
 		nodes = append(nodes, &node{name: name})
 	}
-	// A cluster that stood may hold an older release with other values.
-	_ = command(ctx, "helm", "uninstall", "bpfmap", "--namespace", system, "--wait", "--ignore-not-found").Run()
-	return down, install(ctx)
+	if err := install(ctx); err != nil {
+		return down, err
+	}
+	// On a cluster that stood, the release may have been there, with an older image of the same name.
+	if err := quiet(ctx, "kubectl", "rollout", "restart", "daemonset,deployment", "--namespace", system); err != nil {
+		return down, err
+	}
+	return down, rolledOut(ctx)
 }
 
 // install installs or upgrades the chart with its default values and the given ones, and waits until

@@ -41,3 +41,34 @@ func TestAPIServerTakesTheSamples(t *testing.T) {
 		t.Errorf("created %d of %d objects:\n%s", got, len(objects), out)
 	}
 }
+
+// TestNotes sends the BPFMap that NOTES.txt tells people to apply, and compares what it calls things
+// with what the chart installs.
+func TestNotes(t *testing.T) {
+	cp := controlplane.New(t)
+	kubeconfig, err := cp.Kubeconfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes, err := tool(t.Context(), "", "helm", "install", "bpfmap-operator", chartDir, "--namespace", namespace, "--dry-run=client",
+		"--kubeconfig", kubeconfig, "--set", "crds.install=false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, notes, found := strings.Cut(notes, "NOTES:\n")
+	_, rest, started := strings.Cut(notes, "<<'EOF'\n")
+	manifest, _, ended := strings.Cut(rest, "   EOF\n")
+	if !found || !started || !ended {
+		t.Fatalf("no manifest between <<'EOF' and EOF in:\n%s", notes)
+	}
+	manifest = strings.ReplaceAll("\n"+manifest, "\n   ", "\n")
+	if _, err := tool(t.Context(), manifest, "kubectl", "--kubeconfig", kubeconfig, "apply", "--validate=strict", "-f", "-"); err != nil {
+		t.Errorf("%v\n%s", err, manifest)
+	}
+	objects := parse(t, helmTemplate(t))
+	for kind, suffix := range map[string]string{"Deployment": "-controller", "DaemonSet": "-agent", "ClusterRole": "-editor"} {
+		if name := find(t, objects, kind, suffix).GetName(); !strings.Contains(notes, name) {
+			t.Errorf("NOTES.txt doesn't name %s %s", kind, name)
+		}
+	}
+}

@@ -203,3 +203,42 @@ func overlay(t *testing.T, component string) string {
 	}
 	return dir
 }
+
+// TestArgoKeepsOtherKeys does what config/health/argocd says to do, to an argocd-cm that has keys of
+// its own.
+func TestArgoKeepsOtherKeys(t *testing.T) {
+	plane := controlplane.New(t)
+	kubeconfig, err := plane.Kubeconfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := controlplane.Tool("kubectl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubectl := func(stdin string, args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), program, append([]string{"--kubeconfig", kubeconfig}, args...)...)
+		cmd.Stdin = strings.NewReader(stdin)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("kubectl %v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	const existing = `
+{apiVersion: v1, kind: Namespace, metadata: {name: argocd}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: argocd-cm, namespace: argocd, labels: {
+  app.kubernetes.io/name: argocd-cm, app.kubernetes.io/part-of: argocd}}, data: {url: https://argocd.example.com}}
+`
+	kubectl(existing, "apply", "-f", "-")
+	patch := kubectl("", "kustomize", filepath.Join(controlplane.Root(), "config", "health", "argocd"))
+	kubectl(patch, "patch", "configmap", "argocd-cm", "-n", "argocd", "--type=merge", "--patch-file=/dev/stdin")
+	got := kubectl("", "get", "configmap", "argocd-cm", "-n", "argocd", "-o", "jsonpath={.data}")
+	for _, want := range []string{"https://argocd.example.com", "bpfmap.io_BPFMap", "bpfmap.io_BPFNodeState"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("argocd-cm has no %s: %s", want, got)
+		}
+	}
+}

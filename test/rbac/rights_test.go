@@ -20,6 +20,7 @@ import (
 var (
 	maps       = schema.GroupVersionResource{Group: "bpfmap.io", Version: "v1alpha1", Resource: "bpfmaps"}
 	revisions  = schema.GroupVersionResource{Group: "bpfmap.io", Version: "v1alpha1", Resource: "bpfmaprevisions"}
+	chunks     = schema.GroupVersionResource{Group: "bpfmap.io", Version: "v1alpha1", Resource: "bpfmapchunks"}
 	nodeStates = schema.GroupVersionResource{Group: "bpfmap.io", Version: "v1alpha1", Resource: "bpfnodestates"}
 	secrets    = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
@@ -98,6 +99,10 @@ var attempts = []attempt{
 	{"agent-a", "update", revisions, "default/colours-1", "", forbidden, ""},
 	{"agent-a", "patch", revisions, "default/colours-1", "", forbidden, `{}`},
 	{"agent-a", "delete", revisions, "default/colours-1", "", forbidden, ""},
+	{"agent-a", "get", secrets, "default/of-others", "", forbidden, ""},
+	{"agent-a", "list", chunks, "", "", forbidden, ""},
+	{"agent-a", "create", chunks, "default/mine", "", forbidden, ""},
+	{"agent-a", "delete", chunks, "default/mine", "", forbidden, ""},
 	{"agent-a", "delete", nodeStates, "/node-a", "", forbidden, ""},
 	{"agent-a", "delete", nodeStates, "/node-b", "", forbidden, ""},
 	{"agent-a", "update", nodeStates, "/node-a", "", forbidden, ""},
@@ -120,6 +125,11 @@ var attempts = []attempt{
 	{"controller", "list", maps, "", "", works, ""},
 	{"controller", "patch", maps, "default/colours", "status", works, `{"status":{"pinPath":"p"}}`},
 	{"controller", "list", nodes, "", "", works, ""},
+	{"controller", "watch", chunks, "", "", works, ""},
+	{"controller", "get", secrets, namespace + "/secret", "", works, ""},
+	{"controller", "watch", secrets, "", "", works, ""},
+	{"controller", "get", configMaps, namespace + "/config", "", works, ""},
+	{"controller", "watch", configMaps, "", "", works, ""},
 	{"controller", "watch", nodeStates, "", "", works, ""},
 	{"controller", "create", revisions, "default/colours-2", "", works, "{apiVersion: bpfmap.io/v1alpha1, " +
 		"kind: BPFMapRevision, metadata: {name: colours-2, namespace: default}, " +
@@ -132,9 +142,14 @@ var attempts = []attempt{
 	{"controller", "update", leases, namespace + "/leader", "", works, ""},
 
 	// What it must not.
-	{"controller", "get", secrets, namespace + "/secret", "", forbidden, ""},
-	{"controller", "list", secrets, "", "", forbidden, ""},
-	{"controller", "get", configMaps, namespace + "/config", "", forbidden, ""},
+	{"controller", "create", secrets, namespace + "/mine", "", forbidden, ""},
+	{"controller", "update", secrets, namespace + "/secret", "", forbidden, ""},
+	{"controller", "patch", secrets, namespace + "/secret", "", forbidden, `{}`},
+	{"controller", "delete", secrets, namespace + "/secret", "", forbidden, ""},
+	{"controller", "create", configMaps, namespace + "/mine", "", forbidden, ""},
+	{"controller", "update", configMaps, namespace + "/config", "", forbidden, ""},
+	{"controller", "patch", configMaps, namespace + "/config", "", forbidden, `{}`},
+	{"controller", "delete", configMaps, namespace + "/config", "", forbidden, ""},
 	{"controller", "create", pods, namespace + "/agent-a", "exec", forbidden, ""},
 	{"controller", "create", pods, namespace + "/mine", "", forbidden, ""},
 	{"controller", "list", pods, "", "", forbidden, ""},
@@ -257,6 +272,7 @@ func (w *world) try(ctx context.Context, client dynamic.Interface, a attempt) er
 
 // kinds are those of the objects that attempts create without a body.
 var kinds = map[string]string{
-	"bpfmaps": "BPFMap", "bpfmaprevisions": "BPFMapRevision", "bpfnodestates": "BPFNodeState", "pods": "Pod",
-	"serviceaccounts": "TokenRequest", "leases": "Lease", "events": "Event", "clusterrolebindings": "ClusterRoleBinding",
+	"bpfmapchunks": "BPFMapChunk", "bpfmaps": "BPFMap", "bpfmaprevisions": "BPFMapRevision", "bpfnodestates": "BPFNodeState", "pods": "Pod",
+	"secrets": "Secret", "configmaps": "ConfigMap", "serviceaccounts": "TokenRequest", "leases": "Lease",
+	"events": "Event", "clusterrolebindings": "ClusterRoleBinding",
 }

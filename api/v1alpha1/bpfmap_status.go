@@ -95,6 +95,14 @@ type BPFMapStatus struct {
 	// +kubebuilder:validation:MaxLength=71
 	Digest string `json:"digest,omitempty"`
 
+	// contents says what the selected nodes were last seen to hold, by digest: one element if all hold
+	// the same bytes. The largest group comes first; at most 8 are listed.
+	// +optional
+	// +listType=map
+	// +listMapKey=digest
+	// +kubebuilder:validation:MaxItems=8
+	Contents []ContentGroup `json:"contents,omitempty"`
+
 	// pinPath is where the map is pinned, relative to the root of each node's BPF file system.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
@@ -112,6 +120,28 @@ type BPFMapStatus struct {
 	// +listMapKey=node
 	// +kubebuilder:validation:MaxItems=32
 	NodeStates []NodeMapStatus `json:"nodeStates,omitempty"`
+}
+
+// MaxContentGroups and MaxContentNodes bound BPFMapStatus.Contents.
+const (
+	MaxContentGroups = 8
+	MaxContentNodes  = 8
+)
+
+// ContentGroup is the nodes that hold the same declared contents.
+type ContentGroup struct {
+	// digest is that of the declared contents which the nodes' kernels were last seen to hold; "none"
+	// for nodes that hold none of a revision, or not as declared.
+	// +required
+	// +kubebuilder:validation:MaxLength=71
+	Digest string `json:"digest"`
+	// count is how many nodes there are.
+	Count int32 `json:"count"`
+	// nodes are the first of them by name, at most 8, for all groups but the largest.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Nodes []string `json:"nodes,omitempty"`
 }
 
 // NodeCounts counts the nodes of one BPFMap.

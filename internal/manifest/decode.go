@@ -82,6 +82,8 @@ func (s *Set) addObject(obj object, o Options) {
 		s.problem(obj.problem("", "not a Kubernetes object: apiVersion and kind are needed"))
 	case h.APIVersion == "v1" && h.Kind == "List", gv == v1alpha1.GroupVersion && h.Kind == "BPFMapList":
 		s.addItems(obj, h.Items, o)
+	case h.APIVersion == "v1" && (h.Kind == "ConfigMap" || h.Kind == "Secret"):
+		s.addSourceObject(obj, h.Kind, o)
 	case gv.Group != v1alpha1.GroupVersion.Group:
 		s.Skipped = append(s.Skipped, Skipped{Place: obj.place, Object: strings.TrimSpace(h.Kind + " " + h.Metadata.Name)})
 	case gv != v1alpha1.GroupVersion:
@@ -96,7 +98,7 @@ func (s *Set) addObject(obj object, o Options) {
 
 func kindMessage(kind string) string {
 	switch {
-	case kind == "BPFMapRevision" || kind == "BPFNodeState":
+	case kind == "BPFMapRevision" || kind == "BPFMapChunk" || kind == "BPFNodeState":
 		return kind + " is written by the operator, only BPFMap can be declared"
 	case strings.EqualFold(kind, "BPFMap"):
 		return fmt.Sprintf("unknown kind %s (did you mean BPFMap?)", kind)

@@ -31,7 +31,9 @@ type Options struct {
 type Set struct {
 	// Manifests are the BPFMaps in the order of reading.
 	Manifests []Manifest
-	// Skipped are the documents of kinds that are not ours.
+	// Sources are the ConfigMaps and Secrets, which BPFMaps may take entries from.
+	Sources []Source
+	// Skipped are the documents of other kinds that are not ours.
 	Skipped []Skipped
 	// Problems are what can't be read, in the order of reading. A document with a problem is not
 	// among the manifests.

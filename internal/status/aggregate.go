@@ -59,6 +59,7 @@ func Aggregate(in Input) v1alpha1.BPFMapStatus {
 		CurrentRevision:    in.Map.Status.CurrentRevision,
 		MapName:            revision.MapName(revision.Key{Namespace: in.Map.Namespace, Name: in.Map.Name}),
 		NodeStates:         nodeStates(nodes),
+		Contents:           contents(nodes),
 	}
 	if in.Revision != nil {
 		entries := in.Revision.Spec.EntryCount

@@ -151,3 +151,40 @@ func (n node) message() string {
 	}
 	return "updating from " + n.line.Revision
 }
+
+// noContents is the group of nodes that hold nothing as declared.
+const noContents = "none"
+
+// contents groups the nodes by what they hold, the largest group first. Its nodes aren't named: people
+// look for the others.
+func contents(nodes []node) []v1alpha1.ContentGroup {
+	byDigest := map[string]*v1alpha1.ContentGroup{}
+	for _, n := range nodes {
+		digest := n.line.Digest
+		if digest == "" {
+			digest = noContents
+		}
+		g := byDigest[digest]
+		if g == nil {
+			g = &v1alpha1.ContentGroup{Digest: digest}
+			byDigest[digest] = g
+		}
+		if g.Count++; len(g.Nodes) < v1alpha1.MaxContentNodes {
+			g.Nodes = append(g.Nodes, n.name)
+		}
+	}
+	var groups []v1alpha1.ContentGroup
+	for _, g := range byDigest {
+		groups = append(groups, *g)
+	}
+	slices.SortFunc(groups, func(a, b v1alpha1.ContentGroup) int {
+		if a.Count != b.Count {
+			return int(b.Count - a.Count)
+		}
+		return strings.Compare(a.Digest, b.Digest)
+	})
+	if len(groups) > 0 {
+		groups[0].Nodes = nil
+	}
+	return groups[:min(len(groups), v1alpha1.MaxContentGroups)]
+}

@@ -133,3 +133,36 @@ func TestPerCPUPlan(t *testing.T) {
 	r := runWith(t, text, "diff", "-f", "-", "--bpffs", bpffs)
 	equal(t, r.out, "default/hits: create: 1 entry missing\n  + 1 = 7 on every CPU\n  pin\n")
 }
+
+// TestApplyWithSources takes entries from ConfigMaps and Secrets among the manifests.
+func TestApplyWithSources(t *testing.T) {
+	bpffs := mountBPFFS(t)
+	text := minimalManifest("fed", 8) + `  entriesFrom:
+  - {configMapRef: {name: feed, key: list}, format: Lines, value: 5}
+  - {secretRef: {name: hidden, key: list.csv}, format: CSV}
+  - {configMapSelector: {matchLabels: {team: a}}, format: JSON}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: feed, namespace: default}
+data: {list: "1\n2\n"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: of-team-a, labels: {team: a}}
+binaryData: {list: W3sia2V5Ijo0LCJ2YWx1ZSI6N31d}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: hidden}
+stringData: {list.csv: "key,value\n3,6\n"}
+`
+	r := runWith(t, text, "apply", "-f", "-", "--bpffs", bpffs)
+	equal(t, withoutIDs(r.String()), "exit code 0\n--- stdout\nbpfmap.bpfmap.io/default/fed created (map ID, 4 entries)\n--- stderr\n")
+	equal(t, ok(t, "dump", "--sort", "--pin", filepath.Join(bpffs, "bpfmap/default/fed")), "1 = 5\n2 = 5\n3 = 6\n4 = 7\nFound 4 elements\n")
+
+	r = runWith(t, strings.Replace(text, "{name: feed, namespace: default}", "{name: food}", 1), "validate", "-f", "-")
+	if r.code != 1 || !strings.Contains(r.errOut, "spec.entriesFrom[0] (ConfigMap feed, key list): there is no ConfigMap feed in namespace default among the manifests") {
+		t.Errorf("%s", r)
+	}
+}

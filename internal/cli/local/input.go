@@ -63,7 +63,7 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 		printError(c, p)
 	}
 	for _, m := range set.Manifests {
-		rev, err := compile.Compile(m.Map)
+		rev, err := compile.With(m.Map, sourcesOf(m.Map, set.Sources), nil)
 		if err != nil {
 			printProblems(c, m, err)
 			ok = false

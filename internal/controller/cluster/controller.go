@@ -74,6 +74,7 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 	r := &reconciler{
 		client:   recorder.Client(m.GetClient()),
 		live:     m.GetAPIReader(),
+		keys:     &keyLists{},
 		events:   m.GetEventRecorder(name),
 		compiled: newMemo(recorder.Compile(compile.With)),
 		observe:  recorder.ObserveStatus,

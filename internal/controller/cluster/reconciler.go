@@ -30,6 +30,7 @@ type reconciler struct {
 	client client.Client
 	// live reads objects that aren't cached.
 	live     client.Reader
+	keys     *keyLists
 	events   events.EventRecorder
 	compiled *memo
 	// observe and forget feed the metrics.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -197,12 +198,48 @@ func (r *reconciler) keyOf(ctx context.Context, s compile.Source, kind schema.Gr
 	return s, nil
 }
 
+// allKeys are the keys of a ConfigMap, read once for each of its versions.
 func (r *reconciler) allKeys(ctx context.Context, about *metav1.PartialObjectMetadata) ([]string, error) {
+	if keys, ok := r.keys.get(about); ok {
+		return keys, nil
+	}
 	data, err := r.read(ctx, process.ConfigMapKind, client.ObjectKeyFromObject(about))
 	if err != nil {
 		return nil, err
 	}
-	return slices.Sorted(maps.Keys(data)), nil
+	keys := slices.Sorted(maps.Keys(data))
+	r.keys.put(about, keys)
+	return keys, nil
+}
+
+// keyLists remembers the keys of ConfigMaps.
+type keyLists struct {
+	mu   sync.Mutex
+	list map[types.UID]keyList
+}
+
+type keyList struct {
+	version string
+	keys    []string
+}
+
+// maxKeyLists bounds what is remembered of ConfigMaps that may be gone.
+const maxKeyLists = 10000
+
+func (l *keyLists) get(about *metav1.PartialObjectMetadata) ([]string, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k, ok := l.list[about.UID]
+	return k.keys, ok && k.version == about.ResourceVersion
+}
+
+func (l *keyLists) put(about *metav1.PartialObjectMetadata, keys []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.list == nil || len(l.list) >= maxKeyLists {
+		l.list = map[types.UID]keyList{}
+	}
+	l.list[about.UID] = keyList{about.ResourceVersion, keys}
 }
 
 // read reads an object's data from the API server: caching all ConfigMaps and Secrets of a cluster would

@@ -1,0 +1,87 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+)
+
+// TestRollout is what people read while a revision has got to one of three nodes.
+func TestRollout(t *testing.T) {
+	for _, c := range []struct {
+		phase                     v1alpha1.RolloutPhase
+		ready, reconciling, stall string
+		kstatus                   string
+	}{
+		{"Progressing", "Progressing", "Progressing", "NotStalled", inProgress},
+		{"Paused", "Progressing", "Progressing", "NotStalled", inProgress},
+		{"RolledBack", "RolledBack", "Done", "RolledBack", failed},
+		{"Complete", "Ready", "Done", "NotStalled", current},
+	} {
+		in := input(lines{"node-a": inSync(), "node-b": inSync(), "node-c": inSync()})
+		in.Nodes = []string{"node-a", "node-b", "node-c"}
+		newer := inSync()
+		newer.Revision, newer.Digest = "blocklist-4", "sha256:beef"
+		in.Revision = in.Revision.DeepCopy()
+		older := in.Revision.Name
+		in.Revision.Name = "blocklist-4"
+		in.Assigned = map[string]string{"node-b": older, "node-c": older}
+		in.Lines["node-a"] = newer
+		if c.phase == "Complete" {
+			in.Assigned = nil
+			in.Lines["node-b"], in.Lines["node-c"] = newer, newer
+		}
+		in.Rollout = &v1alpha1.RolloutStatus{Phase: c.phase, Message: "1 of 3 nodes have it"}
+		s := Aggregate(in)
+		for condition, want := range map[string]string{"Ready": c.ready, "Reconciling": c.reconciling, "Stalled": c.stall} {
+			if got := meta.FindStatusCondition(s.Conditions, condition); got.Reason != want {
+				t.Errorf("%s: condition %s has the reason %s, want %s", c.phase, condition, got.Reason, want)
+			}
+		}
+		if k := kstatusOf(s); k != c.kstatus {
+			t.Errorf("%s: kstatus reads %s, want %s", c.phase, k, c.kstatus)
+		}
+		want := v1alpha1.NodeCounts{Desired: 3, Ready: 3, Updated: 1}
+		if c.phase == "Complete" {
+			want.Updated = 3
+		}
+		if diff := cmp.Diff(want, s.Nodes); diff != "" {
+			t.Errorf("%s: nodes (-want +got)\n%s", c.phase, diff)
+		}
+	}
+}
+
+// TestContents names the nodes that hold something else than most.
+func TestContents(t *testing.T) {
+	in := input(lines{})
+	for i := range 12 {
+		line := inSync()
+		line.Digest = "sha256:a"
+		if i >= 9 {
+			line.Digest = "sha256:b"
+		}
+		if i == 11 {
+			line = full()
+		}
+		name := fmt.Sprintf("node-%02d", i)
+		in.Nodes, in.Lines[name] = append(in.Nodes, name), line
+	}
+	want := []v1alpha1.ContentGroup{
+		{Digest: "sha256:a", Count: 9},
+		{Digest: "sha256:b", Count: 2, Nodes: []string{"node-09", "node-10"}},
+		{Digest: "none", Count: 1, Nodes: []string{"node-11"}},
+	}
+	if diff := cmp.Diff(want, Aggregate(in).Contents); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if got := Aggregate(input(nil)).Contents; len(got) > 1 {
+		t.Errorf("contents without nodes: %+v", got)
+	}
+}

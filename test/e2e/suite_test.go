@@ -32,8 +32,8 @@ import (
 
 const (
 	system = "bpfmap-system"
-	// limit bounds a wait for something that takes seconds.
-	limit = 90 * time.Second
+	// limit bounds a wait for something that takes seconds, or after an outage two minutes.
+	limit = 3 * time.Minute
 )
 
 var (

@@ -166,3 +166,7 @@ stringData: {list.csv: "key,value\n3,6\n"}
 		t.Errorf("%s", r)
 	}
 }
+
+func TestFeedSample(t *testing.T) {
+	equal(t, ok(t, "validate", "-f", "../../../config/samples/feed"), "bpfmap.bpfmap.io/edge/feed is valid (LPMTrie, 4 of 100000 entries)\n")
+}

@@ -62,6 +62,9 @@ func probeShape(t MapType) CreateOpts {
 	return o
 }
 
+// SystemCalls is how often this process has called bpf(2).
+func SystemCalls() uint64 { return sys.Calls() }
+
 // HaveMapType says whether this kernel can make maps of the type: nil, ErrNotSupported, or why it
 // can't be told (for example ErrNotPermitted).
 func HaveMapType(t MapType) error {

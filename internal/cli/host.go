@@ -60,6 +60,9 @@ func (h *host) Facts() (agent.Facts, error) {
 	return facts, nil
 }
 
+// SystemCalls is how often this process has called bpf(2).
+func (h *host) SystemCalls() uint64 { return bpf.SystemCalls() }
+
 // Inventory counts all maps of this machine.
 func (h *host) Inventory() (v1alpha1.NodeInventory, error) {
 	found, err := inventory.Read(h.bpffs)

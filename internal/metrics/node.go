@@ -20,11 +20,17 @@ type Node struct {
 	drift  *prometheus.CounterVec
 	maps   *prometheus.GaugeVec
 	memory prometheus.Gauge
+	chunks prometheus.Counter
 	writes writes
 }
 
 // NewNode registers the agent's metrics with r.
-func NewNode(r prometheus.Registerer) *Node {
+// systemCalls is how many system calls the engine has made.
+func NewNode(r prometheus.Registerer, systemCalls func() uint64) *Node {
+	register(r, prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "bpfmap_bpf_calls_total",
+		Help: "Calls of bpf(2).",
+	}, func() float64 { return float64(systemCalls()) }))
 	return &Node{
 		sync: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "bpfmap_sync_duration_seconds",
@@ -47,9 +53,16 @@ func NewNode(r prometheus.Registerer) *Node {
 			Name: "bpfmap_maps_memory_bytes",
 			Help: "Kernel memory of the managed maps of this node, as the kernel accounts it.",
 		})),
+		chunks: register(r, prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "bpfmap_chunk_bytes_total",
+			Help: "Bytes of packed entries that were read from the API server as chunks of large revisions.",
+		})),
 		writes: newWrites(r),
 	}
 }
+
+// CountChunk records a chunk that was read.
+func (n *Node) CountChunk(bytes int) { n.chunks.Add(float64(bytes)) }
 
 // Client is next with its status writes counted.
 func (n *Node) Client(next client.Client) client.Client { return n.writes.client(next) }

@@ -28,12 +28,14 @@ type fleet struct {
 	status rollout.Status
 	now    time.Time
 	log    strings.Builder
+	// revision is the one that is rolled out.
+	revision string
 	// failOn are nodes on which the revision fails.
 	failOn map[string]bool
 }
 
 func newFleet(n int, p rollout.Policy) *fleet {
-	f := &fleet{policy: p, now: time.Unix(0, 0), failOn: map[string]bool{}}
+	f := &fleet{revision: revision, policy: p, now: time.Unix(0, 0), failOn: map[string]bool{}}
 	for i := range n {
 		f.nodes = append(f.nodes, rollout.Node{Name: fmt.Sprintf("node-%02d", i)})
 	}
@@ -44,7 +46,7 @@ func (f *fleet) say(format string, args ...any) { fmt.Fprintf(&f.log, format+"\n
 
 // tick takes one step, lets the nodes follow, and returns whether anything changed.
 func (f *fleet) tick() bool {
-	s := rollout.Next(revision, false, f.nodes, f.policy, f.status, f.now)
+	s := rollout.Next(f.revision, false, f.nodes, f.policy, f.status, f.now)
 	changed := s.Status != f.status
 	if changed {
 		f.say("%4s  %-11s %s", f.now.Sub(time.Unix(0, 0)), s.Phase, s.Message)
@@ -52,7 +54,7 @@ func (f *fleet) tick() bool {
 	f.status = s.Status
 	for i := range f.nodes {
 		n := &f.nodes[i]
-		switch takes := rollout.Takes(n.Name, revision, f.status.CutOff); {
+		switch takes := rollout.Takes(n.Name, f.revision, f.status.CutOff); {
 		case n.Away:
 		case takes && f.failOn[n.Name]:
 			changed = changed || n.State != rollout.Failing
@@ -173,6 +175,16 @@ func TestLogs(t *testing.T) {
 			f.run(t)
 			f.policy.Keep = 0
 			f.say("  (partition 0)")
+			f.run(t)
+		}},
+		{"spec changes in the middle", newFleet(6, quarter), func(f *fleet) {
+			f.tick()
+			f.tick()
+			f.say("  (a newer revision: %d of the nodes hold the one before, in an order of its own)", f.holding())
+			f.revision, f.status = "table-3", rollout.Status{}
+			for i := range f.nodes {
+				f.nodes[i].State = rollout.Waiting
+			}
 			f.run(t)
 		}},
 		{"one node", newFleet(1, quarter), func(f *fleet) { f.run(t) }},

@@ -5,7 +5,10 @@ package loop_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -47,7 +50,8 @@ func BenchmarkMillion(b *testing.B) {
 
 func benchmarkMillion(b *testing.B, sync string) {
 	w := newWorld(b)
-	n := newNode(b, w, true).start(b)
+	const address = "127.0.0.1:28999"
+	n := newNode(b, w, true).start(b, "--metrics-bind-address", address, "--metrics-secure=false")
 	feeds := make([]*corev1.ConfigMap, millionSources)
 	for s := range feeds {
 		var text strings.Builder
@@ -78,6 +82,7 @@ func benchmarkMillion(b *testing.B, sync string) {
 	loaded := time.Since(start)
 	pinned := n.open(b, "million")
 	chunks := w.chunkNames(b)
+	calls, read := metric(b, address, "bpfmap_bpf_calls_total"), metric(b, address, "bpfmap_chunk_bytes_total")
 	round := 0
 	for b.Loop() {
 		b.StopTimer()
@@ -100,6 +105,8 @@ func benchmarkMillion(b *testing.B, sync string) {
 		}
 	}
 	b.ReportMetric(float64(written)/float64(round), "chunks/op")
+	b.ReportMetric((metric(b, address, "bpfmap_bpf_calls_total")-calls)/float64(round), "agent-bpf-calls/op")
+	b.ReportMetric((metric(b, address, "bpfmap_chunk_bytes_total")-read)/float64(round), "agent-chunk-bytes/op")
 	for _, p := range []struct {
 		name string
 		pid  int
@@ -110,6 +117,30 @@ func benchmarkMillion(b *testing.B, sync string) {
 		}
 		b.ReportMetric(peak, p.name+"-peak-MiB")
 	}
+}
+
+// metric is the value of a metric without labels.
+func metric(t testing.TB, address, name string) float64 {
+	t.Helper()
+	response, err := http.Get("http://" + address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(response.Body)
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
 }
 
 // chunkNames are the chunks of this world.

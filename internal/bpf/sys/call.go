@@ -5,6 +5,7 @@ package sys
 
 import (
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -70,9 +71,16 @@ func errnoOf(errno unix.Errno) error {
 // enotsupp is the kernel's internal ENOTSUPP, which leaks to user space and has no name there.
 const enotsupp = unix.Errno(524)
 
+// calls counts the calls of bpf(2).
+var calls atomic.Uint64
+
+// Calls is how often this process has called bpf(2).
+func Calls() uint64 { return calls.Load() }
+
 // bpf is the one place that enters the kernel: it retries EINTR, and EAGAIN a bounded number of
 // times. attr must stay reachable by the caller, as must what its pointers point to.
 func bpf(cmd Cmd, attr unsafe.Pointer, size uintptr) (int, error) {
+	calls.Add(1)
 	for again := 0; ; {
 		r, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(cmd), uintptr(attr), size)
 		runtime.KeepAlive(attr)

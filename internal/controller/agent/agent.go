@@ -105,13 +105,13 @@ type agent struct {
 }
 
 func newAgent(m manager.Manager, o Options, facts Facts) *agent {
-	recorder := recorders.NewNode(metrics.Registry)
+	recorder := recorders.NewNode(metrics.Registry, o.Host.SystemCalls)
 	a := &agent{client: m.GetClient(), node: o.NodeName, host: o.Host, seeded: make(chan struct{})}
 	a.state = newNodeState(o.Version, facts, func() { a.statesWake.add(types.NamespacedName{Name: a.node}) })
 	a.gate = newGate(o.Host, a.hostChanged)
 	tell := &announcer{m.GetEventRecorder(name), o.NodeName}
 	a.reconciler = &reconciler{
-		client: a.client, node: o.NodeName, gate: a.gate, state: a.state, library: newLibrary(m.GetAPIReader()), seeded: a.seeded,
+		client: a.client, node: o.NodeName, gate: a.gate, state: a.state, library: newLibrary(m.GetAPIReader(), recorder.CountChunk), seeded: a.seeded,
 		announce: tell.announce, metrics: recorder, resync: o.ResyncPeriod,
 	}
 	a.publisher = &publisher{
@@ -165,6 +165,7 @@ func (a *agent) hostChanged(ctx context.Context, err error) {
 		log.FromContext(ctx).Error(factsErr, "Facts about the node can't be read")
 	}
 	a.state.setReady(err, facts)
+	a.reconciler.checks.forgetAll()
 	for _, req := range a.allMaps(ctx, nil) {
 		a.maps.add(req.NamespacedName)
 	}

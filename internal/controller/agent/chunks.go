@@ -31,6 +31,8 @@ const (
 type library struct {
 	// reader reads from the API server: chunks are never watched nor cached as objects.
 	reader client.Reader
+	// count is told of the bytes that were read.
+	count func(bytes int)
 
 	mu    sync.Mutex
 	shelf map[revision.Key]volume
@@ -43,8 +45,8 @@ type volume struct {
 	chunks map[string][]byte
 }
 
-func newLibrary(reader client.Reader) *library {
-	return &library{reader: reader, shelf: map[revision.Key]volume{}}
+func newLibrary(reader client.Reader, count func(int)) *library {
+	return &library{reader: reader, count: count, shelf: map[revision.Key]volume{}}
 }
 
 // errInvalid says that a revision is wrong, and that trying again doesn't help.
@@ -125,6 +127,7 @@ func (l *library) fetch(ctx context.Context, namespace, name string) ([]byte, er
 	case err != nil:
 		return nil, fmt.Errorf("read chunk %s: %w", name, err)
 	}
+	l.count(len(chunk.Entries))
 	return chunk.Entries, revision.CheckChunk(name, chunk.Entries)
 }
 

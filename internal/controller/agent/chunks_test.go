@@ -72,7 +72,7 @@ func large(t *testing.T, s *shop, uid types.UID, n uint64, change func(*revision
 
 func TestLibrary(t *testing.T) {
 	s := &shop{chunks: map[string][]byte{}}
-	l := newLibrary(s)
+	l := newLibrary(s, func(int) {})
 	first := large(t, s, "one", 50000, nil)
 	rev, err := l.revision(t.Context(), first)
 	if err != nil || rev.Entries.Len != 50000 || s.reads != len(first.Spec.Chunks) || s.reads < 4 {
@@ -101,24 +101,24 @@ func TestLibraryRefuses(t *testing.T) {
 	packed := s.chunks[name]
 
 	delete(s.chunks, name)
-	_, err := newLibrary(s).revision(t.Context(), object)
+	_, err := newLibrary(s, func(int) {}).revision(t.Context(), object)
 	if err == nil || !strings.Contains(err.Error(), "chunk "+name+" is not there") || errors.Is(err, errInvalid) {
 		t.Errorf("a missing chunk: %v", err)
 	}
 	s.chunks[name] = bytes.Clone(packed)
 	s.chunks[name][50] ^= 1
-	if _, err = newLibrary(s).revision(t.Context(), object); err == nil || !strings.Contains(err.Error(), "altered") {
+	if _, err = newLibrary(s, func(int) {}).revision(t.Context(), object); err == nil || !strings.Contains(err.Error(), "altered") {
 		t.Errorf("an altered chunk: %v", err)
 	}
 	s.chunks[name] = packed
 	wrong := object.DeepCopy()
 	wrong.Spec.Digest = "sha256:00"
-	if _, err = newLibrary(s).revision(t.Context(), wrong); !errors.Is(err, errInvalid) {
+	if _, err = newLibrary(s, func(int) {}).revision(t.Context(), wrong); !errors.Is(err, errInvalid) {
 		t.Errorf("a wrong digest: %v", err)
 	}
 	wrong = object.DeepCopy()
 	wrong.Spec.Chunks[0] = wrong.Spec.Chunks[1]
-	if _, err = newLibrary(s).revision(t.Context(), wrong); !errors.Is(err, errInvalid) {
+	if _, err = newLibrary(s, func(int) {}).revision(t.Context(), wrong); !errors.Is(err, errInvalid) {
 		t.Errorf("the same chunk twice: %v", err)
 	}
 }

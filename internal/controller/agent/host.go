@@ -20,6 +20,8 @@ type Host interface {
 	Open() (Engine, error)
 	// Facts are what the agent reports of the host besides its maps.
 	Facts() (Facts, error)
+	// SystemCalls is how many system calls the engine has made.
+	SystemCalls() uint64
 	// Inventory counts all maps of the host's kernel. It needs CAP_SYS_ADMIN.
 	Inventory() (v1alpha1.NodeInventory, error)
 }

@@ -36,6 +36,7 @@ type reconciler struct {
 	announce func(before *v1alpha1.NodeMap, r engine.Report)
 	metrics  *recorders.Node
 	resync   time.Duration
+	checks   checks
 }
 
 // Reconcile handles the map of a BPFMap's name.
@@ -57,6 +58,9 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, nil // the gate calls again
 	case wanted == nil:
 		return reconcile.Result{}, r.remove(ctx, e, key)
+	}
+	if wait := r.checks.untilDue(key, wanted.UID, r.resync); wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	return r.apply(ctx, e, wanted)
 }
@@ -112,6 +116,11 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	before := r.state.set(status.FromReport(report))
 	r.announce(before, report)
 	r.log(ctx, before, report)
+	if report.State == v1alpha1.NodeMapReady {
+		r.checks.done(report.Key, object.UID)
+	} else {
+		r.checks.forget(report.Key)
+	}
 	if report.State == v1alpha1.NodeMapFailed {
 		r.gate.lookAgain()
 		return reconcile.Result{}, report.Err // again, later and later
@@ -146,6 +155,7 @@ func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key) err
 		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID)
 	}
 	r.state.remove(key)
+	r.checks.forget(key)
 	r.library.forget(key)
 	r.metrics.Forget(key.Namespace, key.Name)
 	return nil

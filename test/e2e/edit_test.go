@@ -25,7 +25,7 @@ func TestEdits(t *testing.T) {
 	before := ids(t, w.namespace, "blocklist")
 	nodes[1].set(t, w.namespace, "blocklist", 99, 990) // Merge leaves it alone
 
-	w.edit("blocklist", declare(contents{1: 11, 3: 30}))
+	w.edit(declare(contents{1: 11, 3: 30}))
 	nodes[1].awaitContents(t, w.namespace, "blocklist", contents{1: 11, 3: 30, 99: 990})
 	nodes[0].awaitContents(t, w.namespace, "blocklist", contents{1: 11, 3: 30})
 	nodes[2].awaitContents(t, w.namespace, "blocklist", contents{1: 11, 3: 30})
@@ -48,7 +48,7 @@ func TestNodeSelector(t *testing.T) {
 	w.awaitReady("blocklist", 3)
 
 	label(t, "node-1", key, "edge")
-	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.NodeSelector = map[string]string{key: "edge"} })
+	w.edit(func(s *v1alpha1.BPFMapSpec) { s.NodeSelector = map[string]string{key: "edge"} })
 	nodes[1].awaitNoPin(t, w.namespace, "blocklist")
 	nodes[2].awaitNoPin(t, w.namespace, "blocklist")
 	w.awaitReady("blocklist", 1)

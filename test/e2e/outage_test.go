@@ -46,7 +46,7 @@ func TestAPIServerAway(t *testing.T) {
 	ctl(t, "start", "kube-apiserver")
 	back := time.Now()
 	declared[4] = 40
-	w.edit("blocklist", declare(declared))
+	w.edit(declare(declared))
 	w.awaitEverywhere("blocklist", declared)
 	w.awaitReady("blocklist", 3)
 	t.Logf("an edit was Ready everywhere %.1f s after the API server came back from %.0f s", time.Since(back).Seconds(), back.Sub(stopped).Seconds())
@@ -81,7 +81,7 @@ func TestLeaderKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	w.edit("blocklist", declare(contents{1: 11, 2: 20}))
+	w.edit(declare(contents{1: 11, 2: 20}))
 	w.awaitEverywhere("blocklist", contents{1: 11, 2: 20})
 	w.awaitReady("blocklist", 3)
 	t.Logf("an edit was Ready everywhere %.1f s after the leader was killed", time.Since(start).Seconds())

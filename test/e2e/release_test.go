@@ -49,7 +49,7 @@ func TestReinstall(t *testing.T) {
 		t.Errorf("the resource went with the release: %v", err)
 	}
 	// What happens meanwhile is found later.
-	w.edit("blocklist", declare(contents{1: 11, 2: 20, 3: 30}))
+	w.edit(declare(contents{1: 11, 2: 20, 3: 30}))
 	nodes[0].remove(t, w.namespace, "blocklist", 2)
 	dropped, err := w.get("dropped")
 	if err != nil {
@@ -126,7 +126,7 @@ func TestNodeRejoins(t *testing.T) {
 		}
 		return nil
 	})
-	w.edit("blocklist", declare(contents{1: 11}))
+	w.edit(declare(contents{1: 11}))
 	w.awaitEverywhere("blocklist", contents{1: 11})
 	w.awaitStatus("blocklist", after)
 }

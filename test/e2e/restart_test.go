@@ -36,7 +36,7 @@ func TestRestarts(t *testing.T) {
 		probe++
 		declared[1000] = probe
 		start := time.Now()
-		w.edit("blocklist", declare(declared))
+		w.edit(declare(declared))
 		w.awaitEverywhere("blocklist", declared)
 		w.awaitReady("blocklist", 3)
 		if after := ids(t, w.namespace, "blocklist"); !maps.Equal(after, before) {

@@ -178,13 +178,11 @@ func output(ctx context.Context, name string, args ...string) (string, error) {
 }
 
 // ctl does something to a part of the cluster.
-func ctl(t *testing.T, args ...string) string {
+func ctl(t *testing.T, args ...string) {
 	t.Helper()
-	text, err := output(t.Context(), "hack/cluster/ctl.sh", args...)
-	if err != nil {
+	if err := quiet(t.Context(), "hack/cluster/ctl.sh", args...); err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSpace(text)
 }
 
 func kubectl(t *testing.T, args ...string) string {

@@ -82,10 +82,11 @@ func (w *world) get(name string) (*v1alpha1.BPFMap, error) {
 	return m, api.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, m)
 }
 
-func (w *world) edit(name string, change func(*v1alpha1.BPFMapSpec)) {
+// edit changes the spec of the map blocklist.
+func (w *world) edit(change func(*v1alpha1.BPFMapSpec)) {
 	w.t.Helper()
 	eventually(w.t, func() error {
-		m, err := w.get(name)
+		m, err := w.get("blocklist")
 		if err != nil {
 			return err
 		}

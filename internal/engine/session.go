@@ -214,13 +214,7 @@ func (s *session) count(m Map, info MapInfo) *int64 {
 	if info.Shape.IsArray() || info.Shape.IsKeyless() {
 		return nil
 	}
-	c := &s.plan.Changes
-	if s.incremental && s.last.count != nil {
-		n := *s.last.count + int64(c.Add.Len) - int64(c.Deletes())
-		return &n
-	}
-	if m == s.base && c.Observed > 0 && c.IsEmpty() && !c.Incomplete {
-		n := int64(c.Observed)
+	if n, known := s.countKnown(m, info); known {
 		return &n
 	}
 	var n int64
@@ -229,4 +223,21 @@ func (s *session) count(m Map, info MapInfo) *int64 {
 		return nil
 	}
 	return &n
+}
+
+// countKnown is how many elements m holds as far as that follows from what was read and written. Others
+// may have written meanwhile; the next comparison counts again.
+func (s *session) countKnown(m Map, info MapInfo) (int64, bool) {
+	c := &s.plan.Changes
+	switch {
+	case info.Shape.IsLRU() || c.Incomplete:
+		return 0, false
+	case m == s.result:
+		return int64(s.entries.Len), s.foreign.from == nil
+	case s.incremental && s.last.count != nil:
+		return *s.last.count + int64(c.Add.Len) - int64(c.Deletes()), true
+	case m == s.base && !s.incremental && s.plan.Action != plan.Report && s.rev.Policy.Sync != v1alpha1.SyncSeed:
+		return int64(c.Observed) + int64(c.Add.Len) - int64(c.Deletes()), true
+	}
+	return 0, false
 }

@@ -159,7 +159,7 @@ func Between(want Desired, had revision.Entries) Changes {
 	c := Changes{Add: none(want.Entries), Set: none(want.Entries)}
 	w := &want.Entries
 	for i, j := 0, 0; i < w.Len || j < had.Len; {
-		order := 0
+		var order int
 		switch {
 		case i == w.Len:
 			order = 1

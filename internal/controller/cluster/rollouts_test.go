@@ -60,19 +60,16 @@ func (c *crew) holds() map[string]string {
 	return held
 }
 
-// follow lets every node report the revision that it takes, and returns how many take each.
-func (c *crew) follow() map[string]int {
+// follow lets every node report the revision that it takes.
+func (c *crew) follow() {
 	c.t.Helper()
-	counts := map[string]int{}
 	for node, revision := range c.holds() {
 		line := ready(c.m, revision)
 		if c.failOn[node] && revision != "blocklist-1" {
 			line.State, line.Reason, line.Message = v1alpha1.NodeMapFailed, v1alpha1.NodeReasonMapFull, "map is full"
 		}
 		await.Nil(c.t, limit, func() error { return c.tryReport(node, line) })
-		counts[revision]++
 	}
-	return counts
 }
 
 func (c *crew) tryReport(node string, line v1alpha1.NodeMap) error {
@@ -213,7 +210,7 @@ func TestRolloutPausesAndUndoes(t *testing.T) {
 		t.Errorf("%d entries, want the 2 of the first revision", *m.Status.Entries)
 	}
 	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.Revision = "blocklist-99" })
-	c.awaitMessage("blocklist", "there is no revision blocklist-99: there are blocklist-1, blocklist-2, blocklist-3")
+	c.awaitMessage("there is no revision blocklist-99: there are blocklist-1, blocklist-2, blocklist-3")
 	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.Revision = "" })
 	c.awaitTaken("blocklist-4", 4)
 }
@@ -294,4 +291,19 @@ func TestNodeJoinsDuringRollout(t *testing.T) {
 		return nil
 	})
 	c.awaitPhase(rollout.Complete)
+}
+
+// TestRevisionHistoryLimit keeps as many old revisions as the spec says.
+func TestRevisionHistoryLimit(t *testing.T) {
+	w := newWorld(t)
+	w.create("blocklist", strings.ReplaceAll(blocklist, "edge", w.namespace)+"  revisionHistoryLimit: 1\n")
+	w.awaitRevisions("blocklist", map[string]bool{"blocklist-1": true})
+	for i := range 3 {
+		w.edit("blocklist", addEntry(fmt.Sprintf("192.0.2.%d", 10+i)))
+		w.awaitRevisions("blocklist", map[string]bool{
+			fmt.Sprintf("blocklist-%d", 1+i): false, fmt.Sprintf("blocklist-%d", 2+i): true,
+		})
+	}
+	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RevisionHistoryLimit = new(int32(0)) })
+	w.awaitRevisions("blocklist", map[string]bool{"blocklist-4": true})
 }

@@ -64,12 +64,12 @@ func (w *world) awaitEntries(name string, want int64) *v1alpha1.BPFMap {
 	return m
 }
 
-// awaitMessage waits until Accepted is False and says all words.
-func (w *world) awaitMessage(name string, words ...string) *v1alpha1.BPFMap {
+// awaitMessage waits until the blocklist's condition Accepted is False and says all words.
+func (w *world) awaitMessage(words ...string) *v1alpha1.BPFMap {
 	w.t.Helper()
 	var m *v1alpha1.BPFMap
 	await.Nil(w.t, limit, func() (err error) {
-		if m, err = w.get(name); err != nil {
+		if m, err = w.get("blocklist"); err != nil {
 			return err
 		}
 		c := meta.FindStatusCondition(m.Status.Conditions, v1alpha1.ConditionAccepted)
@@ -86,7 +86,7 @@ func (w *world) awaitMessage(name string, words ...string) *v1alpha1.BPFMap {
 func TestSources(t *testing.T) {
 	w := newWorld(t)
 	w.create("blocklist", fed)
-	w.awaitMessage("blocklist", "there is no ConfigMap feed", "there is no Secret rules", "ConfigMaps with blocklist=team")
+	w.awaitMessage("there is no ConfigMap feed", "there is no Secret rules", "ConfigMaps with blocklist=team")
 
 	feed := w.configMap("feed", nil, map[string]string{"drop.txt": "192.0.2.0/24\n198.51.100.0/24\n"})
 	secret := &corev1.Secret{
@@ -114,7 +114,7 @@ func TestSources(t *testing.T) {
 	good := m.Status.UpdateRevision
 	feed.Data["drop.txt"] += "100.64.0.0/33\n"
 	w.update(feed)
-	m = w.awaitMessage("blocklist", "ConfigMap feed, key drop.txt", "line 5", "100.64.0.0/33", "the nodes keep revision "+good)
+	m = w.awaitMessage("ConfigMap feed, key drop.txt", "line 5", "100.64.0.0/33", "the nodes keep revision "+good)
 	if m.Status.UpdateRevision != good {
 		t.Errorf("revision %s, want %s", m.Status.UpdateRevision, good)
 	}
@@ -122,7 +122,7 @@ func TestSources(t *testing.T) {
 	if err := w.Delete(t.Context(), feed); err != nil {
 		t.Fatal(err)
 	}
-	w.awaitMessage("blocklist", "there is no ConfigMap feed", good)
+	w.awaitMessage("there is no ConfigMap feed", good)
 
 	// It comes back gzipped.
 	feed = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "feed"}, BinaryData: map[string][]byte{"drop.txt": zip(t, "192.0.2.0/24\n")}}
@@ -135,7 +135,7 @@ func TestSources(t *testing.T) {
 	// The same key twice names both places.
 	team.Data["a"] = "- {key: 192.0.2.0/24, value: 3}\n"
 	w.update(team)
-	w.awaitMessage("blocklist", "spec.entriesFrom[2] (ConfigMap team-a, key a) line 1: is the same key as spec.entriesFrom[0] (ConfigMap feed, key drop.txt) line 1")
+	w.awaitMessage("spec.entriesFrom[2] (ConfigMap team-a, key a) line 1: is the same key as spec.entriesFrom[0] (ConfigMap feed, key drop.txt) line 1")
 	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.ConflictPolicy = v1alpha1.ConflictFirst })
 	w.awaitEntries("blocklist", 3)
 
@@ -145,7 +145,7 @@ func TestSources(t *testing.T) {
 	w.awaitEntries("blocklist", 3)
 	secret.StringData = map[string]string{"rules.csv": "key,value\n"}
 	w.update(secret)
-	w.awaitMessage("blocklist", "Secret rules, key rules.csv", "spec.allowEmpty")
+	w.awaitMessage("Secret rules, key rules.csv", "spec.allowEmpty")
 	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.AllowEmpty = true })
 	w.awaitEntries("blocklist", 2)
 }

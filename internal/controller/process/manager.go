@@ -40,6 +40,7 @@ func Controller(concurrency int) controller.Options {
 // the other options.
 func NewManager(cfg *rest.Config, o Options, c cache.Options, adjust func(*manager.Options)) (manager.Manager, error) {
 	c.ReaderFailOnMissingInformer = true
+	c.NewInformer = patientInformer
 	if c.DefaultTransform == nil {
 		c.DefaultTransform = cache.TransformStripManagedFields()
 	}

@@ -22,7 +22,14 @@ type Options struct {
 	// Local engines work for people at this machine, without a cluster: their maps have no UID. They
 	// leave maps of a cluster alone, and other engines don't remove theirs.
 	Local bool
+	// IncrementalFrom is how many entries a map must have for the difference of two revisions to be
+	// written without reading the map first; 16384 if 0. Reading a smaller one costs little, and shows
+	// what others did meanwhile.
+	IncrementalFrom int
 }
+
+// incrementalFrom is the default of Options.IncrementalFrom.
+const incrementalFrom = 16384
 
 // Engine brings maps to their revisions. It is safe for concurrent use on different keys; on one key
 // the caller orders the calls.
@@ -48,6 +55,9 @@ type applied struct {
 
 // New is an engine over a backend.
 func New(b Backend, o Options) *Engine {
+	if o.IncrementalFrom == 0 {
+		o.IncrementalFrom = incrementalFrom
+	}
 	return &Engine{backend: b, options: o, last: map[revision.Key]*applied{}}
 }
 
@@ -80,9 +90,10 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 		return report
 	}
 	defer s.close()
-	last := e.recall(rev.Key)
+	if rev.Entries.Len >= e.options.IncrementalFrom {
+		s.last = e.recall(rev.Key)
+	}
 	e.remember(rev.Key, nil) // until all went well
-	s.last = last
 	if err := s.decide(); err != nil {
 		report.fail(err)
 		return report
@@ -125,7 +136,7 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 	}
 	report.Message += s.note
 	s.describe(&report)
-	if s.plan.Action != plan.Report {
+	if s.plan.Action != plan.Report && rev.Entries.Len >= e.options.IncrementalFrom {
 		e.remember(rev.Key, s.appliedNow(&report))
 	}
 	return report

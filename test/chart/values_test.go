@@ -75,6 +75,7 @@ var uses = map[string][]string{
 	"agent.bpffs.path":         {"agent.bpffs.path=/run/bpf"},
 	"agent.mountBPFFS.enabled": {"agent.mountBPFFS.enabled=true"},
 	"agent.mountBPFFS.image":   {"agent.mountBPFFS.enabled=true", "agent.mountBPFFS.image=n"},
+	"agent.nodeInventory":      {"agent.nodeInventory=true"},
 	"agent.extraCapabilities":  {"agent.extraCapabilities={NET_ADMIN}"},
 	"agent.resyncPeriod":       {"agent.resyncPeriod=1m"},
 	"agent.allowedPinPrefixes": {"agent.allowedPinPrefixes.a={b}"},

@@ -4,20 +4,15 @@
 package rollout_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
+	"github.com/bpfmap-io/bpfmap-operator/test/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 const revision = "table-2"
 
@@ -193,26 +188,7 @@ func TestLogs(t *testing.T) {
 		h.play(h.f)
 		fmt.Fprintf(&all, "== %s\n%s", h.name, h.f.log.String())
 	}
-	golden(t, "testdata/logs.golden", all.String())
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
+	golden.Equal(t, "testdata/logs.golden", all.String())
 }
 
 // TestExactlyK moves the cut-off and counts the nodes that take the revision after each step.

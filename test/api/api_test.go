@@ -6,7 +6,6 @@ package api_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -23,11 +21,11 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
+	"github.com/bpfmap-io/bpfmap-operator/test/golden"
 )
 
 var (
-	update = flag.Bool("update", false, "rewrite the golden files")
-	api    client.Client
+	api client.Client
 )
 
 const namespace = "api-test"
@@ -95,23 +93,7 @@ func TestManifestsOfTheCompiler(t *testing.T) {
 			}
 			fmt.Fprintf(&got, "%s: %s\n", strings.TrimSuffix(filepath.Base(file), ".yaml"), said)
 		}
-		golden(t, "testdata/"+kind+".golden", got.String())
-	}
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
+		golden.Equal(t, "testdata/"+kind+".golden", got.String())
 	}
 }
 

@@ -8,12 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/golden"
 )
 
 // TestValidateBad runs over one folder of everything that people get wrong: each problem is named with
 // its line, entry, field, value and bound.
 func TestValidateBad(t *testing.T) {
-	golden(t, "testdata/bad.txt", run(t, "validate", "-f", "testdata/bad").String())
+	golden.Equal(t, "testdata/bad.txt", run(t, "validate", "-f", "testdata/bad").String())
 }
 
 func TestValidateSamples(t *testing.T) {

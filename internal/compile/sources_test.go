@@ -102,6 +102,7 @@ func TestBadSources(t *testing.T) {
 		"empty":               {"", "# nothing\n", rules, "InvalidSource", "holds no entries: that is refused unless spec.allowEmpty is true"},
 		"too many":            {"  conflictPolicy: First\n", "1.0.0.0/8\n2.0.0.0/8\n3.0.0.0/8\n4.0.0.0/8\n5.0.0.0/8\n6.0.0.0/8\n7.0.0.0/8\n", rules, "InvalidEntry", "spec.maxEntries: 8 is less than the 9 entries that are declared, with those of 2 sources"},
 		"too many of one":     {"", many, rules, "InvalidSource", "line 9: is one entry more than maxEntries 8"},
+		"another format":      {"", "key,value\n192.0.2.0/24,1\n", rules, "InvalidSource", `line 1 key: "key,value"`},
 		"broken header":       {"", "192.0.2.0/24\n", "ip\n1\n", "InvalidSource", "line 1: the header names no column key"},
 	} {
 		_, err := compile.With(blocklist(t, c.more), texts(c.lines, c.csv, nil), nil)

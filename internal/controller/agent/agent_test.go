@@ -48,12 +48,17 @@ func TestPick(t *testing.T) {
 		"selected":                 {[]v1alpha1.BPFMapRevision{rev(2, edge)}, edge, 2},
 		"not selected":             {[]v1alpha1.BPFMapRevision{rev(2, edge)}, labels.Set{"role": "core"}, 0},
 		"the newest isn't for us":  {[]v1alpha1.BPFMapRevision{rev(2, nil), rev(3, edge)}, nil, 0},
+		"none has got to us":       {[]v1alpha1.BPFMapRevision{notYet}, nil, -1},
 		"not rolled out to us":     {[]v1alpha1.BPFMapRevision{rev(2, nil), notYet}, nil, 2},
 		"we are the last so far":   {[]v1alpha1.BPFMapRevision{rev(2, nil), upToUs}, nil, 7},
 		"deleted ones don't count": {[]v1alpha1.BPFMapRevision{deleted, rev(2, nil)}, nil, 2},
 	} {
 		got := int64(0)
-		if r := pick(c.revisions, "node-a", c.node); r != nil {
+		r, undecided := pick(c.revisions, "node-a", c.node)
+		switch {
+		case undecided:
+			got = -1
+		case r != nil:
 			got = r.Spec.Revision
 		}
 		if got != c.want {

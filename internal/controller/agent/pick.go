@@ -10,12 +10,16 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 )
 
-// pick is the revision for a node: the newest one that has got to it, if that selects it by its labels;
-// nil if it doesn't, or if none has got there.
-func pick(revisions []v1alpha1.BPFMapRevision, node string, set labels.Set) *v1alpha1.BPFMapRevision {
-	best := rollout.Newest(revisions, node)
-	if best == nil || !labels.SelectorFromSet(best.Spec.NodeSelector).Matches(set) {
-		return nil
+// pick is the revision for a node: the newest one that has got to it, if that selects it by its labels,
+// and nil if it doesn't. undecided says that there are revisions and none has got here: nothing is to be
+// done yet, and nothing removed (as after a restore of objects without their status).
+func pick(revisions []v1alpha1.BPFMapRevision, node string, set labels.Set) (best *v1alpha1.BPFMapRevision, undecided bool) {
+	best = rollout.Newest(revisions, node)
+	switch {
+	case best == nil:
+		return nil, len(revisions) > 0
+	case !labels.SelectorFromSet(best.Spec.NodeSelector).Matches(set):
+		return nil, false
 	}
-	return best
+	return best, false
 }

@@ -47,8 +47,8 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, nil
 	}
 	key := revision.Key{Namespace: req.Namespace, Name: req.Name}
-	wanted, err := r.wanted(ctx, key)
-	if err != nil {
+	wanted, undecided, err := r.wanted(ctx, key)
+	if err != nil || undecided {
 		return reconcile.Result{}, err
 	}
 	e, notReady := r.gate.current()
@@ -74,22 +74,23 @@ func (r *reconciler) refuse(key revision.Key, wanted *v1alpha1.BPFMapRevision, w
 	r.state.set(status.FromReport(fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonNodeNotReady, why)))
 }
 
-// wanted is the revision that this node is to hold, nil for none.
-func (r *reconciler) wanted(ctx context.Context, key revision.Key) (*v1alpha1.BPFMapRevision, error) {
+// wanted is the revision that this node is to hold, nil for none, unless that is undecided.
+func (r *reconciler) wanted(ctx context.Context, key revision.Key) (wanted *v1alpha1.BPFMapRevision, undecided bool, err error) {
 	var list v1alpha1.BPFMapRevisionList
-	err := r.client.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{indexMapName: key.Name},
+	err = r.client.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{indexMapName: key.Name},
 		client.UnsafeDisableDeepCopy)
 	if err != nil {
-		return nil, fmt.Errorf("list revisions of %s: %w", key, err)
+		return nil, false, fmt.Errorf("list revisions of %s: %w", key, err)
 	}
 	if len(list.Items) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	node := process.Node()
 	if err := r.client.Get(ctx, client.ObjectKey{Name: r.node}, node); err != nil {
-		return nil, fmt.Errorf("get own node: %w", err) // its labels decide: nothing is removed without them
+		return nil, false, fmt.Errorf("get own node: %w", err) // its labels decide: nothing is removed without them
 	}
-	return pick(list.Items, r.node, node.GetLabels()), nil
+	wanted, undecided = pick(list.Items, r.node, node.GetLabels())
+	return wanted, undecided, nil
 }
 
 // apply lets the engine work and tells what came of it.

@@ -29,6 +29,8 @@ GENERATED := api config/crd/bases config/rbac/controller_role.yaml config/rbac/a
 TEST_TIMEOUT  ?= 20m
 TEST_FLAGS    ?= -count=1
 TEST_PACKAGES ?= ./...
+# The tests of test-e2e that run, as a regular expression.
+E2E           ?= .
 # Packages whose tests need neither root, nor the kernel, nor the API server.
 UNIT_PACKAGES ?= ./internal/compile/... ./internal/manifest/... ./internal/plan/... \
 	./internal/revision/... ./internal/schema/... ./internal/status/...
@@ -75,7 +77,7 @@ test-unit: ## Run the tests that need neither root nor kernel nor API server.
 .PHONY: test-e2e
 test-e2e: require-root build ## Run the tests that need a cluster, in $CLUSTER_DIR or one of their own (root).
 	hack/controlplane/build.sh kube-apiserver etcd kubelet kube-controller-manager kube-scheduler kubectl helm >/dev/null
-	$(GO) test -tags e2e $(TEST_FLAGS) -v -timeout 40m ./test/e2e
+	$(GO) test -tags e2e $(TEST_FLAGS) -run '$(E2E)' -v -timeout 40m ./test/e2e
 
 .PHONY: bench
 bench: require-root ## Run the benchmarks: internal/bpf against its peers, then go test -bench (root).

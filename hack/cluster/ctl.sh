@@ -6,6 +6,7 @@
 #   hack/cluster/ctl.sh remove-node NODE       ends it like a power cut and deletes the Node
 #   hack/cluster/ctl.sh add-node NODE          joins it, with nothing of what it kept
 #   hack/cluster/ctl.sh load-image             packs bin/bpfmap again and imports it everywhere
+#   hack/cluster/ctl.sh load-release COMMIT    builds an earlier commit, with its chart, and imports it everywhere
 #   hack/cluster/ctl.sh inside NODE COMMAND... runs a command in the node's namespaces
 #   hack/cluster/ctl.sh pid PART               prints its process id
 #   hack/cluster/ctl.sh logs                   prints the last lines of every log
@@ -40,6 +41,10 @@ inside) inside "$@" ;;
 logs) show_logs 8 ;;
 load-image)
 	make_operator_image
+	for name in "${nodes[@]}"; do load_images "$name"; done
+	;;
+load-release)
+	make_release "$1"
 	for name in "${nodes[@]}"; do load_images "$name"; done
 	;;
 remove-node)

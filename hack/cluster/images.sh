@@ -32,10 +32,23 @@ make_operator_image() {
 	pack "$(operator_image)" "$dir/operator.tar" .
 }
 
+# make_release COMMIT builds an earlier commit, and packs it with the commit as its tag. Its chart is in
+# $dir/release-COMMIT.
+make_release() {
+	local source=$dir/release-$1 image
+	image=$(operator_image)
+	rm -rf "$source"
+	mkdir -p "$source"
+	git archive "$1" | tar -x -C "$source"
+	CGO_ENABLED=0 go build -C "$source" -buildvcs=false -trimpath -ldflags '-s -w' -o bin/bpfmap ./cmd/bpfmap
+	pack "${image%:*}:$1" "$dir/release-$1.tar" "$source"
+}
+
 # load_images NODE imports every archive.
 load_images() {
 	local archive
-	for archive in "$dir"/{pause,operator}.tar; do
+	for archive in "$dir"/{pause,operator}.tar "$dir"/release-*.tar; do
+		[[ -e $archive ]] || continue
 		inside "$1" ctr --namespace k8s.io images import "$archive" >>"$logs/images.log"
 	done
 }

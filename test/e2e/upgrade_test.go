@@ -1,0 +1,101 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e_test
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+	"testing"
+)
+
+// earlier is the commit that the upgrade starts from: before revisions had a status, and before chunks.
+const earlier = "0fe8cbd"
+
+// TestUpgrade installs an earlier chart and image, and upgrades both under maps that are in use.
+func TestUpgrade(t *testing.T) {
+	ctl(t, "load-release", earlier)
+	t.Cleanup(func() {
+		if err := install(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := quiet(t.Context(), "helm", "upgrade", "bpfmap", filepath.Join(clusterDir, "release-"+earlier, "charts/bpfmap-operator"),
+		"--namespace", system, "--reset-values", "--set", "image.tag="+earlier, "--wait", "--timeout", "2m"); err != nil {
+		t.Fatal(err)
+	}
+	if err := rolledOut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	w.make("blocklist", contents{1: 10, 2: 20})
+	w.awaitEverywhere("blocklist", contents{1: 10, 2: 20})
+	w.edit(declare(contents{1: 10, 2: 21}))
+	w.awaitEverywhere("blocklist", contents{1: 10, 2: 21})
+	nodes[1].set(t, w.namespace, "blocklist", 99, 990)
+	before := ids(t, w.namespace, "blocklist")
+	stop := w.readAlong("blocklist", contents{1: 10})
+
+	if err := install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitReady("blocklist", 3)
+	w.edit(declare(contents{1: 10, 3: 30}))
+	nodes[0].awaitContents(t, w.namespace, "blocklist", contents{1: 10, 3: 30})
+	nodes[1].awaitContents(t, w.namespace, "blocklist", contents{1: 10, 3: 30, 99: 990})
+	nodes[2].awaitContents(t, w.namespace, "blocklist", contents{1: 10, 3: 30})
+	m := w.awaitReady("blocklist", 3)
+	stop()
+	if after := ids(t, w.namespace, "blocklist"); !maps.Equal(after, before) {
+		t.Errorf("map ids are %v, were %v", after, before)
+	}
+	if m.Status.Rollout == nil || m.Status.Rollout.Phase != "Complete" {
+		t.Errorf("rollout %+v: the new controller didn't take over", m.Status.Rollout)
+	}
+}
+
+// TestDrain drains a node, which takes no map away, and lets it work again.
+func TestDrain(t *testing.T) {
+	w := newWorld(t)
+	w.make("blocklist", contents{1: 10})
+	w.awaitReady("blocklist", 3)
+	before := ids(t, w.namespace, "blocklist")
+	t.Cleanup(func() { _ = quiet(context.Background(), "kubectl", "uncordon", "node-2") })
+	kubectl(t, "drain", "node-2", "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=60s")
+	w.edit(declare(contents{1: 11}))
+	w.awaitEverywhere("blocklist", contents{1: 11})
+	kubectl(t, "uncordon", "node-2")
+	w.awaitReady("blocklist", 3)
+	if after := ids(t, w.namespace, "blocklist"); !maps.Equal(after, before) {
+		t.Errorf("map ids are %v, were %v", after, before)
+	}
+}
+
+// TestPurge removes everything as docs/operations.md says: maps, release and CRDs.
+func TestPurge(t *testing.T) {
+	w := newWorld(t)
+	w.make("blocklist", contents{1: 10})
+	w.awaitReady("blocklist", 3)
+	t.Cleanup(func() {
+		if err := install(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	kubectl(t, "delete", "bpfmaps", "--all", "--all-namespaces", "--timeout=60s")
+	for _, n := range nodes {
+		n.awaitNoPin(t, w.namespace, "blocklist")
+	}
+	if err := quiet(t.Context(), "helm", "uninstall", "bpfmap", "--namespace", system, "--wait", "--timeout", "1m"); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, "delete", "crd", "bpfmaps.bpfmap.io", "bpfmaprevisions.bpfmap.io", "bpfmapchunks.bpfmap.io", "bpfnodestates.bpfmap.io", "--timeout=60s")
+	for _, n := range nodes {
+		left, err := filepath.Glob(n.path(t, "sys/fs/bpf/bpfmap/*/*"))
+		if err != nil || len(left) > 0 {
+			t.Errorf("%s has still %v (%v)", n.name, left, err)
+		}
+	}
+}

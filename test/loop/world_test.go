@@ -6,6 +6,7 @@ package loop_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,30 @@ func (w *world) awaitCondition(name, condition, reason string) *v1alpha1.BPFMap 
 func (w *world) awaitReady(name string) *v1alpha1.BPFMap {
 	w.t.Helper()
 	return w.awaitCondition(name, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+}
+
+// awaitReadyOn waits until a map is Ready on these nodes and no others: the controller may learn of a
+// node, or of its labels, after it learns of the map.
+func (w *world) awaitReadyOn(name string, nodes ...*node) *v1alpha1.BPFMap {
+	w.t.Helper()
+	var want []string
+	for _, n := range nodes {
+		want = append(want, n.name)
+	}
+	slices.Sort(want)
+	var m *v1alpha1.BPFMap
+	await.Nil(w.t, limit, func() error {
+		m = w.awaitReady(name)
+		var got []string
+		for _, s := range m.Status.NodeStates {
+			got = append(got, s.Node)
+		}
+		if int(m.Status.Nodes.Desired) != len(want) || !slices.Equal(got, want) {
+			return fmt.Errorf("%+v on the nodes %q, want %q", m.Status.Nodes, got, want)
+		}
+		return nil
+	})
+	return m
 }
 
 // awaitEvent waits for an event of a BPFMap and returns its note.

@@ -53,44 +53,71 @@ type BPFMapList struct {
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.replacePolicy) && self.replacePolicy == 'Swap') || self.type == oldSelf.type",message="type is immutable while replacePolicy is Never: a map can't change its type in place (delete and create, or set replacePolicy: Swap)"
 // +kubebuilder:validation:XValidation:rule="(has(self.replacePolicy) && self.replacePolicy == 'Swap') || (has(self.key) == has(oldSelf.key) && (!has(self.key) || self.key == oldSelf.key))",message="key is immutable while replacePolicy is Never"
-// +kubebuilder:validation:XValidation:rule="(has(self.replacePolicy) && self.replacePolicy == 'Swap') || self.value == oldSelf.value",message="value is immutable while replacePolicy is Never"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['Queue','Stack']) || !has(self.key)",message="Queue and Stack have no key: leave out spec.key"
-// +kubebuilder:validation:XValidation:rule="self.type in ['Queue','Stack','Array','PerCPUArray'] || has(self.key)",message="spec.key is required for this type"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['Array','PerCPUArray']) || !has(self.key) || (has(self.key.type) && self.key.type == 'u32' && !has(self.key.length))",message="the key of an Array or PerCPUArray is its index: leave out spec.key or set {type: u32}"
+// +kubebuilder:validation:XValidation:rule="(has(self.replacePolicy) && self.replacePolicy == 'Swap') || (has(self.value) == has(oldSelf.value) && (!has(self.value) || self.value == oldSelf.value))",message="value is immutable while replacePolicy is Never"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['Queue','Stack','BloomFilter','RingBuf','UserRingBuf','Arena']) || !has(self.key)",message="Queue, Stack, BloomFilter, RingBuf, UserRingBuf and Arena have no key: leave out spec.key"
+// +kubebuilder:validation:XValidation:rule="self.type in ['Queue','Stack','BloomFilter','RingBuf','UserRingBuf','Arena'] || self.type in ['Array','PerCPUArray','ProgArray','PerfEventArray','CGroupArray','StackTrace','ArrayOfMaps','DevMap','DevMapHash','CPUMap','XSKMap','SockMap','ReusePortSockArray','SKStorage','InodeStorage','TaskStorage','CGRPStorage'] || has(self.key)",message="spec.key is required for this type"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['Array','PerCPUArray','ProgArray','PerfEventArray','CGroupArray','StackTrace','ArrayOfMaps','DevMap','CPUMap','XSKMap','SockMap','ReusePortSockArray']) || !has(self.key) || (has(self.key.type) && self.key.type == 'u32' && !has(self.key.length))",message="the key of this type is its index: leave out spec.key or set {type: u32}"
 // +kubebuilder:validation:XValidation:rule="self.type != 'LPMTrie' || !has(self.key) || (has(self.key.type) && self.key.type in ['ipv4Prefix','ipv6Prefix','hex'] && !has(self.key.length))",message="the key of an LPMTrie must be {type: ipv4Prefix}, {type: ipv6Prefix}, or {type: hex, size: 5…260} with the prefix length in the first 4 bytes"
 // +kubebuilder:validation:XValidation:rule="self.type == 'LPMTrie' || !has(self.key) || !has(self.key.type) || !(self.key.type in ['ipv4Prefix','ipv6Prefix'])",message="ipv4Prefix and ipv6Prefix keys need type LPMTrie: other types compare keys byte by byte"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['Hash','LRUHash','PerCPUHash','LRUPerCPUHash','Array','PerCPUArray','LPMTrie','Queue','Stack','BloomFilter','SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage']) || has(self.value)",message="spec.value is required for this type"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['RingBuf','UserRingBuf','Arena']) || !has(self.value)",message="RingBuf, UserRingBuf and Arena have no values: leave out spec.value"
+// +kubebuilder:validation:XValidation:rule="(self.type in ['ArrayOfMaps','HashOfMaps']) == has(self.inner)",message="spec.inner is needed for ArrayOfMaps and HashOfMaps, and only there"
+// +kubebuilder:validation:XValidation:rule="!has(self.hashFunctions) || self.type == 'BloomFilter'",message="hashFunctions: only a BloomFilter takes it"
+// +kubebuilder:validation:XValidation:rule="self.type in ['SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage'] || has(self.maxEntries)",message="spec.maxEntries is required for this type"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage']) || !has(self.maxEntries)",message="storage types have no maxEntries: leave it out"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['XSKMap','SockMap','SockHash','ReusePortSockArray','PerfEventArray','RingBuf','UserRingBuf','StackTrace','SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage','Arena']) || (!has(self.entries) && !has(self.entriesFrom))",message="what a map of this type holds is put in by programs and processes: leave out entries and entriesFrom"
 // +kubebuilder:validation:XValidation:rule="!(self.type in ['Queue','Stack']) || !has(self.syncPolicy) || self.syncPolicy == 'Seed'",message="Queue and Stack can only be seeded: their contents can't be compared without consuming them (syncPolicy: Seed)"
-// +kubebuilder:validation:XValidation:rule="!has(self.entries) || self.entries.size() <= self.maxEntries",messageExpression="'entries holds %d elements, more than maxEntries %d'.format([size(self.entries), self.maxEntries])"
-// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoPrealloc' in self.flags) || self.type in ['Hash','PerCPUHash','LPMTrie']",message="flag NoPrealloc: only Hash, PerCPUHash and LPMTrie take it"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['BloomFilter','CGroupArray']) || !has(self.syncPolicy) || self.syncPolicy != 'Mirror'",message="nobody can list what a BloomFilter or CGroupArray holds, so it can't be a mirror: set syncPolicy to Merge or Seed"
+// +kubebuilder:validation:XValidation:rule="!has(self.entries) || !has(self.maxEntries) || self.entries.size() <= self.maxEntries",messageExpression="'entries holds %d elements, more than maxEntries %d'.format([size(self.entries), self.maxEntries])"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoPrealloc' in self.flags) || self.type in ['Hash','PerCPUHash','LPMTrie','HashOfMaps','SKStorage','InodeStorage','TaskStorage','CGRPStorage']",message="flag NoPrealloc: only Hash, PerCPUHash, HashOfMaps, LPMTrie and the storage types take it"
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoCommonLRU' in self.flags) || self.type in ['LRUHash','LRUPerCPUHash']",message="flag NoCommonLRU: only LRUHash and LRUPerCPUHash take it"
-// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('ZeroSeed' in self.flags) || self.type in ['Hash','PerCPUHash','LRUHash','LRUPerCPUHash']",message="flag ZeroSeed: only the hash family takes it"
-// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('Mmapable' in self.flags) || self.type == 'Array'",message="flag Mmapable: only Array takes it"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('ZeroSeed' in self.flags) || self.type in ['Hash','PerCPUHash','LRUHash','LRUPerCPUHash','HashOfMaps']",message="flag ZeroSeed: only the hash family takes it"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('Mmapable' in self.flags) || self.type in ['Array','Arena']",message="flag Mmapable: only Array and Arena take it"
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('InnerMap' in self.flags) || self.type == 'Array'",message="flag InnerMap: only Array takes it"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('StackBuildID' in self.flags) || self.type == 'StackTrace'",message="flag StackBuildID: only StackTrace takes it"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('PreserveElems' in self.flags) || self.type == 'PerfEventArray'",message="flag PreserveElems: only PerfEventArray takes it"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('Clone' in self.flags) || self.type == 'SKStorage'",message="flag Clone: only SKStorage takes it"
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('RdOnlyProg' in self.flags && 'WrOnlyProg' in self.flags)",message="flags RdOnlyProg and WrOnlyProg exclude each other"
-// +kubebuilder:validation:XValidation:rule="!has(self.numaNode) || !(self.type in ['PerCPUHash','PerCPUArray','LRUPerCPUHash'])",message="numaNode: per-CPU maps live on every node's memory and take none"
+// +kubebuilder:validation:XValidation:rule="!has(self.numaNode) || !(self.type in ['PerCPUHash','PerCPUArray','LRUPerCPUHash','PerCPUCGroupStorage'])",message="numaNode: per-CPU maps live on every node's memory and take none"
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoCommonLRU' in self.flags) || !has(self.numaNode)",message="numaNode and flag NoCommonLRU exclude each other"
 type BPFMapSpec struct {
 	// type is the kernel's map type.
 	// +required
 	Type MapType `json:"type"`
 
-	// key is the schema of a key. Arrays have the index (u32) as key and may leave it out; Queue and
-	// Stack have none.
+	// key is the schema of a key. Types whose keys are indexes (u32) or always the same may leave it
+	// out; Queue, Stack, BloomFilter, RingBuf, UserRingBuf and Arena have none.
 	// +optional
 	Key *Schema `json:"key,omitempty"`
 
-	// value is the schema of a value. For per-CPU maps it is the schema of one CPU's value.
-	// +required
-	Value Schema `json:"value"`
+	// value is the schema of a value. For per-CPU maps it is the schema of one CPU's value. Types whose
+	// values are always the same may leave it out: {type: mapRef} for ArrayOfMaps and HashOfMaps,
+	// {type: progPin} for ProgArray, {type: cgroup} for CGroupArray, {type: ifindex} for DevMap and
+	// DevMapHash, {type: u32} (the queue's size) for CPUMap. RingBuf, UserRingBuf and Arena have none.
+	// +optional
+	Value Schema `json:"value,omitzero"`
 
-	// maxEntries is the map's capacity in entries. Changing it needs a new map, and so
-	// replacePolicy: Swap.
-	// +required
+	// inner is what the maps in an ArrayOfMaps or HashOfMaps look like: the kernel takes only inner maps
+	// of the same type, sizes and flags, and for an Array without the flag InnerMap the same maxEntries.
+	// +optional
+	Inner *InnerMap `json:"inner,omitempty"`
+
+	// maxEntries is the map's capacity: in entries, for ring buffers in bytes (a power of two and a
+	// multiple of the page size), for an Arena in pages. Changing it needs a new map, and so
+	// replacePolicy: Swap. Storage types have none.
+	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=4294967295
-	MaxEntries int64 `json:"maxEntries"`
+	MaxEntries int64 `json:"maxEntries,omitempty"`
 
-	// flags are the kernel's map flags. LPMTrie always carries NoPrealloc, named or not.
+	// hashFunctions is how many hash functions a BloomFilter has; the kernel takes 5 if not given.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=15
+	HashFunctions int32 `json:"hashFunctions,omitempty"`
+
+	// flags are the kernel's map flags. LPMTrie and the storage types always carry NoPrealloc, an Arena
+	// Mmapable, named or not.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
@@ -180,6 +207,37 @@ type BPFMapSpec struct {
 	// +optional
 	// +kubebuilder:default=Delete
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// InnerMap is the shape of the maps in an ArrayOfMaps or HashOfMaps.
+//
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['Queue','Stack','BloomFilter','RingBuf','UserRingBuf','Arena']) || !has(self.key)",message="this inner type has no key: leave out inner.key"
+type InnerMap struct {
+	// type is the inner maps' type. Maps of maps, ProgArray, StructOps and the types CGroupStorage and
+	// PerCPUCGroupStorage can't be inner maps.
+	// +required
+	// +kubebuilder:validation:Enum=Hash;LRUHash;PerCPUHash;LRUPerCPUHash;Array;PerCPUArray;LPMTrie;Queue;Stack;BloomFilter;CGroupArray;DevMap;DevMapHash;CPUMap;XSKMap;SockMap;SockHash;ReusePortSockArray;PerfEventArray;RingBuf;UserRingBuf;StackTrace
+	Type MapType `json:"type"`
+
+	// key is the schema of the inner maps' keys, as spec.key.
+	// +optional
+	Key *Schema `json:"key,omitempty"`
+
+	// value is the schema of the inner maps' values, as spec.value.
+	// +optional
+	Value Schema `json:"value,omitzero"`
+
+	// maxEntries is the inner maps' capacity.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=4294967295
+	MaxEntries int64 `json:"maxEntries"`
+
+	// flags are the inner maps' flags.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	Flags []MapFlag `json:"flags,omitempty"`
 }
 
 // Entry is one declared element.

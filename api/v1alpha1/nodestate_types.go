@@ -207,6 +207,10 @@ const (
 	NodeReasonOutOfMemory = "OutOfMemory"
 	// NodeReasonInvalidRevision: the revision's contents don't match its digest or its shape.
 	NodeReasonInvalidRevision = "InvalidRevision"
+	// NodeReasonWaitingForLink: an entry names something that isn't on the node yet.
+	NodeReasonWaitingForLink = "WaitingForLink"
+	// NodeReasonInvalidLink: an entry names something that can't be what it is to be.
+	NodeReasonInvalidLink = "InvalidLink"
 	// NodeReasonNodeNotReady: the node's own condition Ready is False.
 	NodeReasonNodeNotReady = "NodeNotReady"
 	// NodeReasonError: any other error.

@@ -3,13 +3,16 @@
 
 package v1alpha1
 
-// MapType is a kernel map type, BPF_MAP_TYPE_* in CamelCase.
+// MapType is a kernel map type, BPF_MAP_TYPE_* in CamelCase. Of the types of Linux 6.18 only StructOps
+// is not among them: it holds the functions of a loaded program, which is its loader's to register.
 //
-// +kubebuilder:validation:Enum=Hash;LRUHash;PerCPUHash;LRUPerCPUHash;Array;PerCPUArray;LPMTrie;Queue;Stack
+// +kubebuilder:validation:Enum=Hash;LRUHash;PerCPUHash;LRUPerCPUHash;Array;PerCPUArray;LPMTrie;Queue;Stack;BloomFilter;ArrayOfMaps;HashOfMaps;ProgArray;CGroupArray;DevMap;DevMapHash;CPUMap;XSKMap;SockMap;SockHash;ReusePortSockArray;PerfEventArray;RingBuf;UserRingBuf;StackTrace;SKStorage;InodeStorage;TaskStorage;CGRPStorage;CGroupStorage;PerCPUCGroupStorage;Arena
 type MapType string
 
 // The map types.
 const (
+	// With elements that can be declared.
+
 	MapTypeHash          MapType = "Hash"
 	MapTypeLRUHash       MapType = "LRUHash"
 	MapTypePerCPUHash    MapType = "PerCPUHash"
@@ -19,16 +22,49 @@ const (
 	MapTypeLPMTrie       MapType = "LPMTrie"
 	MapTypeQueue         MapType = "Queue"
 	MapTypeStack         MapType = "Stack"
+
+	// With a set that can be asked whether it holds a value.
+
+	MapTypeBloomFilter MapType = "BloomFilter"
+
+	// With values that are other objects of the node.
+
+	MapTypeArrayOfMaps MapType = "ArrayOfMaps"
+	MapTypeHashOfMaps  MapType = "HashOfMaps"
+	MapTypeProgArray   MapType = "ProgArray"
+	MapTypeCGroupArray MapType = "CGroupArray"
+	MapTypeDevMap      MapType = "DevMap"
+	MapTypeDevMapHash  MapType = "DevMapHash"
+	MapTypeCPUMap      MapType = "CPUMap"
+
+	// With what processes and programs put in while they run: the map is made and pinned, and starts empty.
+
+	MapTypeXSKMap              MapType = "XSKMap"
+	MapTypeSockMap             MapType = "SockMap"
+	MapTypeSockHash            MapType = "SockHash"
+	MapTypeReusePortSockArray  MapType = "ReusePortSockArray"
+	MapTypePerfEventArray      MapType = "PerfEventArray"
+	MapTypeRingBuf             MapType = "RingBuf"
+	MapTypeUserRingBuf         MapType = "UserRingBuf"
+	MapTypeStackTrace          MapType = "StackTrace"
+	MapTypeSKStorage           MapType = "SKStorage"
+	MapTypeInodeStorage        MapType = "InodeStorage"
+	MapTypeTaskStorage         MapType = "TaskStorage"
+	MapTypeCGRPStorage         MapType = "CGRPStorage"
+	MapTypeCGroupStorage       MapType = "CGroupStorage"
+	MapTypePerCPUCGroupStorage MapType = "PerCPUCGroupStorage"
+	MapTypeArena               MapType = "Arena"
 )
 
 // MapFlag is a flag of map creation, BPF_F_* in CamelCase.
 //
-// +kubebuilder:validation:Enum=NoPrealloc;NoCommonLRU;ZeroSeed;RdOnlyProg;WrOnlyProg;Mmapable;InnerMap
+// +kubebuilder:validation:Enum=NoPrealloc;NoCommonLRU;ZeroSeed;RdOnlyProg;WrOnlyProg;Mmapable;InnerMap;StackBuildID;PreserveElems;Clone
 type MapFlag string
 
 // The map flags.
 const (
-	// FlagNoPrealloc allocates entries when they are written instead of at creation.
+	// FlagNoPrealloc allocates entries when they are written instead of at creation. LPMTrie and the
+	// storage types always carry it.
 	FlagNoPrealloc MapFlag = "NoPrealloc"
 	// FlagNoCommonLRU keeps one LRU list per CPU.
 	FlagNoCommonLRU MapFlag = "NoCommonLRU"
@@ -38,10 +74,16 @@ const (
 	FlagRdOnlyProg MapFlag = "RdOnlyProg"
 	// FlagWrOnlyProg makes the map write-only for BPF programs.
 	FlagWrOnlyProg MapFlag = "WrOnlyProg"
-	// FlagMmapable lets user space map an Array into its memory.
+	// FlagMmapable lets user space map an Array into its memory; an Arena always carries it.
 	FlagMmapable MapFlag = "Mmapable"
 	// FlagInnerMap lets inner Arrays of one outer map differ in maxEntries.
 	FlagInnerMap MapFlag = "InnerMap"
+	// FlagStackBuildID stores build ids and offsets instead of addresses in a StackTrace.
+	FlagStackBuildID MapFlag = "StackBuildID"
+	// FlagPreserveElems keeps perf events after the process that put them in is gone.
+	FlagPreserveElems MapFlag = "PreserveElems"
+	// FlagClone copies a socket's storage to the sockets that it accepts.
+	FlagClone MapFlag = "Clone"
 )
 
 // SyncPolicy says who owns a map's contents.

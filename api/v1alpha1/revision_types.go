@@ -81,19 +81,20 @@ type BPFMapRevisionSpec struct {
 	// +required
 	Type MapType `json:"type"`
 
-	// keySize is the size of a key in bytes; 0 for Queue and Stack.
+	// keySize is the size of a key in bytes; 0 for types without keys.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	KeySize int64 `json:"keySize"`
 
-	// valueSize is the size of a value in bytes; for per-CPU maps of one CPU's value.
+	// valueSize is the size of a value in bytes, for per-CPU maps of one CPU's value; 0 for types
+	// without values.
 	// +required
-	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Minimum=0
 	ValueSize int64 `json:"valueSize"`
 
-	// maxEntries is the map's capacity.
+	// maxEntries is the map's capacity; 0 for storage types.
 	// +required
-	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Minimum=0
 	MaxEntries int64 `json:"maxEntries"`
 
 	// flags are the kernel's map flags.
@@ -106,13 +107,30 @@ type BPFMapRevisionSpec struct {
 	// +optional
 	NUMANode *int32 `json:"numaNode,omitempty"`
 
-	// key is the schema of keys, for people and tools that read the map; absent for Queue and Stack.
+	// mapExtra is the kernel's map_extra: the hash functions of a BloomFilter.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MapExtra int64 `json:"mapExtra,omitempty"`
+
+	// inner is the shape of the maps in an ArrayOfMaps or HashOfMaps.
+	// +optional
+	Inner *InnerShape `json:"inner,omitempty"`
+
+	// key is the schema of keys, for people and tools that read the map, and for the BTF that the map
+	// gets; absent for types without keys.
 	// +optional
 	Key *Schema `json:"key,omitempty"`
 
-	// value is the schema of values.
-	// +required
-	Value Schema `json:"value"`
+	// value is the schema of values; absent for types without values.
+	// +optional
+	Value Schema `json:"value,omitzero"`
+
+	// links are the names in the entries that each node resolves, sorted. In the packed entries a link's
+	// symbol stands in its place.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=1024
+	Links []Link `json:"links,omitempty"`
 
 	// syncPolicy says who owns the contents.
 	// +required
@@ -169,4 +187,50 @@ type BPFMapRevisionSpec struct {
 	// +kubebuilder:validation:MaxLength=21848
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9+/]*={0,2}$`
 	Entries []byte `json:"entries,omitempty"`
+}
+
+// MaxLinks bounds the links of one revision.
+const MaxLinks = 1024
+
+// MaxLinkName bounds a link's name in bytes.
+const MaxLinkName = 1024
+
+// InnerShape is what the kernel compares of an inner map with the one that its outer map was made with.
+type InnerShape struct {
+	// type is the kernel's map type.
+	// +required
+	Type MapType `json:"type"`
+
+	// keySize and valueSize are in bytes.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	KeySize int64 `json:"keySize"`
+
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	ValueSize int64 `json:"valueSize"`
+
+	// maxEntries is the capacity.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	MaxEntries int64 `json:"maxEntries"`
+
+	// flags are the map flags, with those that the type implies.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	Flags []MapFlag `json:"flags,omitempty"`
+}
+
+// Link is a name that each node resolves.
+type Link struct {
+	// type is the linked type: ifindex, mapRef, progPin, cgroup or cgroupID.
+	// +required
+	Type ScalarType `json:"type"`
+
+	// name is the interface, the BPFMap, the pin's path or the cgroup's path.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Name string `json:"name"`
 }

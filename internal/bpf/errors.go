@@ -31,6 +31,8 @@ var (
 	ErrNoMemory = errors.New("out of kernel memory")
 	// ErrNotMap: the pin is one of a program, a link or BTF.
 	ErrNotMap = errors.New("is no map")
+	// ErrNotProgram: the pin is one of a map, a link or BTF.
+	ErrNotProgram = errors.New("is no program")
 	// ErrClosed: the handle has been closed.
 	ErrClosed = os.ErrClosed
 )

@@ -14,6 +14,8 @@ import (
 type IterateOptions struct {
 	// BatchSize is how many elements one batch holds; 4096 if 0.
 	BatchSize int
+	// Flags is Lock, to read each value under its spin lock, or Any.
+	Flags ElemFlags
 }
 
 // Iterator streams a map's elements in packed batches:
@@ -29,6 +31,7 @@ type IterateOptions struct {
 // there all the time may have been missed.
 type Iterator struct {
 	m            *Map
+	flags        ElemFlags
 	keys, values []byte // buffers of a batch
 	n            int    // elements in the current batch
 	cursor       []byte
@@ -44,7 +47,7 @@ type Iterator struct {
 // Iterate starts an iteration. Types that can't be iterated (Traits.Iterate) fail with
 // ErrNotSupported in Err.
 func (m *Map) Iterate(o IterateOptions) *Iterator {
-	it := &Iterator{m: m}
+	it := &Iterator{m: m, flags: o.Flags}
 	if !m.traits.Iterate || !m.traits.Lookup {
 		it.err = m.unsupported("iterate over elements")
 		return it
@@ -98,7 +101,7 @@ func (it *Iterator) nextBatch() bool {
 		if it.started {
 			in = it.cursor
 		}
-		n, err := it.m.fd.Batch(sys.MapLookupBatch, in, it.cursor, it.keys, it.values, len(it.keys)/it.m.key, 0)
+		n, err := it.m.fd.Batch(sys.MapLookupBatch, in, it.cursor, it.keys, it.values, len(it.keys)/it.m.key, uint64(it.flags))
 		switch {
 		case err == nil:
 			it.started = true
@@ -110,7 +113,7 @@ func (it *Iterator) nextBatch() bool {
 			it.values = make([]byte, 2*len(it.values))
 			continue
 		default:
-			it.err = it.m.explain("iterate over elements", Any, err)
+			it.err = it.m.explain("iterate over elements", it.flags, err)
 			return false
 		}
 		it.n = n
@@ -176,12 +179,12 @@ func (it *Iterator) nextSingles() bool {
 		case bytes.Equal(it.first, key):
 			it.restarts++
 		}
-		err = it.m.fd.Elem(sys.MapLookupElem, key, it.values[it.n*it.m.stride:(it.n+1)*it.m.stride], 0)
+		err = it.m.fd.Elem(sys.MapLookupElem, key, it.values[it.n*it.m.stride:(it.n+1)*it.m.stride], uint64(it.flags))
 		switch {
 		case err == nil:
 			it.n++
 		case !sys.IsNotExist(err):
-			it.err = it.m.explain("iterate over elements", Any, err)
+			it.err = it.m.explain("iterate over elements", it.flags, err)
 			return false
 		}
 	}

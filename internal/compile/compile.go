@@ -4,6 +4,7 @@
 package compile
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -28,21 +29,29 @@ func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) { return With(m, ni
 // the result are empty: they belong to whoever stores it. The error is an *Error that lists what is
 // wrong and where, or a *LoadError. cache may be nil; it makes sources that haven't changed cheap.
 func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revision, error) {
-	c := &compiler{spec: &m.Spec, sources: sources, cache: cache, problems: problems{reason: v1alpha1.ReasonInvalidSpec}}
+	c := &compiler{
+		spec: &m.Spec, sources: sources, cache: cache, problems: problems{reason: v1alpha1.ReasonInvalidSpec},
+		links: map[v1alpha1.Link]bool{},
+	}
 	rev := &revision.Revision{
 		Key:          revision.Key{Namespace: m.Namespace, Name: m.Name},
 		UID:          string(m.UID),
 		NodeSelector: m.Spec.NodeSelector,
-		ValueSchema:  m.Spec.Value,
 	}
 	c.checkName(m)
 	rev.Policy = c.policy()
 	rev.Pin = c.pin(rev.Key)
-	rev.KeySchema = c.keySchema()
-	key, value := c.layouts(rev.KeySchema)
+	whole := part{"spec", m.Spec.Type, traitsOf(m.Spec.Type)}
+	keySchema, valueSchema := c.schemas(whole, m.Spec.Key, m.Spec.Value)
+	key, value := c.layouts(whole, keySchema, valueSchema)
 	if err := c.problems.err(); err != nil {
 		return nil, err
 	}
+	rev.KeySchema = keySchema
+	if valueSchema != nil {
+		rev.ValueSchema = *valueSchema
+	}
+	c.checkLinks(whole, key, value)
 	rev.Shape = c.shape(rev.Key, key, value)
 	if err := c.problems.err(); err != nil {
 		return nil, err
@@ -67,7 +76,11 @@ func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revisio
 		c.problems.add("spec.entries", "an entry packs to %d bytes, more than the %d that a chunk holds", size, v1alpha1.MaxChunkBytes)
 		return nil, c.problems.err()
 	}
-	rev.Digest = rev.Entries.Digest()
+	rev.Links = c.sortedLinks(rev.Key)
+	if err := c.problems.err(); err != nil {
+		return nil, err
+	}
+	rev.Digest = rev.ContentDigest()
 	return rev, nil
 }
 
@@ -78,6 +91,7 @@ type compiler struct {
 	cache    *Cache
 	problems problems
 	unread   error // a source that couldn't be read
+	links    map[v1alpha1.Link]bool
 }
 
 func (c *compiler) checkName(m *v1alpha1.BPFMap) {
@@ -105,36 +119,46 @@ func (c *compiler) checkName(m *v1alpha1.BPFMap) {
 	}
 }
 
-// keySchema is the schema of keys, which array types may leave out.
-func (c *compiler) keySchema() *v1alpha1.Schema {
-	t := traitsOf(c.spec.Type)
-	switch {
-	case t.keyless && c.spec.Key != nil:
-		c.problems.add("spec.key", "%s has no key: leave it out", c.spec.Type)
-		return nil
-	case t.keyless:
-		return nil
-	case t.array && c.spec.Key == nil:
-		return &v1alpha1.Schema{Type: v1alpha1.TypeU32}
-	case c.spec.Key == nil:
-		c.problems.add("spec.key", "is missing: %s needs one", c.spec.Type)
-	}
-	return c.spec.Key
-}
-
-// layouts lays the schemas out; key is nil for keyless types, both are nil after a problem.
-func (c *compiler) layouts(keySchema *v1alpha1.Schema) (key, value *schema.Layout) {
+// layouts lays the schemas out; those of nil schemas are nil, and both are after a problem.
+func (c *compiler) layouts(p part, keySchema, valueSchema *v1alpha1.Schema) (key, value *schema.Layout) {
 	lay := func(path string, s *v1alpha1.Schema) *schema.Layout {
-		l, err := schema.New(s)
+		if s == nil {
+			return nil
+		}
+		l, err := schema.NewLinked(s, func(link v1alpha1.Link) { c.links[link] = true })
 		if err != nil {
 			c.problems.addAt(path, err)
+			return nil
 		}
 		return l
 	}
-	if keySchema != nil {
-		key = lay("spec.key", keySchema)
+	if c.problems.total > 0 {
+		return nil, nil
 	}
-	return key, lay("spec.value", &c.spec.Value)
+	return lay(p.path+".key", keySchema), lay(p.path+".value", valueSchema)
+}
+
+// sortedLinks are the links of all entries. Two whose symbols are the same can't be told apart.
+func (c *compiler) sortedLinks(self revision.Key) []v1alpha1.Link {
+	links := slices.SortedFunc(maps.Keys(c.links), func(a, b v1alpha1.Link) int {
+		return cmp.Or(strings.Compare(string(a.Type), string(b.Type)), strings.Compare(a.Name, b.Name))
+	})
+	if len(links) > v1alpha1.MaxLinks {
+		c.problems.add("spec.entries", "name %d interfaces, maps, programs and cgroups, more than the %d that one map may", len(links), v1alpha1.MaxLinks)
+		return nil
+	}
+	bySymbol := map[uint32]v1alpha1.Link{}
+	for _, l := range links {
+		if l.Type == v1alpha1.TypeMapRef && l.Name == self.Name {
+			c.problems.add("spec.entries", "name the map itself (%s): a map can't hold itself", l.Name)
+		}
+		symbol := schema.Symbol(l)
+		if other, taken := bySymbol[symbol]; taken {
+			c.problems.add("spec.entries", "%s %q and %s %q have the same symbol %08x: rename one of them", other.Type, other.Name, l.Type, l.Name, symbol)
+		}
+		bySymbol[symbol] = l
+	}
+	return links
 }
 
 // policy is the policies with their defaults.
@@ -142,14 +166,19 @@ func (c *compiler) policy() revision.Policy {
 	s := c.spec
 	c.oneOf("spec.conflictPolicy", string(c.conflictPolicy()), string(v1alpha1.ConflictFail), string(v1alpha1.ConflictFirst), string(v1alpha1.ConflictLast))
 	p := revision.Policy{Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze}
-	keyless := traitsOf(s.Type).keyless
+	t := traitsOf(s.Type)
+	seedOnly := t.noEntries || t.keyless && !t.unlisted
 	switch {
-	case p.Sync == "" && keyless:
+	case p.Sync == "" && seedOnly:
 		p.Sync = v1alpha1.SyncSeed
 	case p.Sync == "":
 		p.Sync = v1alpha1.SyncMerge
-	case keyless && p.Sync != v1alpha1.SyncSeed:
+	case t.noEntries && p.Sync != v1alpha1.SyncSeed:
+		c.problems.add("spec.syncPolicy", "%s: what a %s holds is put in by programs and processes (Seed leaves it to them)", p.Sync, s.Type)
+	case seedOnly && p.Sync != v1alpha1.SyncSeed:
 		c.problems.add("spec.syncPolicy", "%s: a %s can only be seeded (Seed), its contents can't be compared without consuming them", p.Sync, s.Type)
+	case t.unlisted && p.Sync == v1alpha1.SyncMirror:
+		c.problems.add("spec.syncPolicy", "%s: nobody can list what a %s holds, to take away what isn't declared (Merge and Seed are possible)", p.Sync, s.Type)
 	}
 	if p.Drift == "" {
 		p.Drift = v1alpha1.DriftRepair

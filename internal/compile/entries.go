@@ -15,6 +15,12 @@ import (
 
 // entries packs and sorts the entries of the spec and of its sources, and settles duplicates.
 func (c *compiler) entries(shape revision.Shape, key, value *schema.Layout) revision.Entries {
+	if shape.IsFilledAtRuntime() {
+		if n := len(c.spec.Entries) + len(c.spec.EntriesFrom); n > 0 {
+			c.problems.add("spec.entries", "what a %s holds is put in by programs and processes: leave out entries and entriesFrom", shape.Type)
+		}
+		return revision.Entries{KeySize: int(shape.KeySize), ValueSize: int(shape.ValueSize)}
+	}
 	all := c.inline(shape, key, value)
 	runs := c.fromSources(shape, key, value)
 	if c.problems.total > 0 || c.unread != nil {
@@ -25,7 +31,7 @@ func (c *compiler) entries(shape revision.Shape, key, value *schema.Layout) revi
 	}
 	sorted, order := all.Sorted(shape)
 	sorted = c.settleDuplicates(shape, &sorted, order, key, runs)
-	if sorted.Len > int(shape.MaxEntries) {
+	if uint32(sorted.Len) > shape.MaxEntries {
 		c.problems.add("spec.maxEntries", "%d is less than the %d entries that are declared%s", shape.MaxEntries, sorted.Len, sourcesToo(runs))
 	}
 	return sorted
@@ -92,7 +98,7 @@ func (c *compiler) entryKey(i int, raw *apiextensionsv1.JSON, shape revision.Sha
 // keyProblem is what is wrong with an encoded key for its type; empty if nothing is.
 func keyProblem(shape revision.Shape, k []byte) string {
 	switch {
-	case shape.IsArray():
+	case shape.IsIndexed():
 		if index := binary.NativeEndian.Uint32(k); index >= shape.MaxEntries {
 			return fmt.Sprintf("index %d is out of range (0…%d): maxEntries is %d", index, shape.MaxEntries-1, shape.MaxEntries)
 		}

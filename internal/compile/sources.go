@@ -6,6 +6,7 @@ package compile
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -54,6 +55,7 @@ type run struct {
 	source  *Source
 	entries revision.Entries
 	lines   []int32
+	links   map[v1alpha1.Link]bool
 }
 
 // fromSources packs the entries of all sources.
@@ -94,8 +96,15 @@ func (c *compiler) fromSource(s *Source, shape revision.Shape, key, value *schem
 	id := c.cache.key(s, from, c.spec)
 	if r, ok := c.cache.get(id); ok {
 		r.source = s
+		maps.Copy(c.links, r.links)
 		return r, true
 	}
+	all := c.links
+	c.links = map[v1alpha1.Link]bool{}
+	defer func() {
+		maps.Copy(all, c.links)
+		c.links = all
+	}()
 	r := run{source: s, entries: revision.Entries{KeySize: int(shape.KeySize), ValueSize: int(shape.ValueSize)}}
 	data, err := s.Load()
 	var missing *MissingError
@@ -136,6 +145,7 @@ func (c *compiler) fromSource(s *Source, shape revision.Shape, key, value *schem
 	if c.problems.total > before {
 		return run{}, false
 	}
+	r.links = c.links
 	c.cache.put(id, r)
 	return r, true
 }

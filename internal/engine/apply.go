@@ -24,12 +24,13 @@ func (s *session) apply() error {
 // applyNew makes a map, fills it, freezes it, and only then lets it be seen. The record comes first,
 // without the mark "applied": whoever finds the pin knows whose it is.
 func (s *session) applyNew() error {
-	m, err := s.backend.Create(s.ctx, s.rev.Key, s.rev.Shape)
+	m, err := s.backend.Create(s.ctx, s.rev)
 	if err != nil {
 		return fmt.Errorf("create map: %w", err)
 	}
-	s.result = m
-	if err := m.Write(s.keys(&s.entries), s.entries.Values); err != nil {
+	s.result = s.locked(m)
+	m = s.result
+	if err := s.put(m, &s.entries); err != nil {
 		return fmt.Errorf("fill new map: %w", err)
 	}
 	if err := s.migrate(m); err != nil {
@@ -106,7 +107,7 @@ func (s *session) write() error {
 			if e.Len == 0 {
 				continue
 			}
-			if err := s.base.Write(s.keys(e), e.Values); err != nil {
+			if err := s.put(s.base, e); err != nil {
 				return fmt.Errorf("write entries: %w", err)
 			}
 		}
@@ -131,6 +132,18 @@ func (s *session) write() error {
 		}
 	}
 	return nil
+}
+
+// put writes entries into a map.
+func (s *session) put(m Map, e *revision.Entries) error {
+	if e.Len == 0 {
+		return nil
+	}
+	values, err := s.writes(e.Values)
+	if err != nil {
+		return err
+	}
+	return m.Write(s.keys(e), values)
 }
 
 // settle removes the pin of an earlier path and marks the revision as applied.
@@ -175,7 +188,7 @@ func (s *session) newRecord(id uint32) *Record {
 		KeySchema: s.rev.KeySchema, ValueSchema: s.rev.ValueSchema,
 	}
 	if s.rev.Policy.Sync == v1alpha1.SyncMerge {
-		rec.Keys = s.entries.Keys
+		rec.Keys = union(s.rev.Shape, s.entries.Keys, s.linked.held)
 	}
 	if old := s.state.Record; old != nil {
 		rec.DriftCount = old.DriftCount

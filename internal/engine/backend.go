@@ -5,7 +5,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/record"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -19,8 +21,12 @@ type Backend interface {
 	// Open shows what there is of a map: the one at pin (nil: don't look), the one behind our second
 	// pin, and our record. What isn't there is nil in the State. The caller closes the maps.
 	Open(ctx context.Context, key revision.Key, pin *revision.Pin) (*State, error)
-	// Create makes a map that nothing refers to yet: it is gone if it is closed before Publish.
-	Create(ctx context.Context, key revision.Key, shape revision.Shape) (Map, error)
+	// Create makes the map of a revision. Nothing refers to it yet: it is gone if it is closed before
+	// Publish.
+	Create(ctx context.Context, rev *revision.Revision) (Map, error)
+	// Link finds what a name in the entries of a map stands for on this node. The error is ErrAbsent if
+	// that isn't there yet.
+	Link(ctx context.Context, key revision.Key, link v1alpha1.Link) (Target, error)
 	// Publish gives m its second pin and its pin with mode and owner, in one step for whoever looks
 	// at the pin. over says that a map at the pin may be replaced; otherwise one that isn't m is an
 	// error.
@@ -35,6 +41,20 @@ type Backend interface {
 	Records(ctx context.Context) ([]Record, error)
 	// PossibleCPUs is how many values an element of a per-CPU map has.
 	PossibleCPUs() int
+}
+
+// ErrAbsent says that what a link names isn't on the node, and may come.
+var ErrAbsent = errors.New("is not there")
+
+// Target is what a link stands for on this node.
+type Target struct {
+	// Read is what the kernel shows in the link's place, Write what it takes there. They differ where it
+	// takes a file descriptor and shows an id.
+	Read, Write uint64
+	// Shape is that of a map; nil for other targets.
+	Shape *revision.Shape
+	// Close ends the validity of Write; it may be nil.
+	Close func() error
 }
 
 // State is what Backend.Open found.
@@ -59,8 +79,12 @@ type Map interface {
 	Write(keys, values []byte) error
 	// Delete deletes packed keys; a key that isn't there is no error. Arrays can't.
 	Delete(keys []byte) error
+	// Contains asks a bloom filter, which may say yes wrongly. Other maps can't be asked.
+	Contains(value []byte) (bool, error)
 	// Freeze makes the map read-only for user space. Freezing twice is no error.
 	Freeze() error
+	// Locked is the map, read and written under the spin lock in each value.
+	Locked() Map
 	Close() error
 }
 

@@ -135,6 +135,7 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 		report.Reason, report.Message, report.Digest = v1alpha1.NodeReasonDrifted, report.Drift.Summary, ""
 	}
 	report.Message += s.note
+	s.tellWaits(&report)
 	s.describe(&report)
 	if s.plan.Action != plan.Report && rev.Entries.Len >= e.options.IncrementalFrom {
 		e.remember(rev.Key, s.appliedNow(&report))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 // foreign are the elements of a map that is to be replaced which the policy doesn't own: a new map
@@ -36,11 +37,15 @@ func (s *session) planReplacement(want plan.Desired) error {
 			Message: fmt.Sprintf("map %d can't be replaced without losing contents: %s (syncPolicy: Mirror gives them up)", s.infos[old].ID, why),
 		}
 	}
-	if have.IsKeyless() || want.Shape.IsKeyless() {
+	switch {
+	case have.IsFilledAtRuntime() || have.IsBloom() && want.Shape.IsBloom():
+		s.note = fmt.Sprintf("replaced map %d; what programs and processes put into that stays there", s.infos[old].ID)
+		return nil
+	case have.IsHidden() || want.Shape.IsHidden() || want.Shape.IsFilledAtRuntime():
 		refuse("elements of a " + string(have.Type) + " can't be moved")
 		return nil
 	}
-	fits := have.KeySize == want.Shape.KeySize && have.IsLPM() == want.Shape.IsLPM() &&
+	fits := !holdsObjects(have) && have.KeySize == want.Shape.KeySize && have.IsLPM() == want.Shape.IsLPM() &&
 		stride(have, s.backend.PossibleCPUs()) == stride(want.Shape, s.backend.PossibleCPUs())
 	if fits {
 		s.foreign = foreign{from: old, want: want}
@@ -60,9 +65,21 @@ func (s *session) planReplacement(want plan.Desired) error {
 		return fmt.Errorf("read the map to be replaced: %w", err)
 	}
 	if n > 0 {
-		refuse(fmt.Sprintf("%d elements are not declared and have other sizes", n))
+		refuse(fmt.Sprintf("%d elements are not declared and %s", n, whyNot(have)))
 	}
 	return nil
+}
+
+// holdsObjects says whether values are maps or programs, which can't be opened by the ids that are read.
+func holdsObjects(s revision.Shape) bool {
+	return s.IsMapOfMaps() || s.Type == v1alpha1.MapTypeProgArray
+}
+
+func whyNot(have revision.Shape) string {
+	if holdsObjects(have) {
+		return "hold objects of others"
+	}
+	return "have other sizes"
 }
 
 func (s *session) ownedSet(keySize int) map[string]bool {

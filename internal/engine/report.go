@@ -5,6 +5,8 @@ package engine
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
@@ -76,10 +78,30 @@ func reasonOf(err error) string {
 func stateOf(reason string) v1alpha1.NodeMapState {
 	switch reason {
 	case v1alpha1.NodeReasonIncompatible, v1alpha1.NodeReasonFrozen, v1alpha1.NodeReasonPinForbidden,
-		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision:
+		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision, v1alpha1.NodeReasonInvalidLink:
 		return v1alpha1.NodeMapStalled
 	}
 	return v1alpha1.NodeMapFailed
+}
+
+// maxWaits bounds the names in a message.
+const maxWaits = 5
+
+// tellWaits says of a map that is as far as it can be what it waits for.
+func (s *session) tellWaits(r *Report) {
+	l := &s.linked
+	if l.waiting == 0 {
+		return
+	}
+	waits := l.waits[:min(len(l.waits), maxWaits)]
+	message := fmt.Sprintf("%d of %d entries wait: %s", l.waiting, s.rev.Entries.Len, strings.Join(waits, ", "))
+	if more := len(l.waits) - len(waits); more > 0 {
+		message += fmt.Sprintf(", and %d more", more)
+	}
+	if r.Message != "" {
+		message += "; " + r.Message
+	}
+	r.State, r.Reason, r.Message, r.Digest = v1alpha1.NodeMapPending, v1alpha1.NodeReasonWaitingForLink, message, ""
 }
 
 // fail puts an error into a report.

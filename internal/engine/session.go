@@ -19,6 +19,8 @@ type session struct {
 	rev     *revision.Revision
 	want    plan.Want
 	entries revision.Entries // linked
+	linked  linked
+	links   *links
 
 	state *State
 	have  plan.Have
@@ -42,21 +44,20 @@ func (e *Engine) open(ctx context.Context, rev *revision.Revision) (*session, er
 			return nil, &Error{v1alpha1.NodeReasonPinForbidden, err}
 		}
 	}
-	entries, err := link(rev, e.backend.PossibleCPUs())
-	if err != nil {
+	s := &session{ctx: ctx, backend: e.backend, rev: rev, infos: map[Map]MapInfo{}, state: &State{}}
+	if err := s.link(); err != nil {
 		return nil, fmt.Errorf("link: %w", err)
 	}
 	state, err := e.backend.Open(ctx, rev.Key, &rev.Pin)
 	if err != nil {
+		s.close()
 		return nil, fmt.Errorf("open map %s: %w", rev.Key, err)
 	}
+	s.state = state
+	state.Pinned, state.Kept = s.locked(state.Pinned), s.locked(state.Kept)
 	if e.options.Local && state.Record != nil && state.Record.UID != "" {
-		state.close()
+		s.close()
 		return nil, clusterOwned(state.Record)
-	}
-	s := &session{
-		ctx: ctx, backend: e.backend, rev: rev, want: plan.Want{Revision: rev, Fingerprint: rev.Fingerprint()},
-		entries: entries, state: state, infos: map[Map]MapInfo{},
 	}
 	if err := s.observe(); err != nil {
 		s.close()
@@ -65,7 +66,22 @@ func (e *Engine) open(ctx context.Context, rev *revision.Revision) (*session, er
 	return s, nil
 }
 
+// link finds what the names in the entries stand for.
+func (s *session) link() (err error) {
+	if s.links, err = findLinks(s.ctx, s.backend, s.rev); err != nil {
+		return err
+	}
+	if s.linked, err = link(s.rev, s.backend.PossibleCPUs(), s.links); err != nil {
+		s.links.close()
+		return err
+	}
+	s.entries = s.linked.entries
+	s.want = plan.Want{Revision: s.rev, Fingerprint: s.rev.Fingerprint() + s.links.trace}
+	return nil
+}
+
 func (s *session) close() {
+	s.links.close()
 	s.state.close()
 	if s.result != nil {
 		_ = s.result.Close() // it is pinned, or was never to be seen
@@ -118,7 +134,7 @@ func (s *session) findOwner() error {
 // decide makes the plan.
 func (s *session) decide() error {
 	choice := plan.Choose(s.want, s.have)
-	want := plan.Desired{Shape: s.rev.Shape, Sync: s.rev.Policy.Sync, Entries: s.entries}
+	want := plan.Desired{Shape: s.rev.Shape, Sync: s.rev.Policy.Sync, Entries: s.entries, Held: s.linked.held}
 	if rec := s.state.Record; rec != nil {
 		want.Owned = rec.Keys
 	}
@@ -157,7 +173,7 @@ func (s *session) known() bool {
 	return l != nil && rec != nil && rec.Applied == l.fingerprint && l.fingerprint != s.want.Fingerprint &&
 		s.base == s.state.Pinned && s.infos[s.base].ID == l.mapID && !s.infos[s.base].Frozen && s.keptID() == l.mapID &&
 		len(s.rev.Shape.Differences(l.shape)) == 0 && s.rev.Policy.Sync == l.policy.Sync &&
-		l.policy.Drift == s.rev.Policy.Drift && !s.rev.Shape.IsLRU() && !s.rev.Shape.IsKeyless() && l.policy.Sync != v1alpha1.SyncSeed
+		l.policy.Drift == s.rev.Policy.Drift && !s.rev.Shape.IsLRU() && !s.rev.Shape.IsHidden() && l.policy.Sync != v1alpha1.SyncSeed
 }
 
 // appliedNow is what the map holds after a success.
@@ -171,11 +187,19 @@ func (s *session) appliedNow(r *Report) *applied {
 // some.
 const compareTries = 3
 
-// compare streams the base's contents through a differ. Nothing can be compared in keyless maps, and
-// nothing is to be in seeded ones.
+// compare streams the base's contents through a differ. Nothing is to be in seeded maps. Of maps that
+// nobody can list, what is declared is written again with each change, or asked for.
 func (s *session) compare(want plan.Desired) (plan.Changes, error) {
-	if s.rev.Shape.IsKeyless() || want.Sync == v1alpha1.SyncSeed {
+	switch {
+	case want.Sync == v1alpha1.SyncSeed:
 		return plan.Changes{}, nil
+	case s.rev.Shape.IsBloom():
+		return s.compareFilter(want)
+	case s.rev.Shape.IsHidden():
+		if s.have.Recorded != nil && s.have.Recorded.Applied == s.want.Fingerprint {
+			return plan.Changes{}, nil
+		}
+		return plan.Unread(want), nil
 	}
 	for try := 1; ; try++ {
 		d := plan.NewDiffer(want)
@@ -187,6 +211,22 @@ func (s *session) compare(want plan.Desired) (plan.Changes, error) {
 			return d.Changes(complete), nil
 		}
 	}
+}
+
+// compareFilter finds the declared values that the filter doesn't hold. What it holds beside them can't
+// be found.
+func (s *session) compareFilter(want plan.Desired) (plan.Changes, error) {
+	c := plan.Changes{Add: revision.Entries{ValueSize: want.Entries.ValueSize}}
+	for i := range want.Entries.Len {
+		holds, err := s.base.Contains(want.Entries.Value(i))
+		if err != nil {
+			return plan.Changes{}, err
+		}
+		if !holds {
+			c.Add.Append(nil, want.Entries.Value(i), false)
+		}
+	}
+	return c, nil
 }
 
 // describe adds to a report what the kernel shows of the map.
@@ -211,7 +251,7 @@ func (s *session) describe(r *Report) {
 
 // count is how many elements m holds, nil for types that can't be counted.
 func (s *session) count(m Map, info MapInfo) *int64 {
-	if info.Shape.IsArray() || info.Shape.IsKeyless() {
+	if info.Shape.IsArray() || info.Shape.IsHidden() {
 		return nil
 	}
 	if n, known := s.countKnown(m, info); known {

@@ -200,7 +200,7 @@ func (w *world) holds(r *revision.Revision, want string) {
 func (w *world) foreign(r *revision.Revision, shape revision.Shape) engine.Map {
 	w.Helper()
 	other := revision.Key{Namespace: "somebody", Name: "else"}
-	m, err := w.b.Create(w.Context(), other, shape)
+	m, err := w.b.Create(w.Context(), &revision.Revision{Key: other, Shape: shape})
 	w.must(err)
 	w.Cleanup(func() { w.must(m.Close()) })
 	w.must(w.b.Publish(w.Context(), other, m, r.Pin, true))

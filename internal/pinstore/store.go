@@ -96,6 +96,26 @@ func (s *Store) Pinned(rel string) (*bpf.Map, error) {
 	return m, err
 }
 
+// Program opens the program pinned at rel, relative to the file system. What isn't there is
+// fs.ErrNotExist.
+func (s *Store) Program(rel string) (*bpf.Program, error) {
+	if err := s.checkDirs(path.Dir(rel)); err != nil {
+		return nil, err
+	}
+	st, err := os.Lstat(s.Path(rel))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("look at pin: %w", err)
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("look at pin %s: %w by something that is no pin (%s)", s.Path(rel), ErrOccupied, st.Mode())
+	}
+	p, err := bpf.GetPinnedProgram(s.Path(rel))
+	if errors.Is(err, bpf.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err) // gone since
+	}
+	return p, err
+}
+
 // Kept opens the second pin of a map, nil if there is none.
 func (s *Store) Kept(key revision.Key) (*bpf.Map, error) { return s.Pinned(state(key, nameKept)) }
 

@@ -21,6 +21,9 @@ type Desired struct {
 	// Owned are the keys that an earlier revision declared, packed and sorted. What is in Owned and
 	// not in Entries was ours and is to go; Merge leaves every other key alone.
 	Owned []byte
+	// Held are the keys, packed and sorted, of entries that wait for what their values name. What is at
+	// them stays as it is.
+	Held []byte
 }
 
 // Differ compares what a map holds with what it is to hold. Elements are added in any order, also
@@ -108,19 +111,21 @@ func (d *Differ) add(key, value []byte) {
 func (d *Differ) surplus(key []byte) bool {
 	switch d.want.Sync {
 	case v1alpha1.SyncMirror:
-		return true
+		return !d.want.holds(d.want.Held, key)
 	case v1alpha1.SyncMerge:
-		return d.owned(key)
+		return d.want.holds(d.want.Owned, key) && !d.want.holds(d.want.Held, key)
 	}
 	return false
 }
 
-func (d *Differ) owned(key []byte) bool {
-	if d.keySize == 0 {
+// holds says whether key is among packed, sorted keys.
+func (d *Desired) holds(keys, key []byte) bool {
+	size := d.Entries.KeySize
+	if size == 0 || len(keys) == 0 {
 		return false
 	}
-	_, found := sort.Find(len(d.want.Owned)/d.keySize, func(i int) int {
-		return d.want.Shape.CompareKeys(key, d.want.Owned[i*d.keySize:(i+1)*d.keySize])
+	_, found := sort.Find(len(keys)/size, func(i int) int {
+		return d.Shape.CompareKeys(key, keys[i*size:(i+1)*size])
 	})
 	return found
 }
@@ -173,6 +178,7 @@ func Between(want Desired, had revision.Entries) Changes {
 			c.Set.Append(w.Key(i), w.Value(i), false)
 		case order < 0:
 			c.Add.Append(w.Key(i), w.Value(i), false)
+		case order > 0 && want.holds(want.Held, had.Key(j)):
 		case order > 0 && want.Shape.IsArray():
 			c.Set.Append(had.Key(j), make([]byte, had.ValueSize), false)
 		case order > 0:
@@ -185,6 +191,19 @@ func Between(want Desired, had revision.Entries) Changes {
 		}
 		if order >= 0 {
 			j++
+		}
+	}
+	return c
+}
+
+// Unread is what brings a map to what is wanted that nobody can list: everything is written again, and
+// what was ours is deleted.
+func Unread(want Desired) Changes {
+	c := Changes{Add: none(want.Entries), Set: want.Entries}
+	for owned := want.Owned; len(owned) > 0; owned = owned[want.Entries.KeySize:] {
+		key := owned[:want.Entries.KeySize]
+		if _, declared := want.Entries.Find(want.Shape, key); !declared && !want.holds(want.Held, key) {
+			c.Delete = append(c.Delete, key...)
 		}
 	}
 	return c

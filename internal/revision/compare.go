@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -28,7 +29,18 @@ func (want Shape) Differences(have Shape) []Difference {
 	add("value size", fmt.Sprint(have.ValueSize), fmt.Sprint(want.ValueSize))
 	add("maxEntries", fmt.Sprint(have.MaxEntries), fmt.Sprint(want.MaxEntries))
 	add("flags", flagText(have.Flags), flagText(want.Flags))
+	if want.MapExtra != 0 {
+		add("hashFunctions", fmt.Sprint(have.MapExtra), fmt.Sprint(want.MapExtra))
+	}
 	return diffs
+}
+
+// InnerDifferences are the properties for which the kernel refuses have as inner map of an outer one that
+// was made for want: type, sizes and flags, and the capacity of arrays without the flag InnerMap
+// (bpf_map_meta_equal, Linux 5.10).
+func (want Shape) InnerDifferences(have Shape) []Difference {
+	isFree := want.Type != v1alpha1.MapTypeXSKMap && (!want.IsArray() || slices.Contains(want.Flags, v1alpha1.FlagInnerMap))
+	return slices.DeleteFunc(want.Differences(have), func(d Difference) bool { return d.Field == "maxEntries" && isFree })
 }
 
 func flagText(flags []v1alpha1.MapFlag) string {
@@ -50,10 +62,28 @@ func (r *Revision) Fingerprint() string {
 		Policy Policy
 		Pin    Pin
 		Digest string
-	}{r.Shape, r.Policy, r.Pin, r.Digest})
+		Links  []v1alpha1.Link `json:",omitempty"`
+	}{r.Shape, r.Policy, r.Pin, r.Digest, r.Links})
 	if err != nil {
 		panic("fingerprint of a revision: " + err.Error()) // plain data always marshals
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:16])
+}
+
+// ContentDigest is the digest of the entries and, if there are any, the links in them.
+func (r *Revision) ContentDigest() string {
+	digest := r.Entries.Digest()
+	if len(r.Links) == 0 {
+		return digest
+	}
+	b, err := json.Marshal(struct {
+		Entries string
+		Links   []v1alpha1.Link
+	}{digest, r.Links})
+	if err != nil {
+		panic("digest of a revision: " + err.Error()) // plain data always marshals
+	}
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }

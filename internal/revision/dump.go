@@ -20,10 +20,19 @@ func (r *Revision) Dump(key, value Formatter) string {
 	fmt.Fprintf(&b, "map %s\n", r.Key)
 	fmt.Fprintf(&b, "shape %s key %d value %d max %d flags %s name %s\n", r.Shape.Type, r.Shape.KeySize,
 		r.Shape.ValueSize, r.Shape.MaxEntries, flagText(r.Shape.Flags), r.Shape.Name)
+	if in := r.Shape.Inner; in != nil {
+		fmt.Fprintf(&b, "inner %s key %d value %d max %d flags %s\n", in.Type, in.KeySize, in.ValueSize, in.MaxEntries, flagText(in.Flags))
+	}
+	if r.Shape.MapExtra != 0 {
+		fmt.Fprintf(&b, "map_extra %d\n", r.Shape.MapExtra)
+	}
 	fmt.Fprintf(&b, "policy sync %s drift %s replace %s deletion %s freeze %t\n", r.Policy.Sync, r.Policy.Drift,
 		r.Policy.Replace, r.Policy.Deletion, r.Policy.Freeze)
 	fmt.Fprintf(&b, "pin %s mode %04o owner %d:%d\n", r.Pin.Path, r.Pin.Mode, r.Pin.UID, r.Pin.GID)
 	fmt.Fprintf(&b, "digest %s\n", r.Digest)
+	for _, l := range r.Links {
+		fmt.Fprintf(&b, "link %s %s\n", l.Type, l.Name)
+	}
 	for i := range r.Entries.Len {
 		if r.Entries.KeySize > 0 {
 			fmt.Fprintf(&b, "%s = ", key.Format(r.Entries.Key(i)))

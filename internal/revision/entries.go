@@ -84,12 +84,12 @@ func (e *Entries) Without(drop func(i int) bool) Entries {
 	return kept
 }
 
-// CompareKeys orders two keys of a map type: arrays by index, LPM tries by address and then by
+// CompareKeys orders two keys of a map type: indexes by number, LPM tries by address and then by
 // prefix length (the order in which a trie is fastest to fill), everything else byte by byte.
 // Keyless elements are equal, so that a stable sort leaves them alone.
 func (s Shape) CompareKeys(a, b []byte) int {
 	switch {
-	case s.IsArray():
+	case s.IsIndexed():
 		x, y := binary.NativeEndian.Uint32(a), binary.NativeEndian.Uint32(b)
 		switch {
 		case x < y:

@@ -37,7 +37,8 @@ func ToObject(r *Revision) *v1alpha1.BPFMapRevision {
 		MapName: r.Key.Name, MapUID: r.UID, Revision: r.Number,
 		Type: r.Shape.Type, KeySize: int64(r.Shape.KeySize), ValueSize: int64(r.Shape.ValueSize),
 		MaxEntries: int64(r.Shape.MaxEntries), Flags: r.Shape.Flags, NUMANode: r.Shape.NUMANode,
-		Key: r.KeySchema, Value: r.ValueSchema,
+		MapExtra: int64(r.Shape.MapExtra), Inner: innerObject(r.Shape.Inner),
+		Key: r.KeySchema, Value: r.ValueSchema, Links: r.Links,
 		SyncPolicy: r.Policy.Sync, DriftPolicy: r.Policy.Drift, Freeze: r.Policy.Freeze,
 		ReplacePolicy: r.Policy.Replace, DeletionPolicy: r.Policy.Deletion,
 		Pin:          v1alpha1.Pin{Path: r.Pin.Path, Mode: fmt.Sprintf("%04o", r.Pin.Mode), UID: &uid, GID: &gid},
@@ -60,22 +61,22 @@ func FromObject(obj *v1alpha1.BPFMapRevision, chunks [][]byte) (*Revision, error
 		Policy: Policy{
 			Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze,
 		},
-		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, Digest: s.Digest,
+		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, Links: s.Links, Digest: s.Digest,
 	}
-	var err error
-	for _, n := range []struct {
-		name string
-		from int64
-		to   *uint32
-	}{
+	r.Shape.MapExtra = uint64(s.MapExtra)
+	sizes := []size{
 		{"keySize", s.KeySize, &r.Shape.KeySize},
 		{"valueSize", s.ValueSize, &r.Shape.ValueSize},
 		{"maxEntries", s.MaxEntries, &r.Shape.MaxEntries},
-	} {
-		if n.from < 0 || n.from > math.MaxUint32 {
-			return nil, fmt.Errorf("read revision %s: %s %d is out of range (0…%d)", obj.Name, n.name, n.from, math.MaxUint32)
-		}
-		*n.to = uint32(n.from)
+	}
+	if in := s.Inner; in != nil {
+		r.Shape.Inner = &Shape{Type: in.Type, Flags: in.Flags}
+		sizes = append(sizes, size{"inner.keySize", in.KeySize, &r.Shape.Inner.KeySize},
+			size{"inner.valueSize", in.ValueSize, &r.Shape.Inner.ValueSize}, size{"inner.maxEntries", in.MaxEntries, &r.Shape.Inner.MaxEntries})
+	}
+	err := readSizes(sizes)
+	if err != nil {
+		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
 	}
 	if r.Pin, err = pinOf(&s.Pin); err != nil {
 		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
@@ -95,6 +96,32 @@ func FromObject(obj *v1alpha1.BPFMapRevision, chunks [][]byte) (*Revision, error
 		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
 	}
 	return r, nil
+}
+
+// size is a number of an object that fits into 32 bits.
+type size struct {
+	name string
+	from int64
+	to   *uint32
+}
+
+func readSizes(sizes []size) error {
+	for _, n := range sizes {
+		if n.from < 0 || n.from > math.MaxUint32 {
+			return fmt.Errorf("%s %d is out of range (0…%d)", n.name, n.from, math.MaxUint32)
+		}
+		*n.to = uint32(n.from)
+	}
+	return nil
+}
+
+func innerObject(s *Shape) *v1alpha1.InnerShape {
+	if s == nil {
+		return nil
+	}
+	return &v1alpha1.InnerShape{
+		Type: s.Type, KeySize: int64(s.KeySize), ValueSize: int64(s.ValueSize), MaxEntries: int64(s.MaxEntries), Flags: s.Flags,
+	}
 }
 
 func pinOf(p *v1alpha1.Pin) (Pin, error) {
@@ -120,7 +147,7 @@ func (r *Revision) check(count int64) error {
 	if int64(e.Len) != count {
 		return fmt.Errorf("there are %d entries, %d are announced", e.Len, count)
 	}
-	if digest := e.Digest(); digest != r.Digest {
+	if digest := r.ContentDigest(); digest != r.Digest {
 		return fmt.Errorf("the entries' digest is %s, %s is announced", digest, r.Digest)
 	}
 	for i := 1; i < e.Len && !r.Shape.IsKeyless(); i++ {

@@ -6,6 +6,7 @@ package revision
 import (
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
@@ -35,24 +36,34 @@ type Revision struct {
 	// NodeSelector selects nodes by labels; empty selects all.
 	NodeSelector map[string]string
 
-	// KeySchema (nil for keyless types) and ValueSchema describe the bytes, for people and tools.
+	// KeySchema (nil for types without keys) and ValueSchema (zero for types without values) describe
+	// the bytes, for people and tools, and for the map's BTF.
 	KeySchema   *v1alpha1.Schema
 	ValueSchema v1alpha1.Schema
 
 	Entries Entries
-	// Digest is Entries.Digest(): "sha256:" and 64 hex digits.
+	// Links are the names in the entries that each node resolves, sorted. In the entries their symbols
+	// (schema.Symbol) stand in their places.
+	Links []v1alpha1.Link
+	// Digest is ContentDigest(): "sha256:" and 64 hex digits.
 	Digest string
 }
 
 // Shape is what is fixed when a map is created.
 type Shape struct {
 	Type v1alpha1.MapType
-	// KeySize and ValueSize are in bytes. KeySize is 0 for keyless types; ValueSize is that of one
-	// CPU's value in per-CPU maps.
+	// KeySize and ValueSize are in bytes. KeySize is 0 for types without keys, ValueSize for those
+	// without values; in per-CPU maps it is that of one CPU's value.
 	KeySize, ValueSize uint32
-	MaxEntries         uint32
+	// MaxEntries is 0 for storage types.
+	MaxEntries uint32
 	// Flags are sorted and include those that the type implies (LPMTrie: NoPrealloc).
 	Flags []v1alpha1.MapFlag
+	// MapExtra is the number of a bloom filter's hash functions, 0 for the kernel's choice.
+	MapExtra uint64 `json:",omitempty"`
+	// Inner is what the maps in a map of maps look like; nil for other types. The kernel doesn't tell
+	// it of a map that exists.
+	Inner *Shape `json:",omitempty"`
 	// NUMANode is nil unless the map's memory is bound to a node.
 	NUMANode *int32
 	// Name is the kernel's name of the map: at most 15 characters of [A-Za-z0-9_.].
@@ -77,34 +88,6 @@ type Pin struct {
 	UID, GID uint32
 }
 
-// IsPerCPU says whether an element has one value for each possible CPU.
-func (s Shape) IsPerCPU() bool {
-	switch s.Type {
-	case v1alpha1.MapTypePerCPUHash, v1alpha1.MapTypeLRUPerCPUHash, v1alpha1.MapTypePerCPUArray:
-		return true
-	}
-	return false
-}
-
-// IsArray says whether keys are indexes: every one always exists, and deleting writes zeros.
-func (s Shape) IsArray() bool {
-	return s.Type == v1alpha1.MapTypeArray || s.Type == v1alpha1.MapTypePerCPUArray
-}
-
-// IsKeyless says whether elements have no key (Queue, Stack): they can be pushed and popped, and not
-// compared.
-func (s Shape) IsKeyless() bool {
-	return s.Type == v1alpha1.MapTypeQueue || s.Type == v1alpha1.MapTypeStack
-}
-
-// IsLRU says whether the kernel evicts elements when the map runs full.
-func (s Shape) IsLRU() bool {
-	return s.Type == v1alpha1.MapTypeLRUHash || s.Type == v1alpha1.MapTypeLRUPerCPUHash
-}
-
-// IsLPM says whether keys are prefixes: a 32-bit length in the node's byte order, then the address.
-func (s Shape) IsLPM() bool { return s.Type == v1alpha1.MapTypeLPMTrie }
-
 // Difference is one property in which two shapes differ.
 type Difference struct {
 	Field      string // as in BPFMapSpec: "type", "keySize", "valueSize", "maxEntries", "flags", "numaNode"
@@ -114,4 +97,10 @@ type Difference struct {
 // String is "maxEntries: have 10, want 20".
 func (d Difference) String() string {
 	return fmt.Sprintf("%s: have %s, want %s", d.Field, d.Have, d.Want)
+}
+
+// HasSpinLock says whether values hold a spin lock, which the compiler lets stand in the outermost
+// struct alone.
+func (r *Revision) HasSpinLock() bool {
+	return slices.ContainsFunc(r.ValueSchema.Fields, func(f v1alpha1.Field) bool { return f.Type == v1alpha1.TypeSpinLock })
 }

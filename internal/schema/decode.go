@@ -47,11 +47,16 @@ func (l *Layout) append(dst, b []byte, name func([]byte, string) []byte, comma s
 		return value(l.scalar, dst, b)
 	}
 	dst = append(dst, '{')
+	first := true
 	for i := range l.fields {
 		f := &l.fields[i]
-		if i > 0 {
+		if f.layout.isSpinLock() {
+			continue // Encode takes none, and readers see zeros
+		}
+		if !first {
 			dst = append(dst, comma...)
 		}
+		first = false
 		dst = f.layout.append(name(dst, f.name), b[f.offset:f.offset+f.layout.size], name, comma, value)
 	}
 	return append(dst, '}')

@@ -106,6 +106,9 @@ func (l *Layout) encodeStruct(dst []byte, value any, path string) *Error {
 	for i := range l.fields {
 		f := &l.fields[i]
 		v, ok := object[f.name]
+		if !ok && f.layout.isSpinLock() {
+			continue
+		}
 		if !ok {
 			return errorf(path+"."+f.name, "is missing")
 		}

@@ -159,3 +159,36 @@ func (l *Layout) element() *Layout {
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+// Member is a field of a struct with its place.
+type Member struct {
+	Name string
+	// Offset is in bytes from the beginning of the struct.
+	Offset int
+	Layout *Layout
+}
+
+// Members are the fields of a struct, in the order of their offsets; none for anything else.
+func (l *Layout) Members() []Member {
+	members := make([]Member, len(l.fields))
+	for i, f := range l.fields {
+		members[i] = Member{f.name, f.offset, f.layout}
+	}
+	return members
+}
+
+// Element is the layout of an array's elements and how many there are; l itself and 0 for anything else.
+func (l *Layout) Element() (*Layout, int) {
+	if l.count == 0 {
+		return l, 0
+	}
+	return l.element(), l.count
+}
+
+// Scalar is the type of a scalar; empty for structs.
+func (l *Layout) Scalar() v1alpha1.ScalarType {
+	if l.scalar == nil {
+		return ""
+	}
+	return l.scalar.typ
+}

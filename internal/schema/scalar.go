@@ -17,7 +17,10 @@ type scalar struct {
 	sized  bool
 	signed bool
 	order  binary.ByteOrder
-	encode func(s *scalar, dst []byte, value any) string
+	// linked types are names that nodes resolve; collect takes them.
+	linked  bool
+	collect func(v1alpha1.Link)
+	encode  func(s *scalar, dst []byte, value any) string
 	// appendText and appendJSON are the inverse, for people and for tools.
 	appendText func(s *scalar, dst, b []byte) []byte
 	appendJSON func(s *scalar, dst, b []byte) []byte
@@ -49,6 +52,15 @@ var scalars = map[v1alpha1.ScalarType]scalar{
 	v1alpha1.TypeString: {
 		typ: v1alpha1.TypeString, align: 1, sized: true,
 		encode: encodeString, appendText: appendStringText, appendJSON: appendStringJSON,
+	},
+	v1alpha1.TypeIfindex:  linked(v1alpha1.TypeIfindex, 4),
+	v1alpha1.TypeMapRef:   linked(v1alpha1.TypeMapRef, 4),
+	v1alpha1.TypeProgPin:  linked(v1alpha1.TypeProgPin, 4),
+	v1alpha1.TypeCgroup:   linked(v1alpha1.TypeCgroup, 4),
+	v1alpha1.TypeCgroupID: linked(v1alpha1.TypeCgroupID, 8),
+	v1alpha1.TypeSpinLock: {
+		typ: v1alpha1.TypeSpinLock, size: 4, align: 4, order: binary.NativeEndian,
+		encode: encodeSpinLock, appendText: appendInteger, appendJSON: appendIntegerJSON,
 	},
 	v1alpha1.TypeBytes: sizedQuoted(v1alpha1.TypeBytes, encodeBytes, appendBytes),
 	v1alpha1.TypeHex:   sizedQuoted(v1alpha1.TypeHex, encodeHex, appendHex),

@@ -5,6 +5,7 @@ package sys
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
@@ -35,6 +36,10 @@ var layouts = []struct {
 		"type", "id", "key_size", "value_size", "max_entries", "map_flags", "name", "ifindex", "btf_vmlinux_value_type_id",
 		"netns_dev", "netns_ino", "btf_id", "btf_key_type_id", "btf_value_type_id", "btf_vmlinux_id", "map_extra", "hash", "hash_size",
 	}},
+	{ProgInfo{}, "struct bpf_prog_info", []string{
+		"type", "id", "tag", "jited_prog_len", "xlated_prog_len", "jited_prog_insns", "xlated_prog_insns", "load_time",
+		"created_by_uid", "nr_map_ids", "map_ids", "name",
+	}},
 }
 
 // TestLayouts compares the offset and size of every field with the running kernel's BTF.
@@ -51,9 +56,9 @@ func TestLayouts(t *testing.T) {
 		ours := reflect.TypeOf(l.ours)
 		t.Run(ours.Name()+" "+l.kernel, func(t *testing.T) {
 			candidates := attr.Members
-			if l.kernel == "struct bpf_map_info" {
+			if name, isStruct := strings.CutPrefix(l.kernel, "struct "); isStruct {
 				var info *btf.Struct
-				if err := spec.TypeByName("bpf_map_info", &info); err != nil {
+				if err := spec.TypeByName(name, &info); err != nil {
 					t.Fatal(err)
 				}
 				candidates = []btf.Member{{Name: l.kernel, Type: info}}

@@ -51,7 +51,7 @@ func shape(typ v1alpha1.MapType, key, value, entries uint32) revision.Shape {
 
 func create(t *testing.T, b engine.Backend, s revision.Shape) engine.Map {
 	t.Helper()
-	m, err := b.Create(t.Context(), contractKey, s)
+	m, err := b.Create(t.Context(), &revision.Revision{Key: contractKey, Shape: s})
 	if err != nil {
 		t.Fatal(err)
 	}

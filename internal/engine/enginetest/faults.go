@@ -63,11 +63,11 @@ func (c *Crashing) Open(ctx context.Context, key revision.Key, pin *revision.Pin
 }
 
 // Create makes a map.
-func (c *Crashing) Create(ctx context.Context, key revision.Key, shape revision.Shape) (engine.Map, error) {
+func (c *Crashing) Create(ctx context.Context, rev *revision.Revision) (engine.Map, error) {
 	if _, err := c.step(); err != nil {
 		return nil, err
 	}
-	m, err := c.Backend.Create(ctx, key, shape)
+	m, err := c.Backend.Create(ctx, rev)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +110,9 @@ type crashingMap struct {
 	engine.Map
 	c *Crashing
 }
+
+// Locked is the map under its locks.
+func (m crashingMap) Locked() engine.Map { return crashingMap{m.Map.Locked(), m.c} }
 
 // Write writes elements, or half of them.
 func (m crashingMap) Write(keys, values []byte) error {

@@ -27,6 +27,7 @@ type Memory struct {
 	pins    map[string]pin
 	kept    map[revision.Key]*memoryMap
 	records map[revision.Key][]byte
+	links   map[v1alpha1.Link]uint64
 	open    int
 }
 
@@ -38,7 +39,9 @@ type pin struct {
 
 // NewMemory is an empty backend.
 func NewMemory() *Memory {
-	return &Memory{pins: map[string]pin{}, kept: map[revision.Key]*memoryMap{}, records: map[revision.Key][]byte{}}
+	return &Memory{
+		pins: map[string]pin{}, kept: map[revision.Key]*memoryMap{}, records: map[revision.Key][]byte{}, links: map[v1alpha1.Link]uint64{},
+	}
 }
 
 // Open shows what there is of a map.
@@ -67,11 +70,50 @@ func (b *Memory) Open(_ context.Context, key revision.Key, want *revision.Pin) (
 }
 
 // Create makes a map that nothing refers to yet.
-func (b *Memory) Create(_ context.Context, _ revision.Key, shape revision.Shape) (engine.Map, error) {
+func (b *Memory) Create(_ context.Context, rev *revision.Revision) (engine.Map, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lastID++
-	return b.handle(newMemoryMap(b.lastID, shape)), nil
+	return b.handle(newMemoryMap(b.lastID, rev.Shape)), nil
+}
+
+// Link finds a map by its BPFMap, and anything else among what SetLink told. As in a kernel, what is
+// written of maps, programs and cgroups isn't what is read.
+func (b *Memory) Link(_ context.Context, key revision.Key, link v1alpha1.Link) (engine.Target, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	target := engine.Target{}
+	if link.Type == v1alpha1.TypeMapRef {
+		m := b.kept[revision.Key{Namespace: key.Namespace, Name: link.Name}]
+		if m == nil {
+			return engine.Target{}, fmt.Errorf("BPFMap %s %w", link.Name, engine.ErrAbsent)
+		}
+		target.Read, target.Shape = uint64(m.id), &m.shape
+	} else if target.Read = b.links[link]; target.Read == 0 {
+		return engine.Target{}, fmt.Errorf("%s %s %w", link.Type, link.Name, engine.ErrAbsent)
+	}
+	target.Write = target.Read
+	if link.Type != v1alpha1.TypeIfindex && link.Type != v1alpha1.TypeCgroupID {
+		target.Write += memoryFDs
+		b.open++
+		target.Close = func() error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.open--
+			return nil
+		}
+	}
+	return target, nil
+}
+
+// memoryFDs is the distance between the id and the file descriptor of an object in memory.
+const memoryFDs = 1 << 20
+
+// SetLink says what a link stands for; 0 takes that away.
+func (b *Memory) SetLink(link v1alpha1.Link, id uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.links[link] = id
 }
 
 // Publish pins m.

@@ -76,8 +76,8 @@ const readBatch = 3
 func (h *memoryHandle) Read(yield func(keys, values []byte)) (complete bool, err error) {
 	var keys, values []byte
 	err = h.use(func(m *memoryMap) error {
-		if m.shape.IsKeyless() {
-			return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: errors.New("keyless maps can't be read")}
+		if m.shape.IsHidden() {
+			return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: errors.New("what such a map holds can't be listed")}
 		}
 		for _, key := range m.order {
 			keys, values = append(keys, key...), append(values, m.values[key]...)
@@ -101,7 +101,7 @@ func (h *memoryHandle) Write(keys, values []byte) error {
 		}
 		size := int(m.shape.KeySize)
 		for i := 0; i*m.stride < len(values); i++ {
-			value := bytes.Clone(values[i*m.stride : (i+1)*m.stride])
+			value := m.shown(bytes.Clone(values[i*m.stride : (i+1)*m.stride]))
 			if m.shape.IsKeyless() {
 				if err := m.push(value); err != nil {
 					return err
@@ -119,6 +119,10 @@ func (m *memoryMap) full() error {
 }
 
 func (m *memoryMap) push(value []byte) error {
+	if m.shape.IsBloom() {
+		m.values[string(value)] = value
+		return nil
+	}
 	if len(m.elements) == int(m.shape.MaxEntries) {
 		return m.full()
 	}
@@ -128,10 +132,10 @@ func (m *memoryMap) push(value []byte) error {
 
 func (m *memoryMap) set(key, value []byte) error {
 	k := m.canonical(key)
+	if m.shape.IsIndexed() && binary.NativeEndian.Uint32(key) >= m.shape.MaxEntries {
+		return fmt.Errorf("index %d is out of range", binary.NativeEndian.Uint32(key))
+	}
 	if _, ok := m.values[k]; !ok {
-		if m.shape.IsArray() {
-			return fmt.Errorf("index %d is out of range", binary.NativeEndian.Uint32(key))
-		}
 		if len(m.order) == int(m.shape.MaxEntries) {
 			if !m.shape.IsLRU() {
 				return m.full()
@@ -143,6 +147,18 @@ func (m *memoryMap) set(key, value []byte) error {
 	}
 	m.values[k] = value
 	return nil
+}
+
+// shown is a value as readers see it: a file descriptor becomes an id.
+func (m *memoryMap) shown(value []byte) []byte {
+	if m.shape.TakesFDs() {
+		for at := 0; at+4 <= len(value); at += 4 {
+			if n := binary.NativeEndian.Uint32(value[at:]); n >= memoryFDs {
+				binary.NativeEndian.PutUint32(value[at:], n-memoryFDs)
+			}
+		}
+	}
+	return value
 }
 
 // canonical clears the bits of a prefix that don't count.
@@ -180,6 +196,21 @@ func (h *memoryHandle) Delete(keys []byte) error {
 		return nil
 	})
 }
+
+// Contains asks a bloom filter.
+func (h *memoryHandle) Contains(value []byte) (found bool, err error) {
+	err = h.use(func(m *memoryMap) error {
+		if !m.shape.IsBloom() {
+			return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: errors.New("no such operation")}
+		}
+		_, found = m.values[string(value)]
+		return nil
+	})
+	return found, err
+}
+
+// Locked is the map: nothing tears here.
+func (h *memoryHandle) Locked() engine.Map { return h }
 
 // Freeze makes the map read-only.
 func (h *memoryHandle) Freeze() error {

@@ -17,12 +17,15 @@ import (
 type Options struct {
 	// Pins are those of the store of pins.
 	Pins pinstore.Options
+	// Links says what names in entries may stand for.
+	Links LinkOptions
 }
 
 // Backend keeps maps in the kernel and their pins in one BPF file system.
 type Backend struct {
-	pins *pinstore.Store
-	cpus int
+	pins  *pinstore.Store
+	links LinkOptions
+	cpus  int
 }
 
 // New is the backend of the BPF file system mounted at bpffs. Preflight says whether that can work.
@@ -31,7 +34,7 @@ func New(bpffs string, o Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{pins: pinstore.New(bpffs, o.Pins), cpus: cpus}, nil
+	return &Backend{pins: pinstore.New(bpffs, o.Pins), links: o.Links, cpus: cpus}, nil
 }
 
 // Open shows what there is of a map.
@@ -46,7 +49,7 @@ func (b *Backend) Open(_ context.Context, key revision.Key, pin *revision.Pin) (
 		return nil, explain(err)
 	}
 	if kept != nil {
-		state.Kept = openMap{kept}
+		state.Kept = openMap{m: kept}
 	}
 	if pin == nil {
 		return state, nil
@@ -69,21 +72,8 @@ func (b *Backend) openPin(state *engine.State, pin revision.Pin) error {
 	if state.PinDiffers, err = b.pins.Differs(pin); err != nil {
 		return errors.Join(err, pinned.Close())
 	}
-	state.Pinned = openMap{pinned}
+	state.Pinned = openMap{m: pinned}
 	return nil
-}
-
-// Create makes a map that nothing refers to yet.
-func (b *Backend) Create(_ context.Context, _ revision.Key, shape revision.Shape) (engine.Map, error) {
-	o, err := createOpts(shape)
-	if err != nil {
-		return nil, err
-	}
-	m, err := bpf.Create(o)
-	if err != nil {
-		return nil, explain(err)
-	}
-	return openMap{m}, nil
 }
 
 // Publish pins m.

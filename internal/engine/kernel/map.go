@@ -5,8 +5,10 @@ package kernel
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
@@ -15,7 +17,14 @@ import (
 )
 
 // openMap is an engine.Map.
-type openMap struct{ m *bpf.Map }
+type openMap struct {
+	m *bpf.Map
+	// flags are those of every read and write: Lock, or none.
+	flags bpf.ElemFlags
+}
+
+// Locked is the map, read and written under the lock of each value.
+func (o openMap) Locked() engine.Map { return openMap{o.m, bpf.Lock} }
 
 // Info describes the map.
 func (o openMap) Info() (engine.MapInfo, error) {
@@ -33,7 +42,7 @@ func (o openMap) Info() (engine.MapInfo, error) {
 // Read streams the elements.
 func (o openMap) Read(yield func(keys, values []byte)) (complete bool, err error) {
 	padding := o.m.Type().Traits().PerCPU && o.m.ValueSize()%8 != 0
-	it := o.m.Iterate(bpf.IterateOptions{})
+	it := o.m.Iterate(bpf.IterateOptions{Flags: o.flags})
 	for it.Next() {
 		values := it.Values()
 		if padding {
@@ -41,7 +50,7 @@ func (o openMap) Read(yield func(keys, values []byte)) (complete bool, err error
 		}
 		yield(it.Keys(), values)
 	}
-	return it.Complete(), explain(it.Err())
+	return it.Complete(), o.explain(it.Err())
 }
 
 // clearPadding zeroes what follows each CPU's value up to the next multiple of 8: programs leave
@@ -54,8 +63,31 @@ func clearPadding(values []byte, size int) {
 
 // Write writes elements in their order.
 func (o openMap) Write(keys, values []byte) error {
-	_, err := o.m.UpdateBatch(keys, values, bpf.Any)
+	_, err := o.m.UpdateBatch(keys, values, o.flags)
+	return o.explain(err)
+}
+
+// explain adds to a refusal what it means for this map.
+func (o openMap) explain(err error) error {
+	invalid := errors.Is(err, syscall.EINVAL)
+	switch t := o.m.Type(); {
+	case invalid && o.flags == bpf.Lock:
+		return &engine.Error{ReasonWord: v1alpha1.NodeReasonIncompatible, Err: fmt.Errorf("%w: the map's BTF tells of no bpf_spin_lock in its values", err)}
+	case invalid && (t == bpf.ArrayOfMaps || t == bpf.HashOfMaps):
+		return &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidLink, Err: fmt.Errorf("%w: the map was made for inner maps of another type, size, flags or capacity", err)}
+	case invalid && t == bpf.ProgArray:
+		return &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidLink, Err: fmt.Errorf("%w: programs in one ProgArray are all of one type, and attached alike", err)}
+	}
 	return explain(err)
+}
+
+// Contains asks a bloom filter.
+func (o openMap) Contains(value []byte) (bool, error) {
+	err := o.m.LookupElem(nil, slices.Clone(value))
+	if errors.Is(err, bpf.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, explain(err)
 }
 
 // Delete deletes keys that are there.
@@ -75,35 +107,15 @@ func (o openMap) Freeze() error {
 // Close gives the handle up.
 func (o openMap) Close() error { return o.m.Close() }
 
-// createOpts are the kernel's attributes for a shape.
-func createOpts(s revision.Shape) (bpf.CreateOpts, error) {
-	typ, err := bpf.ParseMapType(string(s.Type))
-	if err != nil {
-		return bpf.CreateOpts{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: err}
-	}
-	o := bpf.CreateOpts{
-		Type: typ, Name: s.Name, KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries,
-	}
-	for _, name := range s.Flags {
-		flag, err := bpf.ParseMapFlag(string(name))
-		if err != nil {
-			return bpf.CreateOpts{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: err}
-		}
-		o.Flags |= flag
-	}
-	if s.NUMANode != nil {
-		o.Flags |= bpf.NUMANode
-		o.NUMANode = uint32(*s.NUMANode)
-	}
-	return o, nil
-}
-
 // shapeOf is the shape of a map in the kernel. Where its memory is, isn't told: that a node was chosen
 // at all is left out, too.
 func shapeOf(info bpf.Info) revision.Shape {
 	s := revision.Shape{
 		Type: v1alpha1.MapType(info.Type.String()), KeySize: info.KeySize, ValueSize: info.ValueSize,
 		MaxEntries: info.MaxEntries, Name: info.Name,
+	}
+	if info.Type == bpf.BloomFilter {
+		s.MapExtra = info.MapExtra
 	}
 	if flags := info.Flags &^ bpf.NUMANode; flags != 0 {
 		for name := range strings.SplitSeq(flags.String(), "|") {

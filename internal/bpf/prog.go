@@ -1,0 +1,120 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+)
+
+// Program is a handle on a loaded program, which maps may hold. It owns a file descriptor.
+type Program struct {
+	fd   *sys.FD
+	info ProgramInfo
+}
+
+// ProgramInfo is what the kernel tells of a program (struct bpf_prog_info).
+type ProgramInfo struct {
+	ID uint32
+	// Type is enum bpf_prog_type.
+	Type uint32
+	// Name is the function's, at most 15 characters; it may be empty.
+	Name string
+	// Maps are the ids of the maps that the program uses.
+	Maps []uint32
+}
+
+// String is "xdp_drop (id 12)".
+func (i ProgramInfo) String() string {
+	id := "id " + strconv.FormatUint(uint64(i.ID), 10)
+	if i.Name == "" {
+		return "program " + id
+	}
+	return i.Name + " (" + id + ")"
+}
+
+// GetPinnedProgram is bpf_obj_get of a program. Errors: ErrNotExist; ErrNotPermitted by the pin's mode;
+// ErrNotProgram for a pin of anything else.
+func GetPinnedProgram(path string) (*Program, error) {
+	fd, err := sys.GetPinned(path, 0)
+	if err != nil {
+		e := &Error{Op: "open pin", Map: path, Err: err}
+		switch {
+		case sys.IsNotExist(err):
+			e.Kind = ErrNotExist
+		case sys.IsPermission(err):
+			e.Kind, e.Hint = ErrNotPermitted, "by its mode, or because it is no pin"
+		}
+		return nil, e
+	}
+	target, err := fd.LinkTarget()
+	if err != nil {
+		return nil, closing(fd, err)
+	}
+	if target != "anon_inode:bpf-prog" {
+		return nil, closing(fd, &Error{Op: "open pin", Map: path, Kind: ErrNotProgram, Hint: "it is " + target})
+	}
+	return program(fd)
+}
+
+// program makes a handle. It takes fd over, also on failure.
+func program(fd *sys.FD) (*Program, error) {
+	raw, err := fd.ProgInfo(nil)
+	if err != nil {
+		return nil, closing(fd, &Error{Op: "get info of program", Err: err})
+	}
+	p := &Program{fd: fd, info: ProgramInfo{ID: raw.ID, Type: raw.Type, Name: cString(raw.Name[:])}}
+	if raw.NrMapIDs > 0 {
+		ids := make([]uint32, raw.NrMapIDs)
+		if raw, err = fd.ProgInfo(ids); err != nil {
+			return nil, closing(fd, &Error{Op: "get maps of program", Err: err})
+		}
+		p.info.Maps = ids[:min(int(raw.NrMapIDs), len(ids))]
+	}
+	return p, nil
+}
+
+// Info is what the kernel told when the handle was made.
+func (p *Program) Info() ProgramInfo { return p.info }
+
+// FD is the file descriptor while p is open; -1 afterwards.
+func (p *Program) FD() int { return p.fd.Raw() }
+
+// Close gives the handle up.
+func (p *Program) Close() error { return p.fd.Close() }
+
+// ProgramsUsing are the loaded programs that use a map, in the order of their ids. It needs
+// CAP_SYS_ADMIN (Linux 4.15); ErrNotPermitted without. Programs that vanish meanwhile are passed over.
+func ProgramsUsing(mapID uint32) ([]ProgramInfo, error) {
+	var using []ProgramInfo
+	for id := uint32(0); ; {
+		next, err := sys.NextProgID(id)
+		switch {
+		case sys.IsNotExist(err):
+			return using, nil
+		case err != nil:
+			return nil, idError("get next program id", "", err)
+		}
+		id = next
+		fd, err := sys.ProgByID(id)
+		switch {
+		case sys.IsNotExist(err):
+			continue
+		case err != nil:
+			return nil, idError("open program", "id "+strconv.FormatUint(uint64(id), 10), err)
+		}
+		p, err := program(fd)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(p.info.Maps, mapID) {
+			using = append(using, p.info)
+		}
+		if err := p.Close(); err != nil {
+			return nil, err
+		}
+	}
+}

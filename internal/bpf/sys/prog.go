@@ -1,0 +1,73 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sys
+
+import (
+	"runtime"
+	"structs"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The commands on programs.
+const (
+	ProgGetNextID Cmd = unix.BPF_PROG_GET_NEXT_ID
+	ProgGetFDByID Cmd = unix.BPF_PROG_GET_FD_BY_ID
+)
+
+// ProgInfo is the beginning of struct bpf_prog_info, as of Linux 4.15. The kernel fills as much as is
+// asked for.
+type ProgInfo struct {
+	_            structs.HostLayout
+	Type         uint32
+	ID           uint32
+	Tag          [8]byte
+	JitedLen     uint32
+	XlatedLen    uint32
+	JitedInsns   Pointer
+	XlatedInsns  Pointer
+	LoadTime     uint64
+	CreatedByUID uint32
+	NrMapIDs     uint32
+	MapIDs       Pointer
+	Name         [16]byte
+}
+
+// ProgInfo is BPF_OBJ_GET_INFO_BY_FD of a program. mapIDs takes the ids of the maps that it uses, as
+// many as there is room for; NrMapIDs of the result is how many there are.
+func (fd *FD) ProgInfo(mapIDs []uint32) (ProgInfo, error) {
+	fd.mu.RLock()
+	defer fd.mu.RUnlock()
+	if fd.raw < 0 {
+		return ProgInfo{}, ErrClosed
+	}
+	info := new(ProgInfo)
+	if len(mapIDs) > 0 {
+		info.NrMapIDs = uint32(len(mapIDs))
+		info.MapIDs = Pointer{unsafe.Pointer(unsafe.SliceData(mapIDs))}
+	}
+	attr := InfoAttr{BPFFD: uint32(fd.raw), InfoLen: uint32(unsafe.Sizeof(*info)), Info: Pointer{unsafe.Pointer(info)}}
+	_, err := bpf(ObjGetInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(info)
+	runtime.KeepAlive(mapIDs)
+	return *info, err
+}
+
+// NextProgID is BPF_PROG_GET_NEXT_ID: the smallest id above start.
+func NextProgID(start uint32) (uint32, error) {
+	attr := IDAttr{ID: start}
+	_, err := bpf(ProgGetNextID, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	return attr.NextID, err
+}
+
+// ProgByID is BPF_PROG_GET_FD_BY_ID.
+func ProgByID(id uint32) (*FD, error) {
+	attr := IDAttr{ID: id}
+	raw, err := bpf(ProgGetFDByID, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	if err != nil {
+		return nil, err
+	}
+	return newFD(raw), nil
+}

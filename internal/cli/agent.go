@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
 )
 
 // minResync keeps a typo from reading every map all the time.
@@ -21,7 +22,7 @@ const minResync = 10 * time.Millisecond
 func newAgent() *cobra.Command {
 	var o agent.Options
 	var l logFlags
-	var bpffs string
+	var h host
 	var prefixes []string
 	var inventory bool
 	c := &cobra.Command{
@@ -45,14 +46,17 @@ func newAgent() *cobra.Command {
 			if inventory {
 				o.InventoryPeriod = o.ResyncPeriod
 			}
-			o.Host = &host{bpffs: bpffs, prefixes: allowed}
+			h.prefixes = allowed
+			o.Host = &h
 			return agent.Run(c.Context(), o)
 		},
 	}
 	addProcessFlags(c, &o.Options, &l)
 	f := c.Flags()
 	f.StringVar(&o.NodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node's Node object (default $NODE_NAME)")
-	f.StringVar(&bpffs, "bpffs", "/sys/fs/bpf", "mount point of the BPF file system")
+	f.StringVar(&h.bpffs, "bpffs", "/sys/fs/bpf", "mount point of the BPF file system")
+	f.StringVar(&h.cgroups, "cgroups", kernel.DefaultCgroups, "mount point of the node's cgroup2 file system, below which entries name cgroups")
+	f.BoolVar(&h.network, "node-network", true, "this process is in the node's network namespace: entries may name interfaces")
 	f.DurationVar(&o.ResyncPeriod, "resync-period", 5*time.Minute, "how often each map is compared with the kernel, up to a tenth more or less")
 	f.IntVar(&o.Concurrency, "concurrency", 2, "how many maps are worked on at the same time")
 	f.BoolVar(&inventory, "node-inventory", false, "count all maps of the node, with those below bpfmap/ that nobody owns, at each resync (needs CAP_SYS_ADMIN)")

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
@@ -25,6 +27,9 @@ import (
 type host struct {
 	bpffs    string
 	prefixes engine.PinPrefixes
+	// network says that this process is in the node's network namespace.
+	network bool
+	cgroups string
 }
 
 // Probe says whether maps can be managed here.
@@ -32,7 +37,9 @@ func (h *host) Probe(context.Context) error { return kernel.Preflight(h.bpffs) }
 
 // Open is the engine over this kernel.
 func (h *host) Open() (agent.Engine, error) {
-	b, err := kernel.New(h.bpffs, kernel.Options{})
+	b, err := kernel.New(h.bpffs, kernel.Options{Links: kernel.LinkOptions{
+		NoInterfaces: !h.network, Cgroups: h.cgroups, AllowProgram: h.prefixes.Allow,
+	}})
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +69,21 @@ func (h *host) Facts() (agent.Facts, error) {
 
 // SystemCalls is how often this process has called bpf(2).
 func (h *host) SystemCalls() uint64 { return bpf.SystemCalls() }
+
+// WatchInterfaces calls changed after interfaces came, went or changed.
+func (h *host) WatchInterfaces(ctx context.Context, changed func()) error {
+	if !h.network {
+		return nil
+	}
+	updates := make(chan netlink.LinkUpdate, 64)
+	if err := netlink.LinkSubscribe(updates, ctx.Done()); err != nil {
+		return fmt.Errorf("subscribe to network interfaces: %w", err)
+	}
+	for range updates {
+		changed()
+	}
+	return nil
+}
 
 // Inventory counts all maps of this machine.
 func (h *host) Inventory() (v1alpha1.NodeInventory, error) {

@@ -19,26 +19,28 @@ func TestAPIServerTakesTheSamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	samples := filepath.Join(controlplane.Root(), "config", "samples")
-	rendered, err := tool(t.Context(), "", "kubectl", "kustomize", samples)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := filepath.Glob(filepath.Join(samples, "*.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	objects := parse(t, rendered)
-	if want := len(files) - 1; len(objects) < want {
-		t.Errorf("kustomization.yaml lists %d objects, the folder has %d files", len(objects), want)
-	}
-	// Not a dry run: the namespace has to be there for the maps.
-	out, err := tool(t.Context(), rendered, "kubectl", "--kubeconfig", kubeconfig, "apply", "--validate=strict", "-f", "-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := strings.Count(out, " created"); got != len(objects) {
-		t.Errorf("created %d of %d objects:\n%s", got, len(objects), out)
+	for _, folder := range []string{"samples", "samples/types", "samples/node"} {
+		samples := filepath.Join(controlplane.Root(), "config", folder)
+		rendered, err := tool(t.Context(), "", "kubectl", "kustomize", samples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(samples, "*.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects := parse(t, rendered)
+		if want := len(files) - 1; len(objects) < want {
+			t.Errorf("%s: kustomization.yaml lists %d objects, the folder has %d files", folder, len(objects), want)
+		}
+		// Not a dry run: the namespace has to be there for the maps.
+		out, err := tool(t.Context(), rendered, "kubectl", "--kubeconfig", kubeconfig, "apply", "--validate=strict", "-f", "-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(out, " created"); got != len(objects) {
+			t.Errorf("%s: created %d of %d objects:\n%s", folder, got, len(objects), out)
+		}
 	}
 }
 

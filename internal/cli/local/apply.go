@@ -6,15 +6,18 @@ package local
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 func newApply() *cobra.Command {
 	var in inputFlags
-	var bpffs string
+	var node nodeFlags
 	var showPlan bool
 	c := &cobra.Command{
 		Use:   "apply -f FILE",
@@ -33,18 +36,18 @@ could not be brought there; the others are.`,
 			if !ok {
 				return errors.New("nothing was applied")
 			}
-			return withEngine(c.Context(), bpffs, func(e *engine.Engine) error { return applyAll(c, e, maps, showPlan) })
+			return withEngine(c.Context(), node, func(e *engine.Engine) error { return applyAll(c, e, maps, showPlan) })
 		},
 	}
 	in.add(c)
-	addBPFFSFlag(c, &bpffs)
+	node.add(c)
 	c.Flags().BoolVar(&showPlan, "plan", false, "print what is done to each map's entries, as diff does")
 	return c
 }
 
 func applyAll(c *cobra.Command, e *engine.Engine, maps []declared, showPlan bool) error {
 	var failed error
-	for _, d := range maps {
+	for _, d := range innerFirst(maps) {
 		r := e.Sync(c.Context(), d.rev)
 		if showPlan && !r.Plan.IsEmpty() {
 			if err := printPlan(c, d, r.Plan); err != nil {
@@ -86,4 +89,29 @@ func outcome(r engine.Report) string {
 		text += ", frozen"
 	}
 	return text + ")"
+}
+
+// innerFirst orders maps so that those that others hold come before them; otherwise as they are.
+func innerFirst(maps []declared) []declared {
+	var ordered []declared
+	placed := map[revision.Key]bool{}
+	var place func(d declared)
+	place = func(d declared) {
+		if placed[d.rev.Key] {
+			return
+		}
+		placed[d.rev.Key] = true
+		for _, l := range d.rev.Links {
+			if i := slices.IndexFunc(maps, func(o declared) bool {
+				return l.Type == v1alpha1.TypeMapRef && o.rev.Key == revision.Key{Namespace: d.rev.Key.Namespace, Name: l.Name}
+			}); i >= 0 {
+				place(maps[i])
+			}
+		}
+		ordered = append(ordered, d)
+	}
+	for _, d := range maps {
+		place(d)
+	}
+	return ordered
 }

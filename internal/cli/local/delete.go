@@ -43,7 +43,7 @@ The kernel frees a map when no program uses it any more.`,
 			if len(keys) == 0 {
 				return errors.New("no BPFMap found")
 			}
-			return withEngine(c.Context(), bpffs, func(e *engine.Engine) error { return deleteAll(c, e, keys, ignoreNotFound) })
+			return withEngine(c.Context(), nodeFlags{bpffs: bpffs}, func(e *engine.Engine) error { return deleteAll(c, e, keys, ignoreNotFound) })
 		},
 	}
 	in.add(c)

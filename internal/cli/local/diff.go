@@ -22,7 +22,7 @@ const (
 
 func newDiff() *cobra.Command {
 	var in inputFlags
-	var bpffs string
+	var node nodeFlags
 	c := &cobra.Command{
 		Use:   "diff -f FILE",
 		Short: "Show what apply would do",
@@ -37,7 +37,7 @@ Exit code 0 if there is nothing to do, 1 if there is, 2 for errors.`,
 			code := 0
 			maps, ok, err := in.compile(c)
 			if err == nil {
-				err = withEngine(c.Context(), bpffs, func(e *engine.Engine) (err error) {
+				err = withEngine(c.Context(), node, func(e *engine.Engine) (err error) {
 					code, err = diffAll(c, e, maps)
 					return err
 				})
@@ -55,7 +55,7 @@ Exit code 0 if there is nothing to do, 1 if there is, 2 for errors.`,
 		},
 	}
 	in.add(c)
-	addBPFFSFlag(c, &bpffs)
+	node.add(c)
 	return c
 }
 
@@ -79,15 +79,19 @@ func diffAll(c *cobra.Command, e *engine.Engine, maps []declared) (code int, err
 
 // printPlan prints a plan, typed by the manifest's schema.
 func printPlan(c *cobra.Command, d declared, p plan.Plan) error {
-	value, err := schema.New(&d.rev.ValueSchema)
-	if err != nil {
-		return err
-	}
-	typing := element.Typing{Value: value}
-	if size := p.Changes.Add.ValueSize; d.rev.Shape.IsPerCPU() && size > 0 {
-		typing.CPUs = size / ((value.Size() + 7) &^ 7)
-	}
+	var typing element.Typing
 	var key plan.Formatter
+	if d.rev.Shape.ValueSize > 0 {
+		value, err := schema.New(&d.rev.ValueSchema)
+		if err != nil {
+			return err
+		}
+		typing.Value = value
+		if size := p.Changes.Add.ValueSize; d.rev.Shape.IsPerCPU() && size > 0 {
+			typing.CPUs = size / ((value.Size() + 7) &^ 7)
+		}
+	}
+	var err error
 	if d.rev.KeySchema != nil {
 		if key, err = schema.New(d.rev.KeySchema); err != nil {
 			return err

@@ -76,6 +76,9 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 	err = m.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.BPFMapRevision{}, indexMapName, func(object client.Object) []string {
 		return []string{object.(*v1alpha1.BPFMapRevision).Spec.MapName}
 	})
+	if err == nil {
+		err = m.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.BPFMapRevision{}, indexLinks, linkKeys)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("index revisions: %w", err)
 	}
@@ -112,7 +115,7 @@ func newAgent(m manager.Manager, o Options, facts Facts) *agent {
 	tell := &announcer{m.GetEventRecorder(name), o.NodeName}
 	a.reconciler = &reconciler{
 		client: a.client, node: o.NodeName, gate: a.gate, state: a.state, library: newLibrary(m.GetAPIReader(), recorder.CountChunk), seeded: a.seeded,
-		announce: tell.announce, metrics: recorder, resync: o.ResyncPeriod,
+		announce: tell.announce, replaced: a.mapReplaced, metrics: recorder, resync: o.ResyncPeriod,
 	}
 	a.publisher = &publisher{
 		client: recorder.Client(a.client), node: o.NodeName, state: a.state, seeded: a.seeded, observe: recorder.ObserveMaps,
@@ -123,6 +126,9 @@ func newAgent(m manager.Manager, o Options, facts Facts) *agent {
 func (a *agent) setUp(m manager.Manager, o Options) error {
 	if err := m.Add(manager.RunnableFunc(a.start)); err != nil {
 		return fmt.Errorf("set up agent: %w", err)
+	}
+	if err := a.watchInterfaces(m); err != nil {
+		return err
 	}
 	if o.InventoryPeriod > 0 {
 		count := &inventory{host: o.Host, period: o.InventoryPeriod, tell: a.state.setInventory}

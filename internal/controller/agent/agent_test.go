@@ -151,6 +151,7 @@ type fakeHost struct {
 }
 
 func (h *fakeHost) Probe(context.Context) error { return h.err }
+func (h *fakeHost) WatchInterfaces(context.Context, func()) error { return nil }
 func (h *fakeHost) Facts() (Facts, error)       { return Facts{}, nil }
 func (h *fakeHost) SystemCalls() uint64         { return 0 }
 func (h *fakeHost) Inventory() (v1alpha1.NodeInventory, error) {

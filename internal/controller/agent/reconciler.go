@@ -25,6 +25,9 @@ import (
 // indexMapName finds the revisions of a BPFMap.
 const indexMapName = "spec.mapName"
 
+// linkRetry is how often an entry that waits for what it names is tried again.
+const linkRetry = 5 * time.Second
+
 // reconciler brings one map at a time to its revision.
 type reconciler struct {
 	client   client.Client
@@ -34,6 +37,8 @@ type reconciler struct {
 	library  *library
 	seeded   <-chan struct{}
 	announce func(before *v1alpha1.NodeMap, r engine.Report)
+	// replaced is called when the map of a BPFMap is another one than before.
+	replaced func(ctx context.Context, key revision.Key)
 	metrics  *recorders.Node
 	resync   time.Duration
 	checks   checks
@@ -117,6 +122,9 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	before := r.state.set(status.FromReport(report))
 	r.announce(before, report)
 	r.log(ctx, before, report)
+	if report.MapID != 0 && (before == nil || before.MapID != int64(report.MapID)) {
+		r.replaced(ctx, report.Key)
+	}
 	if report.State == v1alpha1.NodeMapReady {
 		r.checks.done(report.Key, object.UID)
 	} else {
@@ -125,6 +133,9 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	if report.State == v1alpha1.NodeMapFailed {
 		r.gate.lookAgain()
 		return reconcile.Result{}, report.Err // again, later and later
+	}
+	if report.State == v1alpha1.NodeMapPending {
+		return reconcile.Result{RequeueAfter: jitter(min(linkRetry, r.resync))}, nil
 	}
 	return reconcile.Result{RequeueAfter: jitter(r.resync)}, nil
 }

@@ -194,9 +194,13 @@ func TestNodesComeAndGo(t *testing.T) {
 // equal to what the API server gives back, or each restart would make new revisions.
 func TestSamplesAreStable(t *testing.T) {
 	w := newWorld(t)
-	files, err := filepath.Glob(filepath.Join(controlplane.Root(), "config/samples/*-*.yaml"))
-	if err != nil || len(files) < 9 {
-		t.Fatalf("samples: %v, %v", files, err)
+	var files []string
+	for _, folder := range []string{"samples", "samples/types", "samples/node"} {
+		found, err := filepath.Glob(filepath.Join(controlplane.Root(), "config", folder, "*-*.yaml"))
+		if err != nil || len(found) < 9 {
+			t.Fatalf("%s: %v, %v", folder, found, err)
+		}
+		files = append(files, found...)
 	}
 	var names []string
 	for _, file := range files {

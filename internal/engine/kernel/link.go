@@ -24,15 +24,15 @@ type LinkOptions struct {
 	// NoInterfaces says that this process doesn't see the node's network interfaces, but those of a
 	// network namespace of its own.
 	NoInterfaces bool
-	// Cgroups is where the cgroup2 file system is mounted; /sys/fs/cgroup if empty.
+	// Cgroups is where the cgroup2 file system is mounted; DefaultCgroups if empty.
 	Cgroups string
 	// AllowProgram says whether a map may hold the program pinned at path, relative to the BPF file
 	// system. Nil allows all.
 	AllowProgram func(key revision.Key, path string) error
 }
 
-// defaultCgroups is where systemd and container runtimes mount cgroup2.
-const defaultCgroups = "/sys/fs/cgroup"
+// DefaultCgroups is where systemd and container runtimes mount cgroup2.
+const DefaultCgroups = "/sys/fs/cgroup"
 
 // Link finds what a name stands for on this node.
 func (b *Backend) Link(_ context.Context, key revision.Key, link v1alpha1.Link) (engine.Target, error) {
@@ -103,7 +103,7 @@ func (b *Backend) linkProgram(key revision.Key, path string) (engine.Target, err
 func (b *Backend) linkCgroup(link v1alpha1.Link) (engine.Target, error) {
 	at := b.links.Cgroups
 	if at == "" {
-		at = defaultCgroups
+		at = DefaultCgroups
 	}
 	if err := checkCgroups(at); err != nil {
 		return engine.Target{}, err

@@ -117,7 +117,11 @@ func shapeOf(info bpf.Info) revision.Shape {
 	if info.Type == bpf.BloomFilter {
 		s.MapExtra = info.MapExtra
 	}
-	if flags := info.Flags &^ bpf.NUMANode; flags != 0 {
+	flags := info.Flags &^ bpf.NUMANode
+	if info.Type == bpf.DevMap || info.Type == bpf.DevMapHash {
+		flags &^= bpf.RdOnlyProg // the kernel sets it, and takes it from nobody
+	}
+	if flags != 0 {
 		for name := range strings.SplitSeq(flags.String(), "|") {
 			s.Flags = append(s.Flags, v1alpha1.MapFlag(name))
 		}

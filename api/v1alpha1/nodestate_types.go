@@ -269,6 +269,13 @@ type NodeMap struct {
 	// +required
 	State NodeMapState `json:"state"`
 
+	// replacedMaps are maps that this one took the pin of, the last one first. What still uses them sees
+	// the old contents.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	ReplacedMaps []ReplacedMap `json:"replacedMaps,omitempty"`
+
 	// drifted says that the map differs from its revision and was not repaired.
 	// +optional
 	Drifted bool `json:"drifted,omitempty"`
@@ -287,3 +294,25 @@ type NodeMap struct {
 	// +optional
 	DriftCount int64 `json:"driftCount,omitempty"`
 }
+
+// ReplacedMap is a map that another one took the pin of.
+type ReplacedMap struct {
+	// mapID is its id in the node's kernel.
+	// +required
+	MapID int64 `json:"mapID"`
+
+	// users are the programs that still use it, at most 16. Finding them needs the capability SYS_ADMIN
+	// (agent.nodeInventory); without, usersKnown is false.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=128
+	Users []string `json:"users,omitempty"`
+
+	// usersKnown says whether the agent could ask for users.
+	// +optional
+	UsersKnown bool `json:"usersKnown,omitempty"`
+}
+
+// MaxReplacedUsers bounds ReplacedMap.Users.
+const MaxReplacedUsers = 16

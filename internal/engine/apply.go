@@ -56,6 +56,9 @@ func (s *session) applyNew() error {
 	if err := s.backend.Publish(s.ctx, s.rev.Key, m, s.rev.Pin, s.plan.Action == plan.Replace); err != nil {
 		return fmt.Errorf("pin new map: %w", err)
 	}
+	if err := s.sweep(m); err != nil {
+		return err
+	}
 	return s.settle(info.ID)
 }
 
@@ -191,14 +194,21 @@ func (s *session) newRecord(id uint32) *Record {
 		rec.Keys = union(s.rev.Shape, s.entries.Keys, s.linked.held)
 	}
 	if old := s.state.Record; old != nil {
-		rec.DriftCount = old.DriftCount
+		rec.DriftCount, rec.Replaced = old.DriftCount, old.Replaced
 		rec.PreviousPaths = previousPaths(old, s.rev.Pin.Path)
+	}
+	if s.plan.Action == plan.Replace {
+		rec.Replaced = append([]uint32{s.replaced()}, rec.Replaced...)
+		rec.Replaced = rec.Replaced[:min(len(rec.Replaced), maxReplaced)]
 	}
 	if s.plan.Drift != "" {
 		rec.DriftCount++
 	}
 	return rec
 }
+
+// maxReplaced bounds the replaced maps that a record remembers.
+const maxReplaced = 4
 
 // previousPaths are the paths of pins that a record knows, without the one that stays.
 func previousPaths(old *Record, stays string) []string {

@@ -39,12 +39,18 @@ type Backend interface {
 	Forget(ctx context.Context, key revision.Key) error
 	// Records lists the records that can be read, sorted by key.
 	Records(ctx context.Context) ([]Record, error)
+	// Users are the programs that use a map, for people. The error is ErrAbsent for a map that is gone,
+	// and ErrUnknown if this process may not ask.
+	Users(ctx context.Context, mapID uint32) ([]string, error)
 	// PossibleCPUs is how many values an element of a per-CPU map has.
 	PossibleCPUs() int
 }
 
 // ErrAbsent says that what a link names isn't on the node, and may come.
 var ErrAbsent = errors.New("is not there")
+
+// ErrUnknown says that this process may not know.
+var ErrUnknown = errors.New("is not known")
 
 // Target is what a link stands for on this node.
 type Target struct {

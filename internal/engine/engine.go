@@ -137,7 +137,7 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 	report.Message += s.note
 	s.tellWaits(&report)
 	s.describe(&report)
-	if s.plan.Action != plan.Report && rev.Entries.Len >= e.options.IncrementalFrom {
+	if s.plan.Action != plan.Report && s.linked.waiting == 0 && rev.Entries.Len >= e.options.IncrementalFrom {
 		e.remember(rev.Key, s.appliedNow(&report))
 	}
 	return report

@@ -18,6 +18,9 @@ import (
 type foreign struct {
 	from Map
 	want plan.Desired
+	// moved are those that were copied, sorted; start is when that began.
+	moved revision.Entries
+	start time.Time
 }
 
 // planReplacement checks that a replacement loses nothing: elements that the policy doesn't own must
@@ -93,41 +96,72 @@ func (s *session) ownedSet(keySize int) map[string]bool {
 	return set
 }
 
-// migrate copies what the policy doesn't own from the map that is being replaced. What programs write
-// to that between the copy and the moment that they use the new map stays behind: the window is
-// noted.
-func (s *session) migrate(to Map) error {
-	if s.foreign.from == nil {
-		return nil
-	}
-	start := time.Now()
+// readForeign streams the elements of the map to be replaced that the policy doesn't own.
+func (s *session) readForeign(yield func(key, value []byte)) error {
 	seeded := s.foreign.want.Sync == v1alpha1.SyncSeed
 	isArray := s.infos[s.foreign.from].Shape.IsArray()
 	keySize, valueSize := s.entries.KeySize, s.entries.ValueSize
 	mine := s.ownedSet(keySize)
-	var keys, values []byte
 	_, err := s.foreign.from.Read(func(k, v []byte) {
 		for ; len(k) > 0; k, v = k[keySize:], v[valueSize:] {
 			key, value := k[:keySize], v[:valueSize]
 			_, declared := s.entries.Find(s.rev.Shape, key)
-			if seeded || !declared && !mine[string(key)] {
-				if isArray && allZero(value) {
-					continue
-				}
-				keys, values = append(keys, key...), append(values, value...)
+			if (seeded || !declared && !mine[string(key)]) && !(isArray && allZero(value)) {
+				yield(key, value)
 			}
 		}
 	})
 	if err != nil {
 		return fmt.Errorf("read the map to be replaced: %w", err)
 	}
-	if len(keys) > 0 {
-		if err := to.Write(keys, values); err != nil {
-			return fmt.Errorf("copy %d elements into the new map: %w", len(keys)/keySize, err)
+	return nil
+}
+
+// migrate copies what the policy doesn't own from the map that is being replaced.
+func (s *session) migrate(to Map) error {
+	f := &s.foreign
+	if f.from == nil {
+		return nil
+	}
+	f.start = time.Now()
+	moved := revision.Entries{KeySize: s.entries.KeySize, ValueSize: s.entries.ValueSize}
+	if err := s.readForeign(func(key, value []byte) { moved.Append(key, value, false) }); err != nil {
+		return err
+	}
+	f.moved, _ = moved.Sorted(s.rev.Shape)
+	if f.moved.Len > 0 {
+		if err := to.Write(f.moved.Keys, f.moved.Values); err != nil {
+			return fmt.Errorf("copy %d elements into the new map: %w", f.moved.Len, err)
 		}
 	}
-	s.note = fmt.Sprintf("replaced map %d; %d elements moved over, writes by others within %s before the switch may be lost",
-		s.replaced(), len(keys)/keySize, time.Since(start).Round(time.Microsecond))
+	return nil
+}
+
+// sweep copies what others wrote to the replaced map between the copy and the switch, and says what may
+// be lost: programs that hold the replaced map go on writing there.
+func (s *session) sweep(to Map) error {
+	f := &s.foreign
+	if f.from == nil {
+		return nil
+	}
+	late := revision.Entries{KeySize: s.entries.KeySize, ValueSize: s.entries.ValueSize}
+	if !s.plan.Freeze { // a frozen map takes nothing more
+		err := s.readForeign(func(key, value []byte) {
+			if i, found := f.moved.Find(s.rev.Shape, key); !found || !bytes.Equal(f.moved.Value(i), value) {
+				late.Append(key, value, false)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if late.Len > 0 {
+		if err := to.Write(late.Keys, late.Values); err != nil {
+			return fmt.Errorf("copy %d late elements into the new map: %w", late.Len, err)
+		}
+	}
+	s.note = fmt.Sprintf("replaced map %d; %d elements moved over, %d of them written in the %s between copy and switch; what is written to map %d from now on stays there",
+		s.replaced(), f.moved.Len+late.Len, late.Len, time.Since(f.start).Round(time.Microsecond), s.replaced())
 	return nil
 }
 

@@ -50,11 +50,22 @@ type Report struct {
 	// DriftCount is how many times drift was found since the map was first managed.
 	DriftCount int64
 
+	// Replaced are maps that this one took the pin of and that may still be in use, the last one first.
+	Replaced []ReplacedMap
+
 	Action Action
 	// Plan is what was done, or, for a report of drift and a stall, what would be.
 	Plan plan.Plan
 	// Err is the cause of the states Failed and Stalled.
 	Err error
+}
+
+// ReplacedMap is a map that another one took the pin of.
+type ReplacedMap struct {
+	ID uint32
+	// Users are the programs that still use it; UsersKnown says whether this process could ask.
+	Users      []string
+	UsersKnown bool
 }
 
 // Drift is a map that differs from its revision though that was applied before.

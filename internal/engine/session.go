@@ -5,6 +5,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -247,6 +248,30 @@ func (s *session) describe(r *Report) {
 	}
 	r.MapID, r.Frozen, r.MemlockBytes = info.ID, info.Frozen, info.MemlockBytes
 	r.Entries = s.count(m, info)
+	r.Replaced = s.replacedMaps()
+}
+
+// replacedMaps are the maps that ours took the pin of and that aren't known to be gone. Where programs
+// can't be asked for, that is the last one.
+func (s *session) replacedMaps() []ReplacedMap {
+	rec := s.saved
+	if rec == nil {
+		rec = s.state.Record
+	}
+	if rec == nil {
+		return nil
+	}
+	var maps []ReplacedMap
+	for i, id := range rec.Replaced {
+		users, err := s.backend.Users(s.ctx, id)
+		switch {
+		case err == nil:
+			maps = append(maps, ReplacedMap{id, users, true})
+		case errors.Is(err, ErrUnknown) && i == 0:
+			maps = append(maps, ReplacedMap{ID: id})
+		}
+	}
+	return maps
 }
 
 // count is how many elements m holds, nil for types that can't be counted.

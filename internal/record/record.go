@@ -32,6 +32,9 @@ type Record struct {
 	MapID         uint32 `json:"mapID"`
 	PreviousMapID uint32 `json:"previousMapID,omitempty"`
 
+	// Replaced are the ids of maps that were replaced, the last one first.
+	Replaced []uint32 `json:"replaced,omitempty"`
+
 	Pin revision.Pin `json:"pin"`
 	// PreviousPaths are where the map was pinned before, until those pins are removed.
 	PreviousPaths []string                `json:"previousPaths,omitempty"`

@@ -41,7 +41,7 @@ func BPFFS(t testing.TB) string {
 const leakExitCode = 99
 
 // Main runs a package's tests and fails with exit code 99 if they leak: a handle that was collected
-// without having been closed, or a descriptor of a map or of BTF that is still open.
+// without having been closed, or a descriptor of a map, a program or BTF that is still open.
 func Main(m *testing.M) {
 	var collected atomic.Int64
 	hook := func(int) { collected.Add(1) }
@@ -61,7 +61,7 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// OpenDescriptors are this process's descriptors of maps and BTF, for example "anon_inode:bpf-map".
+// OpenDescriptors are this process's descriptors of maps, programs and BTF, for example "anon_inode:bpf-map".
 func OpenDescriptors() ([]string, error) {
 	const dir = "/proc/self/fd"
 	entries, err := os.ReadDir(dir)
@@ -74,7 +74,7 @@ func OpenDescriptors() ([]string, error) {
 		if err != nil {
 			continue // the descriptor of the directory itself
 		}
-		if target == "anon_inode:bpf-map" || strings.HasPrefix(target, "anon_inode:btf") {
+		if target == "anon_inode:bpf-map" || target == "anon_inode:bpf-prog" || strings.HasPrefix(target, "anon_inode:btf") {
 			found = append(found, target)
 		}
 	}

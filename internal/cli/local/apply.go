@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -88,7 +89,13 @@ func outcome(r engine.Report) string {
 	if r.Frozen {
 		text += ", frozen"
 	}
-	return text + ")"
+	text += ")"
+	for _, m := range r.Replaced {
+		if len(m.Users) > 0 {
+			text += fmt.Sprintf("; map %d is still used by %s", m.ID, strings.Join(m.Users, ", "))
+		}
+	}
+	return text
 }
 
 // innerFirst orders maps so that those that others hold come before them; otherwise as they are.

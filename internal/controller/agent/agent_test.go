@@ -150,10 +150,10 @@ type fakeHost struct {
 	opened int
 }
 
-func (h *fakeHost) Probe(context.Context) error { return h.err }
+func (h *fakeHost) Probe(context.Context) error                   { return h.err }
 func (h *fakeHost) WatchInterfaces(context.Context, func()) error { return nil }
-func (h *fakeHost) Facts() (Facts, error)       { return Facts{}, nil }
-func (h *fakeHost) SystemCalls() uint64         { return 0 }
+func (h *fakeHost) Facts() (Facts, error)                         { return Facts{}, nil }
+func (h *fakeHost) SystemCalls() uint64                           { return 0 }
 func (h *fakeHost) Inventory() (v1alpha1.NodeInventory, error) {
 	return v1alpha1.NodeInventory{Maps: 3}, h.err
 }

@@ -86,7 +86,7 @@ func (b *Memory) Link(_ context.Context, key revision.Key, link v1alpha1.Link) (
 	if link.Type == v1alpha1.TypeMapRef {
 		m := b.kept[revision.Key{Namespace: key.Namespace, Name: link.Name}]
 		if m == nil {
-			return engine.Target{}, fmt.Errorf("BPFMap %s %w", link.Name, engine.ErrAbsent)
+			return engine.Target{}, fmt.Errorf("the map of BPFMap %s %w", link.Name, engine.ErrAbsent)
 		}
 		target.Read, target.Shape = uint64(m.id), &m.shape
 	} else if target.Read = b.links[link]; target.Read == 0 {
@@ -108,6 +108,11 @@ func (b *Memory) Link(_ context.Context, key revision.Key, link v1alpha1.Link) (
 
 // memoryFDs is the distance between the id and the file descriptor of an object in memory.
 const memoryFDs = 1 << 20
+
+// Users are none: there are no programs here.
+func (b *Memory) Users(_ context.Context, mapID uint32) ([]string, error) {
+	return nil, fmt.Errorf("who uses map %d %w", mapID, engine.ErrUnknown)
+}
 
 // SetLink says what a link stands for; 0 takes that away.
 func (b *Memory) SetLink(link v1alpha1.Link, id uint64) {

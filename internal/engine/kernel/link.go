@@ -140,3 +140,28 @@ func checkCgroups(at string) error {
 	}
 	return nil
 }
+
+// Users are the programs that use a map. Others may hold it, too: processes, and maps of maps.
+func (b *Backend) Users(_ context.Context, mapID uint32) ([]string, error) {
+	m, err := bpf.GetFDByID(mapID)
+	switch {
+	case errors.Is(err, bpf.ErrNotExist):
+		return nil, absent("map %d", mapID)
+	case errors.Is(err, bpf.ErrNotPermitted):
+		return nil, fmt.Errorf("who uses map %d %w: %w", mapID, engine.ErrUnknown, err)
+	case err != nil:
+		return nil, explain(err)
+	}
+	if err := m.Close(); err != nil {
+		return nil, explain(err)
+	}
+	programs, err := bpf.ProgramsUsing(mapID)
+	if err != nil {
+		return nil, explain(err)
+	}
+	users := make([]string, len(programs))
+	for i, p := range programs {
+		users[i] = p.String()
+	}
+	return users, nil
+}

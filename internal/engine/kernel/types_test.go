@@ -1,0 +1,238 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/btfschema"
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
+	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// node is an engine on this kernel, with a BPF file system and a cgroup mount of its own.
+type node struct {
+	*engine.Engine
+	t              *testing.T
+	bpffs, cgroups string
+	pins           *pinstore.Store
+}
+
+func newNode(t *testing.T) *node {
+	t.Helper()
+	n := &node{t: t, bpffs: bpftest.BPFFS(t), cgroups: t.TempDir()}
+	if err := syscall.Mount("none", n.cgroups, "cgroup2", 0, ""); err != nil {
+		t.Fatalf("mount cgroup2 (this test needs root): %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(n.cgroups, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	b, err := kernel.New(n.bpffs, kernel.Options{Links: kernel.LinkOptions{Cgroups: n.cgroups}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Engine, n.pins = engine.New(b, engine.Options{}), pinstore.New(n.bpffs, pinstore.Options{})
+	return n
+}
+
+// declare compiles a BPFMap of the namespace edge.
+func declare(t *testing.T, name, spec string) *revision.Revision {
+	t.Helper()
+	m := &v1alpha1.BPFMap{}
+	if err := yaml.UnmarshalStrict([]byte(spec), &m.Spec); err != nil {
+		t.Fatalf("%v in\n%s", err, spec)
+	}
+	m.Namespace, m.Name = "edge", name
+	return compiled(t, m)
+}
+
+func compiled(t *testing.T, m *v1alpha1.BPFMap) *revision.Revision {
+	t.Helper()
+	r, err := compile.Compile(m)
+	if err != nil {
+		t.Fatalf("%s: %v", m.Name, err)
+	}
+	r.UID, r.Name, r.Number = "uid-"+m.Name, m.Name+"-1", 1
+	return r
+}
+
+// sync syncs and wants a state; a second Sync has nothing to do.
+func (n *node) sync(r *revision.Revision, state v1alpha1.NodeMapState, action engine.Action) engine.Report {
+	n.t.Helper()
+	report := n.Sync(n.t.Context(), r)
+	if report.State != state || report.Action != action || report.Drift != nil {
+		n.t.Fatalf("%s: %s (%s: %s), action %q, drift %+v, want %s and %q\n%s", r.Key, report.State, report.Reason, report.Message,
+			report.Action, report.Drift, state, action, report.Plan.String())
+	}
+	if again := n.Sync(n.t.Context(), r); again.Action != engine.ActionNone || again.State != state || again.MapID != report.MapID {
+		n.t.Fatalf("%s: a second Sync: %s, action %q, map %d\n%s", r.Key, again.State, again.Action, again.MapID, again.Plan.String())
+	}
+	return report
+}
+
+// TestEveryType takes each sample to this kernel: there is one for every type of the API, and what it
+// declares is there, and again nothing to do after it.
+func TestEveryType(t *testing.T) {
+	n := newNode(t)
+	set := manifest.Read(manifest.Options{Paths: []string{"../../../config/samples", "../../../config/samples/types", "../../../config/samples/node"}})
+	if len(set.Problems) > 0 {
+		t.Fatal(set.Problems)
+	}
+	untested := everyType(t)
+	slices.SortStableFunc(set.Manifests, func(a, b manifest.Manifest) int { return holdsMaps(a) - holdsMaps(b) })
+	for _, m := range set.Manifests {
+		r := compiled(t, m.Map)
+		state, countable := v1alpha1.NodeMapReady, !r.Shape.IsArray() && !r.Shape.IsHidden() && !r.Shape.IsFilledAtRuntime()
+		if m.Map.Spec.Type == v1alpha1.MapTypeProgArray {
+			state, countable = v1alpha1.NodeMapPending, false // its programs aren't pinned
+		}
+		report := n.sync(r, state, engine.ActionCreated)
+		if countable && (report.Entries == nil || *report.Entries != int64(r.Entries.Len)) {
+			t.Errorf("%s holds %v entries, want %d", m.Name(), report.Entries, r.Entries.Len)
+		}
+		if report.Frozen != m.Map.Spec.Freeze {
+			t.Errorf("%s: frozen %t", m.Name(), report.Frozen)
+		}
+		delete(untested, m.Map.Spec.Type)
+	}
+	for typ := range untested {
+		t.Errorf("no sample is of type %s", typ)
+	}
+	for _, m := range slices.Backward(set.Manifests) {
+		if r := n.Remove(t.Context(), revision.Key{Namespace: m.Map.Namespace, Name: m.Map.Name}); r.Err != nil {
+			t.Error(r.Err)
+		}
+	}
+	if left, err := os.ReadDir(n.bpffs + "/bpfmap/edge"); !os.IsNotExist(err) {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func holdsMaps(m manifest.Manifest) int {
+	if m.Map.Spec.Inner != nil {
+		return 1
+	}
+	return 0
+}
+
+// everyType is the enum of spec.type in the CRD.
+func everyType(t *testing.T) map[v1alpha1.MapType]bool {
+	t.Helper()
+	source, err := os.ReadFile("../../../api/v1alpha1/policy_types.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`Enum=(\S+)\ntype MapType `).FindSubmatch(source)
+	if found == nil {
+		t.Fatal("the enum of MapType isn't found")
+	}
+	types := map[v1alpha1.MapType]bool{}
+	for name := range strings.SplitSeq(string(found[1]), ";") {
+		types[v1alpha1.MapType(name)] = true
+	}
+	if len(types) < 32 {
+		t.Fatalf("%d types", len(types))
+	}
+	return types
+}
+
+// TestFreezeEveryType freezes a map of every type, or is refused by the compiler with the reason.
+func TestFreezeEveryType(t *testing.T) {
+	n := newNode(t)
+	set := manifest.Read(manifest.Options{Paths: []string{"../../../config/samples/types", "../../../config/samples/node"}})
+	slices.SortStableFunc(set.Manifests, func(a, b manifest.Manifest) int { return holdsMaps(a) - holdsMaps(b) })
+	refused := 0
+	for _, m := range set.Manifests {
+		m.Map.Spec.Freeze = true
+		r, err := compile.Compile(m.Map)
+		if err != nil {
+			if !strings.Contains(err.Error(), "spec.freeze: the kernel does not freeze a map whose values hold a spin lock") {
+				t.Errorf("%s: %v", m.Name(), err)
+			}
+			refused++
+			continue
+		}
+		r.UID, r.Name = "uid", "name"
+		report := n.Sync(t.Context(), r)
+		if report.Err != nil || !report.Frozen {
+			t.Errorf("%s (%s): frozen %t, %s", m.Name(), r.Shape.Type, report.Frozen, report.Message)
+		}
+	}
+	if refused != 2 {
+		t.Errorf("%d maps were refused, want the two with spin locks", refused)
+	}
+}
+
+// TestBTF lets the kernel tell the fields of a map by name, as bpftool asks for them.
+func TestBTF(t *testing.T) {
+	n := newNode(t)
+	r := declare(t, "rules", `{type: LPMTrie, key: {type: ipv6Prefix}, maxEntries: 8, value: {fields: [{name: action, type: u8},
+		{name: ports, type: be16, length: 4}, {name: owner, fields: [{name: name, type: string, size: 16}, {name: mac, type: mac}]}, {name: id, type: bytes, size: 3}]}}`)
+	n.sync(r, v1alpha1.NodeMapReady, engine.ActionCreated)
+	m, err := bpf.GetPinned(n.pins.Path(r.Pin.Path), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	info, err := m.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.BTFID == 0 || info.BTFKeyTypeID == 0 || info.BTFValueTypeID == 0 {
+		t.Fatalf("BTF %d, key %d, value %d", info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID)
+	}
+	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := yaml.Marshal(map[string]any{"key": key, "value": value})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `key:
+  fields:
+  - name: prefixlen
+    type: u32
+  - name: data
+    size: 16
+    type: hex
+value:
+  fields:
+  - name: action
+    type: u8
+  - length: 4
+    name: ports
+    type: u16
+  - fields:
+    - name: name
+      size: 16
+      type: string
+    - name: mac
+      size: 6
+      type: hex
+    name: owner
+  - name: id
+    size: 3
+    type: hex
+`
+	if got := string(text); got != want {
+		t.Errorf("the kernel tells\n%s", got)
+	}
+}

@@ -160,6 +160,23 @@ func (w *world) awaitReadyOn(name string, nodes ...*node) *v1alpha1.BPFMap {
 	return m
 }
 
+// awaitMessage waits until a condition that is True says something.
+func (w *world) awaitMessage(name, condition, part string) *v1alpha1.BPFMap {
+	w.t.Helper()
+	m := &v1alpha1.BPFMap{}
+	await.Nil(w.t, limit, func() error {
+		if err := w.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, m); err != nil {
+			return err
+		}
+		c := meta.FindStatusCondition(m.Status.Conditions, condition)
+		if c == nil || c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, part) {
+			return fmt.Errorf("condition %s is %+v, want %q in its message", condition, c, part)
+		}
+		return nil
+	})
+	return m
+}
+
 // awaitEvent waits for an event of a BPFMap and returns its note.
 func (w *world) awaitEvent(name, reason string) string {
 	w.t.Helper()

@@ -1,0 +1,127 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package loop_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+)
+
+// innerTable is an inner map of tables; each edit replaces it.
+const innerTable = `
+spec:
+  type: Hash
+  key: {type: be32}
+  value: {type: u32}
+  maxEntries: 16
+  freeze: true
+  replacePolicy: Swap
+  nodeSelector: {world: NAMESPACE}
+  entries: [{key: 1, value: 10}]
+`
+
+const tables = `
+spec:
+  type: HashOfMaps
+  key: {type: be32}
+  inner: {type: Hash, key: {type: be32}, value: {type: u32}, maxEntries: 16}
+  maxEntries: 16
+  nodeSelector: {world: NAMESPACE}
+  entries: [{key: 1, value: blue}, {key: 2, value: green}]
+`
+
+// TestMapsOfMaps makes the outer map before the inner ones, and replaces an inner one: the outer map
+// follows within moments, not at the next resync.
+func TestMapsOfMaps(t *testing.T) {
+	w := newWorld(t)
+	n := newNode(t, w, true).start(t)
+	w.apply("tables", tables)
+	m := w.awaitCondition("tables", v1alpha1.ConditionReconciling, v1alpha1.ReasonProgressing)
+	n.awaitContents(t, "tables", contents{})
+	w.apply("blue", innerTable)
+	w.awaitReady("blue")
+	n.awaitContents(t, "tables", contents{1: n.id(t, "blue")})
+	m = w.awaitMessage("tables", v1alpha1.ConditionReconciling, "1 of 2 entries wait: the map of BPFMap green is not there")
+	if m.Status.Nodes.Pending != 1 {
+		t.Errorf("nodes = %+v, want one pending", m.Status.Nodes)
+	}
+	w.apply("green", innerTable)
+	w.awaitReadyOn("tables", n)
+	n.awaitContents(t, "tables", contents{1: n.id(t, "blue"), 2: n.id(t, "green")})
+
+	before := n.id(t, "blue")
+	w.edit("blue", setEntries(1, 11))
+	n.awaitContents(t, "blue", contents{1: 11})
+	after := n.id(t, "blue")
+	if before == after {
+		t.Errorf("map id is still %d, want a new map", after)
+	}
+	n.awaitContents(t, "tables", contents{1: after, 2: n.id(t, "green")})
+	w.awaitReadyOn("tables", n)
+}
+
+// TestInterfaces follows an interface that comes, goes and comes again.
+func TestInterfaces(t *testing.T) {
+	w := newWorld(t)
+	n := newNode(t, w, true).start(t)
+	eth := "bpfm" + w.namespace[len(w.namespace)-5:]
+	w.apply("uplinks", strings.Replace(`
+spec:
+  type: Hash
+  key: {type: be32}
+  value: {type: ifindex}
+  maxEntries: 16
+  nodeSelector: {world: NAMESPACE}
+  entries: [{key: 1, value: ETH}]
+`, "ETH", eth, 1))
+	w.awaitMessage("uplinks", v1alpha1.ConditionReconciling, "1 of 1 entries wait: interface "+eth+" is not there")
+	first := addInterface(t, eth)
+	n.awaitContents(t, "uplinks", contents{1: first})
+	w.awaitReadyOn("uplinks", n)
+
+	removeInterface(t, eth)
+	w.awaitMessage("uplinks", v1alpha1.ConditionReconciling, "interface "+eth+" is not there")
+	n.awaitContents(t, "uplinks", contents{1: first}) // nothing better is known
+	second := addInterface(t, eth)
+	n.awaitContents(t, "uplinks", contents{1: second})
+	w.awaitReadyOn("uplinks", n)
+}
+
+func addInterface(t *testing.T, name string) (index uint32) {
+	t.Helper()
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "p"}); err != nil {
+		t.Fatalf("add an interface (the tests need root): %v", err)
+	}
+	t.Cleanup(func() {
+		var gone netlink.LinkNotFoundError
+		link, err := netlink.LinkByName(name)
+		if err == nil {
+			err = netlink.LinkDel(link)
+		}
+		if err != nil && !errors.As(err, &gone) {
+			t.Error(err)
+		}
+	})
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint32(link.Attrs().Index)
+}
+
+func removeInterface(t *testing.T, name string) {
+	t.Helper()
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -68,6 +68,14 @@ type BPFMapList struct {
 // +kubebuilder:validation:XValidation:rule="!(self.type in ['XSKMap','SockMap','SockHash','ReusePortSockArray','PerfEventArray','RingBuf','UserRingBuf','StackTrace','SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage','Arena']) || (!has(self.entries) && !has(self.entriesFrom))",message="what a map of this type holds is put in by programs and processes: leave out entries and entriesFrom"
 // +kubebuilder:validation:XValidation:rule="!(self.type in ['Queue','Stack']) || !has(self.syncPolicy) || self.syncPolicy == 'Seed'",message="Queue and Stack can only be seeded: their contents can't be compared without consuming them (syncPolicy: Seed)"
 // +kubebuilder:validation:XValidation:rule="!(self.type in ['BloomFilter','CGroupArray']) || !has(self.syncPolicy) || self.syncPolicy != 'Mirror'",message="nobody can list what a BloomFilter or CGroupArray holds, so it can't be a mirror: set syncPolicy to Merge or Seed"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['RingBuf','UserRingBuf']) || !has(self.maxEntries) || self.maxEntries in [4096,8192,16384,32768,65536,131072,262144,524288,1048576,2097152,4194304,8388608,16777216,33554432,67108864,134217728,268435456,536870912,1073741824,2147483648]",message="the size in bytes of a RingBuf or UserRingBuf (maxEntries) is a power of two and a multiple of the page size, 4096 or more"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['XSKMap','SockMap','SockHash','ReusePortSockArray','PerfEventArray','RingBuf','UserRingBuf','StackTrace','SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage','Arena']) || !has(self.syncPolicy) || self.syncPolicy == 'Seed'",message="what a map of this type holds is put in by programs and processes: syncPolicy Seed leaves it to them"
+// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.type) || self.value.type != 'mapRef' || self.type in ['ArrayOfMaps','HashOfMaps']",message="a value of type mapRef needs type ArrayOfMaps or HashOfMaps"
+// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.type) || self.value.type != 'progPin' || self.type == 'ProgArray'",message="a value of type progPin needs type ProgArray (in DevMap, DevMapHash and CPUMap it is the second field)"
+// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.type) || self.value.type != 'cgroup' || self.type == 'CGroupArray'",message="a value of type cgroup needs type CGroupArray"
+// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.fields) || !self.value.fields.exists(f, has(f.type) && f.type == 'spinLock') || self.type in ['Hash','Array','CGroupStorage','SKStorage','InodeStorage','TaskStorage','CGRPStorage']",message="values with a spinLock need type Hash, Array, CGroupStorage or a storage type"
+// +kubebuilder:validation:XValidation:rule="!has(self.freeze) || !self.freeze || !has(self.value) || !has(self.value.fields) || !self.value.fields.exists(f, has(f.type) && f.type == 'spinLock')",message="the kernel does not freeze a map whose values hold a spin lock"
+// +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.key.type) || !(self.key.type in ['mapRef','progPin','cgroup','spinLock'])",message="mapRef, progPin, cgroup and spinLock are for values"
 // +kubebuilder:validation:XValidation:rule="!has(self.entries) || !has(self.maxEntries) || self.entries.size() <= self.maxEntries",messageExpression="'entries holds %d elements, more than maxEntries %d'.format([size(self.entries), self.maxEntries])"
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoPrealloc' in self.flags) || self.type in ['Hash','PerCPUHash','LPMTrie','HashOfMaps','SKStorage','InodeStorage','TaskStorage','CGRPStorage']",message="flag NoPrealloc: only Hash, PerCPUHash, HashOfMaps, LPMTrie and the storage types take it"
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoCommonLRU' in self.flags) || self.type in ['LRUHash','LRUPerCPUHash']",message="flag NoCommonLRU: only LRUHash and LRUPerCPUHash take it"
@@ -211,12 +219,12 @@ type BPFMapSpec struct {
 
 // InnerMap is the shape of the maps in an ArrayOfMaps or HashOfMaps.
 //
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['Queue','Stack','BloomFilter','RingBuf','UserRingBuf','Arena']) || !has(self.key)",message="this inner type has no key: leave out inner.key"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['ArrayOfMaps','HashOfMaps','ProgArray','Arena','SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage'])",message="maps of this type can't be inner maps"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['Queue','Stack','BloomFilter','RingBuf','UserRingBuf']) || !has(self.key)",message="this inner type has no key: leave out inner.key"
 type InnerMap struct {
-	// type is the inner maps' type. Maps of maps, ProgArray, StructOps and the types CGroupStorage and
-	// PerCPUCGroupStorage can't be inner maps.
+	// type is the inner maps' type. Maps of maps, ProgArray, Arena and the storage types can't be inner
+	// maps.
 	// +required
-	// +kubebuilder:validation:Enum=Hash;LRUHash;PerCPUHash;LRUPerCPUHash;Array;PerCPUArray;LPMTrie;Queue;Stack;BloomFilter;CGroupArray;DevMap;DevMapHash;CPUMap;XSKMap;SockMap;SockHash;ReusePortSockArray;PerfEventArray;RingBuf;UserRingBuf;StackTrace
 	Type MapType `json:"type"`
 
 	// key is the schema of the inner maps' keys, as spec.key.

@@ -26,7 +26,7 @@ const MaxFieldDepth = 8
 // `spinLock` (4 bytes) is a struct bpf_spin_lock: the map is then written and read under the lock
 // (BPF_F_LOCK), and entries leave the field out.
 //
-// +kubebuilder:validation:Enum=u8;u16;u32;u64;i8;i16;i32;i64;be16;be32;be64;bool;ipv4;ipv6;mac;ipv4Prefix;ipv6Prefix;string;bytes;hex;ifindex;mapRef;progPin;cgroup;cgroupID;spinLock
+// +kubebuilder:validation:Enum=u8;u16;u32;u64;i8;i16;i32;i64;be16;be32;be64;bool;ipv4;ipv6;mac;ipv4Prefix;ipv6Prefix;string;bytes;hex;ifindex;mapRef;progPin;cgroup;cgroupID;spinLock;timer;workqueue;kptr
 type ScalarType string
 
 // The scalar types.
@@ -57,6 +57,9 @@ const (
 	TypeCgroup     ScalarType = "cgroup"
 	TypeCgroupID   ScalarType = "cgroupID"
 	TypeSpinLock   ScalarType = "spinLock"
+	TypeTimer      ScalarType = "timer"
+	TypeWorkqueue  ScalarType = "workqueue"
+	TypeKptr       ScalarType = "kptr"
 )
 
 // Schema says what a key or a value looks like: one scalar (`type`), or a C struct (`fields`). Sizes

@@ -62,8 +62,10 @@ func (c *compiler) checkLocks(t typeTraits, value *schema.Layout) {
 	case len(locks) == 0:
 	case !t.locks:
 		c.problems.add("spec.value", "%s takes no spin lock (Hash, Array, CGroupStorage and the storage types do)", c.spec.Type)
-	case len(locks) > 1 || nested:
-		c.problems.add("spec.value", "holds %d spin locks: the kernel takes one, as a field of the outermost struct", len(locks))
+	case len(locks) > 1:
+		c.problems.add("spec.value", "holds %d spin locks, the kernel takes one", len(locks))
+	case nested:
+		c.problems.add("spec.value", "holds a spin lock in byte %d: the kernel takes it as a field of the outermost struct alone", locks[0])
 	case c.spec.Freeze:
 		c.problems.add("spec.freeze", "the kernel does not freeze a map whose values hold a spin lock")
 	}

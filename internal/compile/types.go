@@ -183,4 +183,12 @@ func (c *compiler) checkLinks(p part, key, value *schema.Layout) {
 	}
 	check(p.path+".key", key)
 	check(p.path+".value", value, p.traits.links...)
+	if value == nil || len(p.traits.valueSizes) == 0 {
+		return
+	}
+	for _, f := range value.Links() { // struct bpf_devmap_val and bpf_cpumap_val
+		if f.Type == v1alpha1.TypeProgPin && f.Offset != 4 || f.Type == v1alpha1.TypeIfindex && f.Offset != 0 {
+			c.problems.add(p.path+".value", "has %s in byte %d, %s takes {fields: [{name: ifindex, type: ifindex}, {name: prog, type: progPin}]} (a CPUMap: qsize of type u32 first)", f.Type, f.Offset, p.typ)
+		}
+	}
 }

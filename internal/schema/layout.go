@@ -95,6 +95,10 @@ func newLayout(s *v1alpha1.Schema, path string, depth int) (*Layout, *Error) {
 
 func (l *Layout) setScalar(s *v1alpha1.Schema, path string) *Error {
 	sc, ok := scalars[s.Type]
+	switch s.Type {
+	case v1alpha1.TypeTimer, v1alpha1.TypeWorkqueue, v1alpha1.TypeKptr:
+		return errorf(path+".type", "%s is the kernel's, and only the program that sets it up can keep it: let that program's loader make the map", s.Type)
+	}
 	if !ok {
 		return errorf(path+".type", "%q is no type", s.Type)
 	}

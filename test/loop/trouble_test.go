@@ -50,6 +50,31 @@ func TestDriftIsReported(t *testing.T) {
 	w.awaitReady("limits")
 }
 
+// TestBPFFSMountedAnew takes the whole BPF file system away under a working agent. With it go pins and
+// records; the map is made again where a new one is mounted, and people are told.
+func TestBPFFSMountedAnew(t *testing.T) {
+	w := newWorld(t)
+	n := newNode(t, w, true).start(t, "--resync-period", "200ms")
+	w.apply("blocklist", blocklist)
+	w.awaitReady("blocklist")
+	id := n.id(t, "blocklist")
+	if err := syscall.Unmount(n.bpffs, syscall.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitNodeReason(n.name, v1alpha1.ReasonBPFFSMissing)
+	if err := syscall.Mount("bpf", n.bpffs, "bpf", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	n.awaitContents(t, "blocklist", contents{1: 10, 2: 20})
+	w.awaitReady("blocklist")
+	if now := n.id(t, "blocklist"); now == id {
+		t.Errorf("map id is still %d", now)
+	}
+	if note := w.awaitEvent("blocklist", "DriftRepaired"); !strings.Contains(note, "the BPF file system was mounted anew or emptied") {
+		t.Errorf("note %q", note)
+	}
+}
+
 // TestAPIServerAway keeps the map as declared without the API server, and catches up with it after.
 func TestAPIServerAway(t *testing.T) {
 	w := newWorld(t)

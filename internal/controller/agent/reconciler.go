@@ -18,6 +18,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
@@ -118,6 +119,7 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 		return reconcile.Result{}, nil // the process ends; what was done is in the kernel
 	default:
 	}
+	r.noteLoss(&report)
 	r.metrics.ObserveSync(report, time.Since(start))
 	before := r.state.set(status.FromReport(report))
 	r.announce(before, report)
@@ -140,9 +142,22 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	return reconcile.Result{RequeueAfter: jitter(r.resync)}, nil
 }
 
+// noteLoss sees that a map had to be made though one was here in this boot: the BPF file system was mounted
+// anew, or somebody removed all that was in it, with the records by which the engine knows drift.
+func (r *reconciler) noteLoss(report *engine.Report) {
+	id := r.state.lastMade(report.Key, report.UID)
+	if report.Action != engine.ActionCreated || report.Drift != nil || id == 0 {
+		return
+	}
+	report.Drift = &engine.Drift{
+		Kind: plan.DriftMapGone, Repaired: true,
+		Summary: fmt.Sprintf("map %d, its pins and its record were gone: the BPF file system was mounted anew or emptied", id),
+	}
+}
+
 func (r *reconciler) log(ctx context.Context, before *v1alpha1.NodeMap, report engine.Report) {
 	l := log.FromContext(ctx)
-	if report.Drift != nil && (before == nil || before.DriftCount != report.DriftCount) {
+	if report.Drift != nil && (before == nil || before.DriftCount != report.DriftCount || report.Action == engine.ActionCreated) {
 		r.metrics.CountDrift(report)
 		l.Info("Map had drifted", "kind", report.Drift.Kind, "difference", report.Drift.Summary, "repaired", report.Drift.Repaired)
 	}

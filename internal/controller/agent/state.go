@@ -31,10 +31,21 @@ type nodeState struct {
 	ready error
 	total *v1alpha1.NodeInventory
 	lines map[revision.Key]v1alpha1.NodeMap
+	// made are the maps that were here last in this boot, also while nothing can be known of them.
+	made map[revision.Key]madeMap
+}
+
+// madeMap is a map that was here, and the UID of its BPFMap.
+type madeMap struct {
+	id  int64
+	uid string
 }
 
 func newNodeState(version string, facts Facts, changed func()) *nodeState {
-	return &nodeState{version: version, facts: facts, changed: changed, ready: errNotProbed, lines: map[revision.Key]v1alpha1.NodeMap{}}
+	return &nodeState{
+		version: version, facts: facts, changed: changed, ready: errNotProbed,
+		lines: map[revision.Key]v1alpha1.NodeMap{}, made: map[revision.Key]madeMap{},
+	}
 }
 
 // seed takes over what an earlier agent reported in the same boot; of another boot nothing is true
@@ -46,7 +57,15 @@ func (s *nodeState) seed(old v1alpha1.BPFNodeStateStatus) {
 		return
 	}
 	for _, line := range old.Maps {
-		s.lines[keyOf(line)] = line
+		s.put(line)
+	}
+}
+
+// put takes a line in. The lock is held.
+func (s *nodeState) put(line v1alpha1.NodeMap) {
+	s.lines[keyOf(line)] = line
+	if line.MapID != 0 {
+		s.made[keyOf(line)] = madeMap{line.MapID, line.UID}
 	}
 }
 
@@ -58,7 +77,7 @@ func keyOf(line v1alpha1.NodeMap) revision.Key {
 func (s *nodeState) set(line v1alpha1.NodeMap) (before *v1alpha1.NodeMap) {
 	s.mu.Lock()
 	old, ok := s.lines[keyOf(line)]
-	s.lines[keyOf(line)] = line
+	s.put(line)
 	s.mu.Unlock()
 	s.changed()
 	if !ok {
@@ -67,11 +86,22 @@ func (s *nodeState) set(line v1alpha1.NodeMap) (before *v1alpha1.NodeMap) {
 	return &old
 }
 
+// lastMade is the id of the map that was here last in this boot for a BPFMap; 0 if there was none.
+func (s *nodeState) lastMade(key revision.Key, uid string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if made := s.made[key]; made.uid == uid {
+		return made.id
+	}
+	return 0
+}
+
 // remove drops a line and says whether there was one.
 func (s *nodeState) remove(key revision.Key) bool {
 	s.mu.Lock()
 	_, ok := s.lines[key]
 	delete(s.lines, key)
+	delete(s.made, key)
 	s.mu.Unlock()
 	if ok {
 		s.changed()

@@ -31,6 +31,9 @@ func RunContract(t *testing.T, newBackend func(*testing.T) engine.Backend) {
 		"Keyless":   testKeyless,
 		"Freeze":    testFreeze,
 		"Forgotten": testForgotten,
+		"Bloom":     testBloom,
+		"MapOfMaps": testMapOfMaps,
+		"Runtime":   testRuntime,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newBackend(t)) })
 	}

@@ -200,13 +200,16 @@ func resolve(rev *revision.Revision, found *links) (linked, error) {
 		return linked{}, err
 	}
 	from := &rev.Entries
-	l := linked{entries: revision.Entries{KeySize: from.KeySize, ValueSize: from.ValueSize}}
+	l := linked{entries: revision.Entries{
+		KeySize: from.KeySize, ValueSize: from.ValueSize, Keys: make([]byte, 0, len(from.Keys)), Values: make([]byte, 0, len(from.Values)),
+	}}
 	held := revision.Entries{KeySize: from.KeySize}
+	var key, value []byte // scratch
 	for i := range from.Len {
-		key, value := bytes.Clone(from.Key(i)), bytes.Clone(from.Value(i))
+		key, value = append(key[:0], from.Key(i)...), append(value[:0], from.Value(i)...)
 		each, listed := from.PerCPU[i]
 		if listed {
-			value = bytes.Clone(each)
+			value = append(value[:0], each...)
 		}
 		keyThere, err := r.put(r.key, key)
 		if err != nil {

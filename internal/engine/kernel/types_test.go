@@ -20,6 +20,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/btfschema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
@@ -155,6 +156,38 @@ func everyType(t *testing.T) map[v1alpha1.MapType]bool {
 		t.Fatalf("%d types", len(types))
 	}
 	return types
+}
+
+// TestCapabilitiesOfEveryType makes a map of every type with the capabilities that agents have. Those that
+// need NET_ADMIN say so, and what to set.
+func TestCapabilitiesOfEveryType(t *testing.T) {
+	byDefault := []sys.Capability{sys.CapBPF, sys.CapChown, sys.CapDACOverride}
+	needNetAdmin := []v1alpha1.MapType{
+		v1alpha1.MapTypeDevMap, v1alpha1.MapTypeDevMapHash, v1alpha1.MapTypeSockMap, v1alpha1.MapTypeSockHash, v1alpha1.MapTypeXSKMap,
+	}
+	for _, withNetAdmin := range []bool{false, true} {
+		n := newNode(t)
+		set := manifest.Read(manifest.Options{Paths: []string{"../../../config/samples", "../../../config/samples/types", "../../../config/samples/node"}})
+		slices.SortStableFunc(set.Manifests, func(a, b manifest.Manifest) int { return holdsMaps(a) - holdsMaps(b) })
+		capabilities := byDefault
+		if withNetAdmin {
+			capabilities = append(slices.Clone(byDefault), sys.CapNetAdmin)
+		}
+		bpftest.WithCapabilities(t, capabilities, func() {
+			for _, m := range set.Manifests {
+				r := compiled(t, m.Map)
+				report := n.Sync(t.Context(), r)
+				refused := !withNetAdmin && slices.Contains(needNetAdmin, r.Shape.Type)
+				switch {
+				case refused && (report.Reason != v1alpha1.NodeReasonNotPermitted || !strings.Contains(report.Message, "CAP_NET_ADMIN") ||
+					!strings.Contains(report.Message, "agent.networkMaps")):
+					t.Errorf("%s (%s) without NET_ADMIN: %s: %s", m.Name(), r.Shape.Type, report.Reason, report.Message)
+				case !refused && report.Err != nil:
+					t.Errorf("%s (%s) with %v: %v", m.Name(), r.Shape.Type, capabilities, report.Err)
+				}
+			}
+		})
+	}
 }
 
 // TestFreezeEveryType freezes a map of every type, or is refused by the compiler with the reason.

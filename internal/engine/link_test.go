@@ -35,13 +35,12 @@ func outer(t *testing.T, more string, entries ...string) *revision.Revision {
 }
 
 // waiting syncs and wants entries that wait.
-func (w *world) waiting(r *revision.Revision, action engine.Action, message string) engine.Report {
+func (w *world) waiting(r *revision.Revision, action engine.Action, message string) {
 	w.Helper()
 	report := w.sync(r, v1alpha1.NodeMapPending, action)
 	if report.Reason != v1alpha1.NodeReasonWaitingForLink || !strings.Contains(report.Message, message) || report.Digest != "" {
 		w.Fatalf("reason %s, digest %q, message %q, want %q in it", report.Reason, report.Digest, report.Message, message)
 	}
-	return report
 }
 
 func TestInnerMapsInAnyOrder(t *testing.T) {

@@ -106,7 +106,9 @@ func (s *session) readForeign(yield func(key, value []byte)) error {
 		for ; len(k) > 0; k, v = k[keySize:], v[valueSize:] {
 			key, value := k[:keySize], v[:valueSize]
 			_, declared := s.entries.Find(s.rev.Shape, key)
-			if (seeded || !declared && !mine[string(key)]) && !(isArray && allZero(value)) {
+			isOurs := !seeded && (declared || mine[string(key)])
+			isNothing := isArray && allZero(value)
+			if !isOurs && !isNothing {
 				yield(key, value)
 			}
 		}

@@ -42,12 +42,12 @@ func TestMapsOfMaps(t *testing.T) {
 	w := newWorld(t)
 	n := newNode(t, w, true).start(t)
 	w.apply("tables", tables)
-	m := w.awaitCondition("tables", v1alpha1.ConditionReconciling, v1alpha1.ReasonProgressing)
+	w.awaitCondition("tables", v1alpha1.ConditionReconciling, v1alpha1.ReasonProgressing)
 	n.awaitContents(t, "tables", contents{})
 	w.apply("blue", innerTable)
 	w.awaitReady("blue")
 	n.awaitContents(t, "tables", contents{1: n.id(t, "blue")})
-	m = w.awaitMessage("tables", v1alpha1.ConditionReconciling, "1 of 2 entries wait: the map of BPFMap green is not there")
+	m := w.awaitMessage("tables", v1alpha1.ConditionReconciling, "1 of 2 entries wait: the map of BPFMap green is not there")
 	if m.Status.Nodes.Pending != 1 {
 		t.Errorf("nodes = %+v, want one pending", m.Status.Nodes)
 	}

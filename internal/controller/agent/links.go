@@ -40,7 +40,7 @@ func linkKeys(object client.Object) []string {
 // relink lets the maps be looked at again whose entries name something that changed.
 func (a *agent) relink(ctx context.Context, key string, in ...client.ListOption) {
 	var list v1alpha1.BPFMapRevisionList
-	options := append(in, client.MatchingFields{indexLinks: key}, client.UnsafeDisableDeepCopy)
+	options := append(slices.Clone(in), client.MatchingFields{indexLinks: key}, client.UnsafeDisableDeepCopy)
 	if err := a.client.List(ctx, &list, options...); err != nil {
 		log.FromContext(ctx).Error(err, "Revisions that name something can't be listed", "what", key)
 		return

@@ -29,10 +29,25 @@ func (m *Map) Pin(path string) error {
 }
 
 // GetPinned is bpf_obj_get: it opens the map pinned at path. flags are RdOnly, WrOnly or neither.
-// Pins of programs, links and BTF are refused. Errors: ErrNotExist; ErrNotPermitted by the pin's
-// mode, or because path is no pin.
+// Pins of programs, links and BTF are refused. Errors: ErrNotExist; ErrNotMap; ErrNotPermitted by the
+// pin's mode, or because path is no pin.
 func GetPinned(path string, flags MapFlags) (*Map, error) {
-	fail := func(err error) (*Map, error) {
+	fd, err := openPin(path, flags, "anon_inode:bpf-map", ErrNotMap)
+	if err != nil {
+		return nil, err
+	}
+	m, err := fromFD(fd)
+	if err != nil {
+		return nil, &Error{Op: "open pin", Map: path, Err: err}
+	}
+	return m, nil
+}
+
+// openPin opens what is pinned at path. If that is something else than kind, as /proc/self/fd shows it, it
+// is closed again and the error is other.
+func openPin(path string, flags MapFlags, kind string, other error) (*sys.FD, error) {
+	fd, err := sys.GetPinned(path, uint32(flags))
+	if err != nil {
 		e := &Error{Op: "open pin", Map: path, Err: err}
 		switch {
 		case sys.IsNotExist(err):
@@ -42,22 +57,14 @@ func GetPinned(path string, flags MapFlags) (*Map, error) {
 		}
 		return nil, e
 	}
-	fd, err := sys.GetPinned(path, uint32(flags))
-	if err != nil {
-		return fail(err)
-	}
 	target, err := fd.LinkTarget()
 	if err != nil {
-		return fail(closing(fd, err))
+		return nil, closing(fd, &Error{Op: "open pin", Map: path, Err: err})
 	}
-	if target != "anon_inode:bpf-map" {
-		return nil, closing(fd, &Error{Op: "open pin", Map: path, Kind: ErrNotMap, Hint: "it is " + target})
+	if target != kind {
+		return nil, closing(fd, &Error{Op: "open pin", Map: path, Kind: other, Hint: "it is " + target})
 	}
-	m, err := fromFD(fd)
-	if err != nil {
-		return fail(err)
-	}
-	return m, nil
+	return fd, nil
 }
 
 // Unpin removes a pin. The kernel frees the map when its last user is gone.

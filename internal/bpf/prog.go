@@ -39,23 +39,9 @@ func (i ProgramInfo) String() string {
 // GetPinnedProgram is bpf_obj_get of a program. Errors: ErrNotExist; ErrNotPermitted by the pin's mode;
 // ErrNotProgram for a pin of anything else.
 func GetPinnedProgram(path string) (*Program, error) {
-	fd, err := sys.GetPinned(path, 0)
+	fd, err := openPin(path, 0, "anon_inode:bpf-prog", ErrNotProgram)
 	if err != nil {
-		e := &Error{Op: "open pin", Map: path, Err: err}
-		switch {
-		case sys.IsNotExist(err):
-			e.Kind = ErrNotExist
-		case sys.IsPermission(err):
-			e.Kind, e.Hint = ErrNotPermitted, "by its mode, or because it is no pin"
-		}
-		return nil, e
-	}
-	target, err := fd.LinkTarget()
-	if err != nil {
-		return nil, closing(fd, err)
-	}
-	if target != "anon_inode:bpf-prog" {
-		return nil, closing(fd, &Error{Op: "open pin", Map: path, Kind: ErrNotProgram, Hint: "it is " + target})
+		return nil, err
 	}
 	return program(fd)
 }

@@ -4,13 +4,11 @@
 package loop_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 )
 
 // innerTable is an inner map of tables; each edit replaces it.
@@ -81,47 +79,14 @@ spec:
   entries: [{key: 1, value: ETH}]
 `, "ETH", eth, 1))
 	w.awaitMessage("uplinks", v1alpha1.ConditionReconciling, "1 of 1 entries wait: interface "+eth+" is not there")
-	first := addInterface(t, eth)
+	first := bpftest.AddInterface(t, eth)
 	n.awaitContents(t, "uplinks", contents{1: first})
 	w.awaitReadyOn("uplinks", n)
 
-	removeInterface(t, eth)
+	bpftest.RemoveInterface(t, eth)
 	w.awaitMessage("uplinks", v1alpha1.ConditionReconciling, "interface "+eth+" is not there")
 	n.awaitContents(t, "uplinks", contents{1: first}) // nothing better is known
-	second := addInterface(t, eth)
+	second := bpftest.AddInterface(t, eth)
 	n.awaitContents(t, "uplinks", contents{1: second})
 	w.awaitReadyOn("uplinks", n)
-}
-
-func addInterface(t *testing.T, name string) (index uint32) {
-	t.Helper()
-	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "p"}); err != nil {
-		t.Fatalf("add an interface (the tests need root): %v", err)
-	}
-	t.Cleanup(func() {
-		var gone netlink.LinkNotFoundError
-		link, err := netlink.LinkByName(name)
-		if err == nil {
-			err = netlink.LinkDel(link)
-		}
-		if err != nil && !errors.As(err, &gone) {
-			t.Error(err)
-		}
-	})
-	link, err := netlink.LinkByName(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return uint32(link.Attrs().Index)
-}
-
-func removeInterface(t *testing.T, name string) {
-	t.Helper()
-	link, err := netlink.LinkByName(name)
-	if err == nil {
-		err = netlink.LinkDel(link)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 }

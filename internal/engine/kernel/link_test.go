@@ -7,17 +7,15 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -144,66 +142,27 @@ func TestPrograms(t *testing.T) {
 	n.sync(declare(t, "calls", `{type: ProgArray, maxEntries: 4, entries: [{key: 0, value: xdp/mine}]}`), v1alpha1.NodeMapReady, engine.ActionCreated)
 }
 
-// inNetwork runs the rest of the test in a network namespace of its own.
-func inNetwork(t *testing.T) {
-	t.Helper()
-	runtime.LockOSThread() // never unlocked: the thread ends with the test
-	ns, err := netns.New()
-	if err != nil {
-		t.Fatalf("make a network namespace (this test needs root): %v", err)
-	}
-	t.Cleanup(func() {
-		if err := ns.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// addInterface makes a pair of interfaces and returns the index of the first.
-func addInterface(t *testing.T, name string) uint32 {
-	t.Helper()
-	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "p"}); err != nil {
-		t.Fatal(err)
-	}
-	link, err := netlink.LinkByName(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return uint32(link.Attrs().Index)
-}
-
-func removeInterface(t *testing.T, name string) {
-	t.Helper()
-	link, err := netlink.LinkByName(name)
-	if err == nil {
-		err = netlink.LinkDel(link)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestDevMaps(t *testing.T) {
-	inNetwork(t)
+	bpftest.InNetwork(t)
 	n := newNode(t)
 	for _, spec := range []string{
 		`{type: DevMap, maxEntries: 8, entries: [{key: 1, value: left}, {key: 2, value: right}]}`,
 		`{type: DevMapHash, maxEntries: 8, entries: [{key: 1, value: left}, {key: 2, value: right}]}`,
 	} {
 		uplinks := declare(t, "uplinks", spec)
-		left := addInterface(t, "left")
+		left := bpftest.AddInterface(t, "left")
 		if r := n.sync(uplinks, v1alpha1.NodeMapPending, engine.ActionCreated); !strings.Contains(r.Message, "interface right is not there") {
 			t.Errorf("message %q", r.Message)
 		}
-		right := addInterface(t, "right")
+		right := bpftest.AddInterface(t, "right")
 		n.sync(uplinks, v1alpha1.NodeMapReady, engine.ActionUpdated)
 		n.holds(uplinks, map[uint32]uint32{1: left, 2: right})
 
 		// The kernel drops what points to an interface that goes; it comes back with another index.
-		removeInterface(t, "right")
+		bpftest.RemoveInterface(t, "right")
 		n.sync(uplinks, v1alpha1.NodeMapPending, engine.ActionUpdated)
 		n.holds(uplinks, map[uint32]uint32{1: left})
-		again := addInterface(t, "right")
+		again := bpftest.AddInterface(t, "right")
 		if again == right {
 			t.Fatalf("interface right has the index %d again", again)
 		}
@@ -228,17 +187,17 @@ func TestDevMaps(t *testing.T) {
 		if r := n.Remove(t.Context(), uplinks.Key); r.Err != nil {
 			t.Error(r.Err)
 		}
-		removeInterface(t, "left")
-		removeInterface(t, "right")
+		bpftest.RemoveInterface(t, "left")
+		bpftest.RemoveInterface(t, "right")
 	}
 }
 
 // TestDevMapPrograms gives the entry of an interface a program, which is written as a descriptor and read
 // as an id.
 func TestDevMapPrograms(t *testing.T) {
-	inNetwork(t)
+	bpftest.InNetwork(t)
 	n := newNode(t)
-	index := addInterface(t, "left")
+	index := bpftest.AddInterface(t, "left")
 	n.pinProgram("bpfmap/edge/egress", ebpf.XDP, ebpf.AttachXDPDevMap)
 	spec := `{type: DevMapHash, maxEntries: 8, value: {fields: [{name: ifindex, type: ifindex}, {name: prog, type: progPin}]},
 		entries: [{key: 7, value: {ifindex: left, prog: %s}}]}`

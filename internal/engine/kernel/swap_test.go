@@ -19,6 +19,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/test/await"
@@ -71,7 +72,7 @@ func tableReader(t *testing.T, outer, in *ebpf.Map) *ebpf.Program {
 // from two sockets, until the function that it returns is called.
 func traffic(t *testing.T, p *ebpf.Program) (stop func()) {
 	t.Helper()
-	addInterface(t, "xdp")
+	bpftest.AddInterface(t, "xdp")
 	var peer netlink.Link
 	for _, name := range []string{"xdp", "xdpp"} {
 		link, err := netlink.LinkByName(name)
@@ -118,7 +119,7 @@ const swaps = 1000
 // TestSwapUnderTraffic replaces an inner map again and again while a program reads it through the outer one:
 // each packet sees the whole old table or the whole new one.
 func TestSwapUnderTraffic(t *testing.T) {
-	inNetwork(t)
+	bpftest.InNetwork(t)
 	n := newNode(t)
 	table := func(version int) *revision.Revision {
 		r := declare(t, "table", fmt.Sprintf(`{type: Array, value: {type: u64}, maxEntries: 2, freeze: true, replacePolicy: Swap,

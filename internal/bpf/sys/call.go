@@ -77,12 +77,27 @@ var calls atomic.Uint64
 // Calls is how often this process has called bpf(2).
 func Calls() uint64 { return calls.Load() }
 
+// Intercept, if set, is asked before each call of bpf(2): an errno other than 0 is what the kernel seems
+// to answer, and the call doesn't happen. Tests use it.
+var Intercept atomic.Pointer[func(Cmd) unix.Errno]
+
+// enter is one call of bpf(2).
+func enter(cmd Cmd, attr unsafe.Pointer, size uintptr) (uintptr, unix.Errno) {
+	if hook := Intercept.Load(); hook != nil {
+		if errno := (*hook)(cmd); errno != 0 {
+			return 0, errno
+		}
+	}
+	r, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(cmd), uintptr(attr), size)
+	return r, errno
+}
+
 // bpf is the one place that enters the kernel: it retries EINTR, and EAGAIN a bounded number of
 // times. attr must stay reachable by the caller, as must what its pointers point to.
 func bpf(cmd Cmd, attr unsafe.Pointer, size uintptr) (int, error) {
 	calls.Add(1)
 	for again := 0; ; {
-		r, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(cmd), uintptr(attr), size)
+		r, errno := enter(cmd, attr, size)
 		runtime.KeepAlive(attr)
 		switch errno {
 		case 0:

@@ -1,0 +1,270 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package enginetest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// FaultKind is how a call fails.
+type FaultKind int
+
+// The kinds of faults.
+const (
+	// Refused calls don't happen.
+	Refused FaultKind = iota
+	// Partial calls do half of their elements: Write and Delete change them, Read yields them. Calls
+	// without elements are refused.
+	Partial
+	// Late calls happen, and fail nevertheless.
+	Late
+	// Incomplete readings miss the second half of the elements, say so, and don't fail: all from Call on,
+	// as with a map whose keys are deleted all the time. Other calls aren't touched.
+	Incomplete
+)
+
+// String is the kind in a word.
+func (k FaultKind) String() string { return [...]string{"refused", "partial", "late", "incomplete"}[k] }
+
+// Fault is what goes wrong.
+type Fault struct {
+	// Call is which call fails, counted from 0 over the calls of the Backend and its maps, those that only
+	// look among them. Close never fails.
+	Call int
+	Kind FaultKind
+	// Err is the error of the call.
+	Err error
+	// Dead lets every later call be refused with Err, as if the process had died.
+	Dead bool
+}
+
+// Faulty is a Backend with one fault.
+type Faulty struct {
+	engine.Backend
+	Fault Fault
+
+	calls int
+	hit   string
+}
+
+// Hit is the name of the call that the fault met, empty if it met none.
+func (f *Faulty) Hit() string { return f.hit }
+
+// next counts a call. met says that it is the one to fail; err is that of a dead process.
+func (f *Faulty) next(name string) (met bool, err error) {
+	n := f.calls
+	f.calls++
+	switch {
+	case f.Fault.Kind == Incomplete:
+		if n < f.Fault.Call || name != "Read" {
+			return false, nil
+		}
+		f.hit = name
+		return true, nil
+	case n == f.Fault.Call:
+		f.hit = name
+		return true, nil
+	case n > f.Fault.Call && f.Fault.Dead:
+		return false, f.Fault.Err
+	}
+	return false, nil
+}
+
+// run makes a call without elements.
+func (f *Faulty) run(name string, call func() error) error {
+	met, err := f.next(name)
+	switch {
+	case err != nil:
+		return err
+	case !met:
+		return call()
+	case f.Fault.Kind == Late:
+		if err := call(); err != nil {
+			return err
+		}
+	}
+	return f.Fault.Err
+}
+
+// wrap makes m faulty, too.
+func (f *Faulty) wrap(m engine.Map) engine.Map {
+	if m == nil {
+		return nil
+	}
+	return faultyMap{m, f}
+}
+
+// bare is the map without its faults.
+func bare(m engine.Map) engine.Map {
+	if w, ok := m.(faultyMap); ok {
+		return w.Map
+	}
+	return m
+}
+
+// Open shows what there is of a map.
+func (f *Faulty) Open(ctx context.Context, key revision.Key, pin *revision.Pin) (s *engine.State, err error) {
+	err = f.run("Open", func() error {
+		s, err = f.Backend.Open(ctx, key, pin)
+		return err
+	})
+	switch {
+	case err == nil:
+		s.Pinned, s.Kept = f.wrap(s.Pinned), f.wrap(s.Kept)
+		return s, nil
+	case s != nil: // late: the caller doesn't get what it would have to close
+		for _, m := range []engine.Map{s.Pinned, s.Kept} {
+			if m != nil {
+				_ = m.Close() // nothing was done with it
+			}
+		}
+	}
+	return nil, err
+}
+
+// Create makes a map.
+func (f *Faulty) Create(ctx context.Context, key revision.Key, shape revision.Shape) (m engine.Map, err error) {
+	err = f.run("Create", func() error {
+		m, err = f.Backend.Create(ctx, key, shape)
+		return err
+	})
+	if err != nil && m != nil {
+		_ = m.Close() // late, as in Open
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.wrap(m), nil
+}
+
+// Publish pins m.
+func (f *Faulty) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, over bool) error {
+	return f.run("Publish", func() error { return f.Backend.Publish(ctx, key, bare(m), pin, over) })
+}
+
+// Unpin removes a pin.
+func (f *Faulty) Unpin(ctx context.Context, path string, maps ...uint32) error {
+	return f.run("Unpin", func() error { return f.Backend.Unpin(ctx, path, maps...) })
+}
+
+// SaveRecord replaces the record.
+func (f *Faulty) SaveRecord(ctx context.Context, r *engine.Record) error {
+	return f.run("SaveRecord", func() error { return f.Backend.SaveRecord(ctx, r) })
+}
+
+// Forget removes the record and the second pin.
+func (f *Faulty) Forget(ctx context.Context, key revision.Key) error {
+	return f.run("Forget", func() error { return f.Backend.Forget(ctx, key) })
+}
+
+// Records lists the records.
+func (f *Faulty) Records(ctx context.Context) (all []engine.Record, err error) {
+	err = f.run("Records", func() error {
+		all, err = f.Backend.Records(ctx)
+		return err
+	})
+	return all, err
+}
+
+type faultyMap struct {
+	engine.Map
+	f *Faulty
+}
+
+// Info describes the map.
+func (m faultyMap) Info() (info engine.MapInfo, err error) {
+	err = m.f.run("Info", func() error {
+		info, err = m.Map.Info()
+		return err
+	})
+	return info, err
+}
+
+// Read streams the elements.
+func (m faultyMap) Read(yield func(keys, values []byte)) (complete bool, err error) {
+	met, err := m.f.next("Read")
+	switch {
+	case err != nil:
+		return false, err
+	case !met:
+		return m.Map.Read(yield)
+	case m.f.Fault.Kind == Refused:
+		return false, m.f.Fault.Err
+	}
+	if err := m.readHalf(yield); err != nil {
+		return false, err
+	}
+	if m.f.Fault.Kind == Incomplete {
+		return false, nil
+	}
+	return false, m.f.Fault.Err
+}
+
+// readHalf yields the first half of the elements.
+func (m faultyMap) readHalf(yield func(keys, values []byte)) error {
+	info, err := m.Map.Info()
+	if err != nil {
+		return err
+	}
+	var keys, values []byte
+	if _, err = m.Map.Read(func(k, v []byte) { keys, values = append(keys, k...), append(values, v...) }); err != nil {
+		return err
+	}
+	if n := len(keys) / int(info.Shape.KeySize); n/2 > 0 {
+		yield(keys[:n/2*len(keys)/n], values[:n/2*len(values)/n])
+	}
+	return nil
+}
+
+// Write writes elements.
+func (m faultyMap) Write(keys, values []byte) error {
+	return m.change("Write", keys, func(part int) error {
+		if part == 0 {
+			return m.Map.Write(keys, values)
+		}
+		n := len(keys) / part
+		return m.Map.Write(keys[:n/2*part], values[:n/2*(len(values)/n)])
+	})
+}
+
+// Delete deletes keys.
+func (m faultyMap) Delete(keys []byte) error {
+	return m.change("Delete", keys, func(part int) error {
+		if part == 0 {
+			return m.Map.Delete(keys)
+		}
+		return m.Map.Delete(keys[:len(keys)/part/2*part])
+	})
+}
+
+// change does all (0), or the first half of the elements with keys of so many bytes.
+func (m faultyMap) change(name string, keys []byte, do func(keySize int) error) error {
+	if m.f.Fault.Kind != Partial || len(keys) == 0 {
+		return m.f.run(name, func() error { return do(0) })
+	}
+	met, err := m.f.next(name)
+	switch {
+	case err != nil:
+		return err
+	case !met:
+		return do(0)
+	}
+	info, err := m.Map.Info()
+	if err != nil {
+		return fmt.Errorf("half a call: %w", err)
+	}
+	if err := do(int(info.Shape.KeySize)); err != nil {
+		return err
+	}
+	return m.f.Fault.Err
+}
+
+// Freeze makes the map read-only.
+func (m faultyMap) Freeze() error {
+	return m.f.run("Freeze", m.Map.Freeze)
+}

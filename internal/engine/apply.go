@@ -15,10 +15,13 @@ import (
 
 // apply carries the plan out.
 func (s *session) apply() error {
+	do := s.applyExisting
 	if s.base == nil || s.plan.Action == plan.Replace {
-		return s.applyNew()
+		do = s.applyNew
 	}
-	return s.applyExisting()
+	err := do()
+	s.cutOff = err != nil
+	return err
 }
 
 // applyNew makes a map, fills it, freezes it, and only then lets it be seen. The record comes first,
@@ -47,9 +50,8 @@ func (s *session) applyNew() error {
 	}
 	rec := s.newRecord(info.ID)
 	if s.plan.Action == plan.Replace {
-		rec.PreviousMapID = s.replaced()
+		s.keepPrevious(rec, s.replaced())
 	}
-	rec.Keys = union(s.rev.Shape, rec.Keys, s.ownedKeys())
 	if err := s.save(rec); err != nil {
 		return err
 	}
@@ -66,7 +68,10 @@ func (s *session) applyNew() error {
 func (s *session) applyExisting() error {
 	id := s.infos[s.base].ID
 	rec := s.newRecord(id)
-	rec.Keys = union(s.rev.Shape, rec.Keys, s.ownedKeys())
+	s.keepKeys(rec)
+	if kept := s.state.Kept; kept != nil && s.keptID() != id && s.have.Recorded.Owns(s.keptID()) {
+		s.keepPrevious(rec, kept) // ours until the one at the pin is: that may still be removed
+	}
 	if err := s.save(rec); err != nil {
 		return err
 	}
@@ -86,6 +91,22 @@ func (s *session) applyExisting() error {
 	return s.settle(id)
 }
 
+// confirm tidies up behind a map that is as declared: others may have removed the second pin, without
+// which a removed pin would be the end of the map, and drift that was reported may be over.
+func (s *session) confirm() error {
+	if s.keptID() != s.infos[s.base].ID {
+		if err := s.backend.Publish(s.ctx, s.rev.Key, s.base, s.rev.Pin, false); err != nil {
+			return fmt.Errorf("pin map a second time: %w", err)
+		}
+	}
+	if !s.state.Record.DriftReported {
+		return nil
+	}
+	rec := *s.state.Record
+	rec.DriftReported = false
+	return s.save(&rec)
+}
+
 func (s *session) keptID() uint32 {
 	if s.have.Kept == nil {
 		return 0
@@ -93,12 +114,12 @@ func (s *session) keptID() uint32 {
 	return s.have.Kept.ID
 }
 
-// replaced is the id of the map that a new one takes the pin of.
-func (s *session) replaced() uint32 {
-	if s.have.Pinned != nil {
-		return s.have.Pinned.ID
+// replaced is the map that a new one takes the pin of, nil for none.
+func (s *session) replaced() Map {
+	if s.state.Pinned != nil {
+		return s.state.Pinned
 	}
-	return s.keptID()
+	return s.state.Kept
 }
 
 // write makes the changes of the contents. What is missing is added before anything is deleted, so
@@ -153,13 +174,16 @@ func (s *session) put(m Map, e *revision.Entries) error {
 func (s *session) settle(id uint32) error {
 	rec := s.newRecord(id)
 	for _, path := range rec.PreviousPaths {
-		old := s.state.Record
-		if err := s.backend.Unpin(s.ctx, path, old.MapID, old.PreviousMapID, id); err != nil {
+		if err := s.backend.Unpin(s.ctx, path, append(rec.EarlierMaps, id)...); err != nil {
 			return fmt.Errorf("remove the pin at the earlier path: %w", err)
 		}
 	}
-	rec.PreviousPaths = nil
-	rec.Applied = s.want.Fingerprint
+	rec.PreviousPaths, rec.EarlierMaps = nil, nil
+	if s.plan.Changes.Incomplete {
+		s.keepKeys(rec) // some may still be there: the next run looks again
+	} else {
+		rec.Applied = s.want.Fingerprint
+	}
 	return s.save(rec)
 }
 
@@ -190,15 +214,17 @@ func (s *session) newRecord(id uint32) *Record {
 		Pin: s.rev.Pin, Deletion: s.rev.Policy.Deletion, KeyBytes: int(s.rev.Shape.KeySize),
 		KeySchema: s.rev.KeySchema, ValueSchema: s.rev.ValueSchema,
 	}
-	if s.rev.Policy.Sync == v1alpha1.SyncMerge {
+	if s.rev.Policy.Sync != v1alpha1.SyncSeed { // Mirror needs them once it becomes Merge
 		rec.Keys = union(s.rev.Shape, s.entries.Keys, s.linked.held)
 	}
 	if old := s.state.Record; old != nil {
 		rec.DriftCount, rec.Replaced = old.DriftCount, old.Replaced
-		rec.PreviousPaths = previousPaths(old, s.rev.Pin.Path)
+		if rec.PreviousPaths = previousPaths(old, s.rev.Pin.Path); len(rec.PreviousPaths) > 0 {
+			rec.EarlierMaps = append([]uint32{old.MapID, old.PreviousMapID}, old.EarlierMaps...)
+		}
 	}
 	if s.plan.Action == plan.Replace {
-		rec.Replaced = append([]uint32{s.replaced()}, rec.Replaced...)
+		rec.Replaced = append([]uint32{s.infos[s.replaced()].ID}, rec.Replaced...)
 		rec.Replaced = rec.Replaced[:min(len(rec.Replaced), maxReplaced)]
 	}
 	if s.plan.Drift != "" {
@@ -221,15 +247,43 @@ func previousPaths(old *Record, stays string) []string {
 	return paths
 }
 
-// ownedKeys are the keys that the record says are ours.
-func (s *session) ownedKeys() []byte {
-	if s.state.Record == nil || s.rev.Policy.Sync != v1alpha1.SyncMerge {
-		return nil
+// keepKeys adds to a record, before anything is written, the keys that are ours in the map so far.
+func (s *session) keepKeys(rec *Record) {
+	if s.rev.Policy.Sync != v1alpha1.SyncSeed {
+		rec.Keys = union(s.rev.Shape, rec.Keys, sortedKeys(s.rev.Shape, s.recordedKeys(s.base)))
 	}
-	if s.plan.Action == plan.Replace && s.state.Record.KeyBytes != int(s.rev.Shape.KeySize) {
-		return nil // of another size: they live in the map that is replaced alone
+}
+
+// keepPrevious notes the map that was ours so far beside the one that is to be: either may be what a
+// crash leaves.
+func (s *session) keepPrevious(rec *Record, m Map) {
+	rec.PreviousMapID, rec.PreviousKeys = s.infos[m].ID, s.recordedKeys(m)
+}
+
+// recordedKeys are the keys of a map that the record says are ours, in the order of its shape. A map
+// that the record doesn't name holds none, whatever keys it has.
+func (s *session) recordedKeys(m Map) []byte {
+	rec, info := s.state.Record, s.infos[m]
+	switch {
+	case rec == nil:
+	case info.ID == rec.MapID:
+		return sortedKeys(info.Shape, rec.Keys)
+	case info.ID == rec.PreviousMapID:
+		return sortedKeys(info.Shape, rec.PreviousKeys)
 	}
-	return s.state.Record.Keys
+	return nil
+}
+
+// sortedKeys are packed keys in the order of a shape. They are so already unless they come from a map
+// of another type.
+func sortedKeys(shape revision.Shape, keys []byte) []byte {
+	size := int(shape.KeySize)
+	for i := size; size > 0 && i+size <= len(keys); i += size {
+		if shape.CompareKeys(keys[i-size:i], keys[i:i+size]) > 0 {
+			return slices.Concat(slices.SortedFunc(slices.Chunk(keys, size), shape.CompareKeys)...)
+		}
+	}
+	return keys
 }
 
 // keys are an entries' packed keys, nil for keyless maps.

@@ -107,9 +107,14 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 	}
 	switch s.plan.Action {
 	case plan.None:
+		if err := s.confirm(); err != nil {
+			report.fail(err)
+			s.describeFailure(&report)
+			return report
+		}
 	case plan.Stall:
 		report.fail(&Error{s.plan.Reason, errors.New(s.plan.Message)})
-		s.describe(&report)
+		s.describeFailure(&report)
 		return report
 	case plan.Report:
 		if err := s.countDrift(); err != nil {
@@ -119,7 +124,7 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 	default:
 		if err := s.apply(); err != nil {
 			report.fail(err)
-			s.describe(&report)
+			s.describeFailure(&report)
 			return report
 		}
 		report.Action = actionOf(s.plan.Action)
@@ -136,7 +141,10 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 	}
 	report.Message += s.note
 	s.tellWaits(&report)
-	s.describe(&report)
+	if err := s.describe(&report); err != nil {
+		report.fail(err)
+		return report
+	}
 	if s.plan.Action != plan.Report && s.linked.waiting == 0 && rev.Entries.Len >= e.options.IncrementalFrom {
 		e.remember(rev.Key, s.appliedNow(&report))
 	}
@@ -185,7 +193,7 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 	if rec.Deletion != v1alpha1.DeletionRetain {
 		report.Action = ActionRemoved
 		for _, path := range append(rec.PreviousPaths, rec.Pin.Path) {
-			if err := e.backend.Unpin(ctx, path, rec.MapID, rec.PreviousMapID); err != nil {
+			if err := e.backend.Unpin(ctx, path, append(rec.EarlierMaps, rec.MapID, rec.PreviousMapID)...); err != nil {
 				report.fail(fmt.Errorf("remove map %s: %w", key, err))
 				return report
 			}
@@ -238,6 +246,8 @@ func driftSummary(p *plan.Plan) string {
 		return "another map took the pin"
 	case plan.DriftUnfrozen:
 		return "the map is not frozen"
+	case plan.DriftFrozen:
+		return "the map is frozen"
 	case plan.DriftPinMode:
 		return "mode or owner of the pin changed"
 	}

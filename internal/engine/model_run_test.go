@@ -127,7 +127,7 @@ func (w *run) others(o op) error {
 	if o.kind == opPinOther {
 		shape := modelShapes[o.shape].Shape
 		shape.Name = "other"
-		m, err := w.Create(w.ctx, other, shape)
+		m, err := w.Create(w.ctx, &revision.Revision{Key: other, Shape: shape})
 		if err != nil {
 			return err
 		}

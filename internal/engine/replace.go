@@ -26,10 +26,7 @@ type foreign struct {
 // planReplacement checks that a replacement loses nothing: elements that the policy doesn't own must
 // fit into the new map as they are. Mirror owns everything.
 func (s *session) planReplacement(want plan.Desired) error {
-	old := s.state.Pinned
-	if old == nil {
-		old = s.state.Kept
-	}
+	old := s.replaced()
 	if old == nil || want.Sync == v1alpha1.SyncMirror {
 		return nil
 	}
@@ -55,8 +52,8 @@ func (s *session) planReplacement(want plan.Desired) error {
 		return nil
 	}
 	n := 0
-	mine := s.ownedSet(int(have.KeySize))
-	_, err := old.Read(func(keys, values []byte) {
+	mine := s.ownedSet(old)
+	err := readWhole(old, func() { n = 0 }, func(keys, values []byte) {
 		for i := 0; i < len(keys); i += int(have.KeySize) {
 			value := values[i/int(have.KeySize)*stride(have, s.backend.PossibleCPUs()):][:stride(have, s.backend.PossibleCPUs())]
 			if !mine[string(keys[i:i+int(have.KeySize)])] && (!have.IsArray() || !allZero(value)) {
@@ -85,38 +82,49 @@ func whyNot(have revision.Shape) string {
 	return "have other sizes"
 }
 
-func (s *session) ownedSet(keySize int) map[string]bool {
+func (s *session) ownedSet(m Map) map[string]bool {
 	set := map[string]bool{}
-	if s.state.Record == nil {
-		return set
-	}
-	for k := s.state.Record.Keys; len(k) >= keySize && keySize > 0; k = k[keySize:] {
+	keySize := int(s.infos[m].Shape.KeySize)
+	for k := s.recordedKeys(m); len(k) >= keySize && keySize > 0; k = k[keySize:] {
 		set[string(k[:keySize])] = true
 	}
 	return set
 }
 
-// readForeign streams the elements of the map to be replaced that the policy doesn't own.
-func (s *session) readForeign(yield func(key, value []byte)) error {
+// readWhole reads a map until a reading has missed nothing. reset comes before each reading. A map that
+// can't be read so is not to be replaced: what was missed would be lost.
+func readWhole(m Map, reset func(), yield func(keys, values []byte)) error {
+	for range compareTries {
+		reset()
+		if complete, err := m.Read(yield); err != nil || complete {
+			return err
+		}
+	}
+	return fmt.Errorf("its keys are deleted faster than it can be read: %d readings may have missed elements", compareTries)
+}
+
+// readForeign are the elements of the map to be replaced that the policy doesn't own.
+func (s *session) readForeign() (found revision.Entries, err error) {
 	seeded := s.foreign.want.Sync == v1alpha1.SyncSeed
 	isArray := s.infos[s.foreign.from].Shape.IsArray()
 	keySize, valueSize := s.entries.KeySize, s.entries.ValueSize
-	mine := s.ownedSet(keySize)
-	_, err := s.foreign.from.Read(func(k, v []byte) {
+	mine := s.ownedSet(s.foreign.from)
+	reset := func() { found = revision.Entries{KeySize: keySize, ValueSize: valueSize} }
+	err = readWhole(s.foreign.from, reset, func(k, v []byte) {
 		for ; len(k) > 0; k, v = k[keySize:], v[valueSize:] {
 			key, value := k[:keySize], v[:valueSize]
 			_, declared := s.entries.Find(s.rev.Shape, key)
 			isOurs := !seeded && (declared || mine[string(key)])
 			isNothing := isArray && allZero(value)
 			if !isOurs && !isNothing {
-				yield(key, value)
+				found.Append(key, value, false)
 			}
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("read the map to be replaced: %w", err)
+		return found, fmt.Errorf("read the map to be replaced: %w", err)
 	}
-	return nil
+	return found, nil
 }
 
 // migrate copies what the policy doesn't own from the map that is being replaced.
@@ -126,8 +134,8 @@ func (s *session) migrate(to Map) error {
 		return nil
 	}
 	f.start = time.Now()
-	moved := revision.Entries{KeySize: s.entries.KeySize, ValueSize: s.entries.ValueSize}
-	if err := s.readForeign(func(key, value []byte) { moved.Append(key, value, false) }); err != nil {
+	moved, err := s.readForeign()
+	if err != nil {
 		return err
 	}
 	f.moved, _ = moved.Sorted(s.rev.Shape)
@@ -148,13 +156,14 @@ func (s *session) sweep(to Map) error {
 	}
 	late := revision.Entries{KeySize: s.entries.KeySize, ValueSize: s.entries.ValueSize}
 	if !s.plan.Freeze { // a frozen map takes nothing more
-		err := s.readForeign(func(key, value []byte) {
-			if i, found := f.moved.Find(s.rev.Shape, key); !found || !bytes.Equal(f.moved.Value(i), value) {
-				late.Append(key, value, false)
-			}
-		})
+		now, err := s.readForeign()
 		if err != nil {
 			return err
+		}
+		for n := range now.Len {
+			if i, found := f.moved.Find(s.rev.Shape, now.Key(n)); !found || !bytes.Equal(f.moved.Value(i), now.Value(n)) {
+				late.Append(now.Key(n), now.Value(n), false)
+			}
 		}
 	}
 	if late.Len > 0 {
@@ -162,8 +171,9 @@ func (s *session) sweep(to Map) error {
 			return fmt.Errorf("copy %d late elements into the new map: %w", late.Len, err)
 		}
 	}
+	old := s.infos[f.from].ID
 	s.note = fmt.Sprintf("replaced map %d; %d elements moved over, %d of them written in the %s between copy and switch; what is written to map %d from now on stays there",
-		s.replaced(), f.moved.Len+late.Len, late.Len, time.Since(f.start).Round(time.Microsecond), s.replaced())
+		old, f.moved.Len+late.Len, late.Len, time.Since(f.start).Round(time.Microsecond), old)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
@@ -35,6 +36,7 @@ type session struct {
 	incremental bool     // the plan follows from last, and the map wasn't read
 
 	result Map     // the map after apply, if it is another one than base
+	cutOff bool    // apply failed: the plan was done in part
 	saved  *Record // the record as saved last
 	note   string  // what people should know of a success
 }
@@ -110,6 +112,9 @@ func (s *session) observe() error {
 		s.have.Recorded = &plan.Recorded{
 			MapID: rec.MapID, PreviousMapID: rec.PreviousMapID, Applied: rec.Applied, PinPath: rec.Pin.Path,
 		}
+		if rec.UID != s.rev.UID {
+			s.have.Recorded.Applied = "" // for an earlier BPFMap of that name: the record is to name this one
+		}
 		if rec.Pin.Path == s.rev.Pin.Path {
 			return nil // the pin was ours before
 		}
@@ -117,7 +122,7 @@ func (s *session) observe() error {
 	return s.findOwner()
 }
 
-// findOwner looks for another map's record of our pin. It reads all records, which is why it is done
+// findOwner looks for another map's record of our pin, or of the map that is there. It reads all records, which is why it is done
 // only for a pin that isn't ours yet.
 func (s *session) findOwner() error {
 	records, err := s.backend.Records(s.ctx)
@@ -125,7 +130,11 @@ func (s *session) findOwner() error {
 		return err
 	}
 	for _, r := range records {
-		if r.Key != s.rev.Key && r.Pin.Path == s.rev.Pin.Path {
+		if r.Key == s.rev.Key {
+			continue
+		}
+		names := r.Pin.Path == s.rev.Pin.Path || slices.Contains(r.PreviousPaths, s.rev.Pin.Path)
+		if names || s.have.Pinned != nil && s.have.Pinned.ID == r.MapID {
 			s.have.ElsewhereOwner = r.Key.String()
 		}
 	}
@@ -136,9 +145,6 @@ func (s *session) findOwner() error {
 func (s *session) decide() error {
 	choice := plan.Choose(s.want, s.have)
 	want := plan.Desired{Shape: s.rev.Shape, Sync: s.rev.Policy.Sync, Entries: s.entries, Held: s.linked.held}
-	if rec := s.state.Record; rec != nil {
-		want.Owned = rec.Keys
-	}
 	var changes plan.Changes
 	switch choice.Base {
 	case plan.BaseNew:
@@ -147,6 +153,9 @@ func (s *session) decide() error {
 		s.base = s.state.Pinned
 	case plan.BaseKept:
 		s.base = s.state.Kept
+	}
+	if s.base != nil {
+		want.Owned = s.recordedKeys(s.base)
 	}
 	if s.base != nil && s.known() {
 		s.incremental = true
@@ -231,7 +240,7 @@ func (s *session) compareFilter(want plan.Desired) (plan.Changes, error) {
 }
 
 // describe adds to a report what the kernel shows of the map.
-func (s *session) describe(r *Report) {
+func (s *session) describe(r *Report) error {
 	m := s.result
 	if m == nil {
 		m = s.base
@@ -240,15 +249,21 @@ func (s *session) describe(r *Report) {
 		m = s.state.Pinned
 	}
 	if m == nil {
-		return
+		return nil
 	}
 	info, err := m.Info()
 	if err != nil {
-		return // the map's own failure was reported already, or the next run reports it
+		return fmt.Errorf("describe map %s: %w", s.rev.Key, err)
 	}
 	r.MapID, r.Frozen, r.MemlockBytes = info.ID, info.Frozen, info.MemlockBytes
 	r.Entries = s.count(m, info)
 	r.Replaced = s.replacedMaps()
+	return nil
+}
+
+// describeFailure adds to a report of a failure what can be seen of the map.
+func (s *session) describeFailure(r *Report) {
+	_ = s.describe(r) // the first failure is the one to tell
 }
 
 // replacedMaps are the maps that ours took the pin of and that aren't known to be gone. Where programs
@@ -295,7 +310,7 @@ func (s *session) count(m Map, info MapInfo) *int64 {
 func (s *session) countKnown(m Map, info MapInfo) (int64, bool) {
 	c := &s.plan.Changes
 	switch {
-	case info.Shape.IsLRU() || c.Incomplete:
+	case info.Shape.IsLRU() || c.Incomplete || s.cutOff || s.plan.Action == plan.Stall:
 		return 0, false
 	case m == s.result:
 		return int64(s.entries.Len), s.foreign.from == nil

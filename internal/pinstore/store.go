@@ -197,8 +197,8 @@ func (s *Store) checkDirs(rel string) error {
 // elsewhere belong to others.
 func (s *Store) removeEmpty(dir string) {
 	for strings.HasPrefix(dir, revision.PinRoot+"/") && dir != stateDir {
-		if os.Remove(s.Path(dir)) != nil {
-			return // not empty, or gone
+		if err := os.Remove(s.Path(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return // not empty
 		}
 		dir = path.Dir(dir)
 	}

@@ -48,12 +48,12 @@ func Choose(want Want, have Have) Choice {
 	switch {
 	case have.ElsewhereOwner != "":
 		return c.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf("pin %s belongs to BPFMap %s", rev.Pin.Path, have.ElsewhereOwner), nil)
-	case have.Pinned != nil && rec != nil && !rec.owns(have.Pinned.ID):
+	case have.Pinned != nil && rec != nil && !rec.Owns(have.Pinned.ID):
 		c.drift(DriftPinReplaced)
 		return c.settle(BasePinned, have.Pinned, false)
 	case have.Pinned != nil:
 		return c.settle(BasePinned, have.Pinned, rec != nil)
-	case rec != nil && have.Kept != nil && rec.owns(have.Kept.ID):
+	case rec != nil && have.Kept != nil && rec.Owns(have.Kept.ID):
 		if rec.PinPath == rev.Pin.Path {
 			c.drift(DriftPinRemoved)
 		}
@@ -80,6 +80,7 @@ func (c *Choice) drift(kind DriftKind) {
 func (c Choice) settle(base Base, m *Observed, ours bool) Choice {
 	differences := c.want.Revision.Shape.Differences(m.Shape)
 	if m.Frozen && !c.want.Revision.Policy.Freeze {
+		c.drift(DriftFrozen)
 		differences = append(differences, revision.Difference{Field: fieldFrozen, Have: "true", Want: "false"})
 	}
 	c.base = m
@@ -127,6 +128,9 @@ func (c Choice) Finish(changes Changes) Plan {
 	case BaseNew:
 		p.Changes, p.Freeze, p.Pin = changes, policy.Freeze, true
 		return c.judge(p)
+	}
+	if c.base.Frozen && changes.Incomplete {
+		changes.Add = none(changes.Add) // what was missed may well be there, and can't be written anyway
 	}
 	if c.base.Frozen && !changes.IsEmpty() {
 		ours := p.Action != Adopt

@@ -46,6 +46,8 @@ const (
 	DriftPinReplaced DriftKind = "PinReplaced"
 	// DriftUnfrozen: the map at the pin isn't frozen and should be.
 	DriftUnfrozen DriftKind = "Unfrozen"
+	// DriftFrozen: others froze the map at the pin.
+	DriftFrozen DriftKind = "Frozen"
 	// DriftPinMode: the pin's mode or owner changed.
 	DriftPinMode DriftKind = "PinMode"
 )
@@ -89,8 +91,8 @@ type Recorded struct {
 	PinPath string
 }
 
-// owns says whether the record names the map.
-func (r *Recorded) owns(id uint32) bool {
+// Owns says whether the record names the map. No record names none.
+func (r *Recorded) Owns(id uint32) bool {
 	return r != nil && (id == r.MapID || (r.PreviousMapID != 0 && id == r.PreviousMapID))
 }
 

@@ -28,7 +28,8 @@ type Record struct {
 	Digest   string `json:"digest"`
 	// Applied is the fingerprint of what was applied completely; empty while work is going on.
 	Applied string `json:"applied,omitempty"`
-	// MapID is our map's id in the running kernel, PreviousMapID that of the map it replaces.
+	// MapID is our map's id in the running kernel, PreviousMapID that of the map which
+	// it is about to replace or to be kept instead of; 0 once that is done.
 	MapID         uint32 `json:"mapID"`
 	PreviousMapID uint32 `json:"previousMapID,omitempty"`
 
@@ -36,8 +37,10 @@ type Record struct {
 	Replaced []uint32 `json:"replaced,omitempty"`
 
 	Pin revision.Pin `json:"pin"`
-	// PreviousPaths are where the map was pinned before, until those pins are removed.
+	// PreviousPaths are where our maps were pinned before, until those pins are removed, and EarlierMaps
+	// the ids of the maps that were, besides MapID.
 	PreviousPaths []string                `json:"previousPaths,omitempty"`
+	EarlierMaps   []uint32                `json:"earlierMaps,omitempty"`
 	Deletion      v1alpha1.DeletionPolicy `json:"deletion"`
 	// DriftCount is how many times drift was found.
 	DriftCount int64 `json:"driftCount,omitempty"`
@@ -50,6 +53,8 @@ type Record struct {
 
 	// KeyBytes is the size of a key of the map.
 	KeyBytes int `json:"keyBytes,omitempty"`
+	// PreviousKeys are the declared keys of the map PreviousMapID, of its own key size.
+	PreviousKeys []byte `json:"previousKeys,omitempty"`
 	// Keys are the declared keys, packed and sorted: the base of the three-way merge. Empty for
 	// policies that need none.
 	Keys []byte `json:"-"`

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -128,9 +129,9 @@ func (f *Faulty) Open(ctx context.Context, key revision.Key, pin *revision.Pin) 
 }
 
 // Create makes a map.
-func (f *Faulty) Create(ctx context.Context, key revision.Key, shape revision.Shape) (m engine.Map, err error) {
+func (f *Faulty) Create(ctx context.Context, rev *revision.Revision) (m engine.Map, err error) {
 	err = f.run("Create", func() error {
-		m, err = f.Backend.Create(ctx, key, shape)
+		m, err = f.Backend.Create(ctx, rev)
 		return err
 	})
 	if err != nil && m != nil {
@@ -140,6 +141,18 @@ func (f *Faulty) Create(ctx context.Context, key revision.Key, shape revision.Sh
 		return nil, err
 	}
 	return f.wrap(m), nil
+}
+
+// Link finds what a name stands for.
+func (f *Faulty) Link(ctx context.Context, key revision.Key, link v1alpha1.Link) (target engine.Target, err error) {
+	err = f.run("Link", func() error {
+		target, err = f.Backend.Link(ctx, key, link)
+		return err
+	})
+	if err != nil && target.Close != nil {
+		_ = target.Close() // late, as in Open
+	}
+	return target, err
 }
 
 // Publish pins m.
@@ -175,6 +188,9 @@ type faultyMap struct {
 	engine.Map
 	f *Faulty
 }
+
+// Locked is the map under its values' locks, faulty, too.
+func (m faultyMap) Locked() engine.Map { return faultyMap{m.Map.Locked(), m.f} }
 
 // Info describes the map.
 func (m faultyMap) Info() (info engine.MapInfo, err error) {

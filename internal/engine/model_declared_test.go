@@ -88,6 +88,9 @@ func (c *check) removed() error {
 	if c.report.Err != nil && c.hit == "" {
 		return fmt.Errorf("the removal failed without a cause")
 	}
+	if kept := c.after.kept[c.key]; c.before.records[c.key] != nil && c.after.records[c.key] == nil && kept != nil {
+		return fmt.Errorf("the record is gone, and nobody knows of the second pin of map %d any more", kept.ID)
+	}
 	if c.report.Err != nil {
 		return nil
 	}

@@ -31,6 +31,8 @@ TEST_FLAGS    ?= -count=1
 TEST_PACKAGES ?= ./...
 # The tests of test-e2e that run, as a regular expression.
 E2E           ?= .
+# How long make soak plays on each of its backends. SEED=n HISTORIES=1 plays one history again.
+SOAK_TIME     ?= 30m
 # Packages whose tests need neither root, nor the kernel, nor the API server.
 UNIT_PACKAGES ?= ./internal/compile/... ./internal/manifest/... ./internal/plan/... \
 	./internal/revision/... ./internal/schema/... ./internal/status/...
@@ -78,6 +80,10 @@ test-unit: ## Run the tests that need neither root nor kernel nor API server.
 test-e2e: require-root build ## Run the tests that need a cluster, in $CLUSTER_DIR or one of their own (root).
 	hack/controlplane/build.sh kube-apiserver etcd kubelet kube-controller-manager kube-scheduler kubectl helm >/dev/null
 	$(GO) test -tags e2e $(TEST_FLAGS) -run '$(E2E)' -v -timeout 40m ./test/e2e
+
+.PHONY: soak
+soak: require-root ## Play histories of faults for $SOAK_TIME on each backend, from $SEED on (root, nightly).
+	SOAK_TIME=$(SOAK_TIME) $(GO) test -count=1 -v -run 'TestModelOn' -timeout 0 ./internal/engine
 
 .PHONY: bench
 bench: require-root ## Run the benchmarks: internal/bpf against its peers, then go test -bench (root).

@@ -5,43 +5,58 @@ package engine_test
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 )
 
-// firstSeed is where the histories begin; SEED sets it, to repeat one.
-func firstSeed(t *testing.T) uint64 {
-	t.Helper()
-	text := os.Getenv("SEED")
-	if text == "" {
-		return 1
-	}
-	seed, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return seed
+// seeds are the histories of a run: so many from SEED on (1), or, with SOAK_TIME, from a seed drawn by
+// lot until that time is over. A seed always makes the same history.
+type seeds struct {
+	first uint64
+	until time.Time
+	n     uint64
+	next  atomic.Uint64
 }
 
-func count(t *testing.T, n int) int {
+func newSeeds(t *testing.T, n uint64) *seeds {
 	t.Helper()
-	if text := os.Getenv("HISTORIES"); text != "" {
-		given, err := strconv.Atoi(text)
+	s := &seeds{first: 1, n: n}
+	if testing.Short() {
+		s.n /= 10
+	}
+	if text := os.Getenv("SOAK_TIME"); text != "" {
+		d, err := time.ParseDuration(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return given
+		s.first, s.until, s.n = rand.Uint64(), time.Now().Add(d), math.MaxUint64
 	}
-	if testing.Short() {
-		return n / 10
+	for name, to := range map[string]*uint64{"SEED": &s.first, "HISTORIES": &s.n} {
+		if text := os.Getenv(name); text != "" {
+			given, err := strconv.ParseUint(text, 10, 64)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			*to = given
+		}
 	}
-	return n
+	t.Cleanup(func() { t.Logf("%d histories from seed %d on", min(s.n, s.next.Load()), s.first) })
+	return s
+}
+
+// take is the next seed, false at the end.
+func (s *seeds) take() (seed uint64, ok bool) {
+	i := s.next.Add(1) - 1
+	return s.first + i, i < s.n && (s.until.IsZero() || time.Now().Before(s.until))
 }
 
 // play runs a history and says what went wrong; a panic is wrong, too.
@@ -56,16 +71,15 @@ func play(t *testing.T, newRig func() *rig, h history) (err error) {
 
 // TestModelOnMemory plays histories on the memory backend.
 func TestModelOnMemory(t *testing.T) {
-	n, first := count(t, 10000), firstSeed(t)
-	var next atomic.Uint64
+	all := newSeeds(t, 10000)
 	var failed atomic.Bool
 	var wait sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
-			for i := next.Add(1) - 1; i < uint64(n) && !failed.Load(); i = next.Add(1) - 1 {
-				h := newHistory(first + i)
+			for seed, ok := all.take(); ok && !failed.Load(); seed, ok = all.take() {
+				h := newHistory(seed)
 				if err := play(t, memoryRig, h); err != nil && failed.CompareAndSwap(false, true) {
-					report(t, memoryRig, h, i)
+					report(t, memoryRig, h)
 				}
 			}
 		})
@@ -74,10 +88,10 @@ func TestModelOnMemory(t *testing.T) {
 }
 
 // report shrinks a history that fails and prints it.
-func report(t *testing.T, newRig func() *rig, h history, i uint64) {
+func report(t *testing.T, newRig func() *rig, h history) {
 	t.Helper()
 	small := shrink(h, func(h history) bool { return play(t, newRig, h) != nil })
-	t.Errorf("history %d fails: %v\n%s", i, play(t, newRig, small), small)
+	t.Errorf("%v\nafter the history, made as short as it fails, of %s", play(t, newRig, small), small)
 }
 
 // TestModelOnKernel plays histories on this machine's kernel.
@@ -90,11 +104,11 @@ func TestModelOnKernel(t *testing.T) {
 		}
 		return r
 	}
-	first := firstSeed(t)
-	for i := range uint64(count(t, 300)) {
-		h := newHistory(first + i)
+	all := newSeeds(t, 300)
+	for seed, ok := all.take(); ok; seed, ok = all.take() {
+		h := newHistory(seed)
 		if err := play(t, newRig, h); err != nil {
-			report(t, newRig, h, i)
+			report(t, newRig, h)
 			return
 		}
 	}

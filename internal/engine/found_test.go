@@ -4,6 +4,7 @@
 package engine_test
 
 import (
+	"strings"
 	"syscall"
 	"testing"
 
@@ -334,4 +335,27 @@ func TestReportedDriftComesAgain(t *testing.T) {
 			w.ready(r, engine.ActionNone)
 		}
 	})
+}
+
+// TestNothingIsLeftOfACutOffCreation: not even a directory.
+func TestNothingIsLeftOfACutOffCreation(t *testing.T) {
+	root := bpftest.BPFFS(t)
+	for hit, call := "first", 0; hit != ""; call++ {
+		r := kernelRig(t, root)
+		w := newWorld(t, r.Backend)
+		stop := r.arms(&modelFault{Fault: enginetest.Fault{Call: call, Dead: true}, errno: syscall.EIO, below: true})
+		w.Sync(t.Context(), hash(t, "", "1=10"))
+		hit = stop()
+		if report := w.Remove(t.Context(), key); report.Err != nil {
+			t.Error(report.Err)
+		}
+		all, err := r.everything()
+		w.must(err)
+		for _, path := range all {
+			if !strings.Contains(path, ".") {
+				t.Errorf("dead at call %d (%s): %s is left", call, hit, path)
+			}
+		}
+		w.must(r.wipe())
+	}
 }

@@ -91,7 +91,7 @@ func (c *check) removed() error {
 	if kept := c.after.kept[c.key]; c.before.records[c.key] != nil && c.after.records[c.key] == nil && kept != nil {
 		return fmt.Errorf("the record is gone, and nobody knows of the second pin of map %d any more", kept.ID)
 	}
-	if c.report.Err != nil {
+	if c.report.State != v1alpha1.NodeMapReady {
 		return nil
 	}
 	if c.after.records[c.key] != nil || c.after.kept[c.key] != nil {

@@ -70,8 +70,8 @@ func errnoName(e syscall.Errno) string { return fmt.Sprintf("errno %d %s", int(e
 // never is the call that a disarmed fault meets.
 const never = math.MaxInt
 
-// start arms the rig for one operation; stop disarms it and says what the fault met.
-func (r *rig) start(f *modelFault) (stop func() string) {
+// arms puts a fault in place for one operation; stop takes it away and says what the fault met.
+func (r *rig) arms(f *modelFault) (stop func() string) {
 	*r.faulty = enginetest.Faulty{Backend: r.Backend, Fault: enginetest.Fault{Call: never}}
 	switch {
 	case f == nil:

@@ -59,7 +59,7 @@ func runHistory(ctx context.Context, r *rig, h history) error {
 	for i := range w.maps {
 		w.maps[i] = managed{maps: map[uint32]*owned{}, deletion: map[v1alpha1.DeletionPolicy]bool{}, strays: map[uint32]bool{}}
 	}
-	w.start(nil)
+	w.arms(nil)
 	w.restart()
 	for i, o := range h.ops {
 		if err := w.step(o); err != nil {
@@ -201,10 +201,11 @@ func (w *run) plan(name int) error {
 
 // closed checks that nothing was left open.
 func (w *run) closed() error {
-	if n, err := w.leaks(); n != 0 || err != nil {
-		return fmt.Errorf("%d maps were left open (%v)", n, err)
+	n, err := w.leaks()
+	if n != 0 {
+		return fmt.Errorf("%d maps were left open", n)
 	}
-	return nil
+	return err
 }
 
 // sync lets the engine work on a map, checks what came of it, and notes what is ours then.
@@ -213,7 +214,7 @@ func (w *run) sync(o op) (engine.Report, error) {
 	if err != nil {
 		return engine.Report{}, err
 	}
-	stop := w.rig.start(o.fault)
+	stop := w.arms(o.fault)
 	var report engine.Report
 	m := &w.maps[o.name]
 	if m.spec == nil {
@@ -222,7 +223,7 @@ func (w *run) sync(o op) (engine.Report, error) {
 		report = w.e.Sync(w.ctx, m.spec.revision(modelKeys[o.name], m.n))
 	}
 	hit := stop()
-	w.rig.start(nil)
+	w.arms(nil)
 	if o.fault != nil && o.fault.Dead {
 		w.restart()
 	}

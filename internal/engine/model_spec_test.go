@@ -101,7 +101,7 @@ func packValue(s revision.Shape, v byte, cpus int) []byte {
 	if !s.IsPerCPU() {
 		return value
 	}
-	slot := append(value, make([]byte, (8-len(value)%8)%8)...)
+	slot := slices.Concat(value, make([]byte, (8-len(value)%8)%8))
 	return []byte(strings.Repeat(string(slot), cpus))
 }
 

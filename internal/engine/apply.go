@@ -250,7 +250,7 @@ func previousPaths(old *Record, stays string) []string {
 // keepKeys adds to a record, before anything is written, the keys that are ours in the map so far.
 func (s *session) keepKeys(rec *Record) {
 	if s.rev.Policy.Sync != v1alpha1.SyncSeed {
-		rec.Keys = union(s.rev.Shape, rec.Keys, sortedKeys(s.rev.Shape, s.recordedKeys(s.base)))
+		rec.Keys = union(s.rev.Shape, rec.Keys, s.recordedKeys(s.base))
 	}
 }
 
@@ -267,23 +267,11 @@ func (s *session) recordedKeys(m Map) []byte {
 	switch {
 	case rec == nil:
 	case info.ID == rec.MapID:
-		return sortedKeys(info.Shape, rec.Keys)
+		return rec.Keys
 	case info.ID == rec.PreviousMapID:
-		return sortedKeys(info.Shape, rec.PreviousKeys)
+		return rec.PreviousKeys
 	}
 	return nil
-}
-
-// sortedKeys are packed keys in the order of a shape. They are so already unless they come from a map
-// of another type.
-func sortedKeys(shape revision.Shape, keys []byte) []byte {
-	size := int(shape.KeySize)
-	for i := size; size > 0 && i+size <= len(keys); i += size {
-		if shape.CompareKeys(keys[i-size:i], keys[i:i+size]) > 0 {
-			return slices.Concat(slices.SortedFunc(slices.Chunk(keys, size), shape.CompareKeys)...)
-		}
-	}
-	return keys
 }
 
 // keys are an entries' packed keys, nil for keyless maps.

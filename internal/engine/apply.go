@@ -211,7 +211,7 @@ func (s *session) save(r *Record) error {
 func (s *session) newRecord(id uint32) *Record {
 	rec := &Record{
 		Key: s.rev.Key, UID: s.rev.UID, Revision: s.rev.Name, Digest: s.rev.Digest, MapID: id,
-		Pin: s.rev.Pin, Deletion: s.rev.Policy.Deletion, KeyBytes: int(s.rev.Shape.KeySize),
+		Pin: s.rev.Pin, Deletion: s.rev.Policy.Deletion,
 		KeySchema: s.rev.KeySchema, ValueSchema: s.rev.ValueSchema,
 	}
 	if s.rev.Policy.Sync != v1alpha1.SyncSeed { // Mirror needs them once it becomes Merge

@@ -51,8 +51,6 @@ type Record struct {
 	KeySchema   *v1alpha1.Schema `json:"keySchema,omitempty"`
 	ValueSchema v1alpha1.Schema  `json:"valueSchema"`
 
-	// KeyBytes is the size of a key of the map.
-	KeyBytes int `json:"keyBytes,omitempty"`
 	// PreviousKeys are the declared keys of the map PreviousMapID, of its own key size.
 	PreviousKeys []byte `json:"previousKeys,omitempty"`
 	// Keys are the declared keys, packed and sorted: the base of the three-way merge. Empty for

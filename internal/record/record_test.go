@@ -19,7 +19,7 @@ func sample() *record.Record {
 		MapID: 7, PreviousMapID: 6, Pin: revision.Pin{Path: "bpfmap/edge/table", Mode: 0o640, GID: 2000}, PreviousPaths: []string{"globals/table"},
 		Deletion: v1alpha1.DeletionRetain, DriftCount: 3, DriftReported: true,
 		KeySchema: &v1alpha1.Schema{Type: v1alpha1.TypeU32}, ValueSchema: v1alpha1.Schema{Type: v1alpha1.TypeU8},
-		KeyBytes: 4, Keys: []byte{1, 2, 3, 4, 5, 6, 7, 8},
+		Keys: []byte{1, 2, 3, 4, 5, 6, 7, 8},
 	}
 }
 

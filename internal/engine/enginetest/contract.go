@@ -201,7 +201,7 @@ func testUnpin(t *testing.T, b engine.Backend) {
 func testRecords(t *testing.T, b engine.Backend) {
 	var want []engine.Record
 	for _, name := range []string{"a", "b.c", "table"} {
-		r := engine.Record{Key: revision.Key{Namespace: "edge", Name: name}, MapID: 7, Pin: contractPin, KeyBytes: 4, Keys: bytes.Repeat([]byte{1, 2, 3, 4}, 5000)}
+		r := engine.Record{Key: revision.Key{Namespace: "edge", Name: name}, MapID: 7, Pin: contractPin, Keys: bytes.Repeat([]byte{1, 2, 3, 4}, 5000)}
 		must(t, b.SaveRecord(t.Context(), &r))
 		r.Applied = "now"
 		must(t, b.SaveRecord(t.Context(), &r))

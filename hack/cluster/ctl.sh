@@ -7,6 +7,7 @@
 #   hack/cluster/ctl.sh add-node NODE          joins it, with nothing of what it kept
 #   hack/cluster/ctl.sh load-image             packs bin/bpfmap again and imports it everywhere
 #   hack/cluster/ctl.sh load-release COMMIT    builds an earlier commit, with its chart, and imports it everywhere
+#   hack/cluster/ctl.sh load-program PACKAGE IMAGE   builds a Go package into an image and imports it everywhere
 #   hack/cluster/ctl.sh inside NODE COMMAND... runs a command in the node's namespaces
 #   hack/cluster/ctl.sh pid PART               prints its process id
 #   hack/cluster/ctl.sh logs                   prints the last lines of every log
@@ -45,6 +46,10 @@ load-image)
 	;;
 load-release)
 	make_release "$1"
+	for name in "${nodes[@]}"; do load_images "$name"; done
+	;;
+load-program)
+	make_program "$1" "$2"
 	for name in "${nodes[@]}"; do load_images "$name"; done
 	;;
 remove-node)

@@ -44,10 +44,19 @@ make_release() {
 	pack "${image%:*}:$1" "$dir/release-$1.tar" "$source"
 }
 
+# make_program PACKAGE IMAGE builds a program of this tree into an image of its own.
+make_program() {
+	local context=$dir/program-${1##*/}
+	mkdir -p "$context"
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '-s -w' -o "$context/program" "$1"
+	printf 'FROM scratch\nCOPY program /program\nENTRYPOINT ["/program"]\n' >"$context/Dockerfile"
+	pack "$2" "$dir/program-${1##*/}.tar" "$context"
+}
+
 # load_images NODE imports every archive.
 load_images() {
 	local archive
-	for archive in "$dir"/{pause,operator}.tar "$dir"/release-*.tar; do
+	for archive in "$dir"/{pause,operator}.tar "$dir"/{release,program}-*.tar; do
 		[[ -e $archive ]] || continue
 		inside "$1" ctr --namespace k8s.io images import "$archive" >>"$logs/images.log"
 	done

@@ -91,10 +91,15 @@ func (n *node) open(t testing.TB, namespace, name string) *bpf.Map {
 	return m
 }
 
+// id leaves no handle open: one would keep the map alive.
 func (n *node) id(t testing.TB, namespace, name string) uint32 {
 	t.Helper()
-	info, err := n.open(t, namespace, name).Info()
+	m, err := bpf.GetPinned(n.pin(t, namespace, name), 0)
 	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := m.Info()
+	if err := errors.Join(err, m.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return info.ID

@@ -64,7 +64,7 @@ func TestReinstall(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.awaitEverywhere("blocklist", contents{1: 11, 2: 20, 3: 30})
-	w.awaitStatus("blocklist", before)
+	w.awaitStatus(before)
 	t.Logf("Ready again %.1f s after helm install began", time.Since(start).Seconds())
 	if after := ids(t, w.namespace, "blocklist"); !maps.Equal(after, before) {
 		t.Errorf("map ids are %v, were %v", after, before)
@@ -104,7 +104,7 @@ func TestNodeRejoins(t *testing.T) {
 	nodes[2].awaitContents(t, w.namespace, "blocklist", contents{1: 10, 2: 20})
 	t.Logf("the map was rebuilt %.1f s after the node was Ready", time.Since(joined).Seconds())
 	after := ids(t, w.namespace, "blocklist")
-	w.awaitStatus("blocklist", after)
+	w.awaitStatus(after)
 	t.Logf("the status followed %.1f s after the node was Ready", time.Since(joined).Seconds())
 	if after["node-1"] != before["node-1"] || after["node-2"] != before["node-2"] {
 		t.Errorf("map ids are %v, were %v: the other nodes were touched", after, before)
@@ -128,7 +128,7 @@ func TestNodeRejoins(t *testing.T) {
 	})
 	w.edit(declare(contents{1: 11}))
 	w.awaitEverywhere("blocklist", contents{1: 11})
-	w.awaitStatus("blocklist", after)
+	w.awaitStatus(after)
 }
 
 func noLine(state *v1alpha1.BPFNodeState, namespace, name string) error {

@@ -127,11 +127,11 @@ func (w *world) awaitEverywhere(name string, want contents) {
 	}
 }
 
-// awaitStatus waits until the status names the maps that the kernels have.
-func (w *world) awaitStatus(name string, want map[string]uint32) {
+// awaitStatus waits until the status of the map blocklist names the maps that the kernels have.
+func (w *world) awaitStatus(want map[string]uint32) {
 	w.t.Helper()
 	eventually(w.t, func() error {
-		m, err := w.get(name)
+		m, err := w.get("blocklist")
 		if err != nil {
 			return err
 		}

@@ -15,13 +15,13 @@ import (
 const maxBatch = 4096
 
 // UpdateBatch writes len(keys)/KeySize elements, packed without gaps in keys and values (values
-// hold ValueStride bytes each), in system calls of at most 4096 elements. Types without a batch
-// command are written one by one. The one flag is Lock: the kernel has neither NoExist nor Exist for
+// hold ValueStride bytes each), in system calls of at most 4096 elements. Where the
+// type, or this kernel for it, has no batch command, they are written one by one. The one flag is Lock: the kernel has neither NoExist nor Exist for
 // batches. Of equal keys the last one wins.
 //
 // done is how many elements, from the first one on, are surely written; on an error the element at
 // done is the one that failed, or the call failed as a whole. Errors are those of UpdateElem.
-// BPF_MAP_UPDATE_BATCH: Linux 5.6.
+// BPF_MAP_UPDATE_BATCH: Linux 5.6, LPM tries and per-CPU arrays 5.13.
 func (m *Map) UpdateBatch(keys, values []byte, flags ElemFlags) (done int, err error) {
 	const op = "update elements"
 	if !m.traits.Update {
@@ -34,17 +34,21 @@ func (m *Map) UpdateBatch(keys, values []byte, flags ElemFlags) (done int, err e
 	if err != nil {
 		return 0, err
 	}
-	if !m.traits.UpdateBatch {
-		return m.each(count, func(i int) error { return m.UpdateElem(m.keyAt(keys, i), m.valueAt(values, i), flags) })
+	if m.traits.UpdateBatch {
+		done, err = m.chunks(op, flags, count, func(from, n int) (int, error) {
+			return m.fd.Batch(sys.MapUpdateBatch, nil, nil,
+				keys[from*m.key:(from+n)*m.key], values[from*m.stride:(from+n)*m.stride], n, uint64(flags))
+		})
+		if !sys.IsNotSupp(err) {
+			return done, err
+		}
 	}
-	return m.chunks(op, flags, count, func(from, n int) (int, error) {
-		return m.fd.Batch(sys.MapUpdateBatch, nil, nil,
-			keys[from*m.key:(from+n)*m.key], values[from*m.stride:(from+n)*m.stride], n, uint64(flags))
-	})
+	return m.each(count, func(i int) error { return m.UpdateElem(m.keyAt(keys, i), m.valueAt(values, i), flags) })
 }
 
 // DeleteBatch removes len(keys)/KeySize elements. The first key that doesn't exist ends it with
-// ErrNotExist, and done is its place. BPF_MAP_DELETE_BATCH: Linux 5.6.
+// ErrNotExist, and done is its place. BPF_MAP_DELETE_BATCH: Linux 5.6, LPM tries 5.13; one by one where
+// there is none.
 func (m *Map) DeleteBatch(keys []byte) (done int, err error) {
 	const op = "delete elements"
 	if !m.traits.Delete {
@@ -54,12 +58,15 @@ func (m *Map) DeleteBatch(keys []byte) (done int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if !m.traits.DeleteBatch {
-		return m.each(count, func(i int) error { return m.DeleteElem(m.keyAt(keys, i)) })
+	if m.traits.DeleteBatch {
+		done, err = m.chunks(op, Any, count, func(from, n int) (int, error) {
+			return m.fd.Batch(sys.MapDeleteBatch, nil, nil, keys[from*m.key:(from+n)*m.key], nil, n, 0)
+		})
+		if !sys.IsNotSupp(err) {
+			return done, err
+		}
 	}
-	return m.chunks(op, Any, count, func(from, n int) (int, error) {
-		return m.fd.Batch(sys.MapDeleteBatch, nil, nil, keys[from*m.key:(from+n)*m.key], nil, n, 0)
-	})
+	return m.each(count, func(i int) error { return m.DeleteElem(m.keyAt(keys, i)) })
 }
 
 // DeleteBatchIgnoreMissing is DeleteBatch for callers that only want the keys gone: it steps over

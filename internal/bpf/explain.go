@@ -69,6 +69,8 @@ func createError(o CreateOpts, err error) error {
 		e.Kind, e.Hint = ErrNotPermitted, missing(createCapabilities(o.Type))
 	case sys.IsNotSupp(err):
 		e.Kind = ErrNotSupported
+	case sys.IsInvalid(err) && isDisabled(o.Type):
+		e.Kind, e.Hint = ErrNotSupported, "the feature "+o.Type.String()+" is disabled on this node"
 	case sys.IsInvalid(err) && !knownByKernel(o.Type):
 		e.Kind, e.Hint = ErrNotSupported, "this kernel doesn't know the type"
 	case sys.IsInvalid(err):

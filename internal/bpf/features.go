@@ -81,7 +81,7 @@ func HaveMapType(t MapType) error {
 }
 
 // HaveBatch says whether this kernel has batch commands for the type (hash and array: Linux 5.6;
-// LPM: 5.6; per-CPU array: 5.13).
+// LPM trie and per-CPU array: 5.13).
 func HaveBatch(t MapType) error {
 	o := probeShape(t)
 	if o.MaxEntries == 0 || !t.Traits().UpdateBatch {
@@ -117,10 +117,10 @@ func Features() ([]string, error) {
 		}
 	}
 	if HaveBatch(Hash) == nil {
-		names = append(names, "Batch")
+		names = append(names, featureBatch)
 	}
 	if haveFreeze() {
-		names = append(names, "Freeze")
+		names = append(names, featureFreeze)
 	}
 	slices.Sort(names)
 	return names, nil

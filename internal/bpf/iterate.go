@@ -26,7 +26,7 @@ type IterateOptions struct {
 //	}
 //	if err := it.Err(); err != nil { … }
 //
-// It reads with BPF_MAP_LOOKUP_BATCH where the type has it and key by key elsewhere. Elements that
+// It reads with BPF_MAP_LOOKUP_BATCH where the type has it, on this kernel, and key by key elsewhere. Elements that
 // come or go during the iteration may or may not be seen. Complete tells whether elements that were
 // there all the time may have been missed.
 type Iterator struct {
@@ -36,6 +36,7 @@ type Iterator struct {
 	n            int    // elements in the current batch
 	cursor       []byte
 	started      bool
+	singles      bool // this kernel has no batch command for the type
 	done         bool
 	incomplete   bool
 	seen         uint64 // elements so far
@@ -69,7 +70,7 @@ func (it *Iterator) Next() bool {
 	if it.err != nil || it.done {
 		return false
 	}
-	if it.m.traits.LookupBatch {
+	if it.m.traits.LookupBatch && !it.singles {
 		return it.nextBatch()
 	}
 	return it.nextSingles()
@@ -112,6 +113,9 @@ func (it *Iterator) nextBatch() bool {
 			it.keys = make([]byte, 2*len(it.keys))
 			it.values = make([]byte, 2*len(it.values))
 			continue
+		case sys.IsNotSupp(err) && !it.started:
+			it.singles = true
+			return it.nextSingles()
 		default:
 			it.err = it.m.explain("iterate over elements", it.flags, err)
 			return false

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
@@ -25,6 +26,7 @@ func newAgent() *cobra.Command {
 	var h host
 	var prefixes []string
 	var inventory bool
+	var disabled []string
 	c := &cobra.Command{
 		Use:   "agent",
 		Short: "Keep this node's maps as their revisions say",
@@ -43,6 +45,9 @@ func newAgent() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := bpf.Disable(disabled...); err != nil {
+				return fmt.Errorf("--disable-features: %w", err)
+			}
 			if inventory {
 				o.InventoryPeriod = o.ResyncPeriod
 			}
@@ -60,6 +65,7 @@ func newAgent() *cobra.Command {
 	f.DurationVar(&o.ResyncPeriod, "resync-period", 5*time.Minute, "how often each map is compared with the kernel, up to a tenth more or less")
 	f.IntVar(&o.Concurrency, "concurrency", 2, "how many maps are worked on at the same time")
 	f.BoolVar(&inventory, "node-inventory", false, "count all maps of the node, with those below bpfmap/ that nobody owns, at each resync (needs CAP_SYS_ADMIN)")
+	f.StringSliceVar(&disabled, "disable-features", nil, "features of the kernel to do without, by their names in a BPFNodeState: for adopting what a new kernel has in stages, and for tests")
 	f.StringArrayVar(&prefixes, "allowed-pin-prefix", nil, "NAMESPACE=DIRECTORY below which a namespace may pin besides bpfmap/NAMESPACE; * for all namespaces (repeatable)")
 	return c
 }

@@ -13,6 +13,9 @@ import (
 
 // CreateMap is BPF_MAP_CREATE. keep is everything that attr points to.
 func CreateMap(attr *MapCreateAttr, keep ...any) (*FD, error) {
+	if err := lacksType(attr.MapType); err != nil {
+		return nil, err
+	}
 	raw, err := bpf(MapCreate, unsafe.Pointer(attr), unsafe.Sizeof(*attr))
 	runtime.KeepAlive(keep)
 	if err != nil {
@@ -43,6 +46,9 @@ func (fd *FD) Batch(cmd Cmd, in, out, keys, values []byte, count int, elemFlags 
 	if fd.raw < 0 {
 		return 0, ErrClosed
 	}
+	if err := lacksBatch(); err != nil {
+		return count, err
+	}
 	attr := MapBatchAttr{
 		InBatch: PointerTo(in), OutBatch: PointerTo(out), Keys: PointerTo(keys), Values: PointerTo(values),
 		Count: uint32(count), MapFD: uint32(fd.raw), ElemFlags: elemFlags,
@@ -56,7 +62,12 @@ func (fd *FD) Batch(cmd Cmd, in, out, keys, values []byte, count int, elemFlags 
 }
 
 // Freeze is BPF_MAP_FREEZE (Linux 5.2).
-func (fd *FD) Freeze() error { return fd.Elem(MapFreeze, nil, nil, 0) }
+func (fd *FD) Freeze() error {
+	if err := lacksFreeze(); err != nil {
+		return err
+	}
+	return fd.Elem(MapFreeze, nil, nil, 0)
+}
 
 // Pin is BPF_OBJ_PIN.
 func (fd *FD) Pin(path string) error {

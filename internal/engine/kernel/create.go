@@ -93,6 +93,8 @@ func explainCreate(s revision.Shape, err error) error {
 		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: fmt.Errorf("%w: maxEntries %d is more than this kernel's CPUs", err, s.MaxEntries)}
 	case errors.Is(err, bpf.ErrNotPermitted) && needsNetAdmin(s.Type):
 		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotPermitted, Err: fmt.Errorf("%w (chart value agent.networkMaps)", err)}
+	case errors.Is(err, bpf.ErrNotSupported):
+		err = fmt.Errorf("%w: give the node a kernel that has it, or leave the node out by spec.nodeSelector", err)
 	}
 	return explain(err)
 }

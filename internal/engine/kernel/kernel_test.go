@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
@@ -28,6 +29,59 @@ func TestContract(t *testing.T) {
 			t.Fatal(err)
 		}
 		return b
+	})
+}
+
+// TestContractWithoutBatches is for kernels whose LPM tries and per-CPU arrays have none, before Linux 5.13.
+func TestContractWithoutBatches(t *testing.T) {
+	disable(t, "Batch")
+	enginetest.RunContract(t, func(t *testing.T) engine.Backend {
+		b, err := kernel.New(bpftest.BPFFS(t), kernel.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	})
+}
+
+// TestOldKernel says what an older kernel lacks, and what to do.
+func TestOldKernel(t *testing.T) {
+	dir := bpftest.BPFFS(t)
+	b, err := kernel.New(dir, kernel.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	disable(t, "LPMTrie")
+	m := &v1alpha1.BPFMap{Spec: v1alpha1.BPFMapSpec{
+		Type: v1alpha1.MapTypeLPMTrie, Key: &v1alpha1.Schema{Type: v1alpha1.TypeIPv4Prefix}, Value: v1alpha1.Schema{Type: v1alpha1.TypeU8},
+		MaxEntries: 4, Flags: []v1alpha1.MapFlag{v1alpha1.FlagNoPrealloc},
+	}}
+	m.Namespace, m.Name, m.UID = "edge", "table", "u"
+	rev, err := compile.Compile(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := engine.New(b, engine.Options{}).Sync(t.Context(), rev)
+	if r.State != v1alpha1.NodeMapStalled {
+		t.Errorf("state %s, want %s", r.State, v1alpha1.NodeMapStalled)
+	}
+	wantRefusal(t, r.Err, v1alpha1.NodeReasonNotSupported, "LPMTrie is disabled", "spec.nodeSelector")
+	if err := kernel.Preflight(dir); err != nil {
+		t.Errorf("one type less makes the node unusable: %v", err)
+	}
+	disable(t, "Freeze")
+	wantRefusal(t, kernel.Preflight(dir), v1alpha1.ReasonKernelUnsupported, "Linux 5.8")
+}
+
+func disable(t *testing.T, features ...string) {
+	t.Helper()
+	if err := bpf.Disable(features...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := bpf.Disable(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

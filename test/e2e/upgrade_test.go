@@ -7,8 +7,11 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -55,6 +58,59 @@ func TestUpgrade(t *testing.T) {
 	if m.Status.Rollout == nil || m.Status.Rollout.Phase != "Complete" {
 		t.Errorf("rollout %+v: the new controller didn't take over", m.Status.Rollout)
 	}
+}
+
+// TestOlderCRDs leaves the controller with CRDs of an earlier release, as an upgrade with crds.install=false
+// would: it says so and does nothing, since the API server would drop what they lack.
+func TestOlderCRDs(t *testing.T) {
+	ctl(t, "load-release", earlier)
+	w := newWorld(t)
+	w.make("blocklist", contents{1: 10})
+	w.awaitReady("blocklist", 3)
+	before := ids(t, w.namespace, "blocklist")
+	t.Cleanup(func() {
+		if err := install(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	mixed := filepath.Join(t.TempDir(), "bpfmap-operator")
+	if err := os.CopyFS(mixed, os.DirFS(filepath.Join(root, "charts/bpfmap-operator"))); err != nil {
+		t.Fatal(err)
+	}
+	crds := filepath.Join(mixed, "files/crds")
+	if err := os.RemoveAll(crds); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(crds, os.DirFS(filepath.Join(clusterDir, "release-"+earlier, "charts/bpfmap-operator/files/crds"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := quiet(t.Context(), "helm", "upgrade", "bpfmap", mixed, "--namespace", system, "--reset-values"); err != nil {
+		t.Fatal(err)
+	}
+	// The controller that runs notices within a minute, the next one before it is ready.
+	kubectl(t, "rollout", "restart", "deployment/bpfmap-bpfmap-operator-controller", "--namespace", system)
+	w.awaitEvent("blocklist", "CRDsOutdated")
+	text := kubectl(t, "get", "events", "--namespace", w.namespace, "-o", `jsonpath={.items[?(@.reason=="CRDsOutdated")].message}`)
+	for _, word := range []string{"bpfmaprevisions.bpfmap.io lacks", "spec.chunks", "upgrade them"} {
+		if !strings.Contains(text, word) {
+			t.Errorf("the event %q doesn't say %q", text, word)
+		}
+	}
+	w.edit(declare(contents{1: 11}))
+	eventually(t, func() error {
+		pods := kubectl(t, "get", "pods", "--namespace", system, "--selector", "app.kubernetes.io/component=controller", "-o", "jsonpath={.items[*].status.containerStatuses[*].ready}")
+		if strings.Contains(pods, "true") {
+			return fmt.Errorf("a controller is ready: %s", pods)
+		}
+		return nil
+	})
+	w.awaitEverywhere("blocklist", contents{1: 10})
+
+	if err := install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitEverywhere("blocklist", contents{1: 11})
+	w.awaitStatus(before)
 }
 
 // TestDrain drains a node, which takes no map away, and lets it work again.

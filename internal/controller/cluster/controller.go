@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -71,7 +72,15 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 		return nil, err
 	}
 	recorder := recorders.NewCluster(metrics.Registry)
+	api, err := newCRDs(cfg, m.GetHTTPClient())
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(m.Add(api), m.AddReadyzCheck("crds", api.ready)); err != nil {
+		return nil, fmt.Errorf("set up the comparison of CRDs: %w", err)
+	}
 	r := &reconciler{
+		crds:     api,
 		client:   recorder.Client(m.GetClient()),
 		live:     m.GetAPIReader(),
 		keys:     &keyLists{},

@@ -32,6 +32,7 @@ type reconciler struct {
 	live     client.Reader
 	keys     *keyLists
 	events   events.EventRecorder
+	crds     *crds
 	compiled *memo
 	// observe and forget feed the metrics.
 	observe func(*v1alpha1.BPFMap, v1alpha1.BPFMapStatus)
@@ -43,6 +44,14 @@ type reconciler struct {
 
 // Reconcile compiles, keeps exactly one active revision, and writes the status if it changed.
 func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	select {
+	case <-r.crds.first:
+	case <-ctx.Done():
+		return reconcile.Result{}, nil
+	}
+	if err := r.crds.current(); err != nil {
+		return r.held(ctx, req.NamespacedName, err)
+	}
 	existing, err := r.revisions(ctx, req.NamespacedName)
 	if err != nil {
 		return reconcile.Result{}, err

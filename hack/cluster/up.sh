@@ -21,21 +21,7 @@ if [[ -e $marker ]] && runs kube-apiserver; then
 	exit 0
 fi
 
-# Debian packages by the command that each one brings.
-install_packages() {
-	local pair missing=()
-	for pair in "$@"; do
-		command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
-	done
-	[[ -x /usr/lib/cni/host-local || -x /opt/cni/bin/host-local ]] || missing+=(containernetworking-plugins)
-	((${#missing[@]})) || return 0
-	command -v apt-get >/dev/null || die "lacks ${missing[*]}"
-	say "installing ${missing[*]}"
-	DEBIAN_FRONTEND=noninteractive apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-}
-install_packages ip:iproute2 iptables:iptables conntrack:conntrack openssl:openssl nsenter:util-linux \
-	containerd:containerd runc:runc buildah:buildah
+hack/cluster/packages.sh
 programs=$(hack/controlplane/build.sh etcd kube-apiserver kubectl helm kubelet kube-controller-manager kube-scheduler)
 export PATH=${KUBEBUILDER_ASSETS:+$KUBEBUILDER_ASSETS:}$programs:$PATH
 

@@ -7,6 +7,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,12 +17,15 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // TestIdle measures what the operator costs while nothing happens, and that it writes nothing then.
 func TestIdle(t *testing.T) {
 	const count, settle, period = 20, 20 * time.Second, time.Minute
+	reinstall(t, "metrics.enabled=true", "metrics.secure=false") // a guarded scrape would cost requests
 	w := newWorld(t)
 	for i := range count {
 		w.make(fmt.Sprintf("map-%d", i), contents{1: 10, 2: 20, 3: 30})
@@ -41,7 +45,7 @@ func TestIdle(t *testing.T) {
 	}
 	processes["controller"] = controllers[0]
 
-	before, ticks := writes(t), map[string]float64{}
+	before, asked, ticks := writes(t), requests(t), map[string]float64{}
 	for name, pid := range processes {
 		ticks[name] = cpuSeconds(t, pid)
 	}
@@ -49,6 +53,9 @@ func TestIdle(t *testing.T) {
 	for name, pid := range processes {
 		used := cpuSeconds(t, pid) - ticks[name]
 		t.Logf("%s: RSS %.1f MB, CPU %.2f s in %v (%.2f %% of a core)", name, resident(t, pid), used, period, 100*used/period.Seconds())
+	}
+	for who, now := range requests(t) {
+		t.Logf("%s: %v requests to the API server in %v", who, now-asked[who], period)
 	}
 	var lines []string
 	ours, all := 0.0, 0.0
@@ -114,6 +121,37 @@ func writes(t *testing.T) map[string]float64 {
 	}
 	if len(got) == 0 {
 		t.Fatal("the API server's metrics count no writing request")
+	}
+	return got
+}
+
+var sent = regexp.MustCompile(`(?m)^rest_client_requests_total\{.*method="([A-Z]+)".*\} ([0-9.e+]+)$`)
+
+// requests counts what each component's pod has asked of the API server, by method.
+func requests(t *testing.T) map[string]float64 {
+	t.Helper()
+	var pods corev1.PodList
+	if err := api.List(t.Context(), &pods, client.InNamespace(system)); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		_, body, err := scrape(t, "http://"+net.JoinHostPort(pod.Status.PodIP, "8443")+"/metrics", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		who := pod.Labels["app.kubernetes.io/component"] + " on " + pod.Spec.NodeName
+		for _, found := range sent.FindAllStringSubmatch(body, -1) {
+			n, err := strconv.ParseFloat(found[2], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[who+", "+found[1]] += n
+		}
+	}
+	if len(got) == 0 {
+		t.Fatal("no component counts its requests")
 	}
 	return got
 }

@@ -126,6 +126,7 @@ verify: generate ## Fail if generated files, formatting or go.mod are not up to 
 .PHONY: lint
 lint: bin/tools/golangci-lint ## Run the linters, the direction of imports among them.
 	bin/tools/golangci-lint run ./...
+	bin/tools/golangci-lint run --build-tags e2e ./test/e2e/...
 
 .PHONY: clean
 clean: ## Remove bin/. The cache of the control plane stays.

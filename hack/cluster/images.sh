@@ -37,6 +37,7 @@ make_operator_image() {
 make_release() {
 	local source=$dir/release-$1 image
 	image=$(operator_image)
+	git cat-file -e "$1^{commit}" 2>/dev/null || die "commit $1 isn't in this clone: git fetch --unshallow"
 	rm -rf "$source"
 	mkdir -p "$source"
 	git archive "$1" | tar -x -C "$source"

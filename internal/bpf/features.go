@@ -101,8 +101,10 @@ func HaveBatch(t MapType) error {
 	return closeErr
 }
 
-// featureTypes are the types whose presence Features reports.
-var featureTypes = []MapType{Hash, Array, PerCPUHash, PerCPUArray, LRUHash, LRUPerCPUHash, LPMTrie, Queue, Stack}
+// featureTypes are the types whose presence Features reports: those that CAP_BPF alone can find out.
+var featureTypes = []MapType{
+	Hash, Array, PerCPUHash, PerCPUArray, LRUHash, LRUPerCPUHash, LPMTrie, Queue, Stack, BloomFilter, RingBuf, UserRingBuf,
+}
 
 // Features are the names of what this kernel has of what this project asks for, sorted: the map
 // types, "Batch" and "Freeze". An error means that it can't be told, for example ErrNotPermitted.

@@ -300,7 +300,7 @@ func TestFeatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"Array", "Batch", "Freeze", "Hash", "LPMTrie", "LRUHash", "LRUPerCPUHash", "PerCPUArray", "PerCPUHash", "Queue", "Stack"}
+	want := []string{"Array", "Batch", "BloomFilter", "Freeze", "Hash", "LPMTrie", "LRUHash", "LRUPerCPUHash", "PerCPUArray", "PerCPUHash", "Queue", "RingBuf", "Stack", "UserRingBuf"}
 	if !slices.Equal(features, want) {
 		t.Errorf("features %v, want %v", features, want)
 	}

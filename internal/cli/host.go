@@ -19,8 +19,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
+	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
-	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
 // host is this machine as a node.
@@ -122,7 +122,7 @@ func summarize(maps []inventory.Map, root string) v1alpha1.NodeInventory {
 			}
 		}
 	}
-	total.Memory = status.FormatBytes(total.MemlockBytes)
+	total.Memory = footprint.Format(total.MemlockBytes)
 	total.OrphanCount = int32(len(total.Orphans))
 	slices.SortFunc(total.Orphans, func(a, b v1alpha1.OrphanMap) int { return strings.Compare(a.PinPath, b.PinPath) })
 	total.Orphans = total.Orphans[:min(len(total.Orphans), v1alpha1.MaxOrphans)]

@@ -1,0 +1,236 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package footprint_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+func TestMain(m *testing.M) { bpftest.Main(m) }
+
+// sample is a map to be measured.
+type sample struct {
+	bpf.CreateOpts
+	fill int // elements written
+	key  func(i int) []byte
+}
+
+func (s sample) name() string {
+	name := fmt.Sprintf("%s/%d of %d+%d bytes", s.Type, s.MaxEntries, s.KeySize, s.ValueSize)
+	if s.fill > 0 {
+		name += fmt.Sprintf(", %d written", s.fill)
+	}
+	if s.Flags != 0 {
+		name += ", " + s.Flags.String()
+	}
+	return name
+}
+
+// shape is what is estimated.
+func (s sample) shape() revision.Shape {
+	shape := revision.Shape{
+		Type: v1alpha1.MapType(s.Type.String()), KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries,
+	}
+	if s.Flags&bpf.NoPrealloc != 0 {
+		shape.Flags = append(shape.Flags, v1alpha1.FlagNoPrealloc)
+	}
+	if s.Flags&bpf.Mmapable != 0 {
+		shape.Flags = append(shape.Flags, v1alpha1.FlagMmapable)
+	}
+	return shape
+}
+
+// samples are maps of every type that a test can make, small and large.
+func samples(t *testing.T) []sample {
+	inner := innerMap(t)
+	var all []sample
+	add := func(s sample) { all = append(all, s) }
+	for _, n := range []uint32{1, 1000, 1025, 100_000} {
+		for _, size := range []uint32{4, 20, 100, 500} {
+			if n*size > 20_000_000 {
+				continue
+			}
+			for _, typ := range []bpf.MapType{bpf.Hash, bpf.PerCPUHash, bpf.LRUHash, bpf.LRUPerCPUHash} {
+				add(sample{CreateOpts: bpf.CreateOpts{Type: typ, KeySize: size, ValueSize: size, MaxEntries: n}, fill: int(n) / 2})
+			}
+			for _, typ := range []bpf.MapType{bpf.Hash, bpf.PerCPUHash} {
+				lazy := bpf.CreateOpts{Type: typ, KeySize: size, ValueSize: size, MaxEntries: n, Flags: bpf.NoPrealloc}
+				add(sample{CreateOpts: lazy})
+				add(sample{CreateOpts: lazy, fill: int(n)})
+			}
+			for _, typ := range []bpf.MapType{bpf.Array, bpf.PerCPUArray} {
+				add(sample{CreateOpts: bpf.CreateOpts{Type: typ, KeySize: 4, ValueSize: size, MaxEntries: n}})
+			}
+			for _, typ := range []bpf.MapType{bpf.Queue, bpf.Stack, bpf.BloomFilter} {
+				add(sample{CreateOpts: bpf.CreateOpts{Type: typ, ValueSize: size, MaxEntries: n}})
+			}
+			trie := bpf.CreateOpts{Type: bpf.LPMTrie, KeySize: 8, ValueSize: size, MaxEntries: n, Flags: bpf.NoPrealloc}
+			add(sample{CreateOpts: trie})
+			add(sample{CreateOpts: trie, fill: int(n), key: prefix})
+			add(sample{CreateOpts: bpf.CreateOpts{Type: bpf.HashOfMaps, KeySize: size, ValueSize: 4, MaxEntries: n, InnerMap: inner}})
+		}
+		for _, typ := range []bpf.MapType{
+			bpf.ArrayOfMaps, bpf.ProgArray, bpf.PerfEventArray, bpf.CGroupArray, bpf.DevMap, bpf.DevMapHash, bpf.SockMap, bpf.SockHash,
+			bpf.XSKMap, bpf.ReusePortSockArray,
+		} {
+			o := bpf.CreateOpts{Type: typ, KeySize: 4, ValueSize: 4, MaxEntries: n}
+			if typ == bpf.ArrayOfMaps {
+				o.InnerMap = inner
+			}
+			add(sample{CreateOpts: o})
+		}
+		add(sample{CreateOpts: bpf.CreateOpts{Type: bpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: n, Flags: bpf.Mmapable}})
+		add(sample{CreateOpts: bpf.CreateOpts{Type: bpf.StackTrace, KeySize: 4, ValueSize: 1016, MaxEntries: min(n, 10_000)}})
+		add(sample{CreateOpts: bpf.CreateOpts{Type: bpf.Arena, MaxEntries: n, Flags: bpf.Mmapable}})
+	}
+	for _, size := range []uint32{4 << 10, 1 << 20, 16 << 20} {
+		add(sample{CreateOpts: bpf.CreateOpts{Type: bpf.RingBuf, MaxEntries: size}})
+		add(sample{CreateOpts: bpf.CreateOpts{Type: bpf.UserRingBuf, MaxEntries: size}})
+	}
+	add(sample{CreateOpts: bpf.CreateOpts{Type: bpf.CPUMap, KeySize: 4, ValueSize: 4, MaxEntries: 2}})
+	for _, typ := range []bpf.MapType{bpf.CGroupStorage, bpf.PerCPUCGroupStorage} {
+		add(sample{CreateOpts: bpf.CreateOpts{Type: typ, KeySize: 8, ValueSize: 64}})
+	}
+	return all
+}
+
+func innerMap(t *testing.T) *bpf.Map {
+	t.Helper()
+	inner, err := bpf.Create(bpf.CreateOpts{Type: bpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = inner.Close() })
+	return inner
+}
+
+// prefix is a /32 of an LPM trie. None lies in another, so that the trie needs the most nodes.
+func prefix(i int) []byte {
+	return binary.BigEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, 32), uint32(i)*2654435761)
+}
+
+// write fills m. Elements of per-CPU maps that are allocated one by one are made ready in the background,
+// and the kernel says that it has no memory when we are faster.
+func (s sample) write(m *bpf.Map) error {
+	if s.fill == 0 {
+		return nil
+	}
+	var keys []byte
+	for i := range s.fill {
+		key := make([]byte, m.KeySize())
+		if s.key != nil {
+			key = s.key(i)
+		} else {
+			binary.BigEndian.PutUint32(key, uint32(i))
+		}
+		keys = append(keys, key...)
+	}
+	values := make([]byte, s.fill*m.ValueStride())
+	for try := 1; ; try++ {
+		n, err := m.UpdateBatch(keys, values, bpf.Any)
+		if !errors.Is(err, bpf.ErrNoMemory) || try == 10_000 {
+			return err
+		}
+		keys, values = keys[n*m.KeySize():], values[n*m.ValueStride():]
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// measured is what the kernel says of one map.
+type measured struct {
+	charged, memlock int64
+}
+
+// measure makes and fills the map in a cgroup of its own. charged is 0 if the cgroup was charged in advance
+// for less than it counts in.
+func (s sample) measure(t *testing.T) measured {
+	t.Helper()
+	c := newCgroup(t)
+	var got measured
+	var failed error
+	c.run(t, func() {
+		m, err := bpf.Create(s.CreateOpts)
+		if err != nil {
+			failed = err
+			return
+		}
+		failed = s.write(m)
+		info, err := m.FDInfo()
+		got = measured{charged: c.used(t), memlock: int64(info.Memlock)}
+		failed = errors.Join(failed, err, m.Close())
+	})
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	return got
+}
+
+// The bounds that the tests hold estimates to.
+const (
+	// batch is how much the kernel charges a cgroup with at a time, and the most by which a cgroup's
+	// counter differs from what is in it, for each CPU: 64 pages.
+	batch = 256 << 10
+	// under is how much less than the truth an estimate may be, over how much more, as factors.
+	under, over = 0.95, 1.6
+	// thread is what the measuring thread takes itself, mostly for its files.
+	thread = 20 << 10
+	// small is how much more an estimate may be in any case: what maps of few elements take besides them.
+	small = 64 << 10
+)
+
+// TestAgainstTheKernel holds the estimates of all types against what the kernel accounts for, and charges
+// to the cgroup of who makes the map.
+func TestAgainstTheKernel(t *testing.T) {
+	cpus, err := bpf.PossibleCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range samples(t) {
+		t.Run(s.name(), func(t *testing.T) {
+			got := s.measure(t)
+			e := footprint.Of(s.shape(), cpus)
+			estimate := e.With(s.fill)
+			if e.Element == 0 || s.Flags&bpf.NoPrealloc == 0 {
+				estimate = e.Empty
+			}
+			t.Logf("estimate %d, charged %d, memlock %d", estimate, got.charged, got.memlock)
+			if float64(estimate) < under*float64(got.charged-thread) {
+				t.Errorf("the estimate %d is too low: the cgroup is charged with %d", estimate, got.charged)
+			}
+			if float64(estimate) < under*float64(got.memlock) {
+				t.Errorf("the estimate %d is too low: memlock is %d", estimate, got.memlock)
+			}
+			truth := max(got.charged+2*batch, got.memlock)
+			if e.Element == 0 {
+				truth = max(got.charged, got.memlock)
+			}
+			if float64(estimate) > over*float64(truth)+small {
+				t.Errorf("the estimate %d is too high: the cgroup is charged with %d, memlock is %d", estimate, got.charged, got.memlock)
+			}
+			taken := e.Charged(got.memlock)
+			if float64(taken) < under*float64(got.charged-thread)-small/2 || taken > estimate+small/16 {
+				t.Errorf("Charged(%d) is %d, the cgroup is charged with %d, the estimate is %d", got.memlock, taken, got.charged, estimate)
+			}
+		})
+	}
+}
+
+// TestEveryType finds a formula for every type of the kernel.
+func TestEveryType(t *testing.T) {
+	for typ := bpf.Hash; typ <= bpf.Arena; typ++ {
+		if !footprint.Knows(v1alpha1.MapType(typ.String())) {
+			t.Errorf("%s has no formula", typ)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package footprint
+
+import "github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+
+// types has a formula for every map type of the kernel, by the names of internal/bpf.
+var types = map[v1alpha1.MapType]func(layout) Estimate{
+	"Hash":                layout.hash,
+	"PerCPUHash":          layout.hash,
+	"LRUHash":             layout.hash,
+	"LRUPerCPUHash":       layout.hash,
+	"HashOfMaps":          layout.hash,
+	"Array":               layout.array,
+	"PerCPUArray":         layout.perCPUArray,
+	"ProgArray":           pointersTo(0),
+	"PerfEventArray":      pointersTo(perfEvent),
+	"CGroupArray":         pointersTo(0),
+	"ArrayOfMaps":         pointersTo(0),
+	"LPMTrie":             layout.lpmTrie,
+	"Queue":               layout.queue,
+	"Stack":               layout.queue,
+	"BloomFilter":         layout.bloomFilter,
+	"StackTrace":          layout.stackTrace,
+	"DevMap":              pointersTo(device),
+	"DevMapHash":          layout.deviceHash,
+	"CPUMap":              pointersTo(cpuQueue),
+	"SockMap":             pointersTo(socketLinks),
+	"SockHash":            layout.socketHash,
+	"XSKMap":              pointersTo(socketNode),
+	"ReusePortSockArray":  pointersTo(0),
+	"RingBuf":             layout.ringBuf,
+	"UserRingBuf":         layout.ringBuf,
+	"Arena":               layout.arena,
+	"StructOps":           layout.structOps,
+	"SKStorage":           layout.storage,
+	"InodeStorage":        layout.storage,
+	"TaskStorage":         layout.storage,
+	"CGRPStorage":         layout.storage,
+	"CGroupStorage":       layout.storage,
+	"PerCPUCGroupStorage": layout.storage,
+}
+
+// Sizes of the kernel's structures in bytes, rounded up.
+const (
+	hashTable   = 896
+	hashBucket  = 16
+	hashElement = 48
+	// listNode is what the allocator of elements puts in front of each one.
+	listNode = 8
+	trieNode = 40
+	// perfEvent, device, socketLinks and socketNode are what an entry of an array points to.
+	perfEvent   = 64
+	device      = 128
+	socketLinks = 192
+	socketNode  = 96
+	// cpuQueue is an entry of a CPU map, mostly its queue, which may have up to 16384 places.
+	cpuQueue    = 16384*word + page
+	stackBucket = 32
+	// storageElement is a local storage element without its value.
+	storageElement = 128
+)
+
+// hash is for all hash tables. Without NoPrealloc they take everything at creation.
+func (m layout) hash() Estimate {
+	perCPU, lru := m.IsPerCPU(), m.IsLRU()
+	buckets := times(roundUpPow2(m.entries), hashBucket)
+	element := hashElement + m.key + m.value
+	var values int64 // of all CPUs
+	if perCPU {
+		element, values = hashElement+m.key+word, times(m.value, m.cpus)
+	}
+	if m.has(v1alpha1.FlagNoPrealloc) {
+		accounted, taken := element+listNode, kmalloc(element+listNode)
+		if perCPU {
+			accounted += listNode + word + values
+			taken += kmalloc(listNode+word) + values + 2*m.value // the last: which cgroup each word belongs to
+		}
+		return Estimate{Empty: add(area(buckets), m.spare(element)), Element: taken, Accounted: accounted, shown: buckets + hashTable}
+	}
+	n := m.entries
+	switch {
+	case lru: // rounded up to a multiple of the CPUs, each of which has lists of its own
+		n = add(n, m.cpus)
+		buckets = add(buckets, times(m.cpus, 256))
+	case !perCPU: // one spare element for each CPU
+		n = add(n, times(2, m.cpus))
+	}
+	return Estimate{Empty: add(area(buckets), area(times(n, element)), times(n, values))}
+}
+
+// spare bounds the elements that the allocator keeps ready: a few for each CPU, and up to about 100 small
+// ones on the CPU that writes.
+func (m layout) spare(element int64) int64 {
+	size := kmalloc(element + listNode)
+	return add(times(4, times(size, m.cpus)), max(times(4, size), 24<<10))
+}
+
+// slots is how many entries an array makes room for. Unless its creator has CAP_PERFMON, the kernel
+// rounds up to a power of two, so that no speculative access leaves the array.
+func (m layout) slots() int64 { return roundUpPow2(m.entries) }
+
+func (m layout) array() Estimate {
+	values := times(m.slots(), m.value)
+	if m.has(v1alpha1.FlagMmapable) { // whole pages, and one for the map's own structure
+		return Estimate{Empty: add(roundUp(values, page), page)}
+	}
+	return Estimate{Empty: area(add(values, tableHeader))}
+}
+
+func (m layout) perCPUArray() Estimate {
+	return Estimate{Empty: add(area(add(times(m.slots(), word), tableHeader)), times(m.entries, times(m.value, m.cpus)))}
+}
+
+// pointersTo is for arrays of pointers, to structures of so many bytes.
+func pointersTo(size int64) func(layout) Estimate {
+	return func(m layout) Estimate {
+		e := Estimate{Empty: area(add(times(m.slots(), word), tableHeader))}
+		if size > 0 {
+			e.Element = kmalloc(size)
+		}
+		return e
+	}
+}
+
+func (m layout) deviceHash() Estimate {
+	return Estimate{Empty: area(times(m.slots(), word)), Element: kmalloc(device)}
+}
+
+func (m layout) socketHash() Estimate {
+	return Estimate{Empty: area(times(m.slots(), hashBucket)), Element: kmalloc(hashElement+m.key) + kmalloc(socketLinks)}
+}
+
+// lpmTrie: where two prefixes part there is a node in between, as many as there are prefixes less one
+// unless prefixes lie in each other.
+func (m layout) lpmTrie() Estimate {
+	size := int64(m.KeySize) - 4 + int64(m.ValueSize)
+	return Estimate{Empty: m.spare(trieNode + size), Element: 2 * kmalloc(trieNode+size), Accounted: 24 + size}
+}
+
+// queue has room for one more element, which tells full from empty.
+func (m layout) queue() Estimate {
+	return Estimate{Empty: area(add(times(add(m.entries, 1), int64(m.ValueSize)), tableHeader))}
+}
+
+// defaultHashes is how many hash functions a bloom filter has if nobody says.
+const defaultHashes = 5
+
+// bloomFilter has 7/5 bits for each entry and hash function, rounded up to a power of two.
+func (m layout) bloomFilter() Estimate {
+	nbits := min(roundUpPow2(times(m.entries, defaultHashes)/5*7+7), 1<<32)
+	return Estimate{Empty: area(nbits / 8)}
+}
+
+func (m layout) stackTrace() Estimate {
+	return Estimate{Empty: add(area(times(m.slots(), word)), area(times(m.entries, stackBucket+m.value)))}
+}
+
+// ringBuf has maxEntries bytes, two pages of positions and one of its own, and a table of its pages in
+// which each one stands twice, so that the buffer can be read over its end.
+func (m layout) ringBuf() Estimate {
+	pages := roundUp(m.entries, page) / page
+	return Estimate{Empty: add(times(pages, page), 3*page, area(times(3+2*pages, word))), Elements: 1}
+}
+
+// arena takes its pages, maxEntries of them, when they are first used.
+func (m layout) arena() Estimate { return Estimate{Empty: 4 * page, Element: page} }
+
+// structOps holds two copies of the structure, and pages of code that call its programs.
+func (m layout) structOps() Estimate { return Estimate{Empty: add(2*m.value, 16*page), Elements: 1} }
+
+// storage is for values that hang on sockets, inodes, tasks and cgroups. Nobody bounds how many.
+func (m layout) storage() Estimate {
+	values := m.value
+	if m.Type == "PerCPUCGroupStorage" {
+		values = times(m.value, m.cpus)
+	}
+	return Estimate{Empty: times(max(2, roundUpPow2(m.cpus)), 32), Element: kmalloc(storageElement + values)}
+}
+
+func (m layout) unknown() Estimate {
+	values := m.value
+	return Estimate{Empty: area(times(m.slots(), hashBucket+hashElement+m.key+times(values, m.cpus)))}
+}
+
+// Knows says whether there is a formula for a type.
+func Knows(t v1alpha1.MapType) bool { return types[t] != nil }

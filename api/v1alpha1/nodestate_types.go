@@ -120,6 +120,9 @@ type NodeSummary struct {
 	// memlockBytes is the kernel memory of all of them in bytes, as the kernel accounts it.
 	// +optional
 	MemlockBytes int64 `json:"memlockBytes,omitempty"`
+	// memoryLimitBytes is the administrator's limit for all of them; absent if there is none.
+	// +optional
+	MemoryLimitBytes int64 `json:"memoryLimitBytes,omitempty"`
 }
 
 // MaxOrphans bounds NodeInventory.Orphans.
@@ -205,6 +208,9 @@ const (
 	NodeReasonNotSupported = "NotSupported"
 	// NodeReasonOutOfMemory: the kernel has no memory for the map.
 	NodeReasonOutOfMemory = "OutOfMemory"
+	// NodeReasonMemoryLimit: the map is over a limit of kernel memory, or of maps, of its namespace, the
+	// node or the agent's pod. It is made as soon as there is room.
+	NodeReasonMemoryLimit = "MemoryLimit"
 	// NodeReasonInvalidRevision: the revision's contents don't match its digest or its shape.
 	NodeReasonInvalidRevision = "InvalidRevision"
 	// NodeReasonWaitingForLink: an entry names something that isn't on the node yet.

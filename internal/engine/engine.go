@@ -26,6 +26,8 @@ type Options struct {
 	// written without reading the map first; 16384 if 0. Reading a smaller one costs little, and shows
 	// what others did meanwhile.
 	IncrementalFrom int
+	// Quota limits the kernel memory of maps. Nil doesn't.
+	Quota Quota
 }
 
 // incrementalFrom is the default of Options.IncrementalFrom.
@@ -57,6 +59,9 @@ type applied struct {
 func New(b Backend, o Options) *Engine {
 	if o.IncrementalFrom == 0 {
 		o.IncrementalFrom = incrementalFrom
+	}
+	if o.Quota == nil {
+		o.Quota = noQuota{}
 	}
 	return &Engine{backend: b, options: o, last: map[revision.Key]*applied{}}
 }
@@ -122,9 +127,15 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 			return report
 		}
 	default:
+		if err := e.reserve(s); err != nil {
+			report.fail(err)
+			s.describeFailure(&report)
+			return report
+		}
 		if err := s.apply(); err != nil {
 			report.fail(err)
 			s.describeFailure(&report)
+			e.options.Quota.Doubt(rev.Key)
 			return report
 		}
 		report.Action = actionOf(s.plan.Action)
@@ -143,8 +154,10 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 	s.tellWaits(&report)
 	if err := s.describe(&report); err != nil {
 		report.fail(err)
+		e.options.Quota.Doubt(rev.Key)
 		return report
 	}
+	e.settle(s, &report)
 	if s.plan.Action != plan.Report && s.linked.waiting == 0 && rev.Entries.Len >= e.options.IncrementalFrom {
 		e.remember(rev.Key, s.appliedNow(&report))
 	}
@@ -181,6 +194,7 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 		if err := e.backend.Forget(ctx, key); err != nil {
 			report.fail(fmt.Errorf("remove map %s: %w", key, err))
 		}
+		e.options.Quota.Gone(key)
 		return report
 	case e.options.Local && rec.UID != "":
 		report.fail(clusterOwned(rec))
@@ -202,6 +216,7 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 	if err := e.backend.Forget(ctx, key); err != nil {
 		report.fail(fmt.Errorf("remove map %s: %w", key, err))
 	}
+	e.options.Quota.Gone(key)
 	return report
 }
 

@@ -89,7 +89,8 @@ func reasonOf(err error) string {
 func stateOf(reason string) v1alpha1.NodeMapState {
 	switch reason {
 	case v1alpha1.NodeReasonIncompatible, v1alpha1.NodeReasonFrozen, v1alpha1.NodeReasonPinForbidden,
-		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision, v1alpha1.NodeReasonInvalidLink:
+		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision, v1alpha1.NodeReasonInvalidLink,
+		v1alpha1.NodeReasonMemoryLimit:
 		return v1alpha1.NodeMapStalled
 	}
 	return v1alpha1.NodeMapFailed

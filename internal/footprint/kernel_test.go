@@ -41,6 +41,7 @@ func (s sample) name() string {
 func (s sample) shape() revision.Shape {
 	shape := revision.Shape{
 		Type: v1alpha1.MapType(s.Type.String()), KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries,
+		MapExtra: s.MapExtra,
 	}
 	if s.Flags&bpf.NoPrealloc != 0 {
 		shape.Flags = append(shape.Flags, v1alpha1.FlagNoPrealloc)
@@ -91,6 +92,7 @@ func samples(t *testing.T) []sample {
 			add(sample{CreateOpts: o})
 		}
 		add(sample{CreateOpts: bpf.CreateOpts{Type: bpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: n, Flags: bpf.Mmapable}})
+		add(sample{CreateOpts: bpf.CreateOpts{Type: bpf.BloomFilter, ValueSize: 4, MaxEntries: n, MapExtra: 15}})
 		add(sample{CreateOpts: bpf.CreateOpts{Type: bpf.StackTrace, KeySize: 4, ValueSize: 1016, MaxEntries: min(n, 10_000)}})
 		add(sample{CreateOpts: bpf.CreateOpts{Type: bpf.Arena, MaxEntries: n, Flags: bpf.Mmapable}})
 	}

@@ -149,7 +149,11 @@ const defaultHashes = 5
 
 // bloomFilter has 7/5 bits for each entry and hash function, rounded up to a power of two.
 func (m layout) bloomFilter() Estimate {
-	nbits := min(roundUpPow2(times(m.entries, defaultHashes)/5*7+7), 1<<32)
+	hashes := int64(m.MapExtra & 0xf)
+	if hashes == 0 {
+		hashes = defaultHashes
+	}
+	nbits := min(roundUpPow2(times(m.entries, hashes)/5*7+7), 1<<32)
 	return Estimate{Empty: area(nbits / 8)}
 }
 
@@ -173,7 +177,7 @@ func (m layout) structOps() Estimate { return Estimate{Empty: add(2*m.value, 16*
 // storage is for values that hang on sockets, inodes, tasks and cgroups. Nobody bounds how many.
 func (m layout) storage() Estimate {
 	values := m.value
-	if m.Type == "PerCPUCGroupStorage" {
+	if m.IsPerCPU() {
 		values = times(m.value, m.cpus)
 	}
 	return Estimate{Empty: times(max(2, roundUpPow2(m.cpus)), 32), Element: kmalloc(storageElement + values)}

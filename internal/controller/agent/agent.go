@@ -6,6 +6,9 @@ package agent
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -115,7 +118,7 @@ func newAgent(m manager.Manager, o Options, facts Facts) *agent {
 	tell := &announcer{m.GetEventRecorder(name), o.NodeName}
 	a.reconciler = &reconciler{
 		client: a.client, node: o.NodeName, gate: a.gate, state: a.state, library: newLibrary(m.GetAPIReader(), recorder.CountChunk), seeded: a.seeded,
-		announce: tell.announce, replaced: a.mapReplaced, metrics: recorder, resync: o.ResyncPeriod,
+		announce: tell.announce, replaced: a.mapReplaced, metrics: recorder, resync: o.ResyncPeriod, again: a.maps.add,
 	}
 	a.publisher = &publisher{
 		client: recorder.Client(a.client), node: o.NodeName, state: a.state, seeded: a.seeded, observe: recorder.ObserveMaps,
@@ -200,8 +203,9 @@ func (a *agent) allMaps(ctx context.Context, _ client.Object) []reconcile.Reques
 			}
 		}
 	}
+	// In order, so that after a reboot it is no matter of chance which maps a limit of memory has room for.
 	requests := make([]reconcile.Request, 0, len(names))
-	for n := range names {
+	for _, n := range slices.SortedFunc(maps.Keys(names), func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) }) {
 		requests = append(requests, reconcile.Request{NamespacedName: n})
 	}
 	return requests

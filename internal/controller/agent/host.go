@@ -34,6 +34,7 @@ type Engine interface {
 	Sync(ctx context.Context, rev *revision.Revision) engine.Report
 	Remove(ctx context.Context, key revision.Key) engine.Report
 	Records(ctx context.Context) ([]engine.Record, error)
+	Unblocked() []revision.Key
 }
 
 // Facts are what doesn't change while a node runs.
@@ -42,4 +43,6 @@ type Facts struct {
 	PossibleCPUs          int32
 	// Features are sorted; empty while the host isn't ready.
 	Features []string
+	// MemoryLimitBytes is for all maps of the node together; 0 is no limit.
+	MemoryLimitBytes int64
 }

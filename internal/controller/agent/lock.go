@@ -36,6 +36,8 @@ func (e *lockedEngine) Records(ctx context.Context) ([]engine.Record, error) {
 	return e.next.Records(ctx)
 }
 
+func (e *lockedEngine) Unblocked() []revision.Key { return e.next.Unblocked() }
+
 func (e *lockedEngine) locked(ctx context.Context, failure engine.Report, do func() engine.Report) engine.Report {
 	lock, err := nodelock.Acquire(ctx, e.bpffs)
 	if err != nil {

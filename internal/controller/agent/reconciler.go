@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -43,6 +44,8 @@ type reconciler struct {
 	metrics  *recorders.Node
 	resync   time.Duration
 	checks   checks
+	// again puts maps into the queue.
+	again func(names ...types.NamespacedName)
 }
 
 // Reconcile handles the map of a BPFMap's name.
@@ -113,6 +116,7 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 		report = fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonError, unread)
 	default:
 		report = e.Sync(ctx, rev)
+		r.retryUnblocked(e)
 	}
 	select {
 	case <-ctx.Done():
@@ -155,6 +159,14 @@ func (r *reconciler) noteLoss(report *engine.Report) {
 	}
 }
 
+// retryUnblocked lets maps be looked at again that a limit of kernel memory had stalled, after the work on
+// another one may have made room.
+func (r *reconciler) retryUnblocked(e Engine) {
+	for _, key := range e.Unblocked() {
+		r.again(types.NamespacedName(key))
+	}
+}
+
 func (r *reconciler) log(ctx context.Context, before *v1alpha1.NodeMap, report engine.Report) {
 	l := log.FromContext(ctx)
 	if report.Drift != nil && (before == nil || before.DriftCount != report.DriftCount || report.Action == engine.ActionCreated) {
@@ -173,6 +185,7 @@ func (r *reconciler) log(ctx context.Context, before *v1alpha1.NodeMap, report e
 // remove gives up a map that no revision asks for on this node.
 func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key) error {
 	report := e.Remove(ctx, key)
+	r.retryUnblocked(e)
 	if report.Err != nil {
 		r.gate.lookAgain()
 		r.state.set(status.FromReport(report))

@@ -155,6 +155,7 @@ func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time)
 		return strings.Compare(a.Name, b.Name)
 	})
 	next.Summary = status.Summarize(next.Maps)
+	next.Summary.MemoryLimitBytes = s.facts.MemoryLimitBytes
 	meta.SetStatusCondition(&next.Conditions, readyCondition(s.ready, now))
 	return next
 }

@@ -38,8 +38,11 @@ func (i ProgramInfo) String() string {
 
 // GetPinnedProgram is bpf_obj_get of a program. Errors: ErrNotExist; ErrNotPermitted by the pin's mode;
 // ErrNotProgram for a pin of anything else.
-func GetPinnedProgram(path string) (*Program, error) {
-	fd, err := openPin(path, 0, "anon_inode:bpf-prog", ErrNotProgram)
+func GetPinnedProgram(path string) (*Program, error) { return getPinnedProgram(path, path) }
+
+// getPinnedProgram opens the program at path, which errors call shown.
+func getPinnedProgram(path, shown string) (*Program, error) {
+	fd, err := openPin(path, shown, 0, "anon_inode:bpf-prog", ErrNotProgram)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ package pinstore
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path"
 	"slices"
 
@@ -21,30 +21,32 @@ func (s *Store) Publish(key revision.Key, m *bpf.Map, pin revision.Pin, over boo
 	if err != nil {
 		return err
 	}
-	if err := s.makeDirs(state(key, ""), stateDirMode); err != nil {
+	own, err := s.makeDirs(state(key, ""), stateDirMode)
+	if err != nil {
 		return err
 	}
-	if err := s.keep(key, m, info.ID); err != nil {
+	defer own.Close() // nothing is written through it
+	if err := s.keep(own, m, info.ID); err != nil {
 		return err
 	}
-	if dir := path.Dir(pin.Path); dir != "." {
-		if err := s.makeDirs(dir, pinDirMode); err != nil {
-			return err
-		}
+	target, err := s.makeDirs(path.Dir(pin.Path), pinDirMode)
+	if err != nil {
+		return err
 	}
-	there, err := s.idAt(pin.Path)
+	defer target.Close() // nothing is written through it
+	name := path.Base(pin.Path)
+	there, err := idIn(target, name)
 	if err != nil {
 		return err
 	}
 	if there != 0 && there != info.ID && !over {
 		return fmt.Errorf("pin at %s: %w by map %d", s.Path(pin.Path), ErrOccupied, there)
 	}
-	next, err := s.prepare(key, m, pin)
-	if err != nil {
+	if err := s.prepare(own, m, pin); err != nil {
 		return err
 	}
 	return s.step("rename to pin", func() error {
-		err := bpf.RenamePin(next, s.Path(pin.Path), there != 0)
+		err := own.Rename(nameNext, target, name, there != 0)
 		if errors.Is(err, bpf.ErrExist) {
 			return fmt.Errorf("%w: %w", ErrOccupied, err)
 		}
@@ -53,46 +55,41 @@ func (s *Store) Publish(key revision.Key, m *bpf.Map, pin revision.Pin, over boo
 }
 
 // keep makes m our second pin.
-func (s *Store) keep(key revision.Key, m *bpf.Map, id uint32) error {
-	if kept, err := s.idAt(state(key, nameKept)); err != nil || kept == id {
+func (s *Store) keep(own *bpf.Dir, m *bpf.Map, id uint32) error {
+	if kept, err := idIn(own, nameKept); err != nil || kept == id {
 		return err
 	}
-	next, err := s.pinAside(key, m)
-	if err != nil {
+	if err := s.pinAside(own, m); err != nil {
 		return err
 	}
-	return s.step("rename to second pin", func() error {
-		return bpf.RenamePin(next, s.Path(state(key, nameKept)), true)
-	})
+	return s.step("rename to second pin", func() error { return own.Rename(nameNext, own, nameKept, true) })
 }
 
 // prepare pins m aside, with mode and owner.
-func (s *Store) prepare(key revision.Key, m *bpf.Map, pin revision.Pin) (string, error) {
-	next, err := s.pinAside(key, m)
-	if err != nil {
-		return "", err
+func (s *Store) prepare(own *bpf.Dir, m *bpf.Map, pin revision.Pin) error {
+	if err := s.pinAside(own, m); err != nil {
+		return err
 	}
-	if err := s.step("set mode", func() error { return os.Chmod(next, pin.Mode) }); err != nil {
-		return "", fmt.Errorf("set mode of pin: %w", err)
+	if err := s.step("set mode", func() error { return own.Chmod(nameNext, pin.Mode) }); err != nil {
+		return fmt.Errorf("set mode of pin: %w", err)
 	}
-	if err := s.step("set owner", func() error { return chown(next, pin.UID, pin.GID) }); err != nil {
-		return "", fmt.Errorf("set owner of pin (needs CAP_CHOWN): %w", err)
+	if err := s.step("set owner", func() error { return chown(own, nameNext, pin.UID, pin.GID) }); err != nil {
+		return fmt.Errorf("set owner of pin (needs CAP_CHOWN): %w", err)
 	}
-	return next, nil
+	return nil
 }
 
 // pinAside pins m where nobody looks, in place of what a crash left there.
-func (s *Store) pinAside(key revision.Key, m *bpf.Map) (string, error) {
-	next := s.Path(state(key, nameNext))
-	if err := s.step("remove stale pin", func() error { return removeIfThere(next) }); err != nil {
-		return "", err
+func (s *Store) pinAside(own *bpf.Dir, m *bpf.Map) error {
+	if err := s.step("remove stale pin", func() error { return removeIfThere(own, nameNext) }); err != nil {
+		return err
 	}
-	return next, s.step("pin aside", func() error { return m.Pin(next) })
+	return s.step("pin aside", func() error { return own.Pin(m, nameNext) })
 }
 
 // chown sets the owner unless it is already so: changing nothing needs the capability, too.
-func chown(path string, uid, gid uint32) error {
-	st, err := os.Lstat(path)
+func chown(d *bpf.Dir, name string, uid, gid uint32) error {
+	st, err := d.Lstat(name)
 	if err != nil {
 		return err
 	}
@@ -100,12 +97,12 @@ func chown(path string, uid, gid uint32) error {
 	if err != nil || (haveUID == uid && haveGID == gid) {
 		return err
 	}
-	return os.Lchown(path, int(uid), int(gid))
+	return d.Lchown(name, uid, gid)
 }
 
-// idAt is the id of the map at rel, 0 if there is none.
-func (s *Store) idAt(rel string) (uint32, error) {
-	m, err := s.Pinned(rel)
+// idIn is the id of the map pinned as name, 0 if there is none.
+func idIn(d *bpf.Dir, name string) (uint32, error) {
+	m, err := mapIn(d, name)
 	if m == nil || err != nil {
 		return 0, err
 	}
@@ -116,24 +113,25 @@ func (s *Store) idAt(rel string) (uint32, error) {
 // Unpin removes the pin at rel if one of the maps is there, and directories of ours that this leaves
 // empty.
 func (s *Store) Unpin(rel string, maps ...uint32) error {
-	id, err := s.idAt(rel)
-	if errors.Is(err, ErrOccupied) {
-		return nil // what is there now isn't ours
-	}
-	if err != nil {
-		return err
-	}
-	if id != 0 && slices.Contains(maps, id) {
-		if err := s.step("remove pin", func() error { return removeIfThere(s.Path(rel)) }); err != nil {
+	err := s.in(rel, func(d *bpf.Dir, name string) error {
+		id, err := idIn(d, name)
+		if err != nil || id == 0 || !slices.Contains(maps, id) {
 			return err
 		}
+		return s.step("remove pin", func() error { return removeIfThere(d, name) })
+	})
+	switch {
+	case errors.Is(err, ErrOccupied):
+		return nil // what is there now isn't ours
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
 	}
 	s.removeEmpty(path.Dir(rel))
 	return nil
 }
 
-func removeIfThere(path string) error {
-	if err := bpf.Unpin(path); err != nil && !errors.Is(err, bpf.ErrNotExist) {
+func removeIfThere(d *bpf.Dir, name string) error {
+	if err := d.Remove(name); err != nil && !errors.Is(err, bpf.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -27,35 +26,34 @@ func (s *Store) SaveRecord(r *record.Record) error {
 	if err != nil {
 		return err
 	}
-	if err := s.makeDirs(state(r.Key, ""), stateDirMode); err != nil {
+	own, err := s.makeDirs(state(r.Key, ""), stateDirMode)
+	if err != nil {
 		return err
 	}
+	defer own.Close() // nothing is written through it
 	m, err := bpf.Create(bpf.CreateOpts{
 		Type: bpf.Array, Name: recordName, KeySize: 4, ValueSize: uint32(len(text)), MaxEntries: 1,
 	})
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.pinRecord(r.Key, m, text), m.Close())
+	return errors.Join(s.pinRecord(own, m, text), m.Close())
 }
 
-func (s *Store) pinRecord(key revision.Key, m *bpf.Map, text []byte) error {
+func (s *Store) pinRecord(own *bpf.Dir, m *bpf.Map, text []byte) error {
 	if err := m.UpdateElem(bpf.IndexKey(nil, 0), text, bpf.Any); err != nil {
 		return err
 	}
 	if err := m.Freeze(); err != nil {
 		return err
 	}
-	draft := s.Path(state(key, nameDraft))
-	if err := s.step("remove stale record", func() error { return removeIfThere(draft) }); err != nil {
+	if err := s.step("remove stale record", func() error { return removeIfThere(own, nameDraft) }); err != nil {
 		return err
 	}
-	if err := s.step("pin record aside", func() error { return m.Pin(draft) }); err != nil {
+	if err := s.step("pin record aside", func() error { return own.Pin(m, nameDraft) }); err != nil {
 		return err
 	}
-	return s.step("rename to record", func() error {
-		return bpf.RenamePin(draft, s.Path(state(key, nameRecord)), true)
-	})
+	return s.step("rename to record", func() error { return own.Rename(nameDraft, own, nameRecord, true) })
 }
 
 // LoadRecord is the record of a map, nil if there is none or if it can't be believed: one that was cut
@@ -68,16 +66,17 @@ func (s *Store) LoadRecord(key revision.Key) (*record.Record, error) {
 	return r, nil
 }
 
+// readRecord reads the record at rel, nil if what is there can't be one: records are frozen arrays of one
+// element, and only we write where they are.
 func (s *Store) readRecord(rel string) (*record.Record, error) {
 	m, err := s.Pinned(rel)
+	if errors.Is(err, ErrOccupied) {
+		return nil, nil //nolint:nilerr // something that is no map
+	}
 	if m == nil || err != nil {
 		return nil, err
 	}
-	text := []byte(nil)
-	if m.Type() == bpf.Array && m.MaxEntries() == 1 {
-		text = make([]byte, m.ValueStride())
-		err = m.LookupElem(bpf.IndexKey(nil, 0), text)
-	}
+	text, err := readText(m)
 	if err := errors.Join(err, m.Close()); err != nil {
 		return nil, fmt.Errorf("read record: %w", err)
 	}
@@ -86,6 +85,18 @@ func (s *Store) readRecord(rel string) (*record.Record, error) {
 		return nil, nil //nolint:nilerr // what can't be believed counts as absent: the kernel's state decides
 	}
 	return r, nil
+}
+
+func readText(m *bpf.Map) ([]byte, error) {
+	if m.Type() != bpf.Array || m.MaxEntries() != 1 {
+		return nil, nil
+	}
+	info, err := m.FDInfo()
+	if err != nil || !info.Frozen {
+		return nil, err
+	}
+	text := make([]byte, m.ValueStride())
+	return text, m.LookupElem(bpf.IndexKey(nil, 0), text)
 }
 
 // Records are all records that can be believed, sorted by namespace and name.
@@ -117,16 +128,16 @@ func (s *Store) Records() ([]record.Record, error) {
 
 // list are the names in a directory, none if it isn't there.
 func (s *Store) list(rel string) ([]string, error) {
-	entries, err := os.ReadDir(s.Path(rel))
-	if errors.Is(err, fs.ErrNotExist) {
+	d, err := s.dir(rel)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrOccupied) && rel != stateDir {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list records: %w", err)
 	}
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = e.Name()
+	names, err := d.Names()
+	if err := errors.Join(err, d.Close()); err != nil {
+		return nil, fmt.Errorf("list records: %w", err)
 	}
 	return names, nil
 }
@@ -134,11 +145,20 @@ func (s *Store) list(rel string) ([]string, error) {
 // Forget removes the state of a map. The record goes last: while it is there, somebody knows that
 // there is something to remove.
 func (s *Store) Forget(key revision.Key) error {
+	own, err := s.dir(state(key, ""))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	for _, name := range []string{nameNext, nameKept, nameDraft, nameRecord} {
-		path := s.Path(state(key, name))
-		if err := s.step("remove state", func() error { return removeIfThere(path) }); err != nil {
-			return err
+		if err := s.step("remove state", func() error { return removeIfThere(own, name) }); err != nil {
+			return errors.Join(err, own.Close())
 		}
+	}
+	if err := own.Close(); err != nil {
+		return err
 	}
 	s.removeEmpty(state(key, ""))
 	return nil

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -71,25 +70,23 @@ func (s *Store) step(name string, change func() error) error {
 
 // Pinned opens the map at rel, nil if nothing is there. What is no map is ErrOccupied.
 func (s *Store) Pinned(rel string) (*bpf.Map, error) {
-	if err := s.checkDirs(path.Dir(rel)); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
-		return nil, err
-	}
-	st, err := os.Lstat(s.Path(rel))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	var m *bpf.Map
+	err := s.in(rel, func(d *bpf.Dir, name string) (err error) {
+		m, err = mapIn(d, name)
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("look at pin: %w", err)
-	case !st.Mode().IsRegular():
-		return nil, fmt.Errorf("look at pin %s: %w by something that is no pin (%s)", s.Path(rel), ErrOccupied, st.Mode())
 	}
-	m, err := bpf.GetPinned(s.Path(rel), 0)
+	return m, err
+}
+
+// mapIn opens the map pinned as name, nil if nothing is there. What is no map is ErrOccupied.
+func mapIn(d *bpf.Dir, name string) (*bpf.Map, error) {
+	m, err := d.Map(name, 0)
 	switch {
 	case errors.Is(err, bpf.ErrNotExist):
-		return nil, nil // gone since
+		return nil, nil
 	case errors.Is(err, bpf.ErrNotMap):
 		return nil, fmt.Errorf("%w: %w", ErrOccupied, err)
 	}
@@ -99,20 +96,11 @@ func (s *Store) Pinned(rel string) (*bpf.Map, error) {
 // Program opens the program pinned at rel, relative to the file system. What isn't there is
 // fs.ErrNotExist.
 func (s *Store) Program(rel string) (*bpf.Program, error) {
-	if err := s.checkDirs(path.Dir(rel)); err != nil {
-		return nil, err
-	}
-	st, err := os.Lstat(s.Path(rel))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("look at pin: %w", err)
-	case !st.Mode().IsRegular():
-		return nil, fmt.Errorf("look at pin %s: %w by something that is no pin (%s)", s.Path(rel), ErrOccupied, st.Mode())
-	}
-	p, err := bpf.GetPinnedProgram(s.Path(rel))
-	if errors.Is(err, bpf.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err) // gone since
-	}
+	var p *bpf.Program
+	err := s.in(rel, func(d *bpf.Dir, name string) (err error) {
+		p, err = d.Program(name)
+		return err
+	})
 	return p, err
 }
 
@@ -121,16 +109,20 @@ func (s *Store) Kept(key revision.Key) (*bpf.Map, error) { return s.Pinned(state
 
 // Differs says whether mode or owner of the pin aren't as they are to be. A pin that isn't there
 // doesn't differ.
-func (s *Store) Differs(pin revision.Pin) (bool, error) {
-	st, err := os.Lstat(s.Path(pin.Path))
+func (s *Store) Differs(pin revision.Pin) (differs bool, err error) {
+	err = s.in(pin.Path, func(d *bpf.Dir, name string) error {
+		st, err := d.Lstat(name)
+		if err != nil {
+			return fmt.Errorf("look at pin: %w", err)
+		}
+		uid, gid, err := owner(st)
+		differs = st.Mode().Perm() != pin.Mode || uid != pin.UID || gid != pin.GID
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("look at pin: %w", err)
-	}
-	uid, gid, err := owner(st)
-	return st.Mode().Perm() != pin.Mode || uid != pin.UID || gid != pin.GID, err
+	return differs, err
 }
 
 func owner(st fs.FileInfo) (uid, gid uint32, err error) {
@@ -139,67 +131,4 @@ func owner(st fs.FileInfo) (uid, gid uint32, err error) {
 		return 0, 0, fmt.Errorf("look at pin %s: no owner is told", st.Name())
 	}
 	return t.Uid, t.Gid, nil
-}
-
-// makeDirs makes the directory rel and its parents.
-func (s *Store) makeDirs(rel string, mode fs.FileMode) error {
-	dir := s.root
-	for element := range strings.SplitSeq(rel, "/") {
-		own := mode
-		if dir == s.root {
-			own = pinDirMode // the root of our pins, whoever makes it first
-		}
-		dir = filepath.Join(dir, element)
-		if _, err := os.Lstat(dir); err == nil {
-			continue
-		}
-		err := s.step("make directory", func() error {
-			if err := os.Mkdir(dir, own); err != nil {
-				return err
-			}
-			return os.Chmod(dir, own) // whatever the umask is
-		})
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("make directory of pins: %w", err)
-		}
-	}
-	return s.checkDirs(rel)
-}
-
-// checkDirs refuses a path to a pin that leads over anything but directories: a BPF file system may be
-// writable to all, and a symbolic link may lead anywhere.
-func (s *Store) checkDirs(rel string) error {
-	if rel == "." {
-		return nil
-	}
-	dir := s.root
-	for i, element := range strings.Split(rel, "/") {
-		dir = filepath.Join(dir, element)
-		st, err := os.Lstat(dir)
-		if err != nil {
-			return fmt.Errorf("look at directory of pins: %w", err)
-		}
-		if !st.IsDir() {
-			return fmt.Errorf("look at directory of pins: %s: %w by something that is no directory (%s)", dir, ErrOccupied, st.Mode())
-		}
-		uid, _, err := owner(st)
-		if err != nil {
-			return err
-		}
-		if i == 0 && element == revision.PinRoot && int(uid) != os.Geteuid() {
-			return fmt.Errorf("look at directory of pins: %s: %w by user %d", dir, ErrOccupied, uid)
-		}
-	}
-	return nil
-}
-
-// removeEmpty removes dir and its parents below the pin root as long as they are empty. Directories
-// elsewhere belong to others.
-func (s *Store) removeEmpty(dir string) {
-	for strings.HasPrefix(dir, revision.PinRoot+"/") && dir != stateDir {
-		if err := os.Remove(s.Path(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return // not empty
-		}
-		dir = path.Dir(dir)
-	}
 }

@@ -1,0 +1,125 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pinstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// othersWrite are the bits of a mode that let others than the owner write.
+const othersWrite fs.FileMode = 0o022
+
+// dir opens the directory rel, which isn't there as fs.ErrNotExist. It refuses, as ErrOccupied, a way that
+// leads over anything but directories, since a BPF file system may be writable to all and a symbolic link
+// may lead anywhere; and directories of ours that others can write to, who could forge what is in them.
+func (s *Store) dir(rel string) (*bpf.Dir, error) {
+	return s.walk(rel, func(d *bpf.Dir, _, name string) (*bpf.Dir, error) { return d.Dir(name) })
+}
+
+// makeDirs opens the directory rel, and makes it and its parents if they aren't there.
+func (s *Store) makeDirs(rel string, mode fs.FileMode) (*bpf.Dir, error) {
+	return s.walk(rel, func(d *bpf.Dir, at, name string) (*bpf.Dir, error) {
+		next, err := d.Dir(name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return next, err
+		}
+		own := mode
+		if at == revision.PinRoot {
+			own = pinDirMode // the root of our pins, whoever makes it first
+		}
+		err = s.step("make directory", func() error { return d.Mkdir(name, own) })
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("make directory of pins: %w", err)
+		}
+		return d.Dir(name)
+	})
+}
+
+// walk goes from the root to rel, with next opening each directory: in d, called name, at a path relative
+// to the root.
+func (s *Store) walk(rel string, next func(d *bpf.Dir, at, name string) (*bpf.Dir, error)) (*bpf.Dir, error) {
+	d, err := bpf.OpenDir(s.root)
+	if err != nil {
+		return nil, fmt.Errorf("look at directory of pins: %w", err)
+	}
+	if rel == "." {
+		return d, nil
+	}
+	at := ""
+	for name := range strings.SplitSeq(rel, "/") {
+		at = path.Join(at, name)
+		inner, err := enter(d, at, name, next)
+		if err := errors.Join(err, d.Close()); err != nil {
+			if inner != nil {
+				err = errors.Join(err, inner.Close())
+			}
+			return nil, fmt.Errorf("look at directory of pins: %w", err)
+		}
+		d = inner
+	}
+	return d, nil
+}
+
+// enter goes one step of walk.
+func enter(d *bpf.Dir, at, name string, next func(d *bpf.Dir, at, name string) (*bpf.Dir, error)) (*bpf.Dir, error) {
+	if name == "" || name == "." || name == ".." {
+		return nil, fmt.Errorf("%q is no name of a directory: %w", name, ErrOccupied)
+	}
+	inner, err := next(d, at, name)
+	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s: %w by something that is no directory", d.Path(name), ErrOccupied)
+	}
+	if err != nil || at != revision.PinRoot && at != stateDir && !strings.HasPrefix(at, stateDir+"/") {
+		return inner, err
+	}
+	return inner, checkOwn(inner)
+}
+
+// checkOwn says whether a directory of ours is ours alone to write to.
+func checkOwn(d *bpf.Dir) error {
+	st, err := d.Stat()
+	if err != nil {
+		return err
+	}
+	uid, _, err := owner(st)
+	switch {
+	case err != nil:
+		return err
+	case int(uid) != os.Geteuid():
+		return fmt.Errorf("%s: %w by user %d", d.Path(""), ErrOccupied, uid)
+	case st.Mode()&othersWrite != 0:
+		return fmt.Errorf("%s: %w by whoever likes: others can write to it (mode %04o)", d.Path(""), ErrOccupied, st.Mode().Perm())
+	}
+	return nil
+}
+
+// in runs do in the directory of rel, with the last element of rel.
+func (s *Store) in(rel string, do func(d *bpf.Dir, name string) error) error {
+	d, err := s.dir(path.Dir(rel))
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(d, path.Base(rel)), d.Close())
+}
+
+// removeEmpty removes rel and its parents below the pin root as long as they are empty. Directories
+// elsewhere belong to others.
+func (s *Store) removeEmpty(rel string) {
+	for strings.HasPrefix(rel, revision.PinRoot+"/") && rel != stateDir {
+		err := s.in(rel, func(d *bpf.Dir, name string) error { return d.Remove(name) })
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return // not empty
+		}
+		rel = path.Dir(rel)
+	}
+}

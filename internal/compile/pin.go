@@ -6,10 +6,7 @@ package compile
 import (
 	"io/fs"
 	"math"
-	"path"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -25,7 +22,9 @@ func (c *compiler) pin(key revision.Key) revision.Pin {
 	}
 	if p.Path != "" {
 		pin.Path = p.Path
-		c.checkPinPath(p.Path)
+		if err := revision.CheckPinPath(p.Path); err != nil {
+			c.problems.add("spec.pin.path", "%s", err)
+		}
 	}
 	if p.Mode != "" {
 		mode, err := strconv.ParseUint(p.Mode, 8, 32)
@@ -48,30 +47,4 @@ func (c *compiler) ownerID(path string, id *int64) uint32 {
 		return 0
 	}
 	return uint32(*id)
-}
-
-// stateDir is where agents keep their own pins.
-const stateDir = revision.PinRoot + "/_state"
-
-func (c *compiler) checkPinPath(p string) {
-	const at = "spec.pin.path"
-	switch {
-	case len(p) > 1024:
-		c.problems.add(at, "has %d characters, at most 1024 are possible", len(p))
-	case strings.HasPrefix(p, "/"):
-		c.problems.add(at, "%q must be relative to the BPF file system", p)
-	case slices.Contains(strings.Split(p, "/"), ".."):
-		c.problems.add(at, "%q must not contain '..'", p)
-	case strings.Contains(p, "."):
-		c.problems.add(at, "%q must not contain '.', which the BPF file system reserves", p)
-	case path.Clean(p) != p || strings.ContainsRune(p, 0):
-		c.problems.add(at, "%q has an empty element", p)
-	case p == stateDir || strings.HasPrefix(p, stateDir+"/") || p == revision.PinRoot:
-		c.problems.add(at, "%q is reserved", p)
-	}
-	for _, element := range strings.Split(p, "/") {
-		if len(element) > 255 {
-			c.problems.add(at, "has an element of %d characters, at most 255 are possible", len(element))
-		}
-	}
 }

@@ -28,17 +28,23 @@ func ParsePinPrefixes(list []string) (PinPrefixes, error) {
 		if !ok || namespace == "" || dir == "" || path.Clean(dir) != dir || path.IsAbs(dir) || strings.HasPrefix(dir, "..") {
 			return nil, fmt.Errorf("pin prefix %q is not NAMESPACE=DIRECTORY, with a directory relative to the BPF file system", text)
 		}
+		if dir == "." || dir == revision.PinRoot || strings.HasPrefix(dir, revision.PinRoot+"/_") {
+			return nil, fmt.Errorf("pin prefix %q holds the pins of all namespaces or the agent's own state", text)
+		}
 		p[namespace] = append(p[namespace], dir)
 	}
 	return p, nil
 }
 
-// Allow says whether a map may be pinned at a path: below bpfmap/<namespace>/, or below a prefix of its
-// namespace.
+// Allow says whether a map may be pinned at a path: below bpfmap/<namespace>/, or at or below a prefix of
+// its namespace.
 func (p PinPrefixes) Allow(key revision.Key, pin string) error {
+	if err := revision.CheckPinPath(pin); err != nil {
+		return fmt.Errorf("pin path %w", err)
+	}
 	own := path.Dir(revision.DefaultPinPath(key))
 	below := func(dir string) bool { return pin == dir || strings.HasPrefix(pin, dir+"/") }
-	if below(own) || slices.ContainsFunc(p[key.Namespace], below) || slices.ContainsFunc(p[AnyNamespace], below) {
+	if strings.HasPrefix(pin, own+"/") || slices.ContainsFunc(p[key.Namespace], below) || slices.ContainsFunc(p[AnyNamespace], below) {
 		return nil
 	}
 	return fmt.Errorf("pin %s is not below %s, and the agent's configuration allows namespace %s no other place for it (--allowed-pin-prefix=%s=%s)",

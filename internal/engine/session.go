@@ -115,27 +115,31 @@ func (s *session) observe() error {
 		if rec.UID != s.rev.UID {
 			s.have.Recorded.Applied = "" // for an earlier BPFMap of that name: the record is to name this one
 		}
-		if rec.Pin.Path == s.rev.Pin.Path {
-			return nil // the pin was ours before
+		if rec.Pin.Path == s.rev.Pin.Path && (s.have.Pinned == nil || s.have.Recorded.Owns(s.have.Pinned.ID)) {
+			return nil // the pin was ours before, and nobody put another map there
 		}
 	}
 	return s.findOwner()
 }
 
-// findOwner looks for another map's record of our pin, or of the map that is there. It reads all records, which is why it is done
-// only for a pin that isn't ours yet.
+// findOwner looks for another map's record of our pin, or of the map that is there: a hard link or a second
+// pin gives nobody a map of somebody else. It reads all records, which is why it is done only for what
+// isn't ours yet.
 func (s *session) findOwner() error {
 	records, err := s.backend.Records(s.ctx)
 	if err != nil {
 		return err
 	}
-	for _, r := range records {
+	for i := range records {
+		r := &records[i]
 		if r.Key == s.rev.Key {
 			continue
 		}
-		names := r.Pin.Path == s.rev.Pin.Path || slices.Contains(r.PreviousPaths, s.rev.Pin.Path)
-		if names || s.have.Pinned != nil && s.have.Pinned.ID == r.MapID {
+		if r.Pin.Path == s.rev.Pin.Path || slices.Contains(r.PreviousPaths, s.rev.Pin.Path) {
 			s.have.ElsewhereOwner = r.Key.String()
+		}
+		if p := s.have.Pinned; p != nil && (p.ID == r.MapID || p.ID == r.PreviousMapID) {
+			s.have.PinnedOwner = r.Key.String()
 		}
 	}
 	return nil

@@ -48,6 +48,8 @@ func Choose(want Want, have Have) Choice {
 	switch {
 	case have.ElsewhereOwner != "":
 		return c.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf("pin %s belongs to BPFMap %s", rev.Pin.Path, have.ElsewhereOwner), nil)
+	case have.PinnedOwner != "":
+		return c.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf("map %d at the pin belongs to BPFMap %s", have.Pinned.ID, have.PinnedOwner), nil)
 	case have.Pinned != nil && rec != nil && !rec.Owns(have.Pinned.ID):
 		c.drift(DriftPinReplaced)
 		return c.settle(BasePinned, have.Pinned, false)

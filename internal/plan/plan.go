@@ -68,8 +68,9 @@ type Have struct {
 	Kept *Observed
 	// Recorded is what our record says, nil if there is none.
 	Recorded *Recorded
-	// ElsewhereOwner is the BPFMap whose record names this pin, empty if there is none but ours.
-	ElsewhereOwner string
+	// ElsewhereOwner is the BPFMap whose record names this pin, PinnedOwner the one whose record names the
+	// map at it; empty if there is none but ours.
+	ElsewhereOwner, PinnedOwner string
 	// PinDiffers says that mode or owner of the pin aren't as declared.
 	PinDiffers bool
 }

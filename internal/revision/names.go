@@ -6,12 +6,61 @@ package revision
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"path"
+	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // PinRoot is the directory of all default pins, relative to the BPF file system.
 const PinRoot = "bpfmap"
+
+// maxPinPath and maxPinElement bound a pin's path and each of its elements, in characters.
+const (
+	maxPinPath    = 1024
+	maxPinElement = 255
+)
+
+// Check says whether k names an object of Kubernetes: its parts become directories and pins.
+func (k Key) Check() error {
+	if problems := validation.IsDNS1123Label(k.Namespace); len(problems) > 0 {
+		return fmt.Errorf("%q is no name of a namespace: %s", k.Namespace, problems[0])
+	}
+	if problems := validation.IsDNS1123Subdomain(k.Name); len(problems) > 0 {
+		return fmt.Errorf("%q is no name of a BPFMap: %s", k.Name, problems[0])
+	}
+	return nil
+}
+
+// CheckPinPath says whether a pin may be at p, relative to the BPF file system, as far as that doesn't
+// depend on who wants it. What is directly in PinRoot and begins with '_' is the agents'.
+func CheckPinPath(p string) error {
+	switch {
+	case p == "":
+		return errors.New("is empty")
+	case len(p) > maxPinPath:
+		return fmt.Errorf("has %d characters, at most %d are possible", len(p), maxPinPath)
+	case strings.HasPrefix(p, "/"):
+		return fmt.Errorf("%q must be relative to the BPF file system", p)
+	case slices.Contains(strings.Split(p, "/"), ".."):
+		return fmt.Errorf("%q must not contain '..'", p)
+	case strings.Contains(p, "."):
+		return fmt.Errorf("%q must not contain '.', which the BPF file system reserves", p)
+	case path.Clean(p) != p || strings.ContainsRune(p, 0):
+		return fmt.Errorf("%q has an empty element", p)
+	case p == PinRoot || strings.HasPrefix(p, PinRoot+"/_"):
+		return fmt.Errorf("%q is reserved", p)
+	}
+	for element := range strings.SplitSeq(p, "/") {
+		if len(element) > maxPinElement {
+			return fmt.Errorf("has an element of %d characters, at most %d are possible", len(element), maxPinElement)
+		}
+	}
+	return nil
+}
 
 // maxMapNameLen is BPF_OBJ_NAME_LEN without the terminating NUL.
 const maxMapNameLen = 15

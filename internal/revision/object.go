@@ -129,6 +129,14 @@ func pinOf(p *v1alpha1.Pin) (Pin, error) {
 	if err != nil || mode > 0o777 {
 		return Pin{}, fmt.Errorf("pin mode %q is no octal mode", p.Mode)
 	}
+	if err := CheckPinPath(p.Path); err != nil {
+		return Pin{}, fmt.Errorf("pin path %w", err)
+	}
+	for _, id := range []*int64{p.UID, p.GID} {
+		if id != nil && (*id < 0 || *id >= math.MaxUint32) {
+			return Pin{}, fmt.Errorf("owner %d of the pin is out of range (0…%d)", *id, math.MaxUint32-1)
+		}
+	}
 	pin := Pin{Path: p.Path, Mode: fs.FileMode(mode)}
 	if p.UID != nil {
 		pin.UID = uint32(*p.UID)

@@ -15,6 +15,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
+	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 )
 
 // minResync keeps a typo from reading every map all the time.
@@ -25,6 +26,7 @@ func newAgent() *cobra.Command {
 	var l logFlags
 	var h host
 	var prefixes []string
+	var limits limitFlags
 	var inventory bool
 	var disabled []string
 	c := &cobra.Command{
@@ -52,6 +54,9 @@ func newAgent() *cobra.Command {
 				o.InventoryPeriod = o.ResyncPeriod
 			}
 			h.prefixes = allowed
+			if h.limits, err = quota.Parse(limits.node, limits.memory, limits.maps); err != nil {
+				return err
+			}
 			o.Host = &h
 			return agent.Run(c.Context(), o)
 		},
@@ -67,5 +72,19 @@ func newAgent() *cobra.Command {
 	f.BoolVar(&inventory, "node-inventory", false, "count all maps of the node, with those below bpfmap/ that nobody owns, at each resync (needs CAP_SYS_ADMIN)")
 	f.StringSliceVar(&disabled, "disable-features", nil, "features of the kernel to do without, by their names in a BPFNodeState: for adopting what a new kernel has in stages, and for tests")
 	f.StringArrayVar(&prefixes, "allowed-pin-prefix", nil, "NAMESPACE=DIRECTORY below which a namespace may pin besides bpfmap/NAMESPACE; * for all namespaces (repeatable)")
+	limits.add(c)
 	return c
+}
+
+// limitFlags are the administrator's limits, as text.
+type limitFlags struct {
+	node         string
+	memory, maps []string
+}
+
+func (l *limitFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&l.node, "memory-limit", "", "kernel memory for all maps of this node together, such as 2Gi (default no limit)")
+	f.StringArrayVar(&l.memory, "namespace-memory-limit", nil, "NAMESPACE=QUANTITY of kernel memory for the namespace's maps on this node; * for all namespaces without a limit of their own (repeatable)")
+	f.StringArrayVar(&l.maps, "namespace-map-limit", nil, "NAMESPACE=NUMBER of maps of the namespace on this node; * for all namespaces without a limit of their own (repeatable)")
 }

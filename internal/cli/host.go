@@ -15,11 +15,13 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cgroup"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
+	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -30,6 +32,7 @@ type host struct {
 	// network says that this process is in the node's network namespace.
 	network bool
 	cgroups string
+	limits  quota.Limits
 }
 
 // Probe says whether maps can be managed here.
@@ -43,7 +46,11 @@ func (h *host) Open() (agent.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return agent.Locked(engine.New(b, engine.Options{AllowPin: h.prefixes.Allow}), h.bpffs), nil
+	ledger := quota.New(h.limits, quota.Sources{
+		Usage: b.Usage,
+		Rooms: func() ([]quota.Room, error) { return cgroup.Rooms("/") },
+	})
+	return agent.Locked(engine.New(b, engine.Options{AllowPin: h.prefixes.Allow, Quota: ledger}), h.bpffs), nil
 }
 
 // Facts are what this machine is. Without the capability to try them, there are no features.
@@ -60,7 +67,7 @@ func (h *host) Facts() (agent.Facts, error) {
 	if err != nil {
 		return agent.Facts{}, err
 	}
-	facts := agent.Facts{KernelRelease: release, BootID: boot, PossibleCPUs: int32(cpus)}
+	facts := agent.Facts{KernelRelease: release, BootID: boot, PossibleCPUs: int32(cpus), MemoryLimitBytes: h.limits.Node}
 	if features, err := bpf.Features(); err == nil {
 		facts.Features = features
 	}

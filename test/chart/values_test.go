@@ -16,7 +16,12 @@ import (
 
 func TestValuesAreChecked(t *testing.T) {
 	for set, want := range map[string]string{
-		"agent.memoryLimit=1Gi":                           "memoryLimit",
+		"agent.memory=1Gi":                                "memory",
+		"agent.memoryLimit=a lot":                         "memoryLimit",
+		"agent.memoryLimit=0":                             "memoryLimit",
+		"agent.namespaceMemoryLimits.Edge=1Gi":            "namespaceMemoryLimits",
+		"agent.namespaceMemoryLimits.edge=-1Gi":           "namespaceMemoryLimits",
+		"agent.namespaceMapLimits.edge=0":                 "namespaceMapLimits",
 		"agent.mountBPFFS=true":                           "mountBPFFS",
 		"agent.extraCapabilities={CAP_NET_ADMIN}":         "extraCapabilities",
 		"agent.extraCapabilities={ALL}":                   "extraCapabilities",
@@ -84,6 +89,10 @@ var uses = map[string][]string{
 	"agent.extraCapabilities":  {"agent.extraCapabilities={NET_ADMIN}"},
 	"agent.resyncPeriod":       {"agent.resyncPeriod=1m"},
 	"agent.allowedPinPrefixes": {"agent.allowedPinPrefixes.a={b}"},
+
+	"agent.memoryLimit":           {"agent.memoryLimit=2Gi"},
+	"agent.namespaceMemoryLimits": {"agent.namespaceMemoryLimits.*=256Mi"},
+	"agent.namespaceMapLimits":    {"agent.namespaceMapLimits.*=10"},
 	"agent.maxUnavailable":     {"agent.maxUnavailable=1"},
 }
 

@@ -5,12 +5,18 @@ package local
 
 import (
 	"fmt"
+	"runtime"
+	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 func newValidate() *cobra.Command {
 	var in inputFlags
+	var cpus int
 	c := &cobra.Command{
 		Use:   "validate -f FILE",
 		Short: "Check manifests, without the kernel and without a cluster",
@@ -26,8 +32,8 @@ anything is.`,
 				return err
 			}
 			for _, d := range maps {
-				_, err := fmt.Fprintf(c.OutOrStdout(), "%s is valid (%s, %d of %d entries)\n",
-					id(d.rev.Key), d.rev.Shape.Type, d.rev.Entries.Len, d.rev.Shape.MaxEntries)
+				_, err := fmt.Fprintf(c.OutOrStdout(), "%s is valid (%s, %d of %d entries, %s)\n",
+					id(d.rev.Key), d.rev.Shape.Type, d.rev.Entries.Len, d.rev.Shape.MaxEntries, memory(d.rev, cpus))
 				if err != nil {
 					return err
 				}
@@ -39,5 +45,20 @@ anything is.`,
 		},
 	}
 	in.add(c)
+	c.Flags().IntVar(&cpus, "cpus", runtime.NumCPU(), "possible CPUs of the node for which kernel memory is estimated (default those of this machine)")
 	return c
+}
+
+// memory is about how much kernel memory a map takes on a node, for people.
+func memory(rev *revision.Revision, cpus int) string {
+	e := footprint.Of(rev.Shape, cpus)
+	text := "about " + footprint.Format(e.With(rev.Entries.Len))
+	if e.Element > 0 && e.Elements > int64(rev.Entries.Len) {
+		text += ", " + footprint.Format(e.Full()) + " when full,"
+	}
+	text += " of kernel memory on a node with " + strconv.Itoa(cpus) + " CPU"
+	if cpus != 1 {
+		text += "s"
+	}
+	return text
 }

@@ -50,8 +50,8 @@ func getPinned(path, shown string, flags MapFlags) (*Map, error) {
 	return m, nil
 }
 
-// openPin opens what is pinned at path, which errors call shown. If that is something else than kind, as /proc/self/fd shows it, it
-// is closed again and the error is other.
+// openPin opens what is pinned at path, which errors call shown. If that is something else than kind, as
+// /proc/self/fd shows it, it is closed again and the error is other.
 func openPin(path, shown string, flags MapFlags, kind string, other error) (*sys.FD, error) {
 	fd, err := sys.GetPinned(path, uint32(flags))
 	if err != nil {

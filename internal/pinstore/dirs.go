@@ -72,9 +72,6 @@ func (s *Store) walk(rel string, next func(d *bpf.Dir, at, name string) (*bpf.Di
 
 // enter goes one step of walk.
 func enter(d *bpf.Dir, at, name string, next func(d *bpf.Dir, at, name string) (*bpf.Dir, error)) (*bpf.Dir, error) {
-	if name == "" || name == "." || name == ".." {
-		return nil, fmt.Errorf("%q is no name of a directory: %w", name, ErrOccupied)
-	}
 	inner, err := next(d, at, name)
 	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
 		return nil, fmt.Errorf("%s: %w by something that is no directory", d.Path(name), ErrOccupied)
@@ -103,8 +100,19 @@ func checkOwn(d *bpf.Dir) error {
 	return nil
 }
 
+// checkPath refuses a path with "..", "." or empty elements.
+func checkPath(rel string) error {
+	if !fs.ValidPath(rel) || rel == "." {
+		return fmt.Errorf("%q is no path of a pin below the BPF file system", rel)
+	}
+	return nil
+}
+
 // in runs do in the directory of rel, with the last element of rel.
 func (s *Store) in(rel string, do func(d *bpf.Dir, name string) error) error {
+	if err := checkPath(rel); err != nil {
+		return err
+	}
 	d, err := s.dir(path.Dir(rel))
 	if err != nil {
 		return err

@@ -17,6 +17,9 @@ import (
 // Publish pins m twice: in our state, and at pin with mode and owner. over allows to replace another
 // map at the pin; otherwise that is ErrOccupied.
 func (s *Store) Publish(key revision.Key, m *bpf.Map, pin revision.Pin, over bool) error {
+	if err := checkPath(pin.Path); err != nil {
+		return err
+	}
 	info, err := m.Info()
 	if err != nil {
 		return err

@@ -74,6 +74,9 @@ func FromObject(obj *v1alpha1.BPFMapRevision, chunks [][]byte) (*Revision, error
 		sizes = append(sizes, size{"inner.keySize", in.KeySize, &r.Shape.Inner.KeySize},
 			size{"inner.valueSize", in.ValueSize, &r.Shape.Inner.ValueSize}, size{"inner.maxEntries", in.MaxEntries, &r.Shape.Inner.MaxEntries})
 	}
+	if err := key.Check(); err != nil {
+		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
+	}
 	err := readSizes(sizes)
 	if err != nil {
 		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)

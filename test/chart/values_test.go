@@ -19,7 +19,7 @@ func TestValuesAreChecked(t *testing.T) {
 		"agent.memory=1Gi":                                "memory",
 		"agent.memoryLimit=a lot":                         "memoryLimit",
 		"agent.memoryLimit=0":                             "memoryLimit",
-		"agent.namespaceMemoryLimits.Edge=1Gi":            "namespaceMemoryLimits",
+		"agent.namespaceMemoryLimits.Edge=1Gi":            "Edge",
 		"agent.namespaceMemoryLimits.edge=-1Gi":           "namespaceMemoryLimits",
 		"agent.namespaceMapLimits.edge=0":                 "namespaceMapLimits",
 		"agent.mountBPFFS=true":                           "mountBPFFS",
@@ -93,7 +93,7 @@ var uses = map[string][]string{
 	"agent.memoryLimit":           {"agent.memoryLimit=2Gi"},
 	"agent.namespaceMemoryLimits": {"agent.namespaceMemoryLimits.*=256Mi"},
 	"agent.namespaceMapLimits":    {"agent.namespaceMapLimits.*=10"},
-	"agent.maxUnavailable":     {"agent.maxUnavailable=1"},
+	"agent.maxUnavailable":        {"agent.maxUnavailable=1"},
 }
 
 // usesOf adds what both components have.

@@ -158,7 +158,7 @@ func TestRetainedMapsCount(t *testing.T) {
 // TestConcurrentSyncs never let more through than there is room for, whatever their order.
 func TestConcurrentSyncs(t *testing.T) {
 	b := newKernel(t)
-	const limit, each, all = 10, 2, 12 // MiB, MiB, maps
+	const limit, each, all = 10, 2, 12 // the first two in MiB
 	const slack = 256 << 10            // for what maps and records take besides
 	w := limited(t, b, quota.Limits{Node: limit<<20 + slack}, nil)
 	revs := make([]*revision.Revision, all)

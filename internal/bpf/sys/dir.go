@@ -37,7 +37,7 @@ func openAt(dir int, path string, flags int) (*FD, error) {
 		switch {
 		case err == nil:
 			return newFD(raw), nil
-		case err != unix.EINTR: //nolint:errorlint // openat returns a bare errno
+		case err != unix.EINTR:
 			return nil, err
 		}
 	}

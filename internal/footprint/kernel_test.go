@@ -159,6 +159,7 @@ type measured struct {
 func (s sample) measure(t *testing.T) measured {
 	t.Helper()
 	c := newCgroup(t)
+	defer c.remove(t)
 	var got measured
 	var failed error
 	c.run(t, func() {

@@ -4,31 +4,36 @@
 package footprint_test
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+	"github.com/bpfmap-io/bpfmap-operator/test/await"
 )
 
 // cgroup is a memory cgroup of a test. It charges the thread that is in it with the kernel memory of the
 // maps that it makes.
 type cgroup struct {
 	dir, join, usage string
+	home             string // where this process was before
 }
 
-// newCgroup makes a memory cgroup: of version 1, where a single thread may be in it, or a threaded one of
-// version 2 isn't possible for the memory controller, so there the whole process moves.
+// limit bounds every wait: the machine may be busy.
+const limit = time.Minute
+
+// newCgroup makes a memory cgroup: of version 1, where a single thread may be in it, or of version 2, where the
+// whole process moves.
 func newCgroup(t *testing.T) *cgroup {
 	t.Helper()
-	for _, v := range []struct{ root, needs, join, usage string }{
-		{"/sys/fs/cgroup/memory", "memory.kmem.usage_in_bytes", "tasks", "memory.kmem.usage_in_bytes"},
-		{"/sys/fs/cgroup", "cgroup.controllers", "cgroup.procs", "memory.current"},
+	for _, v := range []struct{ root, controller, needs, join, usage string }{
+		{"/sys/fs/cgroup/memory", "memory", "memory.kmem.usage_in_bytes", "tasks", "memory.kmem.usage_in_bytes"},
+		{"/sys/fs/cgroup", "", "cgroup.controllers", "cgroup.procs", "memory.current"},
 	} {
 		if _, err := os.Stat(filepath.Join(v.root, v.needs)); err != nil {
 			continue
@@ -37,12 +42,7 @@ func newCgroup(t *testing.T) *cgroup {
 		if err != nil {
 			t.Fatalf("make a memory cgroup (this test needs root): %v", err)
 		}
-		t.Cleanup(func() {
-			if err := os.Remove(dir); err != nil && !errors.Is(err, syscall.EBUSY) {
-				t.Error(err)
-			}
-		})
-		return &cgroup{dir, v.join, v.usage}
+		return &cgroup{dir, v.join, v.usage, filepath.Join(v.root, ownGroup(t, v.controller))}
 	}
 	t.Fatal("there is no memory cgroup to measure with")
 	return nil
@@ -57,14 +57,39 @@ func (c *cgroup) run(t *testing.T, do func()) {
 	t.Helper()
 	var failed error
 	bpftest.WithCapabilities(t, agentCapabilities, func() {
-		failed = os.WriteFile(filepath.Join(c.dir, c.join), []byte(strconv.Itoa(syscall.Gettid())), 0o600)
-		if failed == nil {
+		if failed = c.enter(c.dir); failed == nil {
 			do()
+			failed = c.enter(c.home) // a thread may live on without a goroutine
 		}
 	})
 	if failed != nil {
 		t.Fatalf("enter the cgroup: %v", failed)
 	}
+}
+
+func (c *cgroup) enter(dir string) error {
+	return os.WriteFile(filepath.Join(dir, c.join), []byte(strconv.Itoa(syscall.Gettid())), 0o600)
+}
+
+// ownGroup is the path of this process's cgroup of a controller, "" for version 2.
+func ownGroup(t *testing.T, controller string) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if parts := strings.SplitN(strings.TrimSpace(line), ":", 3); len(parts) == 3 && parts[1] == controller {
+			return parts[2]
+		}
+	}
+	return "/"
+}
+
+// remove takes the cgroup away. The thread that was in it may still be ending.
+func (c *cgroup) remove(t *testing.T) {
+	t.Helper()
+	await.Nil(t, limit, func() error { return os.Remove(c.dir) })
 }
 
 // used is how much memory the cgroup is charged with.

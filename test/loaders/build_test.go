@@ -1,0 +1,63 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package loaders_test
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// needs says what to install for a tool that is missing.
+var needs = map[string]string{"clang": "clang", "gcc": "gcc and libc6-dev", "pkg-config": "pkg-config", "bpftool": "bpftool"}
+
+// tool runs a program and returns its output.
+func tool(name string, args ...string) (string, error) {
+	if _, err := exec.LookPath(name); err != nil {
+		return "", fmt.Errorf("this test needs %s: %w", needs[name], err)
+	}
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// mustRun is tool in a test that can't go on without it.
+func mustRun(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := tool(name, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// object compiles the program, with macros as NAME=VALUE.
+func object(t *testing.T, macros ...string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "firewall.bpf.o")
+	// The headers of the machine's C library are beside those of the kernel.
+	triplet := mustRun(t, "gcc", "-print-multiarch")
+	args := []string{"-target", "bpf", "-g", "-O2", "-Wall", "-Werror", "-I/usr/include/" + triplet, "-o", out, "-c", "testdata/firewall.bpf.c"}
+	for _, macro := range macros {
+		args = append(args, "-D"+macro)
+	}
+	mustRun(t, "clang", args...)
+	return out
+}
+
+// libbpfLoader compiles the loader over libbpf.
+func libbpfLoader(t *testing.T) string {
+	t.Helper()
+	flags, err := tool("pkg-config", "--cflags", "--libs", "libbpf")
+	if err != nil {
+		t.Fatalf("%v (this test needs libbpf-dev)", err)
+	}
+	out := filepath.Join(t.TempDir(), "loader")
+	mustRun(t, "gcc", append([]string{"-Wall", "-Wextra", "-Werror", "-O1", "-o", out, "testdata/loader.c"}, strings.Fields(flags)...)...)
+	return out
+}

@@ -50,14 +50,12 @@ func object(t *testing.T, macros ...string) string {
 	return out
 }
 
-// libbpfLoader compiles the loader over libbpf.
-func libbpfLoader(t *testing.T) string {
+// compileC compiles a program that is linked with libbpf.
+func compileC(t *testing.T, out, source string) {
 	t.Helper()
 	flags, err := tool("pkg-config", "--cflags", "--libs", "libbpf")
 	if err != nil {
 		t.Fatalf("%v (this test needs libbpf-dev)", err)
 	}
-	out := filepath.Join(t.TempDir(), "loader")
-	mustRun(t, "gcc", append([]string{"-Wall", "-Wextra", "-Werror", "-O1", "-o", out, "testdata/loader.c"}, strings.Fields(flags)...)...)
-	return out
+	mustRun(t, "gcc", append([]string{"-Wall", "-Wextra", "-Werror", "-O1", "-o", out, source}, strings.Fields(flags)...)...)
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -43,7 +44,9 @@ type libbpfProgram struct {
 
 func loadByLibbpf(t *testing.T, object, root string) (program, error) {
 	t.Helper()
-	p := &libbpfProgram{process: exec.Command(libbpfLoader(t), object, root), ids: map[string]uint32{}}
+	binary := filepath.Join(t.TempDir(), "loader")
+	compileC(t, binary, "testdata/loader.c")
+	p := &libbpfProgram{process: exec.Command(binary, object, root), ids: map[string]uint32{}}
 	stderr := &strings.Builder{}
 	p.process.Stderr = stderr
 	in, err1 := p.process.StdinPipe()

@@ -81,6 +81,9 @@ type Map interface {
 	// Read streams the elements in packed batches, which are valid during the call. complete says
 	// that no element that was there all the time was missed. Keyless maps can't be read.
 	Read(yield func(keys, values []byte)) (complete bool, err error)
+	// Count is how many elements the map holds, if that can be told without reading them. It may be off
+	// by what others are writing meanwhile.
+	Count() (n int64, known bool)
 	// Write writes packed elements in their order: arrays set, queues and stacks push (keys nil).
 	Write(keys, values []byte) error
 	// Delete deletes packed keys; a key that isn't there is no error. Arrays can't.

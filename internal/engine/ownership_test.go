@@ -163,25 +163,3 @@ func TestPinPrefixes(t *testing.T) {
 		}
 	}
 }
-
-// TestSmallMapsAreRead counts what others wrote between two revisions; a large map is written unread,
-// until the next comparison.
-func TestSmallMapsAreRead(t *testing.T) {
-	onBoth(t, func(t *testing.T, w *world) {
-		for from, want := range map[int]int64{0: 3, 1: 2} {
-			e := engine.New(w.b, engine.Options{IncrementalFrom: from})
-			first := hash(t, "", "1=10")
-			e.Sync(t.Context(), first)
-			w.must(w.open(first).Write([]byte{9}, []byte{90}))
-			second := hash(t, "", "1=11", "2=20")
-			if r := e.Sync(t.Context(), second); r.Err != nil || *r.Entries != want {
-				t.Errorf("from %d entries: %d counted, want %d (%v)", from, *r.Entries, want, r.Err)
-			}
-			w.holds(second, "1=11 2=20 9=90")
-			if r := e.Sync(t.Context(), second); *r.Entries != 3 || r.Action != engine.ActionNone {
-				t.Errorf("from %d entries: %d counted after a comparison", from, *r.Entries)
-			}
-			e.Remove(t.Context(), key)
-		}
-	})
-}

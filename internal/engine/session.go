@@ -298,30 +298,42 @@ func (s *session) count(m Map, info MapInfo) *int64 {
 	if info.Shape.IsArray() || info.Shape.IsHidden() {
 		return nil
 	}
-	if n, known := s.countKnown(m, info); known {
-		return &n
+	for _, count := range []func(Map, MapInfo) (int64, bool){s.countSeen, asked, s.countExpected, read} {
+		if n, known := count(m, info); known {
+			return &n
+		}
 	}
-	var n int64
-	keySize := int64(info.Shape.KeySize)
-	if _, err := m.Read(func(keys, _ []byte) { n += int64(len(keys)) / keySize }); err != nil {
-		return nil
-	}
-	return &n
+	return nil
 }
 
-// countKnown is how many elements m holds as far as that follows from what was read and written. Others
-// may have written meanwhile; the next comparison counts again.
-func (s *session) countKnown(m Map, info MapInfo) (int64, bool) {
+// countSeen is how many elements m holds as far as that follows from what this run read and wrote.
+// Others may have written meanwhile; the next comparison counts again.
+func (s *session) countSeen(m Map, info MapInfo) (int64, bool) {
 	c := &s.plan.Changes
 	switch {
-	case info.Shape.IsLRU() || c.Incomplete || s.cutOff || s.plan.Action == plan.Stall:
+	case info.Shape.IsLRU() || c.Incomplete || s.incremental || s.cutOff || s.plan.Action == plan.Stall:
 		return 0, false
 	case m == s.result:
 		return int64(s.entries.Len), s.foreign.from == nil
-	case s.incremental && s.last.count != nil:
-		return *s.last.count + int64(c.Add.Len) - int64(c.Deletes()), true
-	case m == s.base && !s.incremental && s.plan.Action != plan.Report && s.rev.Policy.Sync != v1alpha1.SyncSeed:
+	case m == s.base && s.plan.Action != plan.Report && s.rev.Policy.Sync != v1alpha1.SyncSeed:
 		return int64(c.Observed) + int64(c.Add.Len) - int64(c.Deletes()), true
 	}
 	return 0, false
+}
+
+// countExpected is how many elements a map holds that wasn't read, if nobody else wrote to it.
+func (s *session) countExpected(m Map, _ MapInfo) (int64, bool) {
+	if !s.incremental || s.last.count == nil || m != s.base {
+		return 0, false
+	}
+	c := &s.plan.Changes
+	return *s.last.count + int64(c.Add.Len) - int64(c.Deletes()), true
+}
+
+func asked(m Map, _ MapInfo) (int64, bool) { return m.Count() }
+
+func read(m Map, info MapInfo) (n int64, known bool) {
+	keySize := int64(info.Shape.KeySize)
+	_, err := m.Read(func(keys, _ []byte) { n += int64(len(keys)) / keySize })
+	return n, err == nil
 }

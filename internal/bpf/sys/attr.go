@@ -107,6 +107,34 @@ type BTFLoadAttr struct {
 	TokenFD     int32
 }
 
+// ProgLoadAttr is the attribute of BPF_PROG_LOAD as far as a small program needs it (Linux 4.15).
+type ProgLoadAttr struct {
+	_           structs.HostLayout
+	ProgType    uint32
+	InsnCount   uint32
+	Insns       Pointer
+	License     Pointer
+	LogLevel    uint32
+	LogSize     uint32
+	LogBuf      Pointer
+	KernVersion uint32
+	ProgFlags   uint32
+	ProgName    [16]byte
+}
+
+// ProgTestRunAttr is the attribute of BPF_PROG_TEST_RUN (Linux 4.12). RetVal and Duration are written.
+type ProgTestRunAttr struct {
+	_           structs.HostLayout
+	ProgFD      uint32
+	RetVal      uint32
+	DataSizeIn  uint32
+	DataSizeOut uint32
+	DataIn      Pointer
+	DataOut     Pointer
+	Repeat      uint32
+	Duration    uint32
+}
+
 // MapInfo is struct bpf_map_info.
 type MapInfo struct {
 	_                     structs.HostLayout

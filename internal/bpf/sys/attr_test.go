@@ -32,6 +32,12 @@ var layouts = []struct {
 	{BTFLoadAttr{}, "", []string{
 		"btf", "btf_log_buf", "btf_size", "btf_log_size", "btf_log_level", "btf_log_true_size", "btf_flags", "btf_token_fd",
 	}},
+	{ProgLoadAttr{}, "", []string{
+		"prog_type", "insn_cnt", "insns", "license", "log_level", "log_size", "log_buf", "kern_version", "prog_flags", "prog_name",
+	}},
+	{ProgTestRunAttr{}, "test", []string{
+		"prog_fd", "retval", "data_size_in", "data_size_out", "data_in", "data_out", "repeat", "duration",
+	}},
 	{MapInfo{}, "struct bpf_map_info", []string{
 		"type", "id", "key_size", "value_size", "max_entries", "map_flags", "name", "ifindex", "btf_vmlinux_value_type_id",
 		"netns_dev", "netns_ino", "btf_id", "btf_key_type_id", "btf_value_type_id", "btf_vmlinux_id", "map_extra", "hash", "hash_size",

@@ -21,8 +21,10 @@ const (
 	MapUpdateElem           Cmd = unix.BPF_MAP_UPDATE_ELEM
 	MapDeleteElem           Cmd = unix.BPF_MAP_DELETE_ELEM
 	MapGetNextKey           Cmd = unix.BPF_MAP_GET_NEXT_KEY
+	ProgLoad                Cmd = unix.BPF_PROG_LOAD
 	ObjPin                  Cmd = unix.BPF_OBJ_PIN
 	ObjGet                  Cmd = unix.BPF_OBJ_GET
+	ProgTestRun             Cmd = unix.BPF_PROG_TEST_RUN
 	MapGetNextID            Cmd = unix.BPF_MAP_GET_NEXT_ID
 	MapGetFDByID            Cmd = unix.BPF_MAP_GET_FD_BY_ID
 	ObjGetInfoByFD          Cmd = unix.BPF_OBJ_GET_INFO_BY_FD

@@ -19,6 +19,7 @@ const (
 	CapDACOverride Capability = unix.CAP_DAC_OVERRIDE
 	CapNetAdmin    Capability = unix.CAP_NET_ADMIN
 	CapSysAdmin    Capability = unix.CAP_SYS_ADMIN
+	CapPerfmon     Capability = unix.CAP_PERFMON
 	CapBPF         Capability = unix.CAP_BPF
 )
 
@@ -33,6 +34,8 @@ func (c Capability) String() string {
 		return "CAP_NET_ADMIN"
 	case CapSysAdmin:
 		return "CAP_SYS_ADMIN"
+	case CapPerfmon:
+		return "CAP_PERFMON"
 	case CapBPF:
 		return "CAP_BPF"
 	}
@@ -40,7 +43,7 @@ func (c Capability) String() string {
 }
 
 // HasCapability says whether the calling thread has c in its effective set. CAP_SYS_ADMIN implies
-// CAP_BPF for bpf(2).
+// CAP_BPF and CAP_PERFMON for bpf(2).
 func HasCapability(c Capability) (bool, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -50,5 +53,5 @@ func HasCapability(c Capability) (bool, error) {
 		return false, fmt.Errorf("read capabilities: %w", err)
 	}
 	has := func(c Capability) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
-	return has(c) || (c == CapBPF && has(CapSysAdmin)), nil
+	return has(c) || ((c == CapBPF || c == CapPerfmon) && has(CapSysAdmin)), nil
 }

@@ -71,3 +71,44 @@ func ProgByID(id uint32) (*FD, error) {
 	}
 	return newFD(raw), nil
 }
+
+// ProgTypeSocketFilter is BPF_PROG_TYPE_SOCKET_FILTER, the one type that CAP_BPF alone may load.
+const ProgTypeSocketFilter = unix.BPF_PROG_TYPE_SOCKET_FILTER
+
+const insnBytes = 8
+
+// LoadProgram is BPF_PROG_LOAD of packed instructions. The verifier's log is cut to len(log); nil is
+// none.
+func LoadProgram(progType uint32, insns []byte, license, name string, log []byte) (*FD, error) {
+	licenseText := append([]byte(license), 0)
+	attr := ProgLoadAttr{
+		ProgType: progType, InsnCount: uint32(len(insns) / insnBytes), Insns: PointerTo(insns), License: PointerTo(licenseText),
+		LogBuf: PointerTo(log), LogSize: uint32(len(log)),
+	}
+	if len(log) > 0 {
+		attr.LogLevel = 1
+	}
+	copy(attr.ProgName[:len(attr.ProgName)-1], name)
+	raw, err := bpf(ProgLoad, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(insns)
+	runtime.KeepAlive(licenseText)
+	runtime.KeepAlive(log)
+	if err != nil {
+		return nil, err
+	}
+	return newFD(raw), nil
+}
+
+// RunProgram is BPF_PROG_TEST_RUN: it runs a program once on data, which for programs on packets is at
+// least an Ethernet header, and gives what it returned.
+func (fd *FD) RunProgram(data []byte) (uint32, error) {
+	fd.mu.RLock()
+	defer fd.mu.RUnlock()
+	if fd.raw < 0 {
+		return 0, ErrClosed
+	}
+	attr := ProgTestRunAttr{ProgFD: uint32(fd.raw), DataSizeIn: uint32(len(data)), DataIn: PointerTo(data), Repeat: 1}
+	_, err := bpf(ProgTestRun, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(data)
+	return attr.RetVal, err
+}

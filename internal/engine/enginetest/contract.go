@@ -101,6 +101,9 @@ func elements(t *testing.T, m engine.Map) []string {
 	if err != nil || !complete {
 		t.Errorf("read: complete %t, %v", complete, err)
 	}
+	if n, known := m.Count(); known && n != int64(len(all)) {
+		t.Errorf("the map counts %d elements, and holds %d", n, len(all))
+	}
 	slices.Sort(all)
 	return all
 }

@@ -93,6 +93,15 @@ func (h *memoryHandle) Read(yield func(keys, values []byte)) (complete bool, err
 	return err == nil, err
 }
 
+// Count knows what the kernel knows.
+func (h *memoryHandle) Count() (n int64, known bool) {
+	err := h.use(func(m *memoryMap) error {
+		n, known = int64(len(m.order)), !m.shape.IsArray() && !m.shape.IsKeyless()
+		return nil
+	})
+	return n, known && err == nil
+}
+
 // Write writes elements in their order.
 func (h *memoryHandle) Write(keys, values []byte) error {
 	return h.use(func(m *memoryMap) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/counts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -59,6 +60,12 @@ func clearPadding(values []byte, size int) {
 	for slot := (size + 7) &^ 7; len(values) >= slot; values = values[slot:] {
 		clear(values[size:slot])
 	}
+}
+
+// Count asks the kernel, where it and this process's capabilities allow that.
+func (o openMap) Count() (n int64, known bool) {
+	counted, err := counts.Of(o.m)
+	return int64(counted), err == nil
 }
 
 // Write writes elements in their order.

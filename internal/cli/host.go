@@ -16,6 +16,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cgroup"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/counts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
@@ -69,7 +70,8 @@ func (h *host) Facts() (agent.Facts, error) {
 	}
 	facts := agent.Facts{KernelRelease: release, BootID: boot, PossibleCPUs: int32(cpus), MemoryLimitBytes: h.limits.Node}
 	if features, err := bpf.Features(); err == nil {
-		facts.Features = features
+		facts.Features = append(features, counts.Features()...)
+		slices.Sort(facts.Features)
 	}
 	return facts, nil
 }

@@ -6,6 +6,7 @@ package cli
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/counts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
 )
@@ -54,6 +56,9 @@ func TestHost(t *testing.T) {
 	facts, err := h.Facts()
 	if err != nil || facts.KernelRelease == "" || len(facts.BootID) != 36 || facts.PossibleCPUs < 1 || len(facts.Features) < 5 {
 		t.Errorf("facts %+v, %v", facts, err)
+	}
+	if !slices.IsSorted(facts.Features) || !slices.Contains(facts.Features, counts.FeatureLPMTrie) {
+		t.Errorf("features %v", facts.Features)
 	}
 	m, err := bpf.Create(bpf.CreateOpts{Type: bpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -255,6 +256,23 @@ func TestOfWithout(t *testing.T) {
 	}
 	if n, err := counts.Of(closed); !errors.Is(err, bpf.ErrClosed) {
 		t.Errorf("a closed map has %d elements, %v", n, err)
+	}
+}
+
+func TestFeatures(t *testing.T) {
+	for _, c := range []struct {
+		keep []sys.Capability
+		want []string
+	}{
+		{nil, nil},
+		{[]sys.Capability{sys.CapBPF}, []string{counts.FeatureHash}},
+		{[]sys.Capability{sys.CapBPF, sys.CapPerfmon}, []string{counts.FeatureHash, counts.FeatureLPMTrie}},
+	} {
+		bpftest.WithCapabilities(t, c.keep, func() {
+			if got := counts.Features(); !slices.Equal(got, c.want) {
+				t.Errorf("with %v: %v, want %v", c.keep, got, c.want)
+			}
+		})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"sync"
 
 	"github.com/cilium/ebpf/btf"
@@ -26,7 +27,13 @@ type types struct {
 }
 
 // kernelTypes reads the kernel's BTF once. The error is why a field of the result is zero.
-var kernelTypes = sync.OnceValues(readKernelTypes)
+var kernelTypes = sync.OnceValues(func() (types, error) {
+	found, err := readKernelTypes()
+	// Ten megabytes were needed for two numbers: an agent that has little to do would keep them for
+	// minutes, since nothing else makes it collect.
+	debug.FreeOSMemory()
+	return found, err
+})
 
 func readKernelTypes() (types, error) {
 	spec, err := btf.LoadKernelSpec()

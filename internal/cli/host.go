@@ -15,8 +15,8 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
-	"github.com/bpfmap-io/bpfmap-operator/internal/cgroup"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/counts"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cgroup"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"

@@ -323,7 +323,7 @@ func (s *session) countSeen(m Map, info MapInfo) (int64, bool) {
 
 // countExpected is how many elements a map holds that wasn't read, if nobody else wrote to it.
 func (s *session) countExpected(m Map, _ MapInfo) (int64, bool) {
-	if !s.incremental || s.last.count == nil || m != s.base {
+	if !s.incremental || s.last.count == nil || m != s.base || s.cutOff {
 		return 0, false
 	}
 	c := &s.plan.Changes

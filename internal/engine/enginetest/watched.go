@@ -36,8 +36,8 @@ func (w *Watched) Open(ctx context.Context, key revision.Key, pin *revision.Pin)
 }
 
 // Create makes a map.
-func (w *Watched) Create(ctx context.Context, key revision.Key, shape revision.Shape) (engine.Map, error) {
-	m, err := w.Backend.Create(ctx, key, shape)
+func (w *Watched) Create(ctx context.Context, rev *revision.Revision) (engine.Map, error) {
+	m, err := w.Backend.Create(ctx, rev)
 	if err != nil {
 		return nil, err
 	}

@@ -50,6 +50,7 @@ const (
 	packets = iota
 	droppedWeight
 	mark
+	zoneWeight
 )
 
 func eachLoader(t *testing.T, test func(t *testing.T, load loader)) {
@@ -135,5 +136,56 @@ func (w *world) programUses(p program) {
 	}
 	if got, want := w.sum(droppedWeight), uint64(1000+50); got != want {
 		w.Errorf("the program summed the weight %d, want %d", got, want)
+	}
+}
+
+// TestMapsOfMaps shares an outer map with a program in both orders: the program reads our inner map through
+// it, and the next one after that is replaced.
+func TestMapsOfMaps(t *testing.T) {
+	eachLoader(t, func(t *testing.T, load loader) {
+		for _, weFirst := range []bool{true, false} {
+			t.Run(fmt.Sprintf("we first %t", weFirst), func(t *testing.T) {
+				w := newWorld(t)
+				var p program
+				action := engine.ActionCreated
+				if !weFirst {
+					w.makeRoot()
+					p = w.start(load, object(t))
+					action = engine.ActionAdopted
+				}
+				w.sync("blocklist", action)
+				w.sync("zone2", engine.ActionCreated)
+				r := w.sync("zones", action)
+				if weFirst {
+					p = w.start(load, object(t))
+				}
+				if id := p.mapID("zones"); id != r.MapID || id != w.pinnedID("zones") {
+					t.Errorf("the program has map %d, ours is %d, at the pin is %d", id, r.MapID, w.pinnedID("zones"))
+				}
+				w.runThroughZones(p, 300)
+
+				zone := *w.revisions["zone2"]
+				zone.Shape.MaxEntries = 32
+				w.revisions["zone2"] = &zone
+				replaced := w.sync("zone2", engine.ActionReplaced)
+				w.sync("zones", engine.ActionUpdated)
+				if got, want := w.read("zones")[fmt.Sprintf("%x", u32(2))], fmt.Sprintf("%x", u32(replaced.MapID)); got != want {
+					t.Errorf("the outer map holds %s, want %s", got, want)
+				}
+				w.runThroughZones(p, 300)
+			})
+		}
+	})
+}
+
+// runThroughZones lets the program find the weight of a rule through the outer map.
+func (w *world) runThroughZones(p program, want uint64) {
+	w.Helper()
+	before := w.sum(zoneWeight)
+	if verdict, err := p.run(packet("203.0.113.9")); verdict != 2 || err != nil {
+		w.Errorf("verdict %d (%v), want 2", verdict, err)
+	}
+	if got := w.sum(zoneWeight) - before; got != want {
+		w.Errorf("the program found the weight %d, want %d", got, want)
 	}
 }

@@ -44,7 +44,7 @@ struct {
 	__uint(pinning, PINNING);
 } rule_weights SEC(".maps");
 
-enum { PACKETS, DROPPED_WEIGHT, MARK, COUNTERS };
+enum { PACKETS, DROPPED_WEIGHT, MARK, ZONE_WEIGHT, COUNTERS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -53,6 +53,22 @@ struct {
 	__uint(max_entries, COUNTERS);
 	__uint(pinning, PINNING);
 } counters SEC(".maps");
+
+struct zone {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u32);
+	__type(value, weight_t);
+	__uint(max_entries, 16);
+};
+
+// Weights by action, and in each by rule.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__type(key, __u32);
+	__uint(max_entries, 4);
+	__uint(pinning, PINNING);
+	__array(values, struct zone);
+} zones SEC(".maps");
 
 static __always_inline void count(__u32 what, __u64 n)
 {
@@ -69,6 +85,8 @@ int filter(struct __sk_buff *skb)
 	struct prefix source = { .length = 32 };
 	struct rule *rule;
 	weight_t *weight;
+	__u32 action;
+	void *zone;
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN + __builtin_offsetof(struct iphdr, saddr), &source.address, sizeof(source.address)))
 		return 0;
@@ -79,7 +97,14 @@ int filter(struct __sk_buff *skb)
 	weight = bpf_map_lookup_elem(&rule_weights, &rule->number);
 	if (weight)
 		count(DROPPED_WEIGHT, *weight);
-	return rule->action;
+	action = rule->action;
+	zone = bpf_map_lookup_elem(&zones, &action);
+	if (!zone)
+		return action;
+	weight = bpf_map_lookup_elem(zone, &rule->number);
+	if (weight)
+		count(ZONE_WEIGHT, *weight);
+	return action;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -70,7 +70,7 @@ func (h *host) Facts() (agent.Facts, error) {
 	}
 	facts := agent.Facts{KernelRelease: release, BootID: boot, PossibleCPUs: int32(cpus), MemoryLimitBytes: h.limits.Node}
 	if features, err := bpf.Features(); err == nil {
-		facts.Features = append(features, counts.Features()...)
+		facts.Features = slices.Concat(features, counts.Features())
 		slices.Sort(facts.Features)
 	}
 	return facts, nil

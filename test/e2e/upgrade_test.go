@@ -18,9 +18,19 @@ import (
 // earlier is the commit that the upgrade starts from: before revisions had a status, and before chunks.
 const earlier = "0fe8cbd"
 
+// loadRelease builds an earlier commit. A shallow clone can't have it.
+func loadRelease(t *testing.T, commit string) {
+	t.Helper()
+	shallow, err := output(t.Context(), "git", "rev-parse", "--is-shallow-repository")
+	if err == nil && strings.TrimSpace(shallow) == "true" && quiet(t.Context(), "git", "cat-file", "-e", commit+"^{commit}") != nil {
+		t.Skipf("commit %s isn't in this shallow clone: git fetch --unshallow", commit)
+	}
+	ctl(t, "load-release", commit)
+}
+
 // TestUpgrade installs an earlier chart and image, and upgrades both under maps that are in use.
 func TestUpgrade(t *testing.T) {
-	ctl(t, "load-release", earlier)
+	loadRelease(t, earlier)
 	t.Cleanup(func() {
 		if err := install(context.Background()); err != nil {
 			t.Error(err)
@@ -63,7 +73,7 @@ func TestUpgrade(t *testing.T) {
 // TestOlderCRDs leaves the controller with CRDs of an earlier release, as an upgrade with crds.install=false
 // would: it says so and does nothing, since the API server would drop what they lack.
 func TestOlderCRDs(t *testing.T) {
-	ctl(t, "load-release", earlier)
+	loadRelease(t, earlier)
 	w := newWorld(t)
 	w.make("blocklist", contents{1: 10})
 	w.awaitReady("blocklist", 3)

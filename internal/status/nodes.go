@@ -132,9 +132,12 @@ func (n node) status() v1alpha1.NodeMapStatus {
 	return s
 }
 
+// waits says whether the node tells what it waits for.
+func (n node) waits() bool { return n.line.State == v1alpha1.NodeMapPending && n.line.Message != "" }
+
 // reason is the node's own word, except while that word is about an older revision.
 func (n node) reason() string {
-	if n.class == classPending {
+	if n.class == classPending && !n.waits() {
 		return string(v1alpha1.NodeMapPending)
 	}
 	return n.line.Reason
@@ -146,7 +149,7 @@ func (n node) message() string {
 		return n.line.Message
 	case n.line.Name == "":
 		return "waiting for the node's agent"
-	case n.line.State == v1alpha1.NodeMapPending && n.line.Message != "":
+	case n.waits():
 		return n.line.Message
 	}
 	return "updating from " + n.line.Revision

@@ -44,11 +44,10 @@ func (n *node) pin(t testing.TB, namespace, name string) string {
 
 // shown is what bpftool tells about a pin, so that the operator's own code doesn't vouch for itself.
 type shown struct {
-	ID      int64  `json:"id"`
-	Type    string `json:"type"`
-	Frozen  int    `json:"frozen"`
-	Max     int64  `json:"max_entries"`
-	Entries int64  `json:"-"`
+	ID      int64 `json:"id"`
+	Frozen  int   `json:"frozen"`
+	Max     int64 `json:"max_entries"`
+	Entries int64 `json:"-"`
 }
 
 func (n *node) bpftool(t testing.TB, into any, args ...string) error {
@@ -129,10 +128,12 @@ func read(pin string) (contents, error) {
 		if err != nil || !found {
 			return got, err
 		}
-		if err := m.LookupElem(key, value); err != nil {
+		switch err := m.LookupElem(key, value); {
+		case err == nil:
+			got[binary.NativeEndian.Uint32(key)] = binary.NativeEndian.Uint32(value)
+		case !errors.Is(err, bpf.ErrNotExist): // a DevMap has all indexes, and elements at some of them
 			return nil, err
 		}
-		got[binary.NativeEndian.Uint32(key)] = binary.NativeEndian.Uint32(value)
 		at = slices.Clone(key)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -117,10 +118,43 @@ func (l *Layout) isSpinLock() bool {
 	return l.scalar != nil && l.scalar.typ == v1alpha1.TypeSpinLock
 }
 
+// Named lets l print links by name: name is asked what a number stands for on this node. What it doesn't
+// know is printed as a number.
+func (l *Layout) Named(name func(v1alpha1.ScalarType, uint64) (string, bool)) {
+	if l.scalar != nil && l.scalar.linked {
+		l.scalar.name = name
+	}
+	for _, f := range l.fields {
+		f.layout.Named(name)
+	}
+}
+
 func linked(typ v1alpha1.ScalarType, size int) scalar {
 	s := integer(typ, size, false, binary.NativeEndian)
-	s.linked, s.encode = true, encodeLink
+	s.linked, s.encode, s.appendText, s.appendJSON = true, encodeLink, appendLinkText, appendLinkJSON
 	return s
+}
+
+// nameOf is what b stands for, if that is known.
+func (s *scalar) nameOf(b []byte) (string, bool) {
+	if s.name == nil {
+		return "", false
+	}
+	return s.name(s.typ, s.get(b))
+}
+
+func appendLinkText(s *scalar, dst, b []byte) []byte {
+	if name, ok := s.nameOf(b); ok {
+		return append(dst, name...)
+	}
+	return appendInteger(s, dst, b)
+}
+
+func appendLinkJSON(s *scalar, dst, b []byte) []byte {
+	if name, ok := s.nameOf(b); ok {
+		return strconv.AppendQuote(dst, name)
+	}
+	return appendIntegerJSON(s, dst, b)
 }
 
 // encodeLink writes a name's symbol, or without a collector a number.

@@ -17,9 +17,10 @@ type scalar struct {
 	sized  bool
 	signed bool
 	order  binary.ByteOrder
-	// linked types are names that nodes resolve; collect takes them.
+	// linked types are names that nodes resolve; collect takes them, and name is their inverse.
 	linked  bool
 	collect func(v1alpha1.Link)
+	name    func(v1alpha1.ScalarType, uint64) (string, bool)
 	encode  func(s *scalar, dst []byte, value any) string
 	// appendText and appendJSON are the inverse, for people and for tools.
 	appendText func(s *scalar, dst, b []byte) []byte

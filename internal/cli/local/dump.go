@@ -28,7 +28,8 @@ func newDump() *cobra.Command {
 		Use:   "dump (-f FILE | --pin PATH | --id ID)",
 		Short: "Print a map's elements, typed where the schema is known",
 		Long: `Print a map's elements: typed by the manifest, by the record of a managed map, or by the map's BTF,
-and in hex elsewhere. With -o yaml they are entries as a manifest has them.
+and in hex elsewhere. With -o yaml they are entries as a manifest has them; interfaces and managed maps
+have their names, programs and cgroups, whose names the kernel doesn't know, their ids.
 
 Elements that come or go meanwhile may or may not be printed. If others may have been missed, a
 warning says so and the exit code is 1. Queues and stacks can't be read without emptying them: see
@@ -92,6 +93,7 @@ func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map) error {
 	if err != nil {
 		return err
 	}
+	nameLinks(typing, t.bpffs)
 	it := m.Iterate(bpf.IterateOptions{})
 	if err := it.Err(); err != nil {
 		return err // before anything is printed

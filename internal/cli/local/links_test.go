@@ -43,6 +43,20 @@ bpfmap.bpfmap.io/edge/tables unchanged: 1 of 2 entries wait: the map of BPFMap g
 `)
 }
 
+// TestDumpNames prints what numbers stand for, as a manifest has it.
+func TestDumpNames(t *testing.T) {
+	bpffs := mountBPFFS(t)
+	ok(t, "apply", "-f", write(t, "tables.yaml", outerFirst), "--bpffs", bpffs)
+	equal(t, ok(t, "dump", "--pin", bpffs+"/bpfmap/edge/tables", "--bpffs", bpffs, "-o", "yaml"), "entries:\n- {\"key\": 1, \"value\": \"blue\"}\n")
+	file := write(t, "uplinks.yaml", `apiVersion: bpfmap.io/v1alpha1
+kind: BPFMap
+metadata: {namespace: edge, name: uplinks}
+spec: {type: DevMap, maxEntries: 4, entries: [{key: 2, value: lo}]}
+`)
+	ok(t, "apply", "-f", file, "--bpffs", bpffs)
+	equal(t, ok(t, "dump", "-f", file, "--bpffs", bpffs), "2 = lo\nFound 1 element\n")
+}
+
 // TestApplyWithoutValues prints the plan of a map that has neither keys nor values.
 func TestApplyWithoutValues(t *testing.T) {
 	bpffs := mountBPFFS(t)

@@ -5,6 +5,7 @@ package rbac_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/bpfmap-io/bpfmap-operator/test/await"
 	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
 )
 
@@ -259,8 +261,11 @@ func TestTokensNameTheNode(t *testing.T) {
 	if err := w.kube.CoreV1().Pods(namespace).Delete(t.Context(), "agent-a", options); err != nil {
 		t.Fatal(err)
 	}
-	_, err := w.client(t, config).Resource(revisions).List(t.Context(), metav1.ListOptions{})
-	if !apierrors.IsUnauthorized(err) {
-		t.Errorf("list revisions with the token of a deleted pod: %v, want unauthorized", err)
-	}
+	await.Nil(t, time.Minute, func() error { // the API server learns of it by its own watch
+		_, err := w.client(t, config).Resource(revisions).List(t.Context(), metav1.ListOptions{})
+		if !apierrors.IsUnauthorized(err) {
+			return fmt.Errorf("list revisions with the token of a deleted pod: %v, want unauthorized", err)
+		}
+		return nil
+	})
 }

@@ -203,14 +203,19 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 		return report // of people at this machine
 	}
 	report.UID, report.Revision, report.MapID = rec.UID, rec.Revision, rec.MapID
-	report.Action = ActionRetained
-	if rec.Deletion != v1alpha1.DeletionRetain {
-		report.Action = ActionRemoved
-		for _, path := range append(rec.PreviousPaths, rec.Pin.Path) {
-			if err := e.backend.Unpin(ctx, path, append(rec.EarlierMaps, rec.MapID, rec.PreviousMapID)...); err != nil {
-				report.fail(fmt.Errorf("remove map %s: %w", key, err))
-				return report
-			}
+	report.Action = ActionRemoved
+	paths := append(rec.PreviousPaths, rec.Pin.Path)
+	if rec.Deletion == v1alpha1.DeletionRetain {
+		report.Action = ActionRetained
+		if paths, err = e.leftBehind(ctx, rec); err != nil {
+			report.fail(fmt.Errorf("remove map %s: %w", key, err))
+			return report
+		}
+	}
+	for _, path := range paths {
+		if err := e.backend.Unpin(ctx, path, append(rec.EarlierMaps, rec.MapID, rec.PreviousMapID)...); err != nil {
+			report.fail(fmt.Errorf("remove map %s: %w", key, err))
+			return report
 		}
 	}
 	if err := e.backend.Forget(ctx, key); err != nil {
@@ -218,6 +223,27 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 	}
 	e.options.Quota.Gone(key)
 	return report
+}
+
+// leftBehind are the earlier paths of a map whose pin was being moved and has arrived: those pins are to go
+// though the map stays.
+func (e *Engine) leftBehind(ctx context.Context, rec *Record) ([]string, error) {
+	if len(rec.PreviousPaths) == 0 {
+		return nil, nil
+	}
+	state, err := e.backend.Open(ctx, rec.Key, &rec.Pin)
+	if err != nil {
+		return nil, err
+	}
+	defer state.close()
+	if state.Pinned == nil {
+		return nil, nil
+	}
+	info, err := state.Pinned.Info()
+	if err != nil || info.ID != rec.MapID {
+		return nil, err
+	}
+	return rec.PreviousPaths, nil
 }
 
 // clusterOwned refuses local work on a map of a cluster.

@@ -174,8 +174,11 @@ func (s *session) decide() error {
 		}
 	}
 	s.plan = choice.Finish(changes)
-	if s.plan.Action == plan.Replace {
+	switch s.plan.Action {
+	case plan.Replace:
 		return s.planReplacement(want)
+	case plan.Adopt:
+		return s.planMoveOnto(want)
 	}
 	return nil
 }

@@ -114,6 +114,14 @@ func (s Shape) CompareKeys(a, b []byte) int {
 	return bytes.Compare(a, b)
 }
 
+// Canonical is key as declared ones are: it clears the bits of an LPM key that don't count, in place.
+func (s Shape) Canonical(key []byte) []byte {
+	if s.IsLPM() {
+		MaskPrefix(key)
+	}
+	return key
+}
+
 // Sorted is e in the order of s.CompareKeys, and order[i] is where element i was before. Equal keys
 // keep their order.
 func (e *Entries) Sorted(s Shape) (sorted Entries, order []int) {

@@ -210,7 +210,7 @@ func (s *session) save(r *Record) error {
 // newRecord is the record of our map once everything is done, but for the mark "applied".
 func (s *session) newRecord(id uint32) *Record {
 	rec := &Record{
-		Key: s.rev.Key, UID: s.rev.UID, Revision: s.rev.Name, Digest: s.rev.Digest, MapID: id,
+		Key: s.rev.Key, UID: s.rev.UID, Revision: s.rev.Name, Digest: s.rev.Digest, Linked: s.links.trace, MapID: id,
 		Pin: s.rev.Pin, Deletion: s.rev.Policy.Deletion,
 		KeySchema: s.rev.KeySchema, ValueSchema: s.rev.ValueSchema,
 	}

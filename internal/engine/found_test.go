@@ -31,7 +31,7 @@ func onRigs(t *testing.T, test func(w *wrecked)) {
 		test(&wrecked{newWorld(t, r.Backend), r})
 	})
 	t.Run("kernel", func(t *testing.T) {
-		r := kernelRig(t, bpftest.BPFFS(t))
+		r := kernelRig(t, bpftest.BPFFS(t), "")
 		test(&wrecked{newWorld(t, r.Backend), r})
 	})
 }
@@ -342,7 +342,7 @@ func TestReportedDriftComesAgain(t *testing.T) {
 func TestNothingIsLeftOfACutOffCreation(t *testing.T) {
 	root := bpftest.BPFFS(t)
 	for hit, call := "first", 0; hit != ""; call++ {
-		r := kernelRig(t, root)
+		r := kernelRig(t, root, "")
 		w := newWorld(t, r.Backend)
 		stop := r.arms(&modelFault{Fault: enginetest.Fault{Call: call, Dead: true}, errno: syscall.EIO, below: true})
 		w.Sync(t.Context(), hash(t, "", "1=10"))

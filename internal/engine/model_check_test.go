@@ -11,6 +11,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -23,6 +24,8 @@ type check struct {
 	report        *engine.Report
 	fault         *modelFault
 	hit           string // what the fault met
+	want          wanted
+	others        bool // others wrote during the sync
 }
 
 // base is the map that the engine has to work on: the one at the pin, or ours that lost its pin.
@@ -52,10 +55,11 @@ func (c *check) shape() revision.Shape { return modelShapes[c.m.spec.shape].Shap
 // incomplete says whether the engine was shown an incomplete reading.
 func (c *check) incomplete() bool { return c.hit != "" && c.fault.Kind == enginetest.Incomplete }
 
-// ready says whether the map is to be as declared now.
-func (c *check) ready() bool {
-	return c.report.State == v1alpha1.NodeMapReady && c.report.Reason == v1alpha1.NodeReasonInSync
-}
+// ready says whether the map is to be as declared now, as far as what its names stand for is there.
+func (c *check) ready() bool { return c.report.Err == nil && !c.reported() }
+
+// reported says whether drift was found and left alone.
+func (c *check) reported() bool { return c.report.Err == nil && c.report.Plan.Action == plan.Report }
 
 // read says whether the engine has read the map.
 func (c *check) read() bool { return c.incremental > 1 }
@@ -120,7 +124,7 @@ func (c *check) othersState() error {
 
 // counted checks that a reported number of elements is true.
 func (c *check) counted() error {
-	if c.report.Entries == nil || !c.read() || c.incomplete() {
+	if c.report.Entries == nil || !c.read() || c.incomplete() || c.others {
 		return nil
 	}
 	for _, v := range c.after.pins {
@@ -135,17 +139,24 @@ func (c *check) counted() error {
 // changed nothing.
 func (c *check) kindOfEnd() error {
 	switch {
+	case c.ready() && c.want.invalid:
+		return fmt.Errorf("no error, and a name stands for what can't be")
+	case c.report.Err == nil && c.want.waits != (c.report.State == v1alpha1.NodeMapPending && c.report.Reason == v1alpha1.NodeReasonWaitingForLink):
+		return fmt.Errorf("entries wait: %t", c.want.waits)
 	case c.ready():
 		return nil
-	case c.report.State == v1alpha1.NodeMapReady:
+	case c.reported():
 		if c.m.spec.policy.Drift != v1alpha1.DriftReport {
 			return fmt.Errorf("drift is reported, and the policy is to repair it")
 		}
 		c.before.text[c.key] = c.after.text[c.key] // it counts
 		return sameEverything(c.before, c.after)
-	case c.report.State == v1alpha1.NodeMapStalled:
+	case c.report.State == v1alpha1.NodeMapStalled || c.report.Plan.Action == plan.Stall:
 		if err := sameEverything(c.before, c.after); err != nil {
 			return fmt.Errorf("stalled, and yet: %w", err)
+		}
+		if c.report.State == v1alpha1.NodeMapFailed {
+			return c.failedRightly()
 		}
 		return c.stalledRightly()
 	case c.hit != "":
@@ -157,6 +168,12 @@ func (c *check) kindOfEnd() error {
 // stalledRightly checks that people are needed.
 func (c *check) stalledRightly() error {
 	base, spec := c.base(), c.m.spec
+	if (c.report.Reason == v1alpha1.NodeReasonInvalidLink) != c.want.invalid {
+		return fmt.Errorf("stalled, and a name stands for what can't be: %t", c.want.invalid)
+	}
+	if c.want.invalid {
+		return nil
+	}
 	if base == nil {
 		return fmt.Errorf("stalled, and nothing is in the way")
 	}
@@ -165,23 +182,40 @@ func (c *check) stalledRightly() error {
 	switch {
 	case compatible && !base.Frozen:
 		return fmt.Errorf("stalled, and the map could become what is declared")
-	case compatible && spec.policy.Freeze && maps.Equal(base.elements, spec.declared(c.PossibleCPUs())) && c.read():
+	case compatible && spec.policy.Freeze && base.elements != nil && maps.Equal(base.elements, c.want.declared) && c.read() && !base.Shape.IsHidden():
 		return fmt.Errorf("stalled, and the map is as declared")
 	case !ours || spec.policy.Replace == v1alpha1.ReplaceNever || c.m.maps[base.ID].tentative:
 		return nil
-	case base.Shape.IsKeyless() || c.shape().IsKeyless():
+	case c.others:
+		return nil // what they wrote may have been there when the engine looked
+	case base.Shape.IsHidden() || c.shape().IsHidden() || c.shape().IsFilledAtRuntime():
 		return nil // nothing can be moved
-	case spec.policy.Sync == v1alpha1.SyncMirror:
+	case c.fits(base) && c.hasNoPlace(base):
+		return nil
+	case spec.policy.Sync == v1alpha1.SyncMirror && len(c.want.held) == 0:
 		return fmt.Errorf("stalled, and the map may be replaced")
 	case c.fits(base):
 		return fmt.Errorf("stalled, and all elements could be moved to a new map")
 	}
 	for key := range base.elements {
-		if !c.m.maps[base.ID].sure[key] {
+		if !c.m.maps[base.ID].sure[key] || c.want.held[key] {
 			return nil
 		}
 	}
 	return fmt.Errorf("stalled, and all elements are ours")
+}
+
+// hasNoPlace says whether an element of others or one that waits has an index that the declared map
+// doesn't have.
+func (c *check) hasNoPlace(base *view) bool {
+	for key := range base.elements {
+		policy := c.m.spec.policy.Sync
+		gone := policy == v1alpha1.SyncMirror || policy == v1alpha1.SyncMerge && c.m.maps[base.ID].sure[key]
+		if c.shape().IsIndexed() && indexOf(key) >= c.shape().MaxEntries && (!gone || c.want.held[key]) {
+			return true
+		}
+	}
+	return false
 }
 
 // fits says whether elements of a map can be elements of the declared one.
@@ -190,8 +224,10 @@ func (c *check) fits(base *view) bool {
 }
 
 func fits(have, want revision.Shape) bool {
+	holdsObjects := have.IsMapOfMaps() || have.Type == v1alpha1.MapTypeProgArray
 	return have.KeySize == want.KeySize && have.ValueSize == want.ValueSize && have.IsLPM() == want.IsLPM() &&
-		have.IsPerCPU() == want.IsPerCPU() && !have.IsKeyless() && !want.IsKeyless()
+		have.IsPerCPU() == want.IsPerCPU() && !have.IsHidden() && !want.IsHidden() &&
+		!holdsObjects && (!want.TakesFDs() || have.Type == want.Type)
 }
 
 // failedRightly checks that a failure without a fault has a cause in the world.
@@ -204,30 +240,42 @@ func (c *check) failedRightly() error {
 				return nil
 			}
 		}
+		if base != nil && c.m.maps[base.ID] == nil && c.losesByMove() {
+			return nil
+		}
 	case v1alpha1.NodeReasonMapFull:
-		all := maps.Clone(spec.declared(c.PossibleCPUs()))
+		all := maps.Clone(c.want.declared)
+		if c.others {
+			all["what others wrote"] = ""
+		}
 		if base != nil {
 			maps.Copy(all, base.elements)
 		}
 		if len(all) > int(c.shape().MaxEntries) {
 			return nil
 		}
-	case v1alpha1.NodeReasonError:
-		if base != nil && c.shape().IsArray() && fits(base.Shape, c.shape()) {
-			for key := range base.elements {
-				if indexOf(key) >= c.shape().MaxEntries {
-					return nil // an element of others has no place in a shorter array
-				}
-			}
-		}
 	}
 	return fmt.Errorf("failed without a cause")
+}
+
+// losesByMove says whether our map, pinned elsewhere, holds what may not be ours alone.
+func (c *check) losesByMove() bool {
+	kept, record := c.before.kept[c.key], c.before.records[c.key]
+	if kept == nil || record == nil || record.Pin.Path == c.m.spec.pin || c.m.spec.policy.Sync == v1alpha1.SyncMirror {
+		return false
+	}
+	for key := range kept.elements {
+		if o := c.m.maps[kept.ID]; o == nil || !o.sure[key] || c.want.held[key] {
+			return true
+		}
+	}
+	return kept.Shape.IsHidden()
 }
 
 // elements checks that nothing declared is lost and nothing of others is touched, whatever the end.
 func (c *check) elements() error {
 	was, is, spec := c.base(), c.now(), c.m.spec
-	if was == nil || was.Shape.IsKeyless() {
+	if was == nil || was.elements == nil {
 		return nil
 	}
 	ours := c.m.maps[was.ID]
@@ -246,11 +294,14 @@ func (c *check) elements() error {
 	if is.ID != was.ID && !fits(was.Shape, is.Shape) {
 		return c.mayBeGivenUp(was, ours)
 	}
-	declared := spec.declared(c.PossibleCPUs())
+	declared := c.want.declared
 	for key, value := range was.elements {
 		now, there := is.elements[key]
 		want, asked := declared[key]
 		switch {
+		case c.want.held[key] && (!there || now != value):
+			return fmt.Errorf("key %x waits and had the value %x, now %x (there: %t)", key, value, now, there)
+		case c.want.held[key]:
 		case asked && !there && is.Shape.IsLRU():
 		case asked && !there:
 			return fmt.Errorf("the declared key %x is lost", key)
@@ -265,7 +316,7 @@ func (c *check) elements() error {
 	}
 	for key := range is.elements {
 		_, had := was.elements[key]
-		if _, asked := declared[key]; !asked && !had {
+		if _, asked := declared[key]; !asked && !had && !is.Shape.IsBloom() { // filters err
 			return fmt.Errorf("key %x appeared from nowhere", key)
 		}
 	}
@@ -274,12 +325,13 @@ func (c *check) elements() error {
 
 // mayBeGivenUp checks that a map whose elements can't be moved held nothing of others.
 func (c *check) mayBeGivenUp(was *view, ours *owned) error {
-	if c.m.spec.policy.Sync == v1alpha1.SyncMirror {
-		return nil
+	if was.Shape.IsBloom() && c.shape().IsBloom() {
+		return nil // it was made anew, and others have to put theirs in again
 	}
+	sameKeys := was.Shape.KeySize == c.shape().KeySize
 	for key := range was.elements {
-		if !ours.maybe[key] {
-			return fmt.Errorf("map %d was given up with key %x of others", was.ID, key)
+		if sameKeys && c.want.held[key] || !ours.maybe[key] && c.m.spec.policy.Sync != v1alpha1.SyncMirror {
+			return fmt.Errorf("map %d was given up with key %x of others, or that waits", was.ID, key)
 		}
 	}
 	return nil
@@ -288,13 +340,13 @@ func (c *check) mayBeGivenUp(was *view, ours *owned) error {
 // visibleWhenComplete checks that a new map at the pin holds everything from the first moment on.
 func (c *check) visibleWhenComplete() error {
 	is := c.after.pins[c.m.spec.pin]
-	if is == nil || c.before.has(is.ID) {
+	if is == nil || c.before.has(is.ID) || is.elements == nil {
 		return nil
 	}
 	if c.m.spec.policy.Freeze && !is.Frozen {
 		return fmt.Errorf("the new map %d isn't frozen", is.ID)
 	}
-	for key, want := range c.m.spec.declared(c.PossibleCPUs()) {
+	for key, want := range c.want.declared {
 		got, there := is.elements[key]
 		if !there || got != want && c.m.spec.policy.Sync != v1alpha1.SyncSeed {
 			return fmt.Errorf("the new map %d is pinned and holds %x=%x, want %x", is.ID, key, got, want)

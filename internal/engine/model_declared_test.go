@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
@@ -35,9 +36,9 @@ func (c *check) asDeclared() error {
 		return fmt.Errorf("ready, and frozen is %t", is.Frozen)
 	case is.differs && c.read():
 		return fmt.Errorf("ready, and mode or owner of the pin differ")
-	case record == nil || record.Applied != rev.Fingerprint() || record.MapID != is.ID || record.UID != rev.UID:
+	case record == nil || !strings.HasPrefix(record.Applied, rev.Fingerprint()) || record.MapID != is.ID || record.UID != rev.UID:
 		return fmt.Errorf("ready, and the record is %+v", record)
-	case r.MapID != is.ID || r.Frozen != is.Frozen || r.Digest != rev.Digest || r.Revision != rev.Name:
+	case r.MapID != is.ID || r.Frozen != is.Frozen || (r.Digest != rev.Digest) != c.want.waits || r.Revision != rev.Name:
 		return fmt.Errorf("the report is wrong about map %d", is.ID)
 	}
 	if err := c.orphans(); err != nil {
@@ -62,9 +63,8 @@ func (c *check) orphans() error {
 
 // contents checks that a map holds what is declared, and what was ours and isn't declared no more.
 func (c *check) contents(is *view) error {
-	spec := c.m.spec
-	declared := spec.declared(c.PossibleCPUs())
-	if spec.policy.Sync == v1alpha1.SyncSeed || is.Shape.IsKeyless() {
+	spec, declared := c.m.spec, c.want.declared
+	if spec.policy.Sync == v1alpha1.SyncSeed || is.elements == nil {
 		return nil
 	}
 	for key, want := range declared {
@@ -72,10 +72,16 @@ func (c *check) contents(is *view) error {
 			return fmt.Errorf("ready, and key %x has the value %x, want %x", key, got, want)
 		}
 	}
-	if spec.policy.Sync == v1alpha1.SyncMirror && !maps.Equal(declared, is.elements) {
-		return fmt.Errorf("ready, and the map holds %x, want exactly %x", is.elements, declared)
+	if is.Shape.IsBloom() {
+		return nil // it forgets nothing
 	}
 	for key := range is.elements {
+		if c.want.held[key] {
+			continue
+		}
+		if spec.policy.Sync == v1alpha1.SyncMirror && declared[key] == "" {
+			return fmt.Errorf("ready, and the map holds %x, want exactly %x", is.elements, declared)
+		}
 		if o := c.m.maps[is.ID]; o != nil && o.sure[key] && declared[key] == "" {
 			return fmt.Errorf("ready, and key %x isn't declared any more", key)
 		}
@@ -100,9 +106,16 @@ func (c *check) removed() error {
 	if len(c.m.deletion) != 1 {
 		return nil // a failure left open which policy holds
 	}
+	record := c.before.records[c.key]
 	for path, v := range c.before.pins {
 		o := c.m.maps[v.ID]
 		if o == nil || o.tentative || c.m.strays[v.ID] {
+			continue
+		}
+		if arrived := c.before.pins[record.Pin.Path]; path != record.Pin.Path && arrived != nil && arrived.ID == record.MapID {
+			if c.after.pins[path] != nil {
+				return fmt.Errorf("removed, and the earlier pin %s of map %d is left", path, v.ID)
+			}
 			continue
 		}
 		if left := c.after.pins[path] != nil; left != c.m.deletion[v1alpha1.DeletionRetain] {
@@ -121,24 +134,19 @@ func (c *check) note() {
 		c.m.applied, c.m.uncertain = "", true
 	case c.ready() && !c.incomplete():
 		c.noteSuccess()
-	case c.report.State == v1alpha1.NodeMapReady && !c.incomplete():
+	case c.reported() && !c.incomplete():
 		c.m.drifts, c.m.drifted = c.report.DriftCount, true
 	case c.report.State == v1alpha1.NodeMapFailed, c.incomplete():
 		c.noteFailure()
 	}
 }
 
-func (c *check) keysDeclared() map[string]bool {
-	keys := map[string]bool{}
-	for key := range c.m.spec.declared(c.PossibleCPUs()) {
-		keys[key] = true
-	}
-	return keys
-}
+func (c *check) keysDeclared() map[string]bool { return maps.Clone(c.want.keys) }
 
 func (c *check) noteSuccess() {
 	c.m.forget()
-	c.m.applied, c.m.drifts = c.m.spec.revision(c.key, c.m.n).Fingerprint()+c.report.UID, c.report.DriftCount
+	c.m.applied, c.m.linked = c.m.spec.revision(c.key, c.m.n).Fingerprint()+c.report.UID, c.want.trace
+	c.m.drifts = c.report.DriftCount
 	o := &owned{sure: c.keysDeclared(), maybe: c.keysDeclared()}
 	if c.m.spec.policy.Sync == v1alpha1.SyncSeed {
 		o = &owned{} // of the programs that use it
@@ -191,7 +199,13 @@ func (c *check) noteFailure() {
 // counted once, and is left alone if the policy says so.
 func (c *check) drift() error {
 	rev := c.m.spec.revision(c.key, c.m.n)
-	if c.m.applied != rev.Fingerprint()+rev.UID || c.hit != "" || c.shape().IsLRU() || c.report.State != v1alpha1.NodeMapReady {
+	if c.m.applied != rev.Fingerprint()+rev.UID || c.hit != "" || c.shape().IsLRU() || c.report.Err != nil || c.others {
+		return nil
+	}
+	if c.m.linked != c.want.trace { // names stand for something else now
+		if c.report.Drift != nil {
+			return fmt.Errorf("drift %s is reported, and the node changed", c.report.Drift.Kind)
+		}
 		return nil
 	}
 	before, changed := c.m.drifts, c.changed()

@@ -35,6 +35,7 @@ const (
 	opChmod      opKind = "chmod"       // others change a pin's mode
 	opLoseRecord opKind = "lose-record" // others remove our record
 	opLoseKept   opKind = "lose-kept"   // others remove our second pin
+	opLink       opKind = "link"        // an interface, a cgroup or a program comes, goes, or becomes another
 	opReboot     opKind = "reboot"      // everything in the BPF file system is gone
 )
 
@@ -48,7 +49,8 @@ type op struct {
 	shape int // in modelShapes
 	spec  *modelSpec
 	fault *modelFault
-	again bool // a sync is repeated, and must find nothing to do
+	other *intrusion // others write during a sync
+	again bool       // a sync is repeated, and must find nothing to do
 }
 
 func (o op) String() string {
@@ -60,13 +62,16 @@ func (o op) String() string {
 		if o.again {
 			again = ", and again"
 		}
-		return fmt.Sprintf("sync %s%s%s", modelKeys[o.name], again, o.fault)
+		return fmt.Sprintf("sync %s%s%s%s", modelKeys[o.name], again, o.fault, o.other)
 	case opUndeclare, opPlan, opLoseKept, opLoseRecord:
 		return fmt.Sprintf("%s %s", o.kind, modelKeys[o.name])
 	case opWrite:
 		return fmt.Sprintf("write %d=%d into %s", modelIndexes[o.key], o.value, modelPins[o.pin])
 	case opDelete:
 		return fmt.Sprintf("delete %d from %s", modelIndexes[o.key], modelPins[o.pin])
+	case opLink:
+		types := []v1alpha1.ScalarType{v1alpha1.TypeIfindex, v1alpha1.TypeCgroup, v1alpha1.TypeProgPin}
+		return fmt.Sprintf("link %s to %d", linkOf(types[o.key%len(types)], o).Name, o.value)
 	case opFreeze, opUnpin, opChmod:
 		return fmt.Sprintf("%s %s", o.kind, modelPins[o.pin])
 	case opPinOther:
@@ -94,6 +99,8 @@ func (h history) String() string {
 // generator draws histories.
 type generator struct {
 	*rand.Rand
+	theme   int   // in modelThemes
+	shapes  []int // in modelShapes
 	specs   [3]*modelSpec
 	earlier [3][]modelSpec
 }
@@ -101,6 +108,8 @@ type generator struct {
 // newHistory draws the history of a seed.
 func newHistory(seed uint64) history {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0))}
+	g.theme = []int{0, 0, 0, 1, 2}[g.IntN(5)]
+	g.shapes = themeShapes(g.theme)
 	h := history{seed: seed, incremental: []int{1, 100}[g.IntN(2)]}
 	for n := 10 + g.IntN(20); len(h.ops) < n; {
 		h.ops = append(h.ops, g.step()...)
@@ -111,7 +120,10 @@ func newHistory(seed uint64) history {
 // step draws the next step, or two that belong together.
 func (g *generator) step() []op {
 	name, pin := g.IntN(len(modelKeys)), g.IntN(len(modelPins))
-	if g.IntN(3) > 0 {
+	switch {
+	case g.theme == 1:
+		name = g.IntN(2) // maps in maps
+	case g.IntN(3) > 0:
 		name = 0 // much of what is to be found happens to one map
 	}
 	if s := g.specs[name]; s != nil && g.IntN(4) > 0 {
@@ -121,8 +133,12 @@ func (g *generator) step() []op {
 			}
 		}
 	}
-	at := op{name: name, pin: pin, key: g.IntN(len(modelIndexes)), value: byte(1 + g.IntN(3)), shape: g.IntN(len(modelShapes))}
+	at := op{name: name, pin: pin, key: g.IntN(len(modelIndexes)), value: byte(1 + g.IntN(3)), shape: g.shapes[g.IntN(len(g.shapes))]}
 	do := func(kind opKind) op { o := at; o.kind = kind; return o }
+	if g.theme == 2 && g.IntN(6) == 0 {
+		at.value = byte(g.IntN(2) * (1 + g.IntN(6)))
+		return []op{do(opLink)}
+	}
 	switch n := g.IntN(100); {
 	case n < 34:
 		return g.maybeSync(g.declare(name), name)
@@ -187,6 +203,9 @@ func (g *generator) sync(name int) op {
 		}
 		o.fault = f
 	}
+	if (o.fault == nil || !o.fault.below && o.fault.Kind != enginetest.Incomplete) && g.IntN(4) == 0 {
+		o.other = &intrusion{call: g.IntN(18), key: g.IntN(len(modelIndexes)), value: byte(1 + g.IntN(3)), byPin: g.IntN(2) == 0}
+	}
 	return o
 }
 
@@ -215,10 +234,14 @@ func (g *generator) declare(name int) op {
 
 // settleSpec makes of s what the compiler would take.
 func settleSpec(s *modelSpec) {
-	shape := modelShapes[s.shape].Shape
-	if shape.IsKeyless() {
+	shape := modelShapes[s.shape]
+	switch {
+	case shape.IsFilledAtRuntime(), shape.IsKeyless() && !shape.IsBloom():
 		s.policy.Sync = v1alpha1.SyncSeed
+	case shape.IsHidden() && s.policy.Sync == v1alpha1.SyncMirror:
+		s.policy.Sync = v1alpha1.SyncMerge
 	}
+	s.policy.Freeze = s.policy.Freeze && !shape.lock
 	for k := len(modelIndexes) - 1; k >= 0 && len(s.entries) > int(shape.MaxEntries); k-- {
 		delete(s.entries, k)
 	}
@@ -231,8 +254,8 @@ func (g *generator) fresh(name int) modelSpec {
 			Sync: v1alpha1.SyncMerge, Drift: v1alpha1.DriftRepair, Replace: v1alpha1.ReplaceNever, Deletion: v1alpha1.DeletionDelete,
 		},
 	}
-	if g.IntN(3) == 0 {
-		s.shape = g.IntN(len(modelShapes))
+	if g.theme > 0 || g.IntN(3) == 0 {
+		s.shape = g.shapes[g.IntN(len(g.shapes))]
 	}
 	if g.IntN(2) == 0 {
 		s.policy.Replace = v1alpha1.ReplaceSwap
@@ -264,7 +287,7 @@ func (g *generator) edit(s *modelSpec, name int) {
 	case n < 77:
 		s.policy.Replace = []v1alpha1.ReplacePolicy{v1alpha1.ReplaceNever, v1alpha1.ReplaceSwap}[g.IntN(2)]
 	case n < 86:
-		s.shape = g.IntN(len(modelShapes))
+		s.shape = g.shapes[g.IntN(len(g.shapes))]
 	case n < 94:
 		s.pin = modelPins[[]int{name, 3, 4}[g.IntN(3)]]
 	case n < 97:
@@ -315,6 +338,11 @@ func simpler(o op) []op {
 	if o.fault != nil {
 		plain := o
 		plain.fault = nil
+		all = append(all, plain)
+	}
+	if o.other != nil {
+		plain := o
+		plain.other = nil
 		all = append(all, plain)
 	}
 	if o.spec != nil {

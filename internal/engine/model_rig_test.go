@@ -4,12 +4,13 @@
 package engine_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,6 +46,11 @@ type rig struct {
 	// met.
 	arm    func(f *modelFault)
 	disarm func() string
+	// links are what names of the node stand for; setLink changes that, nil where it can't be changed.
+	links   map[v1alpha1.Link]uint64
+	setLink func(link v1alpha1.Link, id uint64)
+	// peek are the elements of a map that nobody can list, nil where that is so for us, too.
+	peek func(m engine.Map) map[string]string
 }
 
 // modelFault is a fault and how it is to be told.
@@ -101,7 +107,9 @@ func backendError(errno syscall.Errno) error {
 
 func memoryRig() *rig {
 	m := enginetest.NewMemory()
+	m.SetLink(loopback, 1)
 	return &rig{
+		links: map[v1alpha1.Link]uint64{loopback: 1}, setLink: m.SetLink, peek: m.Elements,
 		Backend: m, faulty: &enginetest.Faulty{},
 		everything: func() ([]string, error) { return m.Pins(), nil },
 		wipe:       func() error { m.Wipe(); return nil },
@@ -120,10 +128,14 @@ func memoryRig() *rig {
 
 // kernelRig works on this machine's kernel. Its faults below the backend are system calls that fail and
 // changes of the BPF file system that don't happen, counted together.
-func kernelRig(t *testing.T, root string) *rig {
+func kernelRig(t *testing.T, root, cgroups string) *rig {
 	t.Helper()
 	f := &kernelFault{}
-	b, err := kernel.New(root, kernel.Options{Pins: pinstore.Options{BeforeStep: f.step}})
+	b, err := kernel.New(root, kernel.Options{Pins: pinstore.Options{BeforeStep: f.step}, Links: kernel.LinkOptions{Cgroups: cgroups}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo, err := net.InterfaceByName(loopback.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +166,8 @@ func kernelRig(t *testing.T, root string) *rig {
 			return len(open), err
 		},
 		arm: f.arm, disarm: f.disarm,
+		links: map[v1alpha1.Link]uint64{loopback: uint64(lo.Index)},
+		peek:  func(engine.Map) map[string]string { return nil },
 	}
 }
 
@@ -249,7 +263,7 @@ func (k *kernelFault) step(name string) error {
 // view is a map as it is.
 type view struct {
 	engine.MapInfo
-	elements map[string]string // without the zero ones of arrays; nil for keyless maps
+	elements map[string]string // without the zero ones of arrays, of filters by value; nil where nobody can know
 	differs  bool              // mode or owner of the pin aren't those of the look
 }
 
@@ -261,14 +275,14 @@ type snapshot struct {
 	text    map[revision.Key]string // the records, to be compared
 }
 
+// all are the maps that are pinned, once for each pin.
+func (s *snapshot) all() []*view {
+	return slices.AppendSeq(slices.Collect(maps.Values(s.pins)), maps.Values(s.kept))
+}
+
 // find is a map that is pinned somewhere, nil if it isn't.
 func (s *snapshot) find(id uint32) *view {
-	for _, v := range s.pins {
-		if v.ID == id {
-			return v
-		}
-	}
-	for _, v := range s.kept {
+	for _, v := range s.all() {
 		if v.ID == id {
 			return v
 		}
@@ -287,7 +301,7 @@ func (r *rig) look(ctx context.Context, modes map[string]fs.FileMode) (*snapshot
 		if err != nil {
 			return nil, fmt.Errorf("look at pin %s: %w", path, err)
 		}
-		v, err := newView(state.Pinned)
+		v, err := r.newView(state.Pinned)
 		if err != nil {
 			return nil, err
 		}
@@ -301,7 +315,7 @@ func (r *rig) look(ctx context.Context, modes map[string]fs.FileMode) (*snapshot
 		if err != nil {
 			return nil, fmt.Errorf("look at the state of %s: %w", key, err)
 		}
-		v, err := newView(state.Kept)
+		v, err := r.newView(state.Kept)
 		if err != nil {
 			return nil, err
 		}
@@ -317,38 +331,4 @@ func (r *rig) look(ctx context.Context, modes map[string]fs.FileMode) (*snapshot
 		}
 	}
 	return s, nil
-}
-
-// newView looks into a map and closes it.
-func newView(m engine.Map) (v *view, err error) {
-	if m == nil {
-		return nil, nil
-	}
-	defer func() { err = errors.Join(err, m.Close()) }()
-	info, err := m.Info()
-	if err != nil {
-		return nil, err
-	}
-	v = &view{MapInfo: info}
-	if info.Shape.IsKeyless() {
-		return v, nil
-	}
-	v.elements = map[string]string{}
-	size := int(info.Shape.KeySize)
-	complete, err := m.Read(func(keys, values []byte) {
-		stride := len(values) / (len(keys) / size)
-		for i := range len(keys) / size {
-			key, value := slices.Clone(keys[i*size:(i+1)*size]), values[i*stride:(i+1)*stride]
-			if info.Shape.IsLPM() {
-				revision.MaskPrefix(key)
-			}
-			if !info.Shape.IsArray() || len(bytes.Trim(value, "\x00")) > 0 {
-				v.elements[string(key)] = string(value)
-			}
-		}
-	})
-	if err == nil && !complete {
-		err = errors.New("nobody else is here, and still the reading is incomplete")
-	}
-	return v, err
 }

@@ -34,8 +34,9 @@ type managed struct {
 	maps map[uint32]*owned
 	// deletion is what the record says about deletion, or may say after a failure.
 	deletion map[v1alpha1.DeletionPolicy]bool
-	// applied is the fingerprint that was brought to the node completely, empty if there may be none.
-	applied string
+	// applied is the fingerprint that was brought to the node completely, empty if there may be none, and
+	// linked what its names stood for then.
+	applied, linked string
 	// drifts is how many times drift was found, unless that is uncertain, and drifting that the last look
 	// found some and left it.
 	drifts             int64
@@ -103,6 +104,8 @@ func (w *run) step(o op) error {
 		return w.lose(modelKeys[o.name], false)
 	case opChmod:
 		return w.chmod(modelPins[o.pin], 0o666)
+	case opLink:
+		w.link(o)
 	case opPlan:
 		return w.plan(o.name)
 	case opSync:
@@ -117,7 +120,8 @@ func (w *run) step(o op) error {
 func (m *managed) forget() {
 	clear(m.maps)
 	clear(m.deletion)
-	m.applied, m.drifts, m.uncertain, m.drifted = "", 0, false, false
+	m.applied, m.linked = "", ""
+	m.drifts, m.uncertain, m.drifted = 0, false, false
 }
 
 // others do something to the map at a pin.
@@ -125,15 +129,14 @@ func (w *run) others(o op) error {
 	other := revision.Key{Namespace: "somebody", Name: "else"}
 	path := modelPins[o.pin]
 	if o.kind == opPinOther {
-		shape := modelShapes[o.shape].Shape
-		shape.Name = "other"
-		m, err := w.Create(w.ctx, &revision.Revision{Key: other, Shape: shape})
+		rev := &revision.Revision{Key: other, Shape: modelShapes[o.shape].Shape}
+		rev.Shape.Name = "other"
+		rev.KeySchema, rev.ValueSchema = modelShapes[o.shape].schemas()
+		m, err := w.Create(w.ctx, rev)
 		if err != nil {
 			return err
 		}
-		if key := packKey(shape, o.key); key != nil {
-			err = m.Write(key, packValue(shape, o.value, w.PossibleCPUs()))
-		}
+		_, _, _, err = writeAsOther(w.ctx, w.Backend, m, o.key, o.value)
 		err = errors.Join(err, w.Publish(w.ctx, other, m, revision.Pin{Path: path, Mode: 0o600}, true), w.Forget(w.ctx, other))
 		return errors.Join(err, m.Close())
 	}
@@ -149,25 +152,26 @@ func (w *run) otherChange(o op, m engine.Map) error {
 	if err != nil {
 		return err
 	}
-	key := packKey(info.Shape, o.key)
-	var full engine.Reasoner
+	shape := modelShapeOf(info.Shape)
+	key := shape.key(o.key)
 	switch {
 	case o.kind == opUnpin:
 		return w.Unpin(w.ctx, modelPins[o.pin], info.ID)
+	case o.kind == opFreeze && shape.lock:
+		return nil // the kernel refuses it
 	case o.kind == opFreeze:
 		return m.Freeze()
+	case o.kind == opWrite:
+		_, _, _, err := writeAsOther(w.ctx, w.Backend, m, o.key, o.value)
+		return err
 	case key == nil || info.Frozen:
 		return nil
-	case o.kind == opDelete && info.Shape.IsArray():
-		return m.Write(key, packValue(info.Shape, 0, w.PossibleCPUs()))
-	case o.kind == opDelete:
-		return m.Delete(key)
+	case info.Shape.IsHidden():
+		return nil // nobody can see it in a CGroupArray, so it stays until the next change
+	case shape.IsArray():
+		return m.Write(key, shape.zero(w.PossibleCPUs()))
 	}
-	err = m.Write(key, packValue(info.Shape, o.value, w.PossibleCPUs()))
-	if errors.As(err, &full) && full.Reason() == v1alpha1.NodeReasonMapFull {
-		return nil
-	}
-	return err
+	return m.Delete(key)
 }
 
 // snapshot looks at everything, and compares the pin of one map with its spec.
@@ -189,8 +193,9 @@ func (w *run) plan(name int) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.e.Plan(w.ctx, m.spec.revision(modelKeys[name], m.n)); err != nil {
-		return fmt.Errorf("plan: %w", err)
+	_, err = w.e.Plan(w.ctx, m.spec.revision(modelKeys[name], m.n))
+	if invalid := w.want(m.spec, modelKeys[name], before).invalid; (err != nil) != invalid {
+		return fmt.Errorf("plan of names that stand for what can't be (%t): %w", invalid, err)
 	}
 	after, err := w.snapshot(name)
 	if err != nil {
@@ -217,6 +222,10 @@ func (w *run) sync(o op) (engine.Report, error) {
 	stop := w.arms(o.fault)
 	var report engine.Report
 	m := &w.maps[o.name]
+	other, err := w.intrude(o, m.spec)
+	if err != nil {
+		return engine.Report{}, err
+	}
 	if m.spec == nil {
 		report = w.e.Remove(w.ctx, modelKeys[o.name])
 	} else {
@@ -224,6 +233,9 @@ func (w *run) sync(o op) (engine.Report, error) {
 	}
 	hit := stop()
 	w.arms(nil)
+	if err := other.end(); err != nil {
+		return report, fmt.Errorf("others: %w", err)
+	}
 	if o.fault != nil && o.fault.Dead {
 		w.restart()
 	}
@@ -232,11 +244,15 @@ func (w *run) sync(o op) (engine.Report, error) {
 		return report, err
 	}
 	c := &check{run: w, m: m, key: modelKeys[o.name], before: before, after: after, report: &report, fault: o.fault, hit: hit}
+	if m.spec != nil {
+		c.want = w.want(m.spec, c.key, before)
+		c.intruded(other)
+	}
 	if err := errors.Join(c.all(), w.closed()); err != nil {
 		return report, fmt.Errorf("%w\n    fault met %q, report: %s", err, hit, tell(&report))
 	}
 	c.note()
-	if o.again && report.Err == nil && (o.fault == nil || !o.fault.Dead) && m.spec != nil && !c.incomplete() {
+	if o.again && report.Err == nil && (o.fault == nil || !o.fault.Dead) && m.spec != nil && !c.incomplete() && !c.others {
 		return report, w.again(o.name, &report)
 	}
 	return report, nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
 // The world of the model is small, so that histories meet: three maps, five pins, eight keys.
@@ -28,23 +29,81 @@ var modelIndexes = []uint32{1, 2, 256, 257, 3, 258, 0, 259}
 type modelShape struct {
 	name string
 	revision.Shape
+	// link is what the values name, empty for nothing; inKey says that it is the keys instead.
+	link  v1alpha1.ScalarType
+	inKey bool
+	// lock says that values begin with a spin lock.
+	lock bool
 }
 
+func plainShape(name string, typ v1alpha1.MapType, key, value, entries uint32, flags ...v1alpha1.MapFlag) modelShape {
+	return modelShape{name: name, Shape: revision.Shape{Type: typ, KeySize: key, ValueSize: value, MaxEntries: entries, Flags: flags}}
+}
+
+func (s modelShape) linking(to v1alpha1.ScalarType) modelShape {
+	s.link = to
+	if to == v1alpha1.TypeMapRef {
+		s.Inner = &revision.Shape{Type: v1alpha1.MapTypeHash, KeySize: 4, ValueSize: 4, MaxEntries: 16}
+	}
+	return s
+}
+
+func (s modelShape) linkingKeys() modelShape { s.link, s.inKey = v1alpha1.TypeIfindex, true; return s }
+func (s modelShape) locking() modelShape     { s.lock = true; return s }
+
+// modelShapes differ in what the kernel shows of them.
 var modelShapes = []modelShape{
-	{"hash", revision.Shape{Type: v1alpha1.MapTypeHash, KeySize: 4, ValueSize: 4, MaxEntries: 6}},
-	{"hash-wide", revision.Shape{Type: v1alpha1.MapTypeHash, KeySize: 4, ValueSize: 4, MaxEntries: 16}},
-	{"hash-lazy", revision.Shape{Type: v1alpha1.MapTypeHash, KeySize: 4, ValueSize: 4, MaxEntries: 16, Flags: []v1alpha1.MapFlag{v1alpha1.FlagNoPrealloc}}},
-	{"hash-k2", revision.Shape{Type: v1alpha1.MapTypeHash, KeySize: 2, ValueSize: 4, MaxEntries: 16}},
-	{"hash-v8", revision.Shape{Type: v1alpha1.MapTypeHash, KeySize: 4, ValueSize: 8, MaxEntries: 16}},
-	{"hash-k8", revision.Shape{Type: v1alpha1.MapTypeHash, KeySize: 8, ValueSize: 4, MaxEntries: 16}},
-	{"lru", revision.Shape{Type: v1alpha1.MapTypeLRUHash, KeySize: 4, ValueSize: 4, MaxEntries: 512}},
-	{"percpu", revision.Shape{Type: v1alpha1.MapTypePerCPUHash, KeySize: 4, ValueSize: 4, MaxEntries: 16}},
-	{"lpm", revision.Shape{Type: v1alpha1.MapTypeLPMTrie, KeySize: 8, ValueSize: 4, MaxEntries: 16, Flags: []v1alpha1.MapFlag{v1alpha1.FlagNoPrealloc}}},
-	{"array", revision.Shape{Type: v1alpha1.MapTypeArray, KeySize: 4, ValueSize: 4, MaxEntries: 260}},
-	{"array-short", revision.Shape{Type: v1alpha1.MapTypeArray, KeySize: 4, ValueSize: 4, MaxEntries: 258}},
-	{"array-percpu", revision.Shape{Type: v1alpha1.MapTypePerCPUArray, KeySize: 4, ValueSize: 4, MaxEntries: 260}},
-	{"queue", revision.Shape{Type: v1alpha1.MapTypeQueue, ValueSize: 4, MaxEntries: 16}},
-	{"stack", revision.Shape{Type: v1alpha1.MapTypeStack, ValueSize: 4, MaxEntries: 16}},
+	plainShape("hash", v1alpha1.MapTypeHash, 4, 4, 6),
+	plainShape("hash-wide", v1alpha1.MapTypeHash, 4, 4, 16),
+	plainShape("hash-lazy", v1alpha1.MapTypeHash, 4, 4, 16, v1alpha1.FlagNoPrealloc),
+	plainShape("hash-k2", v1alpha1.MapTypeHash, 2, 4, 16),
+	plainShape("hash-v8", v1alpha1.MapTypeHash, 4, 8, 16),
+	plainShape("hash-k8", v1alpha1.MapTypeHash, 8, 4, 16),
+	plainShape("lru", v1alpha1.MapTypeLRUHash, 4, 4, 512),
+	plainShape("percpu", v1alpha1.MapTypePerCPUHash, 4, 4, 16),
+	plainShape("lpm", v1alpha1.MapTypeLPMTrie, 8, 4, 16, v1alpha1.FlagNoPrealloc),
+	plainShape("array", v1alpha1.MapTypeArray, 4, 4, 260),
+	plainShape("array-short", v1alpha1.MapTypeArray, 4, 4, 258),
+	plainShape("array-percpu", v1alpha1.MapTypePerCPUArray, 4, 4, 260),
+	plainShape("queue", v1alpha1.MapTypeQueue, 0, 4, 16),
+	plainShape("stack", v1alpha1.MapTypeStack, 0, 4, 16),
+	plainShape("bloom", v1alpha1.MapTypeBloomFilter, 0, 4, 64),
+	plainShape("ringbuf", v1alpha1.MapTypeRingBuf, 0, 0, 4096),
+	plainShape("hash-locked", v1alpha1.MapTypeHash, 4, 12, 16).locking(),
+
+	plainShape("outer", v1alpha1.MapTypeHashOfMaps, 4, 4, 16).linking(v1alpha1.TypeMapRef),
+	plainShape("outer-wide", v1alpha1.MapTypeHashOfMaps, 4, 4, 17).linking(v1alpha1.TypeMapRef),
+	plainShape("outer-array", v1alpha1.MapTypeArrayOfMaps, 4, 4, 260).linking(v1alpha1.TypeMapRef),
+
+	plainShape("peers", v1alpha1.MapTypeHash, 4, 8, 18).linking(v1alpha1.TypeIfindex),
+	plainShape("peers-wide", v1alpha1.MapTypeHash, 4, 8, 19).linking(v1alpha1.TypeIfindex),
+	plainShape("by-interface", v1alpha1.MapTypeHash, 4, 4, 18).linkingKeys(),
+	plainShape("devices", v1alpha1.MapTypeDevMapHash, 4, 4, 16).linking(v1alpha1.TypeIfindex),
+	plainShape("cgroups", v1alpha1.MapTypeCGroupArray, 4, 4, 260).linking(v1alpha1.TypeCgroup),
+	plainShape("programs", v1alpha1.MapTypeProgArray, 4, 4, 260).linking(v1alpha1.TypeProgPin),
+}
+
+// The shapes of a history are those of a theme, so that they meet.
+var modelThemes = [][]string{
+	{"hash", "hash-wide", "hash-lazy", "hash-k2", "hash-v8", "hash-k8", "lru", "percpu", "lpm", "array", "array-short", "array-percpu",
+		"queue", "stack", "bloom", "ringbuf", "hash-locked"},
+	{"outer", "outer-wide", "outer-array", "hash", "hash-wide", "hash-lazy", "hash"},
+	{"peers", "peers-wide", "by-interface", "devices", "cgroups", "programs", "hash"},
+}
+
+// themeShapes are the indexes of a theme's shapes.
+func themeShapes(theme int) []int {
+	var all []int
+	for _, name := range modelThemes[theme] {
+		all = append(all, slices.IndexFunc(modelShapes, func(s modelShape) bool { return s.name == name }))
+	}
+	return all
+}
+
+// modelShapeOf is the model's shape of a map in the kernel.
+func modelShapeOf(have revision.Shape) modelShape {
+	i := slices.IndexFunc(modelShapes, func(s modelShape) bool { return len(s.Differences(have)) == 0 })
+	return modelShapes[i]
 }
 
 // modelSpec is what people declare of one map. Copies share nothing.
@@ -75,11 +134,12 @@ func (s *modelSpec) String() string {
 	return b.String()
 }
 
-// packKey is the n-th key as a map of the shape has it, nil if it can't have it.
-func packKey(s revision.Shape, n int) []byte {
+// key is the n-th key as a map of the shape has it, nil if it can't have it. Where keys name interfaces,
+// that is a number which others use.
+func (s modelShape) key(n int) []byte {
 	i := modelIndexes[n]
 	switch {
-	case s.IsKeyless(), s.IsArray() && i >= s.MaxEntries:
+	case s.IsKeyless(), s.IsIndexed() && i >= s.MaxEntries:
 		return nil
 	case s.IsLPM():
 		// Prefixes of three lengths, so that some lie in others.
@@ -94,10 +154,21 @@ func packKey(s revision.Shape, n int) []byte {
 	return binary.NativeEndian.AppendUint32(nil, i)
 }
 
-// packValue is a value as a map of the shape has it: of all CPUs for those of per-CPU maps.
-func packValue(s revision.Shape, v byte, cpus int) []byte {
+// value is the value of the n-th key as a map of the shape has it on so many CPUs. target is what it names,
+// or its symbol.
+func (s modelShape) value(n int, v byte, target uint32, cpus int) []byte {
 	value := make([]byte, s.ValueSize)
-	value[0], value[len(value)-1] = v, v
+	switch last := len(value) - 1; {
+	case s.link != "" && !s.inKey:
+		value[last] = v
+		binary.NativeEndian.PutUint32(value, target)
+	case s.lock:
+		value[4], value[last] = v, v
+	case s.IsBloom():
+		value[0], value[1] = v, byte(n)
+	case last >= 0:
+		value[0], value[last] = v, v
+	}
 	if !s.IsPerCPU() {
 		return value
 	}
@@ -105,33 +176,45 @@ func packValue(s revision.Shape, v byte, cpus int) []byte {
 	return []byte(strings.Repeat(string(slot), cpus))
 }
 
+// zero is the value of an element that isn't there, in maps whose elements always are.
+func (s modelShape) zero(cpus int) []byte { return make([]byte, len(s.value(0, 0, 0, cpus))) }
+
 // revision compiles a spec, as the n-th revision of the map.
 func (s *modelSpec) revision(key revision.Key, n int) *revision.Revision {
-	shape := modelShapes[s.shape].Shape
-	shape.Name = revision.MapName(key)
+	shape := modelShapes[s.shape]
+	rev := &revision.Revision{
+		Key: key, UID: fmt.Sprint("uid-", s.uid), Name: fmt.Sprintf("%s-%d", key.Name, n), Number: int64(n),
+		Shape: shape.Shape, Policy: s.policy, Pin: revision.Pin{Path: s.pin, Mode: s.mode},
+	}
+	rev.Shape.Name = revision.MapName(key)
+	rev.KeySchema, rev.ValueSchema = shape.schemas()
 	entries := revision.Entries{KeySize: int(shape.KeySize), ValueSize: int(shape.ValueSize)}
 	for _, k := range slices.Sorted(maps.Keys(s.entries)) {
-		if packed := packKey(shape, k); packed != nil || shape.IsKeyless() {
-			one := shape
-			one.Type = v1alpha1.MapTypeHash // one CPU's value
-			entries.Append(packed, packValue(one, s.entries[k], 1), false)
+		packed, v := shape.key(k), s.entries[k]
+		if shape.IsFilledAtRuntime() || packed == nil && !shape.IsKeyless() {
+			continue
 		}
+		var symbol uint32
+		if link := shape.names(key, k, v); link != nil {
+			symbol = schema.Symbol(*link)
+			if !slices.Contains(rev.Links, *link) {
+				rev.Links = append(rev.Links, *link)
+			}
+			if shape.inKey {
+				packed = binary.NativeEndian.AppendUint32(nil, symbol)
+			}
+		}
+		one := shape
+		one.Type = noPerCPU(shape.Type)
+		entries.Append(packed, one.value(k, v, symbol, 1), false)
 	}
-	sorted, _ := entries.Sorted(shape)
-	return &revision.Revision{
-		Key: key, UID: fmt.Sprint("uid-", s.uid), Name: fmt.Sprintf("%s-%d", key.Name, n), Number: int64(n),
-		Shape: shape, Policy: s.policy, Pin: revision.Pin{Path: s.pin, Mode: s.mode}, Entries: sorted, Digest: sorted.Digest(),
-	}
+	rev.Entries, _ = entries.Sorted(shape.Shape)
+	slices.SortFunc(rev.Links, func(a, b v1alpha1.Link) int { return strings.Compare(a.Name, b.Name) })
+	rev.Digest = rev.ContentDigest()
+	return rev
 }
 
-// declared are the entries of a spec as the map holds them: packed key → packed value.
-func (s *modelSpec) declared(cpus int) map[string]string {
-	shape := modelShapes[s.shape].Shape
-	all := map[string]string{}
-	for k, v := range s.entries {
-		if packed := packKey(shape, k); packed != nil {
-			all[string(packed)] = string(packValue(shape, v, cpus))
-		}
-	}
-	return all
+// noPerCPU is the type that has one value where typ has one for each CPU.
+func noPerCPU(typ v1alpha1.MapType) v1alpha1.MapType {
+	return v1alpha1.MapType(strings.Replace(string(typ), "PerCPU", "", 1))
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,9 +97,17 @@ func report(t *testing.T, newRig func() *rig, h history) {
 
 // TestModelOnKernel plays histories on this machine's kernel.
 func TestModelOnKernel(t *testing.T) {
-	root := bpftest.BPFFS(t)
+	root, cgroups := bpftest.BPFFS(t), t.TempDir()
+	if err := syscall.Mount("none", cgroups, "cgroup2", 0, ""); err != nil {
+		t.Fatalf("mount cgroup2 (this test needs root): %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(cgroups, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
 	newRig := func() *rig {
-		r := kernelRig(t, root)
+		r := kernelRig(t, root, cgroups)
 		if err := r.wipe(); err != nil {
 			t.Fatal(err)
 		}

@@ -26,10 +26,10 @@ type foreign struct {
 }
 
 // planReplacement checks that a replacement loses nothing: elements that the policy doesn't own must
-// fit into the new map as they are. Mirror owns everything.
+// fit into the new map as they are, and so must those that wait. Mirror owns everything else.
 func (s *session) planReplacement(want plan.Desired) error {
 	old := s.replaced()
-	if old == nil || want.Sync == v1alpha1.SyncMirror {
+	if old == nil || want.Sync == v1alpha1.SyncMirror && len(want.Held) == 0 {
 		return nil
 	}
 	have := s.infos[old].Shape
@@ -107,7 +107,8 @@ func (s *session) countOthers(m Map) (n int, err error) {
 			masked = append(masked[:0], keys[:size]...)
 			key := have.Canonical(masked)
 			isNothing := have.IsArray() && allZero(values[:width])
-			if (waits && s.isHeld(key) || !mine[string(key)]) && !isNothing {
+			isTheirs := !mine[string(key)] && s.rev.Policy.Sync != v1alpha1.SyncMirror
+			if (waits && s.isHeld(key) || isTheirs) && !isNothing {
 				n++
 			}
 		}
@@ -180,7 +181,7 @@ func readWhole(m Map, reset func(), yield func(keys, values []byte)) error {
 // readForeign are the elements of the map to be replaced that the policy doesn't own, and those that
 // wait. The error is a noPlaceError if the new map can't have all of them.
 func (s *session) readForeign() (found revision.Entries, err error) {
-	seeded := s.foreign.want.Sync == v1alpha1.SyncSeed
+	seeded, mirrored := s.foreign.want.Sync == v1alpha1.SyncSeed, s.foreign.want.Sync == v1alpha1.SyncMirror
 	isArray := s.infos[s.foreign.from].Shape.IsArray()
 	keySize, valueSize := s.entries.KeySize, s.entries.ValueSize
 	mine := s.ownedSet(s.foreign.from)
@@ -191,7 +192,7 @@ func (s *session) readForeign() (found revision.Entries, err error) {
 			masked = append(masked[:0], k[:keySize]...)
 			key, value := s.rev.Shape.Canonical(masked), v[:valueSize]
 			_, declared := s.entries.Find(s.rev.Shape, key)
-			isOurs := !seeded && (declared || mine[string(key)] && !s.isHeld(key))
+			isOurs := !seeded && (declared || (mirrored || mine[string(key)]) && !s.isHeld(key))
 			isNothing := isArray && allZero(value)
 			if !isOurs && !isNothing {
 				found.Append(key, value, false)

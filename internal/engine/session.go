@@ -213,7 +213,7 @@ func (s *session) compare(want plan.Desired) (plan.Changes, error) {
 	case s.rev.Shape.IsBloom():
 		return s.compareFilter(want)
 	case s.rev.Shape.IsHidden():
-		if s.have.Recorded != nil && s.have.Recorded.Applied == s.want.Fingerprint {
+		if s.holdsUnread() {
 			return plan.Changes{}, nil
 		}
 		return plan.Unread(want), nil
@@ -228,6 +228,16 @@ func (s *session) compare(want plan.Desired) (plan.Changes, error) {
 			return d.Changes(complete), nil
 		}
 	}
+}
+
+// holdsUnread says whether the record vouches for the contents of the base, which nobody can list: exactly
+// this was applied to it, or these contents were written before it was frozen.
+func (s *session) holdsUnread() bool {
+	rec, info := s.state.Record, s.infos[s.base]
+	if rec == nil || rec.MapID != info.ID {
+		return false
+	}
+	return s.have.Recorded.Applied == s.want.Fingerprint || info.Frozen && rec.Digest == s.rev.Digest && rec.Linked == s.links.trace
 }
 
 // compareFilter finds the declared values that the filter doesn't hold. What it holds beside them can't

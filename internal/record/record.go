@@ -26,6 +26,8 @@ type Record struct {
 	// Revision is the name of the revision that was applied last, Digest its digest.
 	Revision string `json:"revision,omitempty"`
 	Digest   string `json:"digest"`
+	// Linked tells what the names in its entries stood for.
+	Linked string `json:"linked,omitempty"`
 	// Applied is the fingerprint of what was applied completely; empty while work is going on.
 	Applied string `json:"applied,omitempty"`
 	// MapID is our map's id in the running kernel, PreviousMapID that of the map which

@@ -48,6 +48,9 @@ type Fault struct {
 type Faulty struct {
 	engine.Backend
 	Fault Fault
+	// Before, if not nil, is called before each call that counts, with the map that it is made on, nil for
+	// those of the Backend: there, others can do something.
+	Before func(name string, on engine.Map)
 
 	calls int
 	hit   string
@@ -57,9 +60,12 @@ type Faulty struct {
 func (f *Faulty) Hit() string { return f.hit }
 
 // next counts a call. met says that it is the one to fail; err is that of a dead process.
-func (f *Faulty) next(name string) (met bool, err error) {
+func (f *Faulty) next(name string, on engine.Map) (met bool, err error) {
 	n := f.calls
 	f.calls++
+	if f.Before != nil {
+		f.Before(name, on)
+	}
 	switch {
 	case f.Fault.Kind == Incomplete:
 		if n < f.Fault.Call || name != "Read" {
@@ -77,8 +83,8 @@ func (f *Faulty) next(name string) (met bool, err error) {
 }
 
 // run makes a call without elements.
-func (f *Faulty) run(name string, call func() error) error {
-	met, err := f.next(name)
+func (f *Faulty) run(name string, on engine.Map, call func() error) error {
+	met, err := f.next(name, on)
 	switch {
 	case err != nil:
 		return err
@@ -110,7 +116,7 @@ func bare(m engine.Map) engine.Map {
 
 // Open shows what there is of a map.
 func (f *Faulty) Open(ctx context.Context, key revision.Key, pin *revision.Pin) (s *engine.State, err error) {
-	err = f.run("Open", func() error {
+	err = f.run("Open", nil, func() error {
 		s, err = f.Backend.Open(ctx, key, pin)
 		return err
 	})
@@ -130,7 +136,7 @@ func (f *Faulty) Open(ctx context.Context, key revision.Key, pin *revision.Pin) 
 
 // Create makes a map.
 func (f *Faulty) Create(ctx context.Context, rev *revision.Revision) (m engine.Map, err error) {
-	err = f.run("Create", func() error {
+	err = f.run("Create", nil, func() error {
 		m, err = f.Backend.Create(ctx, rev)
 		return err
 	})
@@ -145,7 +151,7 @@ func (f *Faulty) Create(ctx context.Context, rev *revision.Revision) (m engine.M
 
 // Link finds what a name stands for.
 func (f *Faulty) Link(ctx context.Context, key revision.Key, link v1alpha1.Link) (target engine.Target, err error) {
-	err = f.run("Link", func() error {
+	err = f.run("Link", nil, func() error {
 		target, err = f.Backend.Link(ctx, key, link)
 		return err
 	})
@@ -157,31 +163,40 @@ func (f *Faulty) Link(ctx context.Context, key revision.Key, link v1alpha1.Link)
 
 // Publish pins m.
 func (f *Faulty) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, over bool) error {
-	return f.run("Publish", func() error { return f.Backend.Publish(ctx, key, bare(m), pin, over) })
+	return f.run("Publish", nil, func() error { return f.Backend.Publish(ctx, key, bare(m), pin, over) })
 }
 
 // Unpin removes a pin.
 func (f *Faulty) Unpin(ctx context.Context, path string, maps ...uint32) error {
-	return f.run("Unpin", func() error { return f.Backend.Unpin(ctx, path, maps...) })
+	return f.run("Unpin", nil, func() error { return f.Backend.Unpin(ctx, path, maps...) })
 }
 
 // SaveRecord replaces the record.
 func (f *Faulty) SaveRecord(ctx context.Context, r *engine.Record) error {
-	return f.run("SaveRecord", func() error { return f.Backend.SaveRecord(ctx, r) })
+	return f.run("SaveRecord", nil, func() error { return f.Backend.SaveRecord(ctx, r) })
 }
 
 // Forget removes the record and the second pin.
 func (f *Faulty) Forget(ctx context.Context, key revision.Key) error {
-	return f.run("Forget", func() error { return f.Backend.Forget(ctx, key) })
+	return f.run("Forget", nil, func() error { return f.Backend.Forget(ctx, key) })
 }
 
 // Records lists the records.
 func (f *Faulty) Records(ctx context.Context) (all []engine.Record, err error) {
-	err = f.run("Records", func() error {
+	err = f.run("Records", nil, func() error {
 		all, err = f.Backend.Records(ctx)
 		return err
 	})
 	return all, err
+}
+
+// Users are the programs that use a map.
+func (f *Faulty) Users(ctx context.Context, mapID uint32) (users []string, err error) {
+	err = f.run("Users", nil, func() error {
+		users, err = f.Backend.Users(ctx, mapID)
+		return err
+	})
+	return users, err
 }
 
 type faultyMap struct {
@@ -194,7 +209,7 @@ func (m faultyMap) Locked() engine.Map { return faultyMap{m.Map.Locked(), m.f} }
 
 // Info describes the map.
 func (m faultyMap) Info() (info engine.MapInfo, err error) {
-	err = m.f.run("Info", func() error {
+	err = m.f.run("Info", m.Map, func() error {
 		info, err = m.Map.Info()
 		return err
 	})
@@ -203,7 +218,7 @@ func (m faultyMap) Info() (info engine.MapInfo, err error) {
 
 // Read streams the elements.
 func (m faultyMap) Read(yield func(keys, values []byte)) (complete bool, err error) {
-	met, err := m.f.next("Read")
+	met, err := m.f.next("Read", m.Map)
 	switch {
 	case err != nil:
 		return false, err
@@ -261,9 +276,9 @@ func (m faultyMap) Delete(keys []byte) error {
 // change does all (0), or the first half of the elements with keys of so many bytes.
 func (m faultyMap) change(name string, keys []byte, do func(keySize int) error) error {
 	if m.f.Fault.Kind != Partial || len(keys) == 0 {
-		return m.f.run(name, func() error { return do(0) })
+		return m.f.run(name, m.Map, func() error { return do(0) })
 	}
-	met, err := m.f.next(name)
+	met, err := m.f.next(name, m.Map)
 	switch {
 	case err != nil:
 		return err
@@ -280,7 +295,16 @@ func (m faultyMap) change(name string, keys []byte, do func(keySize int) error) 
 	return m.f.Fault.Err
 }
 
+// Contains asks a bloom filter.
+func (m faultyMap) Contains(value []byte) (holds bool, err error) {
+	err = m.f.run("Contains", m.Map, func() error {
+		holds, err = m.Map.Contains(value)
+		return err
+	})
+	return holds, err
+}
+
 // Freeze makes the map read-only.
 func (m faultyMap) Freeze() error {
-	return m.f.run("Freeze", m.Map.Freeze)
+	return m.f.run("Freeze", m.Map, m.Map.Freeze)
 }

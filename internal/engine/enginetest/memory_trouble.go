@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -60,4 +61,20 @@ func (b *Memory) Chmod(path string, mode fs.FileMode) {
 		at.Mode = mode
 		b.pins[path] = at
 	}
+}
+
+// Elements are what a map holds, by packed key, also of a map that nobody can list; those of a filter are
+// by value. Nil for queues, stacks and buffers.
+func (b *Memory) Elements(m engine.Map) map[string]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	from := m.(*memoryHandle).m
+	if from.shape.IsKeyless() && !from.shape.IsBloom() {
+		return nil
+	}
+	all := map[string]string{}
+	for key, value := range from.values {
+		all[key] = string(value)
+	}
+	return all
 }

@@ -40,8 +40,17 @@ func (o openMap) Info() (engine.MapInfo, error) {
 	return engine.MapInfo{ID: info.ID, Shape: shapeOf(info), Frozen: more.Frozen, MemlockBytes: int64(more.Memlock)}, nil
 }
 
-// Read streams the elements.
+// Read streams the elements, under their locks if there are any: of a map that was made without, to be
+// replaced by one with locks, there is nothing else to take.
 func (o openMap) Read(yield func(keys, values []byte)) (complete bool, err error) {
+	complete, err = o.read(yield)
+	if o.flags == bpf.Lock && errors.Is(err, syscall.EINVAL) {
+		return openMap{m: o.m}.read(yield)
+	}
+	return complete, err
+}
+
+func (o openMap) read(yield func(keys, values []byte)) (complete bool, err error) {
 	padding := o.m.Type().Traits().PerCPU && o.m.ValueSize()%8 != 0
 	it := o.m.Iterate(bpf.IterateOptions{Flags: o.flags})
 	for it.Next() {

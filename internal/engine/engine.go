@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -204,7 +205,7 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 	}
 	report.UID, report.Revision, report.MapID = rec.UID, rec.Revision, rec.MapID
 	report.Action = ActionRemoved
-	paths := append(rec.PreviousPaths, rec.Pin.Path)
+	paths := append(slices.Clone(rec.PreviousPaths), rec.Pin.Path)
 	if rec.Deletion == v1alpha1.DeletionRetain {
 		report.Action = ActionRetained
 		if paths, err = e.leftBehind(ctx, rec); err != nil {

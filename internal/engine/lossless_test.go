@@ -144,8 +144,8 @@ func TestPrefixWithOtherHostBits(t *testing.T) {
 func TestHeldEntriesMove(t *testing.T) {
 	b := enginetest.NewMemory()
 	w := newWorld(t, b)
-	peers := func(max string) string {
-		return "{type: Hash, key: {type: u8}, value: {type: ifindex}, replacePolicy: Swap, maxEntries: " + max
+	peers := func(maxEntries string) string {
+		return "{type: Hash, key: {type: u8}, value: {type: ifindex}, replacePolicy: Swap, maxEntries: " + maxEntries
 	}
 	eth0 := v1alpha1.Link{Type: v1alpha1.TypeIfindex, Name: "eth0"}
 	b.SetLink(eth0, 7)

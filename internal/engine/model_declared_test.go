@@ -199,7 +199,8 @@ func (c *check) noteFailure() {
 // counted once, and is left alone if the policy says so.
 func (c *check) drift() error {
 	rev := c.m.spec.revision(c.key, c.m.n)
-	if c.m.applied != rev.Fingerprint()+rev.UID || c.hit != "" || c.shape().IsLRU() || c.report.Err != nil || c.others {
+	changed, failed := c.m.applied != rev.Fingerprint()+rev.UID, c.report.Err != nil
+	if changed || failed || c.hit != "" || c.shape().IsLRU() || c.others {
 		return nil
 	}
 	if c.m.linked != c.want.trace { // names stand for something else now

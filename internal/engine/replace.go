@@ -130,7 +130,7 @@ func whyNot(have, want revision.Shape, cpus int) string {
 		return "hold objects of others"
 	case have.KeySize != want.KeySize || have.IsLPM() != want.IsLPM() || stride(have, cpus) != stride(want, cpus):
 		return "have other sizes"
-	case want.TakesFDs() && have.Type != want.Type && !(isDevMap(have) && isDevMap(want)):
+	case want.TakesFDs() && have.Type != want.Type && (!isDevMap(have) || !isDevMap(want)):
 		return "are no " + string(want.Type) + "'s"
 	}
 	return ""

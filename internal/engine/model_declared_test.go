@@ -199,7 +199,7 @@ func (c *check) noteFailure() {
 // counted once, and is left alone if the policy says so.
 func (c *check) drift() error {
 	rev := c.m.spec.revision(c.key, c.m.n)
-	changed, failed := c.m.applied != rev.Fingerprint()+rev.UID, c.report.Err != nil
+	changed, failed := c.m.applied != rev.Fingerprint()+rev.UID, c.report.State == v1alpha1.NodeMapFailed || c.report.State == v1alpha1.NodeMapStalled
 	if changed || failed || c.hit != "" || c.shape().IsLRU() || c.others {
 		return nil
 	}

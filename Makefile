@@ -68,9 +68,14 @@ cluster-down: require-root ## Remove the cluster, and what a killed one left.
 ##@ Test
 
 .PHONY: test
-test: require-root controlplane build ## Run all tests, on this machine's kernel and a real API server (root).
+test: require-root test-tools controlplane build ## Run all tests, on this machine's kernel and a real API server (root).
 	$(GO) vet ./...
 	$(GO) test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $(TEST_PACKAGES)
+
+# bpftool looks at what we made; test/loaders compiles programs and a loader as users do.
+.PHONY: test-tools
+test-tools: require-root
+	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/bpf/libbpf.h:libbpf-dev
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need neither root nor kernel nor API server.

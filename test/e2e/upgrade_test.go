@@ -119,6 +119,12 @@ func TestOlderCRDs(t *testing.T) {
 	if err := install(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	// A watch that began with the older CRDs may go on as they were for up to 10 minutes: see
+	// docs/operations.md.
+	kubectl(t, "rollout", "restart", "daemonset,deployment", "--namespace", system)
+	if err := rolledOut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	w.awaitEverywhere("blocklist", contents{1: 11})
 	w.awaitStatus(before)
 }

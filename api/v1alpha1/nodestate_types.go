@@ -217,6 +217,8 @@ const (
 	NodeReasonWaitingForLink = "WaitingForLink"
 	// NodeReasonInvalidLink: an entry names something that can't be what it is to be.
 	NodeReasonInvalidLink = "InvalidLink"
+	// NodeReasonInterrupted: the work on the map was cut short, as when the agent stops, and goes on later.
+	NodeReasonInterrupted = "Interrupted"
 	// NodeReasonNodeNotReady: the node's own condition Ready is False.
 	NodeReasonNodeNotReady = "NodeNotReady"
 	// NodeReasonError: any other error.

@@ -83,7 +83,7 @@ func (o op) String() string {
 // history is what happens to one node.
 type history struct {
 	seed        uint64
-	incremental int // engine.Options.IncrementalFrom
+	incremental int // engine.Options.IncrementalThreshold
 	ops         []op
 }
 

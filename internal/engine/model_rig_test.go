@@ -96,11 +96,11 @@ func backendError(errno syscall.Errno) error {
 	err := fmt.Errorf("injected: %w", errno)
 	switch errno {
 	case syscall.ENOMEM:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonOutOfMemory, Err: err}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonOutOfMemory, Err: err}
 	case syscall.E2BIG:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonMapFull, Err: err}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonMapFull, Err: err}
 	case syscall.EPERM:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotPermitted, Err: err}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonNotPermitted, Err: err}
 	}
 	return err
 }
@@ -301,7 +301,7 @@ func (r *rig) look(ctx context.Context, modes map[string]fs.FileMode) (*snapshot
 		if err != nil {
 			return nil, fmt.Errorf("look at pin %s: %w", path, err)
 		}
-		v, err := r.newView(state.Pinned)
+		v, err := r.newView(ctx, state.Pinned)
 		if err != nil {
 			return nil, err
 		}
@@ -315,7 +315,7 @@ func (r *rig) look(ctx context.Context, modes map[string]fs.FileMode) (*snapshot
 		if err != nil {
 			return nil, fmt.Errorf("look at the state of %s: %w", key, err)
 		}
-		v, err := r.newView(state.Kept)
+		v, err := r.newView(ctx, state.KeepAlive)
 		if err != nil {
 			return nil, err
 		}

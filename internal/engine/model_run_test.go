@@ -74,7 +74,7 @@ func runHistory(ctx context.Context, r *rig, h history) error {
 }
 
 func (w *run) restart() {
-	w.e = engine.New(w.faulty, engine.Options{IncrementalFrom: w.incremental})
+	w.e = engine.New(w.faulty, engine.Options{IncrementalThreshold: w.incremental})
 }
 
 // step lets o happen and checks what came of it.
@@ -148,7 +148,7 @@ func (w *run) others(o op) error {
 }
 
 func (w *run) otherChange(o op, m engine.Map) error {
-	info, err := m.Info()
+	info, err := m.Info(w.ctx)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (w *run) otherChange(o op, m engine.Map) error {
 	case o.kind == opFreeze && shape.lock:
 		return nil // the kernel refuses it
 	case o.kind == opFreeze:
-		return m.Freeze()
+		return m.Freeze(w.ctx)
 	case o.kind == opWrite:
 		_, _, _, err := writeAsOther(w.ctx, w.Backend, m, o.key, o.value)
 		return err
@@ -169,9 +169,9 @@ func (w *run) otherChange(o op, m engine.Map) error {
 	case info.Shape.IsHidden():
 		return nil // nobody can see it in a CGroupArray, so it stays until the next change
 	case shape.IsArray():
-		return m.Write(key, shape.zero(w.PossibleCPUs()))
+		return m.Write(w.ctx, key, shape.zero(w.PossibleCPUs()))
 	}
-	return m.Delete(key)
+	return m.Delete(w.ctx, key)
 }
 
 // snapshot looks at everything, and compares the pin of one map with its spec.

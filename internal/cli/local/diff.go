@@ -87,7 +87,7 @@ func printPlan(c *cobra.Command, d declared, p plan.Plan) error {
 			return err
 		}
 		typing.Value = value
-		if size := p.Changes.Add.ValueSize; d.rev.Shape.IsPerCPU() && size > 0 {
+		if size := p.Changes.ValueSize(); d.rev.Shape.IsPerCPU() && size > 0 {
 			typing.CPUs = size / ((value.Size() + 7) &^ 7)
 		}
 	}

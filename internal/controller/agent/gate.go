@@ -34,7 +34,7 @@ type gate struct {
 }
 
 // errNotProbed is the state before the first probe.
-var errNotProbed = &engine.Error{ReasonWord: v1alpha1.NodeReasonNodeNotReady, Err: errors.New("the node is being looked at")}
+var errNotProbed = &engine.Error{ReasonCode: v1alpha1.NodeReasonNodeNotReady, Err: errors.New("the node is being looked at")}
 
 func newGate(host Host, changed func(context.Context, error)) *gate {
 	return &gate{host: host, changed: changed, suspect: make(chan struct{}, 1), err: errNotProbed}

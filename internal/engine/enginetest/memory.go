@@ -17,15 +17,18 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// memoryCPUs is how many CPUs the memory backend has.
+// memoryCPUs is how many CPUs the memory backend has, unless CPUs says otherwise.
 const memoryCPUs = 2
 
 // Memory is a Backend without a kernel. It outlives engines, as a kernel outlives agents.
 type Memory struct {
+	// CPUs is how many possible CPUs there are, to be set before the first map is made; 2 if 0.
+	CPUs int
+
 	mu      sync.Mutex
 	lastID  uint32
 	pins    map[string]pin
-	kept    map[revision.Key]*memoryMap
+	kept    map[revision.Key]*memoryMap // by their keep-alive pins
 	records map[revision.Key][]byte
 	links   map[v1alpha1.Link]uint64
 	open    int
@@ -45,7 +48,10 @@ func NewMemory() *Memory {
 }
 
 // Open shows what there is of a map.
-func (b *Memory) Open(_ context.Context, key revision.Key, want *revision.Pin) (*engine.State, error) {
+func (b *Memory) Open(ctx context.Context, key revision.Key, want *revision.Pin) (*engine.State, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	state := &engine.State{}
@@ -57,7 +63,7 @@ func (b *Memory) Open(_ context.Context, key revision.Key, want *revision.Pin) (
 		state.Record = r
 	}
 	if m := b.kept[key]; m != nil {
-		state.Kept = b.handle(m)
+		state.KeepAlive = b.handle(m)
 	}
 	if want == nil {
 		return state, nil
@@ -70,23 +76,29 @@ func (b *Memory) Open(_ context.Context, key revision.Key, want *revision.Pin) (
 }
 
 // Create makes a map that nothing refers to yet.
-func (b *Memory) Create(_ context.Context, rev *revision.Revision) (engine.Map, error) {
+func (b *Memory) Create(ctx context.Context, rev *revision.Revision) (engine.Map, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lastID++
-	return b.handle(newMemoryMap(b.lastID, rev.Shape)), nil
+	return b.handle(newMemoryMap(b.lastID, rev.Shape, b.PossibleCPUs())), nil
 }
 
 // Link finds a map by its BPFMap, and anything else among what SetLink told. As in a kernel, what is
 // written of maps, programs and cgroups isn't what is read.
-func (b *Memory) Link(_ context.Context, key revision.Key, link v1alpha1.Link) (engine.Target, error) {
+func (b *Memory) Link(ctx context.Context, key revision.Key, link v1alpha1.Link) (engine.Target, error) {
+	if err := ctx.Err(); err != nil {
+		return engine.Target{}, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	target := engine.Target{}
 	if link.Type == v1alpha1.TypeMapRef {
 		m := b.kept[revision.Key{Namespace: key.Namespace, Name: link.Name}]
 		if m == nil {
-			return engine.Target{}, fmt.Errorf("the map of BPFMap %s %w", link.Name, engine.ErrAbsent)
+			return engine.Target{}, fmt.Errorf("map of BPFMap %s %w", link.Name, engine.ErrAbsent)
 		}
 		target.Read, target.Shape = uint64(m.id), &m.shape
 	} else if target.Read = b.links[link]; target.Read == 0 {
@@ -110,8 +122,11 @@ func (b *Memory) Link(_ context.Context, key revision.Key, link v1alpha1.Link) (
 const memoryFDs = 1 << 20
 
 // Users are none: there are no programs here.
-func (b *Memory) Users(_ context.Context, mapID uint32) ([]string, error) {
-	return nil, fmt.Errorf("who uses map %d %w", mapID, engine.ErrUnknown)
+func (b *Memory) Users(ctx context.Context, mapID uint32) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("users of map %d: %w", mapID, engine.ErrUnknown)
 }
 
 // SetLink says what a link stands for; 0 takes that away.
@@ -122,20 +137,26 @@ func (b *Memory) SetLink(link v1alpha1.Link, id uint64) {
 }
 
 // Publish pins m.
-func (b *Memory) Publish(_ context.Context, key revision.Key, m engine.Map, want revision.Pin, over bool) error {
+func (b *Memory) Publish(ctx context.Context, key revision.Key, m engine.Map, want revision.Pin, over bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	target := m.(*memoryHandle).m
 	b.kept[key] = target
 	if at, ok := b.pins[want.Path]; ok && at.m != target && !over {
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonPinConflict, Err: fmt.Errorf("pin %s: map %d is there", want.Path, at.m.id)}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonPinConflict, Err: fmt.Errorf("pin %s: map %d is there", want.Path, at.m.id)}
 	}
 	b.pins[want.Path] = pin{target, want}
 	return nil
 }
 
 // Unpin removes the pin at path if one of the maps is there.
-func (b *Memory) Unpin(_ context.Context, path string, maps ...uint32) error {
+func (b *Memory) Unpin(ctx context.Context, path string, maps ...uint32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if at, ok := b.pins[path]; ok && slices.Contains(maps, at.m.id) {
@@ -145,7 +166,10 @@ func (b *Memory) Unpin(_ context.Context, path string, maps ...uint32) error {
 }
 
 // SaveRecord replaces the record.
-func (b *Memory) SaveRecord(_ context.Context, r *engine.Record) error {
+func (b *Memory) SaveRecord(ctx context.Context, r *engine.Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	text, err := record.Encode(r)
 	if err != nil {
 		return err
@@ -157,7 +181,10 @@ func (b *Memory) SaveRecord(_ context.Context, r *engine.Record) error {
 }
 
 // Forget removes the record and the second pin.
-func (b *Memory) Forget(_ context.Context, key revision.Key) error {
+func (b *Memory) Forget(ctx context.Context, key revision.Key) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.records, key)
@@ -166,7 +193,10 @@ func (b *Memory) Forget(_ context.Context, key revision.Key) error {
 }
 
 // Records lists the records.
-func (b *Memory) Records(context.Context) ([]engine.Record, error) {
+func (b *Memory) Records(ctx context.Context) ([]engine.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var all []engine.Record
@@ -182,7 +212,12 @@ func (b *Memory) Records(context.Context) ([]engine.Record, error) {
 }
 
 // PossibleCPUs is how many values an element of a per-CPU map has.
-func (b *Memory) PossibleCPUs() int { return memoryCPUs }
+func (b *Memory) PossibleCPUs() int {
+	if b.CPUs > 0 {
+		return b.CPUs
+	}
+	return memoryCPUs
+}
 
 // OpenHandles is how many maps are open; a caller that closes what it opens leaves 0.
 func (b *Memory) OpenHandles() int {

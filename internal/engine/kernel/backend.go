@@ -38,7 +38,10 @@ func New(bpffs string, o Options) (*Backend, error) {
 }
 
 // Open shows what there is of a map.
-func (b *Backend) Open(_ context.Context, key revision.Key, pin *revision.Pin) (*engine.State, error) {
+func (b *Backend) Open(ctx context.Context, key revision.Key, pin *revision.Pin) (*engine.State, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	record, err := b.pins.LoadRecord(key)
 	if err != nil {
 		return nil, explain(err)
@@ -49,7 +52,7 @@ func (b *Backend) Open(_ context.Context, key revision.Key, pin *revision.Pin) (
 		return nil, explain(err)
 	}
 	if kept != nil {
-		state.Kept = openMap{m: kept}
+		state.KeepAlive = openMap{m: kept}
 	}
 	if pin == nil {
 		return state, nil
@@ -77,27 +80,42 @@ func (b *Backend) openPin(state *engine.State, pin revision.Pin) error {
 }
 
 // Publish pins m.
-func (b *Backend) Publish(_ context.Context, key revision.Key, m engine.Map, pin revision.Pin, over bool) error {
+func (b *Backend) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, over bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return explain(b.pins.Publish(key, m.(openMap).m, pin, over))
 }
 
 // Unpin removes the pin at path if one of the maps is there.
-func (b *Backend) Unpin(_ context.Context, path string, maps ...uint32) error {
+func (b *Backend) Unpin(ctx context.Context, path string, maps ...uint32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return explain(b.pins.Unpin(path, maps...))
 }
 
 // SaveRecord replaces the record.
-func (b *Backend) SaveRecord(_ context.Context, r *engine.Record) error {
+func (b *Backend) SaveRecord(ctx context.Context, r *engine.Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return explain(b.pins.SaveRecord(r))
 }
 
 // Forget removes the record and the second pin.
-func (b *Backend) Forget(_ context.Context, key revision.Key) error {
+func (b *Backend) Forget(ctx context.Context, key revision.Key) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return explain(b.pins.Forget(key))
 }
 
 // Records lists the records that can be believed.
-func (b *Backend) Records(context.Context) ([]engine.Record, error) {
+func (b *Backend) Records(ctx context.Context) ([]engine.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	records, err := b.pins.Records()
 	return records, explain(err)
 }

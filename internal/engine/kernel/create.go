@@ -19,7 +19,10 @@ import (
 // Create makes the map of a revision, which nothing refers to yet. It gets BTF, so that tools print its
 // fields by name, where the type takes any; a kernel that refuses the BTF makes the map without, unless
 // the values can't do without it.
-func (b *Backend) Create(_ context.Context, rev *revision.Revision) (engine.Map, error) {
+func (b *Backend) Create(ctx context.Context, rev *revision.Revision) (engine.Map, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	o, err := createOpts(rev.Shape)
 	if err != nil {
 		return nil, err
@@ -80,7 +83,7 @@ func innerTemplate(s revision.Shape) (*bpf.Map, error) {
 func checkPages(s revision.Shape) error {
 	size := uint32(os.Getpagesize())
 	if (s.Type == v1alpha1.MapTypeRingBuf || s.Type == v1alpha1.MapTypeUserRingBuf) && s.MaxEntries%size != 0 {
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: fmt.Errorf(
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonNotSupported, Err: fmt.Errorf(
 			"maxEntries %d of a %s is no multiple of this node's page size, %d", s.MaxEntries, s.Type, size)}
 	}
 	return nil
@@ -90,9 +93,9 @@ func checkPages(s revision.Shape) error {
 func explainCreate(s revision.Shape, err error) error {
 	switch {
 	case errors.Is(err, syscall.E2BIG) && s.Type == v1alpha1.MapTypeCPUMap:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: fmt.Errorf("%w: maxEntries %d is more than this kernel's CPUs", err, s.MaxEntries)}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonNotSupported, Err: fmt.Errorf("%w: maxEntries %d is more than this kernel's CPUs", err, s.MaxEntries)}
 	case errors.Is(err, bpf.ErrNotPermitted) && needsNetAdmin(s.Type):
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotPermitted, Err: fmt.Errorf("%w (chart value agent.networkMaps)", err)}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonNotPermitted, Err: fmt.Errorf("%w (chart value agent.networkMaps)", err)}
 	case errors.Is(err, bpf.ErrNotSupported):
 		err = fmt.Errorf("%w: give the node a kernel that has it, or leave the node out by spec.nodeSelector", err)
 	}
@@ -112,7 +115,7 @@ func needsNetAdmin(t v1alpha1.MapType) bool {
 func createOpts(s revision.Shape) (bpf.CreateOpts, error) {
 	typ, err := bpf.ParseMapType(string(s.Type))
 	if err != nil {
-		return bpf.CreateOpts{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: err}
+		return bpf.CreateOpts{}, &engine.Error{ReasonCode: v1alpha1.NodeReasonNotSupported, Err: err}
 	}
 	o := bpf.CreateOpts{
 		Type: typ, Name: s.Name, KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries, MapExtra: s.MapExtra,
@@ -120,7 +123,7 @@ func createOpts(s revision.Shape) (bpf.CreateOpts, error) {
 	for _, name := range s.Flags {
 		flag, err := bpf.ParseMapFlag(string(name))
 		if err != nil {
-			return bpf.CreateOpts{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: err}
+			return bpf.CreateOpts{}, &engine.Error{ReasonCode: v1alpha1.NodeReasonNotSupported, Err: err}
 		}
 		o.Flags |= flag
 	}

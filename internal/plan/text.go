@@ -44,6 +44,14 @@ func (p *Plan) Text(key, value Formatter) string {
 	if lines > maxLines {
 		fmt.Fprintf(&b, "  … and %d more\n", lines-maxLines)
 	}
+	for _, note := range []struct {
+		isSo bool
+		text string
+	}{{p.DeleteFirst, "delete first"}, {p.CarryOver, "carry over what is not declared"}, {p.Abandons, "leave behind what programs and processes put in"}} {
+		if note.isSo {
+			b.WriteString("  " + note.text + "\n")
+		}
+	}
 	if p.Freeze {
 		b.WriteString("  freeze\n")
 	}

@@ -344,7 +344,7 @@ func TestNothingIsLeftOfACutOffCreation(t *testing.T) {
 	for hit, call := "first", 0; hit != ""; call++ {
 		r := kernelRig(t, root, "")
 		w := newWorld(t, r.Backend)
-		stop := r.arms(&modelFault{Fault: enginetest.Fault{Call: call, Dead: true}, errno: syscall.EIO, below: true})
+		stop := r.arms(&modelFault{Fault: enginetest.Fault{Call: call, Dead: true}, errno: syscall.EIO, below: true}, nil)
 		w.Sync(t.Context(), hash(t, "", "1=10"))
 		hit = stop()
 		if report := w.Remove(t.Context(), key); report.Err != nil {

@@ -66,7 +66,7 @@ func replacedMaps(ctx context.Context, b Backend, rec *Record) []ReplacedMap {
 		switch {
 		case err == nil:
 			maps = append(maps, ReplacedMap{id, users, true})
-		case errors.Is(err, ErrUnknown) && i == 0:
+		case !errors.Is(err, ErrAbsent) && i == 0:
 			maps = append(maps, ReplacedMap{ID: id})
 		}
 	}

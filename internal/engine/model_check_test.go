@@ -55,6 +55,9 @@ func (c *check) shape() revision.Shape { return modelShapes[c.m.spec.shape].Shap
 // incomplete says whether the engine was shown an incomplete reading.
 func (c *check) incomplete() bool { return c.hit != "" && c.fault.Kind == enginetest.Incomplete }
 
+// interrupted says whether the work ended with its context, which is no failure.
+func (c *check) interrupted() bool { return c.report.Reason == v1alpha1.NodeReasonInterrupted }
+
 // ready says whether the map is to be as declared now, as far as what its names stand for is there.
 func (c *check) ready() bool { return c.report.Err == nil && !c.reported() }
 
@@ -159,6 +162,8 @@ func (c *check) kindOfEnd() error {
 			return c.failedRightly()
 		}
 		return c.stalledRightly()
+	case c.interrupted() != (c.report.State == v1alpha1.NodeMapPending) || c.interrupted() && (c.hit == "" || c.fault.Kind != enginetest.Cancelled):
+		return fmt.Errorf("interrupted, and nobody did that")
 	case c.hit != "":
 		return nil
 	}

@@ -136,7 +136,7 @@ func (c *check) note() {
 		c.noteSuccess()
 	case c.reported() && !c.incomplete():
 		c.m.drifts, c.m.drifted = c.report.DriftCount, true
-	case c.report.State == v1alpha1.NodeMapFailed, c.incomplete():
+	case c.report.State == v1alpha1.NodeMapFailed, c.interrupted(), c.incomplete():
 		c.noteFailure()
 	}
 }

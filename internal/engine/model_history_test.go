@@ -194,9 +194,12 @@ func (g *generator) sync(name int) op {
 		f := &modelFault{errno: backendErrnos[g.IntN(len(backendErrnos))], below: g.IntN(4) > 0}
 		f.Call = g.IntN(14)
 		f.Dead = g.IntN(2) == 0
-		f.Kind = enginetest.FaultKind(g.IntN(4))
+		f.Kind = enginetest.FaultKind(g.IntN(5))
 		if f.below && g.IntN(2) == 0 {
 			f.Call = g.IntN(60) // there are more calls below
+		}
+		if f.Kind == enginetest.Cancelled {
+			f.Dead = false
 		}
 		if f.Kind == enginetest.Incomplete {
 			f.Dead, f.below = false, false

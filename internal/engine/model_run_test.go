@@ -60,7 +60,7 @@ func runHistory(ctx context.Context, r *rig, h history) error {
 	for i := range w.maps {
 		w.maps[i] = managed{maps: map[uint32]*owned{}, deletion: map[v1alpha1.DeletionPolicy]bool{}, strays: map[uint32]bool{}}
 	}
-	w.arms(nil)
+	w.arms(nil, nil)
 	w.restart()
 	for i, o := range h.ops {
 		if err := w.step(o); err != nil {
@@ -219,7 +219,9 @@ func (w *run) sync(o op) (engine.Report, error) {
 	if err != nil {
 		return engine.Report{}, err
 	}
-	stop := w.arms(o.fault)
+	ctx, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	stop := w.arms(o.fault, cancel)
 	var report engine.Report
 	m := &w.maps[o.name]
 	other, err := w.intrude(o, m.spec)
@@ -227,12 +229,12 @@ func (w *run) sync(o op) (engine.Report, error) {
 		return engine.Report{}, err
 	}
 	if m.spec == nil {
-		report = w.e.Remove(w.ctx, modelKeys[o.name])
+		report = w.e.Remove(ctx, modelKeys[o.name])
 	} else {
-		report = w.e.Sync(w.ctx, m.spec.revision(modelKeys[o.name], m.n))
+		report = w.e.Sync(ctx, m.spec.revision(modelKeys[o.name], m.n))
 	}
 	hit := stop()
-	w.arms(nil)
+	w.arms(nil, nil)
 	if err := other.end(); err != nil {
 		return report, fmt.Errorf("others: %w", err)
 	}

@@ -34,6 +34,7 @@ func RunContract(t *testing.T, newBackend func(*testing.T) engine.Backend) {
 		"Bloom":     testBloom,
 		"MapOfMaps": testMapOfMaps,
 		"Runtime":   testRuntime,
+		"Cancelled": testCancelled,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newBackend(t)) })
 	}

@@ -145,7 +145,10 @@ func checkCgroups(at string) error {
 }
 
 // Users are the programs that use a map. Others may hold it, too: processes, and maps of maps.
-func (b *Backend) Users(_ context.Context, mapID uint32) ([]string, error) {
+func (b *Backend) Users(ctx context.Context, mapID uint32) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	m, err := bpf.GetFDByID(mapID)
 	switch {
 	case errors.Is(err, bpf.ErrNotExist):

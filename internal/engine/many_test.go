@@ -1,0 +1,50 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// journeyOfMany is a Hash of many entries by a 32-bit number, whose values begin with first.
+type journeyOfMany struct {
+	n, value int
+	first    byte
+	more     string
+}
+
+func (j *journeyOfMany) revision(t *testing.T) *revision.Revision {
+	t.Helper()
+	r := rev(t, fmt.Sprintf("{type: Hash, key: {type: u32}, value: {type: bytes, size: %d}, maxEntries: %d, %s}", j.value, j.n, j.more))
+	e := revision.Entries{KeySize: 4, ValueSize: j.value}
+	value := append([]byte{j.first}, make([]byte, j.value-1)...)
+	for i := range j.n {
+		e.Append(binary.BigEndian.AppendUint32(nil, uint32(i)), value, false)
+	}
+	r.Entries = e
+	r.Digest = r.ContentDigest()
+	return r
+}
+
+// count is how many elements of a map have a value of j's.
+func (j *journeyOfMany) count(w *world, m engine.Map) (n int) {
+	w.Helper()
+	if m == nil {
+		return 0
+	}
+	_, err := m.Read(w.Context(), func(_, values []byte) {
+		for ; len(values) > 0; values = values[j.value:] {
+			if values[0] == j.first {
+				n++
+			}
+		}
+	})
+	w.must(err)
+	return n
+}

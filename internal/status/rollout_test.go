@@ -81,7 +81,7 @@ func TestContents(t *testing.T) {
 	if diff := cmp.Diff(want, Aggregate(in).ContentDigests); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if got := Aggregate(input(nil)).Contents; len(got) > 1 {
+	if got := Aggregate(input(nil)).ContentDigests; len(got) > 1 {
 		t.Errorf("contents without nodes: %+v", got)
 	}
 }

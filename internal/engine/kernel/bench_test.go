@@ -77,7 +77,7 @@ func BenchmarkApply(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err := m.UpdateBatch(rev.Entries.Keys, rev.Entries.Values, bpf.Any); err != nil {
+				if _, err := m.UpdateBatch(b.Context(), rev.Entries.Keys, rev.Entries.Values, bpf.Any); err != nil {
 					b.Fatal(err)
 				}
 				if err := m.Close(); err != nil {

@@ -21,7 +21,7 @@ import (
 // and spread over the CPUs each time that they are asked for, so that they are never all in memory.
 type contents struct {
 	shape  revision.Shape
-	from   *revision.Entries
+	from   *revision.Contents
 	cpus   int
 	stride int // of a value on this node
 
@@ -42,7 +42,7 @@ type contents struct {
 
 // newContents resolves a revision.
 func newContents(rev *revision.Revision, cpus int, found *targets) (*contents, error) {
-	c := &contents{shape: rev.Shape, from: &rev.Entries, cpus: cpus, stride: plan.Stride(rev.Shape, cpus), targets: found}
+	c := &contents{shape: rev.Shape, from: &rev.Contents, cpus: cpus, stride: plan.Stride(rev.Shape, cpus), targets: found}
 	if err := c.checkCPUs(); err != nil {
 		return nil, err
 	}
@@ -86,10 +86,12 @@ func (c *contents) checkCPUs() error {
 	if !c.shape.IsPerCPU() {
 		return nil
 	}
-	for _, i := range slices.Sorted(maps.Keys(c.from.PerCPU)) {
-		if each := c.from.PerCPU[i]; len(each) != c.cpus*c.from.ValueSize {
-			return &Error{v1alpha1.NodeReasonInvalidRevision, fmt.Errorf(
-				"entry %d lists the values of %d CPUs, this node has %d possible CPUs", i, len(each)/c.from.ValueSize, c.cpus)}
+	for n, part := range c.from.Parts() {
+		for _, i := range slices.Sorted(maps.Keys(part.PerCPU)) {
+			if each := part.PerCPU[i]; len(each) != c.cpus*c.from.ValueSize {
+				return &Error{v1alpha1.NodeReasonInvalidRevision, fmt.Errorf("entry %d lists the values of %d CPUs, this node has %d possible CPUs",
+					c.from.Start(n)+i, len(each)/c.from.ValueSize, c.cpus)}
+			}
 		}
 	}
 	return nil
@@ -98,7 +100,7 @@ func (c *contents) checkCPUs() error {
 // resolveKeys finds the keys of this node and their order.
 func (c *contents) resolveKeys(fields []schema.LinkField, absent map[string]bool) error {
 	size := c.from.KeySize
-	resolved := make([]byte, 0, len(c.from.Keys))
+	resolved := make([]byte, 0, c.from.Len*size)
 	entries := make([]int, 0, c.from.Len) // by place in resolved
 	for i := range c.from.Len {
 		resolved = append(resolved, c.from.Key(i)...)
@@ -125,7 +127,7 @@ func (c *contents) resolveKeys(fields []schema.LinkField, absent map[string]bool
 	c.keys, c.order = make([]byte, 0, len(resolved)), make([]int, 0, len(entries))
 	for n, at := range places {
 		if n > 0 && bytes.Equal(key(places[n-1]), key(at)) {
-			return &Error{v1alpha1.NodeReasonInvalidLink, fmt.Errorf("two entries have the same key %x on this node: both names resolve to the same object", key(at))}
+			return &Error{v1alpha1.NodeReasonInvalidReference, fmt.Errorf("two entries have the same key %x on this node: both names resolve to the same object", key(at))}
 		}
 		c.keys, c.order = append(c.keys, key(at)...), append(c.order, entries[at])
 	}
@@ -160,7 +162,7 @@ func (c *contents) findPending(absent map[string]bool) error {
 
 // raw appends the value of an entry of the revision, or the values of all CPUs that it lists.
 func (c *contents) raw(dst []byte, entry int) []byte {
-	if each, listed := c.from.PerCPU[entry]; listed {
+	if each, listed := c.from.PerCPU(entry); listed {
 		return append(dst, each...)
 	}
 	return append(dst, c.from.Value(entry)...)
@@ -232,7 +234,7 @@ func (c *contents) append(dst []byte, i int, write bool) []byte {
 	if !c.shape.IsPerCPU() {
 		return c.appendOne(dst, c.from.Value(entry), c.stride, write)
 	}
-	each, listed := c.from.PerCPU[entry]
+	each, listed := c.from.PerCPU(entry)
 	for cpu := range c.cpus {
 		value := c.from.Value(entry)
 		if listed {
@@ -258,19 +260,46 @@ func (c *contents) appendOne(dst, value []byte, slot int, write bool) []byte {
 }
 
 // InOrder yields all entries in the order of their keys.
-func (c *contents) InOrder() iter.Seq[int] { return c.all }
+func (c *contents) InOrder() iter.Seq[int] {
+	if c.order == nil {
+		return c.from.InOrder(c.shape)
+	}
+	return span(0, len(c.order))
+}
 
-func (c *contents) all(yield func(int) bool) {
-	for i := range c.Len() {
-		if !yield(i) {
-			return
+// span yields the numbers from one up to, but not including, another.
+func span(from, to int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := from; i < to; i++ {
+			if !yield(i) {
+				return
+			}
 		}
 	}
 }
 
-// Unlike yields the entries that may differ from those of other contents.
+// Unlike yields the entries that may differ from those of other contents: those of parts that changed, if
+// names stand for the same in both.
 func (c *contents) Unlike(other plan.Contents) (here, there iter.Seq[int]) {
-	return c.all, other.InOrder()
+	if o, ok := other.(*contents); ok && c.order == nil && o.order == nil && c.targets.trace == o.targets.trace {
+		if parts, known := c.from.Changed(o.from); known {
+			return inParts(c.from, parts), inParts(o.from, parts)
+		}
+	}
+	return span(0, c.Len()), span(0, other.Len())
+}
+
+// inParts yields the entries of some parts.
+func inParts(c *revision.Contents, parts []int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for _, n := range parts {
+			for i := range c.Parts()[n].Len {
+				if !yield(c.Start(n) + i) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // packedKeys are the keys of all entries, pending ones among them, in the order of the shape.
@@ -278,5 +307,9 @@ func (c *contents) packedKeys() []byte {
 	if c.order != nil {
 		return c.keys
 	}
-	return c.from.Keys
+	keys := make([]byte, 0, c.Len()*c.KeySize())
+	for i := range c.InOrder() {
+		keys = append(keys, c.Key(i)...)
+	}
+	return keys
 }

@@ -68,7 +68,7 @@ func (r *Report) tellPending(o *Observation) {
 	if r.Message != "" {
 		message += "; " + r.Message
 	}
-	r.State, r.Reason, r.Message, r.Digest = v1alpha1.NodeMapPending, v1alpha1.NodeReasonWaitingForLink, message, ""
+	r.State, r.Reason, r.Message, r.Digest = v1alpha1.NodeMapPending, v1alpha1.NodeReasonReferenceNotFound, message, ""
 }
 
 func actionOf(a plan.Action) Action {

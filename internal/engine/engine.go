@@ -68,7 +68,7 @@ func (e *Engine) take(rev *revision.Revision) *applied {
 	defer e.mu.Unlock()
 	last := e.last[rev.Key]
 	delete(e.last, rev.Key)
-	if rev.Entries.Len < e.options.IncrementalThreshold {
+	if rev.Contents.Len < e.options.IncrementalThreshold {
 		return nil
 	}
 	return last
@@ -125,7 +125,7 @@ func (e *Engine) observe(ctx context.Context, rev *revision.Revision) (*Observat
 	last := e.take(rev)
 	if e.options.AllowPin != nil {
 		if err := e.options.AllowPin(rev.Key, rev.Pin.Path); err != nil {
-			return nil, &Error{v1alpha1.NodeReasonPinForbidden, err}
+			return nil, &Error{v1alpha1.NodeReasonPinNotAllowed, err}
 		}
 	}
 	o, err := observe(ctx, e.backend, rev, last)
@@ -169,7 +169,7 @@ func (e *Engine) conclude(o *Observation, p *plan.Plan, out *Outcome) {
 		return
 	}
 	e.settle(o, out)
-	if p.Action != plan.Report && o.contents.waiting == 0 && o.rev.Entries.Len >= e.options.IncrementalThreshold {
+	if p.Action != plan.Report && o.contents.waiting == 0 && o.rev.Contents.Len >= e.options.IncrementalThreshold {
 		e.remember(o.rev.Key, &applied{
 			Applied: plan.Applied{
 				Fingerprint: o.want.Fingerprint, MapID: out.after.info.ID, Shape: o.rev.Shape, Policy: o.rev.Policy,

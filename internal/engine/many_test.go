@@ -27,7 +27,10 @@ func (j *journeyOfMany) revision(t *testing.T) *revision.Revision {
 	for i := range j.n {
 		e.Append(binary.BigEndian.AppendUint32(nil, uint32(i)), value, false)
 	}
-	r.Entries = e
+	var err error
+	if r.Contents, err = revision.NewContents(r.Shape, &e); err != nil {
+		t.Fatal(err)
+	}
 	r.Digest = r.ContentDigest()
 	return r
 }

@@ -84,7 +84,7 @@ func reasonOf(err error) string {
 	if errors.As(err, &r) {
 		return r.Reason()
 	}
-	return v1alpha1.NodeReasonError
+	return v1alpha1.NodeReasonSyncFailed
 }
 
 // stateOf is whether trying again may help. Interrupted work has not failed: nobody knows yet how it ends.
@@ -92,9 +92,9 @@ func stateOf(reason string) v1alpha1.NodeMapState {
 	switch reason {
 	case v1alpha1.NodeReasonInterrupted:
 		return v1alpha1.NodeMapPending
-	case v1alpha1.NodeReasonIncompatible, v1alpha1.NodeReasonFrozen, v1alpha1.NodeReasonPinForbidden,
-		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision, v1alpha1.NodeReasonInvalidLink,
-		v1alpha1.NodeReasonMemoryLimit:
+	case v1alpha1.NodeReasonIncompatible, v1alpha1.NodeReasonFrozen, v1alpha1.NodeReasonPinNotAllowed,
+		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision, v1alpha1.NodeReasonInvalidReference,
+		v1alpha1.NodeReasonQuotaExceeded:
 		return v1alpha1.NodeMapStalled
 	}
 	return v1alpha1.NodeMapFailed

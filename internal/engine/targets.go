@@ -66,7 +66,7 @@ func (t *targets) close() {
 }
 
 // checkInner refuses a map that the kernel wouldn't take into the outer one.
-func checkInner(rev *revision.Revision, l v1alpha1.Link, target Target) error {
+func checkInner(rev *revision.Revision, l v1alpha1.Reference, target Target) error {
 	if l.Type != v1alpha1.TypeMapRef || rev.Shape.Inner == nil || target.Shape == nil {
 		return nil
 	}
@@ -78,7 +78,7 @@ func checkInner(rev *revision.Revision, l v1alpha1.Link, target Target) error {
 	for i, d := range differences {
 		list[i] = d.String()
 	}
-	return &Error{v1alpha1.NodeReasonInvalidLink, fmt.Errorf(
+	return &Error{v1alpha1.NodeReasonInvalidReference, fmt.Errorf(
 		"BPFMap %s is not what spec.inner says (%s): make them alike", l.Name, strings.Join(list, "; "))}
 }
 

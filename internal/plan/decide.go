@@ -244,7 +244,7 @@ func (d *decision) reserveMemory() (ends bool) {
 	case memory == nil:
 		return d.ask(Need{What: NeedMemory})
 	case memory.Refusal != "":
-		return d.stall(v1alpha1.NodeReasonMemoryLimit, memory.Refusal)
+		return d.stall(v1alpha1.NodeReasonQuotaExceeded, memory.Refusal)
 	}
 	return true
 }

@@ -104,7 +104,7 @@ func (s *scenario) world(t *testing.T) *world {
 		}
 		return &plan.Map{ID: f.ID, Shape: shape, Frozen: f.Frozen}
 	}
-	declared := &flat{shape: rev.Shape, e: rev.Entries}
+	declared := &flat{shape: rev.Shape, e: rev.Contents.Flat(rev.Shape)}
 	for _, i := range s.Pending {
 		declared.pending.Add(i)
 	}
@@ -176,8 +176,8 @@ func (w *world) answer(t *testing.T, need plan.Need) {
 		changes = plan.BlindWrite(w.wanted)
 	case plan.NeedQuestions:
 		changes = plan.Changes{Contents: w.wanted.Contents, Shape: w.rev.Shape}
-		for i := range w.rev.Entries.Len {
-			if _, holds := of.Holds[layoutOf(t, &w.rev.ValueSchema).Format(w.rev.Entries.Value(i))]; !holds {
+		for i := range w.rev.Contents.Len {
+			if _, holds := of.Holds[layoutOf(t, &w.rev.ValueSchema).Format(w.wanted.AppendValue(nil, i))]; !holds {
 				changes.Insert.Add(i)
 			}
 		}

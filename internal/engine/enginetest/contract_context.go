@@ -31,7 +31,7 @@ func testCancelled(t *testing.T, b engine.Backend) {
 			return err
 		},
 		"Link": func() error {
-			_, err := b.Link(ctx, contractKey, v1alpha1.Link{Type: v1alpha1.TypeMapRef, Name: contractKey.Name})
+			_, err := b.Link(ctx, contractKey, v1alpha1.Reference{Type: v1alpha1.TypeMapRef, Name: contractKey.Name})
 			return err
 		},
 		"Publish":    func() error { return b.Publish(ctx, contractKey, m, other, true) },

@@ -56,16 +56,13 @@ func (o openMap) Read(ctx context.Context, yield func(keys, values []byte)) (com
 
 func (o openMap) read(ctx context.Context, yield func(keys, values []byte)) (complete bool, err error) {
 	padding := o.m.Type().Traits().PerCPU && o.m.ValueSize()%8 != 0
-	it := o.m.Iterate(bpf.IterateOptions{Flags: o.flags})
-	for ctx.Err() == nil && it.Next() {
+	it := o.m.Iterate(ctx, bpf.IterateOptions{Flags: o.flags})
+	for it.Next() {
 		values := it.Values()
 		if padding {
 			clearPadding(values, o.m.ValueSize())
 		}
 		yield(it.Keys(), values)
-	}
-	if err := ctx.Err(); err != nil {
-		return false, err
 	}
 	return it.Complete(), o.explain(it.Err())
 }
@@ -87,30 +84,10 @@ func (o openMap) Count(ctx context.Context) (n int64, known bool) {
 	return int64(counted), err == nil
 }
 
-// batch is how many elements are written or deleted between two looks at the context: a few milliseconds of
-// work.
-const batch = 4096
-
 // Write writes elements in their order.
 func (o openMap) Write(ctx context.Context, keys, values []byte) error {
-	size, stride := o.m.KeySize(), o.m.ValueStride()
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if len(values) <= batch*stride {
-			_, err := o.m.UpdateBatch(keys, values, o.flags)
-			return o.explain(err)
-		}
-		var some []byte // none for keyless maps
-		if keys != nil {
-			some, keys = keys[:batch*size], keys[batch*size:]
-		}
-		if _, err := o.m.UpdateBatch(some, values[:batch*stride], o.flags); err != nil {
-			return o.explain(err)
-		}
-		values = values[batch*stride:]
-	}
+	_, err := o.m.UpdateBatch(ctx, keys, values, o.flags)
+	return o.explain(err)
 }
 
 // explain adds to a refusal what it means for this map.
@@ -120,9 +97,9 @@ func (o openMap) explain(err error) error {
 	case invalid && o.flags == bpf.Lock:
 		return &engine.Error{ReasonCode: v1alpha1.NodeReasonIncompatible, Err: fmt.Errorf("%w: the map's BTF tells of no bpf_spin_lock in its values", err)}
 	case invalid && (t == bpf.ArrayOfMaps || t == bpf.HashOfMaps):
-		return &engine.Error{ReasonCode: v1alpha1.NodeReasonInvalidLink, Err: fmt.Errorf("%w: the map was made for inner maps of another type, size, flags or capacity", err)}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: the map was made for inner maps of another type, size, flags or capacity", err)}
 	case invalid && t == bpf.ProgArray:
-		return &engine.Error{ReasonCode: v1alpha1.NodeReasonInvalidLink, Err: fmt.Errorf("%w: programs in one ProgArray are all of one type, and attached alike", err)}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: programs in one ProgArray are all of one type, and attached alike", err)}
 	}
 	return explain(err)
 }
@@ -141,18 +118,8 @@ func (o openMap) Contains(ctx context.Context, value []byte) (bool, error) {
 
 // Delete deletes keys that are there.
 func (o openMap) Delete(ctx context.Context, keys []byte) error {
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n := min(len(keys), batch*max(o.m.KeySize(), 1))
-		if _, err := o.m.DeleteBatchIgnoreMissing(keys[:n]); err != nil {
-			return explain(err)
-		}
-		if keys = keys[n:]; len(keys) == 0 {
-			return nil
-		}
-	}
+	_, err := o.m.DeleteBatchIgnoreMissing(ctx, keys)
+	return explain(err)
 }
 
 // Freeze makes the map read-only for user space.

@@ -25,7 +25,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
-	"github.com/bpfmap-io/bpfmap-operator/internal/record"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -323,7 +323,7 @@ func (r *rig) look(ctx context.Context, modes map[string]fs.FileMode) (*snapshot
 			s.kept[key] = v
 		}
 		if state.Record != nil {
-			text, err := record.Encode(state.Record)
+			text, err := ownership.Encode(state.Record)
 			if err != nil {
 				return nil, err
 			}

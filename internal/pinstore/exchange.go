@@ -117,7 +117,8 @@ func (s *Store) tryPlace(own *bpf.Dir, note exchangeNote) error {
 	case err != nil:
 		return err
 	case there.isForeign:
-		return fmt.Errorf("pin at %s: %w by %s", s.Path(note.path), ErrOccupied, there.what)
+		err := fmt.Errorf("pin at %s: %w by %s", s.Path(note.path), ErrOccupied, there.what)
+		return errors.Join(err, s.settleExchange(own, note)) // what is prepared goes
 	case there.isNothing():
 		return again(s.step("rename to pin", func() error { return own.Rename(nameNext, target, name, false) }))
 	}

@@ -22,18 +22,9 @@ import (
 func (s *Store) Owners(ctx context.Context, key revision.Key, pinPath string, mapID uint32) (ofPin, ofMap *revision.Key, err error) {
 	owners, err := s.dir(path.Join(stateDir, ownersName))
 	if errors.Is(err, fs.ErrNotExist) {
-		all, err := s.dir(stateDir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, nil // no map was ever managed here
+		if owners, err = s.missingIndex(ctx); owners == nil && err == nil {
+			return nil, nil, nil
 		}
-		if err := errors.Join(err, all.Close()); err != nil {
-			return nil, nil, err
-		}
-		// An earlier release kept none.
-		if err := s.withClaims(ctx, func(*bpf.Dir) error { return nil }); err != nil {
-			return nil, nil, err
-		}
-		owners, err = s.dir(path.Join(stateDir, ownersName))
 	}
 	if err != nil {
 		return nil, nil, err
@@ -48,6 +39,21 @@ func (s *Store) Owners(ctx context.Context, key revision.Key, pinPath string, ma
 		ofMap, err = s.claimant(owners, mapClaim(mapID), key)
 	}
 	return ofPin, ofMap, err
+}
+
+// missingIndex builds the index that isn't there, if there is any state: an earlier release kept none.
+func (s *Store) missingIndex(ctx context.Context) (*bpf.Dir, error) {
+	all, err := s.dir(stateDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // no map was ever managed here
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(all.Close(), s.withClaims(ctx, func(*bpf.Dir) error { return nil })); err != nil {
+		return nil, err
+	}
+	return s.dir(path.Join(stateDir, ownersName))
 }
 
 // claimant is the BPFMap besides key that a claim belongs to, nil for none: a claim whose record is gone or

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-		"path/filepath"
+	"path/filepath"
 	"syscall"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"

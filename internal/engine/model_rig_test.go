@@ -178,7 +178,8 @@ func ignoreAbsent(err error) error {
 	return err
 }
 
-// pinsBelow are all files below root, relative to it, and the directories of our state.
+// pinsBelow are all files below root, relative to it, and the directories of maps' states. The directory of
+// all state and those of its index stay.
 func pinsBelow(root string) ([]string, error) {
 	var all []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -186,7 +187,7 @@ func pinsBelow(root string) ([]string, error) {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
-		if !d.IsDir() || strings.HasPrefix(rel, "bpfmap/_state/") {
+		if !d.IsDir() || strings.HasPrefix(rel, "bpfmap/_state/") && !strings.HasPrefix(rel, "bpfmap/_state/_owners") {
 			all = append(all, rel)
 		}
 		return err

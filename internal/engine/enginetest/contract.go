@@ -35,6 +35,10 @@ func RunContract(t *testing.T, newBackend func(*testing.T) engine.Backend) {
 		"Bloom":     testBloom,
 		"MapOfMaps": testMapOfMaps,
 		"Runtime":   testRuntime,
+		"Keys":      testKeys,
+		"Owners":    testOwners,
+		"Bounds":    testRecordBounds,
+		"Strangers": testStrangers,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newBackend(t)) })
 	}

@@ -6,6 +6,7 @@ package engine
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -76,7 +77,8 @@ func (c *carrier) copyLate(ctx context.Context) error {
 func (c *carrier) pass(ctx context.Context) (copied []uint64, noPlace *noPlaceError, err error) {
 	var scratch []byte
 	var failed error
-	foreign, w := c.o.foreign(c.from), &window{to: c.to.Map}
+	mine := c.o.ownedKeys(ctx, c.from)
+	foreign, w := c.o.foreign(c.from, mine), &window{to: c.to.Map}
 	reset := func() { copied, noPlace = nil, nil }
 	err = readWhole(ctx, c.from, reset, func(keys, values []byte) {
 		eachElement(c.from.info.Shape, &scratch, keys, values, func(key, value []byte) {
@@ -94,7 +96,7 @@ func (c *carrier) pass(ctx context.Context) (copied []uint64, noPlace *noPlaceEr
 			}
 		})
 	})
-	if err != nil {
+	if err = errors.Join(err, mine.failed()); err != nil {
 		return nil, nil, fmt.Errorf("read the map to be replaced: %w", err)
 	}
 	if failed == nil {

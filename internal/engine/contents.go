@@ -12,6 +12,7 @@ import (
 	"sort"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
@@ -302,14 +303,11 @@ func inParts(c *revision.Contents, parts []int) iter.Seq[int] {
 	}
 }
 
-// packedKeys are the keys of all entries, pending ones among them, in the order of the shape.
+// packedKeys are the keys of all entries, pending ones among them, in bytewise order.
 func (c *contents) packedKeys() []byte {
-	if c.order != nil {
-		return c.keys
-	}
 	keys := make([]byte, 0, c.Len()*c.KeySize())
 	for i := range c.InOrder() {
 		keys = append(keys, c.Key(i)...)
 	}
-	return keys
+	return ownership.SortKeys(c.KeySize(), keys)
 }

@@ -35,10 +35,10 @@ func describe(o *Observation, p *plan.Plan, out *Outcome) Report {
 	}
 	switch {
 	case p.Action == plan.Stall:
-		r.fail(&Error{p.Reason, errors.New(p.Message)})
+		r.Fail(&Error{p.Reason, errors.New(p.Message)})
 		return r
 	case out.err != nil:
-		r.fail(out.err)
+		r.Fail(out.err)
 		return r
 	}
 	r.State, r.Reason, r.Digest = v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, o.rev.Digest

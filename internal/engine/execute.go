@@ -86,14 +86,19 @@ func (x *execution) makeNew(ctx context.Context) error {
 	if m.info, err = m.Info(ctx); err != nil {
 		return fmt.Errorf("describe new map: %w", err)
 	}
+	keys, err := newKeyLogs(ctx, o, nil)
+	if err != nil {
+		return err
+	}
 	rec := newRecord(o, p, m.info.ID)
+	rec.Keys = keys.before
 	if p.Action == plan.Replace {
 		keepPrevious(o, rec, o.replaced())
 	}
 	if err := x.save(ctx, rec); err != nil {
 		return err
 	}
-	if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.rev.Pin, p.Action == plan.Replace); err != nil {
+	if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.rev.Pin, replaces(o, p)...); err != nil {
 		return fmt.Errorf("pin new map: %w", err)
 	}
 	switch {
@@ -104,15 +109,19 @@ func (x *execution) makeNew(ctx context.Context) error {
 	case p.Abandons:
 		x.out.note = fmt.Sprintf("replaced map %d; what programs and processes put into that stays there", o.replaced().info.ID)
 	}
-	return x.commitRecord(ctx, m)
+	return x.commitRecord(ctx, m, &keys)
 }
 
 // changeExisting brings our or an adopted map to what is declared.
 func (x *execution) changeExisting(ctx context.Context) error {
 	o, p := x.o, x.p
 	m, own := o.base(p.Base), o.keepAlive
+	keys, err := newKeyLogs(ctx, o, m)
+	if err != nil {
+		return err
+	}
 	rec := newRecord(o, p, m.info.ID)
-	keepOwnedKeys(o, rec, m)
+	rec.Keys = keys.before
 	if own != nil && own.info.ID != m.info.ID && o.have.Recorded.Owns(own.info.ID) {
 		keepPrevious(o, rec, own) // ours until the one at the pin is: that may still be removed
 	}
@@ -129,11 +138,11 @@ func (x *execution) changeExisting(ctx context.Context) error {
 		}
 	}
 	if p.Pin || own.id() != m.info.ID {
-		if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.rev.Pin, false); err != nil {
+		if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.rev.Pin); err != nil {
 			return fmt.Errorf("pin map: %w", err)
 		}
 	}
-	return x.commitRecord(ctx, m)
+	return x.commitRecord(ctx, m, &keys)
 }
 
 // tidyUp ends a run that found a map as declared: others may have removed the keep-alive pin, without which
@@ -143,7 +152,7 @@ func (x *execution) tidyUp(ctx context.Context) error {
 	m := o.base(x.p.Base)
 	x.out.count = x.p.Changes.After()
 	if o.keepAlive.id() != m.info.ID {
-		if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.rev.Pin, false); err != nil {
+		if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.rev.Pin); err != nil {
 			return fmt.Errorf("renew the keep-alive pin: %w", err)
 		}
 	}
@@ -200,20 +209,31 @@ func (x *execution) writeChanges(ctx context.Context, m *openMap) error {
 }
 
 // commitRecord removes the pins of earlier paths and marks the revision as applied.
-func (x *execution) commitRecord(ctx context.Context, m *openMap) error {
+func (x *execution) commitRecord(ctx context.Context, m *openMap, keys *keyLogs) (err error) {
 	rec := newRecord(x.o, x.p, m.info.ID)
 	for _, path := range rec.PreviousPaths {
-		if err := x.backend.Unpin(ctx, path, append(rec.EarlierMaps, m.info.ID)...); err != nil {
+		if err := x.backend.Unpin(ctx, x.o.rev.Key, path, append(rec.EarlierMaps, m.info.ID)...); err != nil {
 			return fmt.Errorf("remove the pin at the earlier path: %w", err)
 		}
 	}
 	rec.PreviousPaths, rec.EarlierMaps = nil, nil
 	if x.p.Changes.Incomplete {
-		keepOwnedKeys(x.o, rec, m) // some may still be there: the next run looks again
-	} else {
-		rec.Applied = x.o.want.Fingerprint
+		rec.Keys = keys.before // some may still be there: the next run looks again
+		return x.save(ctx, rec)
 	}
+	if rec.Keys, err = keys.after(ctx, x.o.bases); err != nil {
+		return err
+	}
+	rec.Applied = x.o.want.Fingerprint
 	return x.save(ctx, rec)
+}
+
+// replaces are the maps that a new one may take the pin of.
+func replaces(o *Observation, p *plan.Plan) []uint32 {
+	if p.Action != plan.Replace || o.pinned == nil {
+		return nil
+	}
+	return []uint32{o.pinned.info.ID}
 }
 
 func (x *execution) save(ctx context.Context, r *Record) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -60,7 +61,7 @@ func (e *Engine) settle(o *Observation, out *Outcome) {
 	}
 	memory := footprint.Of(o.rev.Shape, o.contents.cpus).Charged(out.after.info.MemlockBytes)
 	if rec != nil {
-		memory += RecordBytes(int64(len(rec.Keys)))
+		memory += RecordBytes(rec.KeyBytes())
 	}
 	e.options.Quota.Settle(o.rev.Key, memory)
 }
@@ -80,6 +81,9 @@ func growth(o *Observation, p *plan.Plan) int64 {
 	added := max(0, int64(p.Changes.Insert.Len())-int64(p.Changes.Deletes()))
 	if o.record == nil {
 		return added*estimate.Element + RecordBytes(int64(entries)*keySize)
+	}
+	if added*keySize > ownership.MaxLogBytes/2 {
+		return added*estimate.Element + RecordBytes(int64(entries)*keySize) // a new base beside the old one
 	}
 	return added * (estimate.Element + keySize)
 }

@@ -23,6 +23,7 @@ type Observation struct {
 	// pinned and keepAlive are the open maps behind both pins, nil if there are none.
 	pinned, keepAlive *openMap
 	record            *Record
+	bases             *bases
 	pinPath           string
 	// last is what this engine brought to the map before, nil if it doesn't know.
 	last *applied
@@ -91,6 +92,7 @@ func observe(ctx context.Context, b Backend, rev *revision.Revision, last *appli
 		return nil, fmt.Errorf("open map %s: %w", rev.Key, err)
 	}
 	o.record, o.pinPath = state.Record, state.PinPath
+	o.bases = newBases(b, rev.Key, o.record)
 	for _, m := range []struct {
 		from Map
 		to   **openMap
@@ -166,38 +168,33 @@ func (o *Observation) answer(ctx context.Context, need plan.Need) (err error) {
 	case plan.NeedQuestions:
 		o.have.Changes, err = o.question(ctx, m)
 	case plan.NeedDifference:
-		changes := plan.Between(o.desired(m), o.last.contents, o.last.count)
+		changes := plan.Between(o.desired(nil), o.last.contents, o.last.count)
 		o.have.Changes = &changes
 	case plan.NeedBlindWrite:
-		changes := plan.BlindWrite(o.desired(m))
-		o.have.Changes = &changes
+		mine := o.ownedKeys(ctx, m)
+		changes := plan.BlindWrite(o.desired(mine))
+		o.have.Changes, err = &changes, mine.failed()
 	}
 	return err
 }
 
-// desired is what m is to hold.
-func (o *Observation) desired(m *openMap) plan.DesiredContents {
-	return plan.DesiredContents{Contents: o.contents, Shape: o.rev.Shape, Sync: o.rev.Policy.Sync, Owned: o.ownedKeys(m)}
+// desired is what a map is to hold in which some keys are ours.
+func (o *Observation) desired(mine *owned) plan.DesiredContents {
+	return plan.DesiredContents{Contents: o.contents, Shape: o.rev.Shape, Sync: o.rev.Policy.Sync, Owned: mine.forPlan()}
 }
 
 // owners finds out whether another BPFMap's record names our pin, or the map that is there.
 func (o *Observation) owners(ctx context.Context) (*plan.Owners, error) {
-	records, err := o.backend.Records(ctx)
+	ofPin, ofMap, err := o.backend.Owners(ctx, o.rev.Key, o.rev.Pin.Path, o.pinned.id())
 	if err != nil {
 		return nil, fmt.Errorf("look up the owner of pin %s: %w", o.rev.Pin.Path, err)
 	}
 	owners := &plan.Owners{}
-	for i := range records {
-		r := &records[i]
-		if r.Key == o.rev.Key {
-			continue
-		}
-		if namesPin(r, o.rev.Pin.Path) {
-			owners.OfPin = r.Key.String()
-		}
-		if id := o.pinned.id(); id != 0 && (id == r.MapID || id == r.PreviousMapID) {
-			owners.OfMap = r.Key.String()
-		}
+	if ofPin != nil {
+		owners.OfPin = ofPin.String()
+	}
+	if ofMap != nil {
+		owners.OfMap = ofMap.String()
 	}
 	return owners, nil
 }

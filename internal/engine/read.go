@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -19,11 +20,11 @@ const readTries = 3
 
 // compare streams a map's elements through a differ.
 func (o *Observation) compare(ctx context.Context, m *openMap) (*plan.Changes, error) {
-	want := o.desired(m)
+	mine := o.ownedKeys(ctx, m)
 	for try := 1; ; try++ {
-		d := plan.NewDiffer(want)
+		d := plan.NewDiffer(o.desired(mine))
 		complete, err := m.Read(ctx, d.Observe)
-		if err != nil {
+		if err = errors.Join(err, mine.failed()); err != nil {
 			return nil, fmt.Errorf("read map %s: %w", o.rev.Key, err)
 		}
 		if complete || try == readTries {
@@ -81,8 +82,8 @@ func eachElement(shape revision.Shape, scratch *[]byte, keys, values []byte, yie
 func (o *Observation) losses(ctx context.Context, m *openMap) (*plan.Losses, error) {
 	var found plan.Losses
 	var scratch []byte
-	shape, mine := m.info.Shape, o.ownedKeys(m)
-	foreign := o.foreign(m)
+	shape, mine := m.info.Shape, o.ownedKeys(ctx, m)
+	foreign := o.foreign(m, mine)
 	sameKeys := shape.KeySize == o.rev.Shape.KeySize
 	mirrored := o.rev.Policy.Sync == v1alpha1.SyncMirror
 	err := readWhole(ctx, m, func() { found = plan.Losses{} }, func(keys, values []byte) {
@@ -90,7 +91,7 @@ func (o *Observation) losses(ctx context.Context, m *openMap) (*plan.Losses, err
 			if shape.IsArray() && allZero(value) {
 				return // nothing is there
 			}
-			isTheirs := !mirrored && (mine == nil || !mine.Has(key))
+			isTheirs := !mirrored && !mine.has(key)
 			if isTheirs || sameKeys && o.isPending(key) {
 				found.Elements++
 			}
@@ -100,7 +101,7 @@ func (o *Observation) losses(ctx context.Context, m *openMap) (*plan.Losses, err
 			}
 		})
 	})
-	if err != nil {
+	if err = errors.Join(err, mine.failed()); err != nil {
 		return nil, fmt.Errorf("read map %d, which would be given up: %w", m.info.ID, err)
 	}
 	return &found, nil
@@ -108,9 +109,9 @@ func (o *Observation) losses(ctx context.Context, m *openMap) (*plan.Losses, err
 
 // foreign says of elements of a map that is replaced, with keys and values like the declared ones, whether
 // the new one has to hold them, too: they aren't ours, or are pending.
-func (o *Observation) foreign(m *openMap) func(key, value []byte) bool {
+func (o *Observation) foreign(m *openMap, mine *owned) func(key, value []byte) bool {
 	seeded, mirrored := o.rev.Policy.Sync == v1alpha1.SyncSeed, o.rev.Policy.Sync == v1alpha1.SyncMirror
-	mine, isArray := o.ownedKeys(m), m.info.Shape.IsArray()
+	isArray := m.info.Shape.IsArray()
 	return func(key, value []byte) bool {
 		if isArray && allZero(value) {
 			return false
@@ -122,7 +123,7 @@ func (o *Observation) foreign(m *openMap) func(key, value []byte) bool {
 		case declared:
 			return o.contents.IsPending(i)
 		}
-		return !mirrored && (mine == nil || !mine.Has(key))
+		return !mirrored && !mine.has(key)
 	}
 }
 

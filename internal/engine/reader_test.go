@@ -59,11 +59,11 @@ func (b *restless) Open(ctx context.Context, key revision.Key, pin *revision.Pin
 	return s, err
 }
 
-func (b *restless) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, over bool) error {
+func (b *restless) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, replaces ...uint32) error {
 	if w, ok := m.(restlessMap); ok {
 		m = w.Map
 	}
-	return b.Backend.Publish(ctx, key, m, pin, over)
+	return b.Backend.Publish(ctx, key, m, pin, replaces...)
 }
 
 func (m restlessMap) Read(ctx context.Context, yield func(keys, values []byte)) (bool, error) {

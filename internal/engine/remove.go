@@ -19,7 +19,7 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 	e.forget(key)
 	state, err := e.backend.Open(ctx, key, nil)
 	if err != nil {
-		report.fail(fmt.Errorf("remove map %s: %w", key, err))
+		report.Fail(fmt.Errorf("remove map %s: %w", key, err))
 		return report
 	}
 	defer state.close()
@@ -27,12 +27,12 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 	switch {
 	case rec == nil:
 		if err := e.backend.Forget(ctx, key); err != nil {
-			report.fail(fmt.Errorf("remove map %s: %w", key, err))
+			report.Fail(fmt.Errorf("remove map %s: %w", key, err))
 		}
 		e.options.Quota.Gone(key)
 		return report
 	case e.options.Local && rec.UID != "":
-		report.fail(clusterOwned(rec))
+		report.Fail(clusterOwned(rec))
 		return report
 	case !e.options.Local && rec.UID == "":
 		return report // of people at this machine
@@ -43,18 +43,18 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 	if rec.Deletion == v1alpha1.DeletionRetain {
 		report.Action = ActionRetained
 		if paths, err = e.leftBehind(ctx, rec); err != nil {
-			report.fail(fmt.Errorf("remove map %s: %w", key, err))
+			report.Fail(fmt.Errorf("remove map %s: %w", key, err))
 			return report
 		}
 	}
 	for _, path := range paths {
-		if err := e.backend.Unpin(ctx, path, append(rec.EarlierMaps, rec.MapID, rec.PreviousMapID)...); err != nil {
-			report.fail(fmt.Errorf("remove map %s: %w", key, err))
+		if err := e.backend.Unpin(ctx, key, path, append(rec.EarlierMaps, rec.MapID, rec.PreviousMapID)...); err != nil {
+			report.Fail(fmt.Errorf("remove map %s: %w", key, err))
 			return report
 		}
 	}
 	if err := e.backend.Forget(ctx, key); err != nil {
-		report.fail(fmt.Errorf("remove map %s: %w", key, err))
+		report.Fail(fmt.Errorf("remove map %s: %w", key, err))
 	}
 	e.options.Quota.Gone(key)
 	return report

@@ -100,8 +100,8 @@ func stateOf(reason string) v1alpha1.NodeMapState {
 	return v1alpha1.NodeMapFailed
 }
 
-// fail puts an error into a report.
-func (r *Report) fail(err error) {
+// Fail puts an error into a report.
+func (r *Report) Fail(err error) {
 	r.Reason = reasonOf(err)
 	r.State, r.Message, r.Err = stateOf(r.Reason), err.Error(), err
 	if r.Reason == v1alpha1.NodeReasonInterrupted {
@@ -128,6 +128,6 @@ func (e *Error) Reason() string { return e.ReasonCode }
 // failure is the report of a map that couldn't be observed.
 func failure(rev *revision.Revision, err error) Report {
 	r := newReport(rev)
-	r.fail(err)
+	r.Fail(err)
 	return r
 }

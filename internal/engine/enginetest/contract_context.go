@@ -17,7 +17,7 @@ import (
 func testCancelled(t *testing.T, b engine.Backend) {
 	m := create(t, b, shape(v1alpha1.MapTypeHash, 1, 1, 4))
 	must(t, m.Write(t.Context(), []byte{1}, []byte{10}))
-	must(t, b.Publish(t.Context(), contractKey, m, contractPin, false))
+	must(t, b.Publish(t.Context(), contractKey, m, contractPin))
 	must(t, b.SaveRecord(t.Context(), &engine.Record{Key: contractKey, Pin: contractPin, MapID: idOf(t, m)}))
 	filter := create(t, b, shape(v1alpha1.MapTypeBloomFilter, 0, 2, 64))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -34,9 +34,12 @@ func testCancelled(t *testing.T, b engine.Backend) {
 			_, err := b.Link(ctx, contractKey, v1alpha1.Reference{Type: v1alpha1.TypeMapRef, Name: contractKey.Name})
 			return err
 		},
-		"Publish":    func() error { return b.Publish(ctx, contractKey, m, other, true) },
-		"Unpin":      func() error { return b.Unpin(ctx, contractPin.Path, idOf(t, m)) },
+		"Publish":    func() error { return b.Publish(ctx, contractKey, m, other, idOf(t, m)) },
+		"Unpin":      func() error { return b.Unpin(ctx, contractKey, contractPin.Path, idOf(t, m)) },
 		"SaveRecord": func() error { return b.SaveRecord(ctx, &engine.Record{Key: contractKey, MapID: 99}) },
+		"SaveKeys":   func() error { return b.SaveKeys(ctx, contractKey, 1, []byte{1}) },
+		"Keys":       func() error { _, err := b.Keys(ctx, contractKey, 1); return err },
+		"Owners":     func() error { _, _, err := b.Owners(ctx, contractKey, contractPin.Path, 0); return err },
 		"Forget":     func() error { return b.Forget(ctx, contractKey) },
 		"Records":    func() error { _, err := b.Records(ctx); return err },
 		"Users":      func() error { _, err := b.Users(ctx, idOf(t, m)); return err },

@@ -40,7 +40,7 @@ var declared = []Type{
 	{
 		Number: 6, Name: "PerCPUArray", UAPI: "PERCPU_ARRAY", Since: Kernel{4, 6},
 		Key: index, Value: perCPUValue, Indexed: true, Array: true, PerCPU: true,
-		Flags: accessFlags, BTF: OptionalBTF, Inner: SameCapacity,
+		Flags: accessFlags, BTF: OptionalBTF, Inner: AnyCapacity,
 		Ops: arrayOps, Memory: Memory{Formula: PerCPUValueArray},
 	},
 	{

@@ -49,7 +49,9 @@ var atRuntime = []Type{
 	{
 		Number: 7, Name: "StackTrace", UAPI: "STACK_TRACE", Since: Kernel{4, 6},
 		Key: index, Value: Datum{Min: 8, Max: 8 * maxFrames, Multiple: 8, Default: Schema{Type: "u64", Length: maxFrames}},
-		Indexed: true, Runtime: true,
+		// struct bpf_stack_build_id takes 32 bytes.
+		FlagValue: FlagValue{stackBuildID, Datum{Min: 32, Max: 32 * maxFrames, Multiple: 32, Default: Schema{Type: "u64", Length: 4 * maxFrames}}},
+		Indexed:   true, Runtime: true,
 		Flags: stackBuildID, NUMA: true, Inner: AnyCapacity,
 		Ops: Lookup | Delete | LookupAndDelete | NextKey | Freeze, Memory: Memory{Formula: StackBuckets},
 	},

@@ -16,6 +16,8 @@ type Type struct {
 
 	// Key and Value are what the kernel takes as key and value; zero if there is none.
 	Key, Value Datum
+	// FlagValue takes the place of Value if the map carries one of its flags.
+	FlagValue FlagValue
 	// MaxElement bounds key and value together, in bytes; 0 if nothing but Key and Value does.
 	MaxElement int
 	// Capacity is what max_entries counts.
@@ -50,7 +52,7 @@ type Type struct {
 	Flags, Implied Flags
 	// NUMA says that the kernel takes a NUMA node.
 	NUMA bool
-	// BTF is whether the kernel takes a description of key and value.
+	// BTF is whether the map gets a description of key and value.
 	BTF BTF
 	// SpinLock says that values may hold a struct bpf_spin_lock.
 	SpinLock bool
@@ -78,6 +80,20 @@ type Datum struct {
 type Schema struct {
 	Type   string
 	Length int32
+}
+
+// FlagValue is what the kernel takes as value of maps that carry one of some flags.
+type FlagValue struct {
+	Flags Flags
+	Value Datum
+}
+
+// ValueWith is what the kernel takes as value of a map that carries some flags.
+func (t *Type) ValueWith(flags Flags) Datum {
+	if t.FlagValue.Flags&flags != 0 {
+		return t.FlagValue.Value
+	}
+	return t.Value
 }
 
 // Exists says whether there is such a datum at all.
@@ -147,12 +163,12 @@ const (
 	DescriptorsBehind
 )
 
-// BTF is whether the kernel takes a description of key and value.
+// BTF is whether a map gets a description of key and value.
 type BTF int
 
 // The uses of BTF.
 const (
-	// NoBTF: creation fails with it.
+	// NoBTF: creation fails with it, or it would tell nothing.
 	NoBTF BTF = iota
 	// OptionalBTF: for tools that print fields by name.
 	OptionalBTF
@@ -167,7 +183,7 @@ type Inner int
 
 // The rules for inner maps.
 const (
-	// NotInner: the kernel refuses them.
+	// NotInner: the kernel refuses them, or a template for them can't be made from a declaration alone.
 	NotInner Inner = iota
 	// AnyCapacity: max_entries may differ from that of the template.
 	AnyCapacity

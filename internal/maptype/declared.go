@@ -64,7 +64,7 @@ var declared = []Type{
 	{
 		Number: 30, Name: "BloomFilter", UAPI: "BLOOM_FILTER", Since: Kernel{5, 16},
 		Value: Datum{Min: 1, Max: kmallocMax}, HashFunctions: 15, Reading: Asked,
-		Flags: zeroSeed | accessFlags, NUMA: true, BTF: OptionalBTF, Inner: AnyCapacity,
+		Flags: accessFlags, NUMA: true, BTF: OptionalBTF, Inner: AnyCapacity,
 		Ops: Lookup | Update | Freeze, Memory: Memory{Formula: Bits},
 	},
 }

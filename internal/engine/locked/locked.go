@@ -82,7 +82,7 @@ func failed(r, empty engine.Report, err error) engine.Report {
 	if r.Key != empty.Key {
 		r = empty
 	}
-	r.State, r.Reason, r.Message, r.Err, r.Digest = v1alpha1.NodeMapFailed, v1alpha1.NodeReasonError, err.Error(), err, ""
+	r.State, r.Reason, r.Message, r.Err, r.Digest = v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed, err.Error(), err, ""
 	if known := engine.Reasoner(nil); errors.As(err, &known) {
 		r.Reason = known.Reason()
 	}

@@ -227,7 +227,7 @@ func (l *life) declare() {
 	object, _ := revision.ToObjects(rev)
 	object.Labels = map[string]string{v1alpha1.LabelActive: "true"}
 	must(l.T, l.good.Create(l.Context(), object))
-	object.Status.Rollout.CutOff = rollout.Everybody
+	object.Status.Rollout.Frontier = rollout.Everybody
 	must(l.T, l.good.Status().Update(l.Context(), object))
 }
 

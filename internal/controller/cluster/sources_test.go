@@ -56,8 +56,8 @@ func (w *world) awaitEntries(name string, want int64) *v1alpha1.BPFMap {
 		if m, err = w.get(name); err != nil {
 			return err
 		}
-		if m.Status.Entries == nil || *m.Status.Entries != want {
-			return fmt.Errorf("entries are %v, want %d; conditions %v", m.Status.Entries, want, m.Status.Conditions)
+		if m.Status.EntryCount == nil || *m.Status.EntryCount != want {
+			return fmt.Errorf("entries are %v, want %d; conditions %v", m.Status.EntryCount, want, m.Status.Conditions)
 		}
 		return nil
 	})
@@ -145,8 +145,8 @@ func TestSources(t *testing.T) {
 	w.awaitEntries("blocklist", 3)
 	secret.StringData = map[string]string{"rules.csv": "key,value\n"}
 	w.update(secret)
-	w.awaitMessage("Secret rules, key rules.csv", "spec.allowEmpty")
-	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.AllowEmpty = true })
+	w.awaitMessage("Secret rules, key rules.csv", "spec.allowEmptySources")
+	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.AllowEmptySources = true })
 	w.awaitEntries("blocklist", 2)
 }
 

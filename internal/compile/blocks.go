@@ -4,6 +4,8 @@
 package compile
 
 import (
+	"runtime"
+
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -100,12 +102,26 @@ func (b *blocks) join() revision.Entries {
 	if len(b.list) == 1 {
 		all = b.list[0]
 	} else {
+		collect(b.bytes)
 		all.Keys, all.Values = make([]byte, 0, b.len*b.keySize), make([]byte, 0, b.len*b.valueSize)
 		for i := range b.list {
 			all.AppendAll(&b.list[i])
 			b.list[i] = revision.Entries{}
 		}
 	}
+	size := b.bytes
 	*b = newBlocks(b.keySize, b.valueSize)
+	collect(size)
 	return all
+}
+
+// collectFrom is the size in bytes from which on what was dropped is worth a collection of garbage.
+const collectFrom = 16 << 20
+
+// collect frees what was dropped before as much as that is allocated again. The collector alone would let
+// the heap grow to twice of what is in use first.
+func collect(bytes int64) {
+	if bytes >= collectFrom {
+		runtime.GC()
+	}
 }

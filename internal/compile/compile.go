@@ -31,7 +31,7 @@ func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) { return With(m, ni
 func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revision, error) {
 	c := &compiler{
 		spec: &m.Spec, sources: sources, problems: problems{reason: v1alpha1.ReasonInvalidSpec},
-		links: map[v1alpha1.Link]bool{},
+		links: map[v1alpha1.Reference]bool{},
 	}
 	c.cache = cache.session(revision.Key{Namespace: m.Namespace, Name: m.Name})
 	rev, err := c.compile(m)
@@ -65,7 +65,7 @@ func (c *compiler) compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 	}
 	c.problems.reason = v1alpha1.ReasonInvalidEntry
 	c.key, c.value = key, value
-	rev.Entries = c.entries(rev.Shape)
+	entries := c.entries(rev.Shape)
 	if c.unread != nil {
 		return nil, c.unread
 	}
@@ -75,6 +75,12 @@ func (c *compiler) compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 	rev.Links = c.sortedLinks(rev.Key)
 	if err := c.problems.err(); err != nil {
 		return nil, err
+	}
+	var err error
+	if rev.Contents, err = revision.NewContents(rev.Shape, &entries); err != nil {
+		c.problems.reason = v1alpha1.ReasonTooLarge
+		c.problems.add("spec.entries", "%s", err)
+		return nil, c.problems.err()
 	}
 	rev.Digest = rev.ContentDigest()
 	return rev, nil
@@ -90,7 +96,7 @@ type compiler struct {
 	key, value *schema.Layout
 	full       bool  // the map has no room for more entries
 	unread     error // a source that couldn't be read
-	links      map[v1alpha1.Link]bool
+	links      map[v1alpha1.Reference]bool
 }
 
 func (c *compiler) checkName(m *v1alpha1.BPFMap) {
@@ -138,22 +144,22 @@ func (c *compiler) layouts(p part, keySchema, valueSchema *v1alpha1.Schema) (key
 }
 
 // link notes what an entry names. One more than the bound is enough to refuse them.
-func (c *compiler) link(l v1alpha1.Link) {
-	if len(c.links) <= v1alpha1.MaxLinks {
+func (c *compiler) link(l v1alpha1.Reference) {
+	if len(c.links) <= v1alpha1.MaxReferences {
 		c.links[l] = true
 	}
 }
 
 // sortedLinks are the links of all entries. Two whose symbols are the same can't be told apart.
-func (c *compiler) sortedLinks(self revision.Key) []v1alpha1.Link {
-	links := slices.SortedFunc(maps.Keys(c.links), func(a, b v1alpha1.Link) int {
+func (c *compiler) sortedLinks(self revision.Key) []v1alpha1.Reference {
+	links := slices.SortedFunc(maps.Keys(c.links), func(a, b v1alpha1.Reference) int {
 		return cmp.Or(strings.Compare(string(a.Type), string(b.Type)), strings.Compare(a.Name, b.Name))
 	})
-	if len(links) > v1alpha1.MaxLinks {
-		c.problems.add("spec.entries", "reference more than %d interfaces, maps, programs and cgroups, at most %d are allowed", v1alpha1.MaxLinks, v1alpha1.MaxLinks)
+	if len(links) > v1alpha1.MaxReferences {
+		c.problems.add("spec.entries", "reference more than %d interfaces, maps, programs and cgroups, at most %d are allowed", v1alpha1.MaxReferences, v1alpha1.MaxReferences)
 		return nil
 	}
-	bySymbol := map[uint32]v1alpha1.Link{}
+	bySymbol := map[uint32]v1alpha1.Reference{}
 	for _, l := range links {
 		if l.Type == v1alpha1.TypeMapRef && l.Name == self.Name {
 			c.problems.add("spec.entries", "reference the map itself (%s): a map can't hold itself", l.Name)

@@ -14,7 +14,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// entries packs and sorts the entries of the spec and of its sources, each key once.
+// entries packs the entries of the spec and of its sources, each key once.
 func (c *compiler) entries(shape revision.Shape) revision.Entries {
 	none := revision.Entries{KeySize: int(shape.KeySize), ValueSize: int(shape.ValueSize)}
 	if shape.IsFilledAtRuntime() {
@@ -37,9 +37,7 @@ func (c *compiler) entries(shape revision.Shape) revision.Entries {
 		return none
 	}
 	b.index, b.origins = keyIndex{}, nil
-	all := b.blocks.join()
-	sorted, _ := all.Sorted(shape)
-	return sorted
+	return b.blocks.join()
 }
 
 // checkBounds refuses entries that are too large, or too many of the spec, before any of them is encoded.

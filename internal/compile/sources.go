@@ -54,7 +54,7 @@ func (s *Source) place() string { return fmt.Sprintf("spec.entriesFrom[%d] (%s)"
 type run struct {
 	entries revision.Entries
 	lines   []int32
-	links   []v1alpha1.Link
+	links   []v1alpha1.Reference
 }
 
 // bytes is about what the run takes in memory.
@@ -94,7 +94,7 @@ func (c *compiler) fromSources(b *builder) {
 // isFull says whether more entries wouldn't change the verdict: the map has no room, or they name too many
 // objects.
 func (c *compiler) isFull() bool {
-	return c.full || len(c.links) > v1alpha1.MaxLinks
+	return c.full || len(c.links) > v1alpha1.MaxReferences
 }
 
 // fromSource packs the entries of one source, or takes them from the cache.
@@ -115,7 +115,7 @@ func (c *compiler) fromSource(s *Source, b *builder) {
 		return
 	}
 	all := c.links
-	c.links = map[v1alpha1.Link]bool{}
+	c.links = map[v1alpha1.Reference]bool{}
 	before, first := c.problems.total, b.blocks.len
 	p := sourcePacker{packer: newPacker(b), source: s, from: &c.spec.EntriesFrom[s.Index]}
 	p.read(data)
@@ -186,8 +186,8 @@ func (p *sourcePacker) read(data []byte) {
 	if err := source.Read(data, o, p.entry); err != nil && !errors.Is(err, errStop) {
 		c.problems.add(p.source.place(), "%v", err)
 	}
-	if p.count == 0 && !c.spec.AllowEmpty && c.problems.total == before {
-		c.problems.add(p.source.place(), "holds no entries: that is refused unless spec.allowEmpty is true")
+	if p.count == 0 && !c.spec.AllowEmptySources && c.problems.total == before {
+		c.problems.add(p.source.place(), "holds no entries: that is refused unless spec.allowEmptySources is true")
 	}
 }
 

@@ -74,7 +74,7 @@ func newChecked(s *v1alpha1.Schema, b builder) (*Layout, error) {
 
 // builder lays schemas out.
 type builder struct {
-	collect func(v1alpha1.Link) // nil for layouts without links
+	collect func(v1alpha1.Reference) // nil for layouts without links
 }
 
 func (b builder) layout(s *v1alpha1.Schema, path string, depth int) (*Layout, *Error) {

@@ -109,8 +109,8 @@ func TestEveryType(t *testing.T) {
 			state, countable = v1alpha1.NodeMapPending, false // its programs aren't pinned
 		}
 		report := n.sync(r, state, engine.ActionCreated)
-		if countable && (report.Entries == nil || *report.Entries != int64(r.Entries.Len)) {
-			t.Errorf("%s holds %v entries, want %d", m.Name(), report.Entries, r.Entries.Len)
+		if countable && (report.Entries == nil || *report.Entries != int64(r.Contents.Len)) {
+			t.Errorf("%s holds %v entries, want %d", m.Name(), report.Entries, r.Contents.Len)
 		}
 		if report.Frozen != m.Map.Spec.Freeze {
 			t.Errorf("%s: frozen %t", m.Name(), report.Frozen)
@@ -180,7 +180,7 @@ func TestCapabilitiesOfEveryType(t *testing.T) {
 				refused := !withNetAdmin && slices.Contains(needNetAdmin, r.Shape.Type)
 				switch {
 				case refused && (report.Reason != v1alpha1.NodeReasonNotPermitted || !strings.Contains(report.Message, "CAP_NET_ADMIN") ||
-					!strings.Contains(report.Message, "agent.networkMaps")):
+					!strings.Contains(report.Message, "agent.hostNetwork")):
 					t.Errorf("%s (%s) without NET_ADMIN: %s: %s", m.Name(), r.Shape.Type, report.Reason, report.Message)
 				case !refused && report.Err != nil:
 					t.Errorf("%s (%s) with %v: %v", m.Name(), r.Shape.Type, capabilities, report.Err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
 )
 
@@ -18,7 +19,8 @@ import (
 var version = "dev"
 
 // Run executes one command and returns the process's exit code: 0 for success, 1 for an error, which
-// is printed to errOut, and what the command says for those that have codes of their own.
+// is printed to errOut, what the command says for those that have codes of their own, and 130 or 143 if
+// SIGINT or SIGTERM cancelled ctx.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
@@ -26,6 +28,12 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetOut(out)
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
+	if signal, ok := interrupt.Of(ctx); ok {
+		if err != nil {
+			_, _ = fmt.Fprintln(errOut, interrupt.Message(ctx))
+		}
+		return signal.ExitCode()
+	}
 	var exit *local.ExitError
 	switch {
 	case err == nil:

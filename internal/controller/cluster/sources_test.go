@@ -27,8 +27,8 @@ spec:
   value: {type: u32}
   maxEntries: 64
   entriesFrom:
-  - {configMapKeyRef: {name: feed, key: drop.txt}, format: Lines, value: 1}
-  - {secretKeyRef: {name: rules, key: rules.csv}, format: CSV}
+  - {configMapRef: {name: feed, key: drop.txt}, format: Lines, value: 1}
+  - {secretRef: {name: rules, key: rules.csv}, format: CSV}
   - {configMapSelector: {matchLabels: {blocklist: team}}, format: YAML}
 `
 
@@ -177,7 +177,7 @@ spec:
   key: {type: ipv4Prefix}
   value: {type: u64}
   maxEntries: 100000
-  entriesFrom: [{configMapKeyRef: {name: feed, key: drop.txt}, format: Lines, value: 1}]
+  entriesFrom: [{configMapRef: {name: feed, key: drop.txt}, format: Lines, value: 1}]
 `)
 	w.awaitEntries("large", 40000)
 	first := w.chunks("large-1")

@@ -13,6 +13,8 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
 )
 
 // version is set by the linker.
@@ -48,15 +50,14 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "bpfmap",
-		Short:         "eBPF maps as declared resources, with and without a cluster",
+		Short:         "Declare eBPF maps, with or without a Kubernetes cluster",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	root.AddCommand(
-		newController(),
-		newAgent(),
+		newController(cluster.Run),
+		newAgent(agent.Run),
 		newVersion(),
 	)
 	root.AddCommand(local.Commands()...)

@@ -20,7 +20,8 @@ func newMap() *cobra.Command {
 		Long: `Low-level operations of the kernel's map API on one map, managed or not.
 
 A write to a managed map is drift: it is repaired or reported, depending on the BPFMap's driftPolicy.`,
-		Args: cobra.NoArgs,
+		Args: cobra.NoArgs, // looked at only if there is something to run
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newMapCreate(), newMapUpdate(), newMapLookup(), newMapLookupDelete(), newMapDelete(),
 		newMapNextKey(), newMapFreeze(), newMapInfo(), newMapPin(), newMapUnpin(), newMapIDs())

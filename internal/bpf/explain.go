@@ -37,6 +37,8 @@ func (m *Map) explain(op string, flags ElemFlags, err error) error {
 		e.Kind, e.Hint = ErrNotSupported, "Lock needs a bpf_spin_lock in the BTF of the value"
 	case sys.IsPermission(err):
 		e.Hint, e.Kind = m.whyNotPermitted(op)
+	case m.contended(err):
+		e.Kind, e.Hint = ErrBusy, "programs or others hold its lock: try again"
 	}
 	return e
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -40,7 +41,11 @@ as declared; the others are.`,
 			if !ok {
 				return errors.New("nothing was applied")
 			}
-			return withEngine(c.Context(), node, func(e *engine.Engine) error { return applyAll(c, e, maps, showPlan) })
+			e, err := newEngine(c, node)
+			if err != nil {
+				return err
+			}
+			return applyAll(c, e, maps, showPlan)
 		},
 	}
 	in.add(c)
@@ -49,7 +54,7 @@ as declared; the others are.`,
 	return c
 }
 
-func applyAll(c *cobra.Command, e *engine.Engine, maps []declared, showPlan bool) error {
+func applyAll(c *cobra.Command, e *locked.Engine, maps []declared, showPlan bool) error {
 	ctx := c.Context()
 	var applied interrupt.Count
 	applied.Of(ctx, len(maps), "manifests applied")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -46,7 +47,11 @@ when no program uses it any more.`,
 			if len(keys) == 0 {
 				return errors.New("no BPFMap found")
 			}
-			return withEngine(c.Context(), nodeFlags{bpffs: bpffs}, func(e *engine.Engine) error { return deleteAll(c, e, keys, ignoreNotFound) })
+			e, err := newEngine(c, nodeFlags{bpffs: bpffs})
+			if err != nil {
+				return err
+			}
+			return deleteAll(c, e, keys, ignoreNotFound)
 		},
 	}
 	in.add(c)
@@ -55,7 +60,7 @@ when no program uses it any more.`,
 	return c
 }
 
-func deleteAll(c *cobra.Command, e *engine.Engine, keys []revision.Key, ignoreNotFound bool) error {
+func deleteAll(c *cobra.Command, e *locked.Engine, keys []revision.Key, ignoreNotFound bool) error {
 	ctx := c.Context()
 	var deleted interrupt.Count
 	deleted.Of(ctx, len(keys), "maps deleted")

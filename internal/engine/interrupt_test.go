@@ -73,9 +73,9 @@ func TestCancelledContext(t *testing.T) {
 // TestInterruptedBetweenWindows stops in the middle of a large fill, and of a large update.
 func TestInterruptedBetweenWindows(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		big := func(first byte) *journeyOfMany { return &journeyOfMany{first: first, value: 4000, n: 1000} }
+		big := func(first byte) *manyEntries { return &manyEntries{first: first, value: 4000, n: 1000} }
 		for _, step := range []struct {
-			to      *journeyOfMany
+			to      *manyEntries
 			changed int // elements that are written before the end
 		}{{big(1), 0}, {big(2), 256}} {
 			r := step.to.revision(t)

@@ -12,16 +12,16 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// journeyOfMany is a Hash of many entries by a 32-bit number, whose values begin with first.
-type journeyOfMany struct {
+// manyEntries is a Hash of many entries by a 32-bit number, whose values begin with first.
+type manyEntries struct {
 	n, value int
 	first    byte
-	more     string
+	room     int // maxEntries; n if 0
 }
 
-func (j *journeyOfMany) revision(t *testing.T) *revision.Revision {
+func (j *manyEntries) revision(t *testing.T) *revision.Revision {
 	t.Helper()
-	r := rev(t, fmt.Sprintf("{type: Hash, key: {type: u32}, value: {type: bytes, size: %d}, maxEntries: %d, %s}", j.value, j.n, j.more))
+	r := rev(t, fmt.Sprintf("{type: Hash, key: {type: u32}, value: {type: bytes, size: %d}, maxEntries: %d}", j.value, max(j.n, j.room)))
 	e := revision.Entries{KeySize: 4, ValueSize: j.value}
 	value := append([]byte{j.first}, make([]byte, j.value-1)...)
 	for i := range j.n {
@@ -36,7 +36,7 @@ func (j *journeyOfMany) revision(t *testing.T) *revision.Revision {
 }
 
 // count is how many elements of a map have a value of j's.
-func (j *journeyOfMany) count(w *world, m engine.Map) (n int) {
+func (j *manyEntries) count(w *world, m engine.Map) (n int) {
 	w.Helper()
 	if m == nil {
 		return 0

@@ -104,12 +104,12 @@ type Map interface {
 	// Write writes packed elements in their order: arrays set, queues and stacks push (keys nil). After an
 	// error some of them may have been written.
 	Write(ctx context.Context, keys, values []byte) error
-	// Delete deletes packed keys; a key that isn't there is no error. Arrays can't. After an error some may
+	// Delete deletes packed keys; a missing key is not an error. Arrays can't. After an error some may
 	// have been deleted.
 	Delete(ctx context.Context, keys []byte) error
 	// Contains asks a bloom filter, which may say yes wrongly. Other maps can't be asked.
 	Contains(ctx context.Context, value []byte) (bool, error)
-	// Freeze makes the map read-only for user space. Freezing twice is no error.
+	// Freeze makes the map read-only for user space. Freezing twice is not an error.
 	Freeze(ctx context.Context) error
 	// Locked is the map, read and written under the spin lock in each value.
 	Locked() Map

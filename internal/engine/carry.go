@@ -53,7 +53,7 @@ func (c *carrier) copy(ctx context.Context) error {
 }
 
 // copyLate copies what others wrote to the replaced map between the copy and the switch, and says what may
-// be lost: programs that hold the replaced map go on writing there. A frozen map takes nothing more.
+// be lost: programs that hold the replaced map still write there. A frozen map takes nothing more.
 func (c *carrier) copyLate(ctx context.Context) error {
 	var late []uint64
 	var noPlace *noPlaceError

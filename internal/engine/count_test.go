@@ -26,7 +26,7 @@ func counting(t *testing.T, test func(t *testing.T, w *world, watched *enginetes
 	})
 }
 
-// wantCount syncs and wants a count that took so many readings.
+// wantCount syncs and wants a count that took this many readings.
 func (w *world) wantCount(r *revision.Revision, watched *enginetest.Watched, count int64, reads int) {
 	w.Helper()
 	watched.Reads = 0

@@ -91,7 +91,7 @@ func (e *Engine) forget(key revision.Key) {
 // Sync brings the map to rev: it creates, adopts, fills, repairs, replaces and freezes as the
 // policies say, and reports how the map is then. It may be called at any time and again: nothing is
 // done to a map that is as declared. When ctx ends, the work stops between two batches of elements, the
-// report says so, and the next call goes on from there.
+// report says so, and the next call continues from there.
 func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 	o, err := e.observe(ctx, rev)
 	if err != nil {

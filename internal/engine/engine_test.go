@@ -145,7 +145,7 @@ func TestLRUEvictionIsNoDrift(t *testing.T) {
 		w.holds(r, "1=1 2=2 3=3")
 		w.must(w.open(r).Write(w.Context(), []byte{2, 0, 0, 0}, []byte{9}))
 		if w.sync(r, ready, engine.ActionRepaired).Drift == nil {
-			t.Error("another value in an LRU map is no drift")
+			t.Error("another value in an LRU map is not drift")
 		}
 	})
 }

@@ -37,7 +37,7 @@ type execution struct {
 
 // execute carries a plan out. It is the one function of this package, besides Engine.Remove, that changes
 // anything on the node. Whichever of its steps is the last one before a crash, or before ctx ends, the next
-// run goes on from what the node shows then: the record is written ahead of the elements.
+// run continues from what the node shows then: the record is written ahead of the elements.
 func execute(ctx context.Context, b Backend, o *Observation, p *plan.Plan) Outcome {
 	x := &execution{backend: b, o: o, p: p}
 	do := x.changeExisting
@@ -52,13 +52,13 @@ func execute(ctx context.Context, b Backend, o *Observation, p *plan.Plan) Outco
 		do = x.makeNew
 	}
 	if x.out.err = do(ctx); x.out.err != nil {
-		x.out.count = plan.Count{} // who knows what was written
+		x.out.count = plan.Count{} // what was written is not known
 	}
 	return x.out
 }
 
 // makeNew makes a map, fills it, freezes it, and only then lets it be seen. The record comes first,
-// without the mark "applied": whoever finds the pin knows whose it is.
+// without the mark "applied": a process that finds the pin can tell who owns it.
 func (x *execution) makeNew(ctx context.Context) error {
 	o, p := x.o, x.p
 	created, err := x.backend.Create(ctx, o.rev)

@@ -25,7 +25,7 @@ func (w *world) interrupted(report engine.Report) {
 }
 
 // TestInterruptedBeforeEachCall cancels every journey before each call of the backend: the report says so,
-// and the next run goes on from there.
+// and the next run continues from there.
 func TestInterruptedBeforeEachCall(t *testing.T) {
 	for name, newBackend := range backends {
 		for _, j := range journeys {

@@ -47,6 +47,7 @@ func TestKeysAreReadWhenNeeded(t *testing.T) {
 		step("many more keys", of(40000, 2), "Keys", "SaveKeys")
 		e = engine.New(faulty, engine.Options{})
 		step("a new process, same keys", of(40000, 2), "Keys")
+		e = engine.New(faulty, engine.Options{})
 		step("a new process, other keys", of(39000, 3), "Keys")
 		if got := len(elementsOf(w, of(1, 1))); got != 39001 {
 			t.Errorf("the map holds %d elements, want those of others and 39000", got)

@@ -104,7 +104,7 @@ func carriedAtMost(o *Observation, p *plan.Plan) int {
 // recordText bounds what a record holds besides keys.
 const recordText = 4 << 10
 
-// RecordBytes is about the kernel memory of a record with so many bytes of keys.
+// RecordBytes estimates the kernel memory of a record with keys of this many bytes.
 func RecordBytes(keys int64) int64 {
 	return footprint.Of(revision.Shape{
 		Type: v1alpha1.MapTypeArray, KeySize: 4, ValueSize: uint32(min(keys+recordText, math.MaxUint32)), MaxEntries: 1,

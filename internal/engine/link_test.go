@@ -56,7 +56,7 @@ func TestInnerMapsInAnyOrder(t *testing.T) {
 		w.ready(o, engine.ActionUpdated)
 		w.holds(o, fmt.Sprintf("1=%d 2=%d", blue.MapID, green.MapID))
 
-		// A replaced inner map takes its place; that is no drift.
+		// A replaced inner map takes its place; that is not drift.
 		other := inner(t, "blue", "freeze: true, replacePolicy: Swap,", "1=11")
 		w.ready(other, engine.ActionUpdated)
 		other = inner(t, "blue", "freeze: true, replacePolicy: Swap,", "1=12")

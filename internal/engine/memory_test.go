@@ -29,7 +29,7 @@ func allocated(do func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// atMost wants that a Sync succeeds with an action, and allocates no more than so many MiB.
+// atMost wants that a Sync succeeds with an action, and allocates no more than this many MiB.
 func (w *world) atMost(mib uint64, r *revision.Revision, action engine.Action) engine.Report {
 	w.Helper()
 	var report engine.Report

@@ -100,7 +100,7 @@ func (c *check) othersPins() error {
 			continue
 		}
 		if was != nil && is != nil && was.ID == is.ID && c.m.spec != nil && c.now() != nil && c.now().ID == is.ID {
-			continue // a second pin of the map that is worked on, which nobody knows of any more
+			continue // a keep-alive pin of the map that is worked on, which nobody knows of any more
 		}
 		if err := sameView(was, is); err != nil {
 			return fmt.Errorf("pin %s: %w", path, err)
@@ -113,10 +113,10 @@ func (c *check) othersPins() error {
 func (c *check) othersState() error {
 	for _, key := range modelKeys {
 		if key == c.key || c.before.records[key] == nil && c.after.records[key] == nil {
-			continue // a second pin without a record is nobody's
+			continue // a keep-alive pin without a record is nobody's
 		}
 		if err := sameView(c.before.kept[key], c.after.kept[key]); err != nil {
-			return fmt.Errorf("second pin of %s: %w", key, err)
+			return fmt.Errorf("keep-alive pin of %s: %w", key, err)
 		}
 		if c.before.text[key] != c.after.text[key] {
 			return fmt.Errorf("the record of %s changed", key)

@@ -34,7 +34,7 @@ const (
 	opPinOther   opKind = "pin-other"   // others pin a map of theirs, over whatever is there
 	opChmod      opKind = "chmod"       // others change a pin's mode
 	opLoseRecord opKind = "lose-record" // others remove our record
-	opLoseKept   opKind = "lose-kept"   // others remove our second pin
+	opLoseKept   opKind = "lose-kept"   // others remove our keep-alive pin
 	opLink       opKind = "link"        // an interface, a cgroup or a program comes, goes, or becomes another
 	opReboot     opKind = "reboot"      // everything in the BPF file system is gone
 )

@@ -341,7 +341,7 @@ func sameEverything(a, b *snapshot) error {
 	}
 	for _, key := range modelKeys {
 		if err := sameView(a.kept[key], b.kept[key]); err != nil {
-			return fmt.Errorf("second pin of %s: %w", key, err)
+			return fmt.Errorf("keep-alive pin of %s: %w", key, err)
 		}
 		if a.text[key] != b.text[key] {
 			return fmt.Errorf("the record of %s changed", key)

@@ -78,7 +78,7 @@ func eachElement(shape revision.Shape, scratch *[]byte, keys, values []byte, yie
 }
 
 // losses counts what would be lost with a map: elements that aren't ours, and those of ours that are
-// pending. Keys of another size than the declared ones are no pending entries.
+// pending. Keys of another size than the declared ones cannot be pending entries.
 func (o *Observation) losses(ctx context.Context, m *openMap) (*plan.Losses, error) {
 	var found plan.Losses
 	var scratch []byte

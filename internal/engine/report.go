@@ -105,7 +105,7 @@ func (r *Report) Fail(err error) {
 	r.Reason = reasonOf(err)
 	r.State, r.Message, r.Err = stateOf(r.Reason), err.Error(), err
 	if r.Reason == v1alpha1.NodeReasonInterrupted {
-		r.Message = "interrupted, the next run goes on from here: " + r.Message
+		r.Message = "interrupted, to be continued by the next run: " + r.Message
 	}
 	r.Digest = ""
 }

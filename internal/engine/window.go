@@ -20,7 +20,7 @@ type window struct {
 	count        int
 }
 
-// room makes room for an element of so many bytes.
+// room makes room for an element of this many bytes.
 func (w *window) room(ctx context.Context, bytes int) error {
 	if w.count > 0 && len(w.keys)+len(w.values)+bytes > windowBytes {
 		return w.flush(ctx)

@@ -189,7 +189,7 @@ func Between(want DesiredContents, had Contents, before *int64) Changes {
 	return c
 }
 
-// none is no changes.
+// none are empty changes.
 func none(want DesiredContents) Changes { return Changes{Contents: want.Contents, Shape: want.Shape} }
 
 // written are all entries that can be written.

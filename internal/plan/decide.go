@@ -52,8 +52,8 @@ func (d *decision) stall(reason, message string) (ends bool) {
 	return true
 }
 
-// checkOwners leaves what another BPFMap owns alone: a hard link or a second pin gives nobody the map of
-// somebody else. A pin that was ours, with our map or none at it, still is.
+// checkOwners leaves what another BPFMap owns alone: a hard link or another pin does not make the map of
+// another BPFMap ours. A pin that was ours, with our map or none at it, still is.
 func (d *decision) checkOwners() (ends bool) {
 	rec, pinned, pin := d.have.Recorded, d.have.Pinned, d.want.Revision.Pin.Path
 	if rec != nil && rec.PinPath == pin && (pinned == nil || rec.Owns(pinned.ID)) {

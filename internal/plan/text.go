@@ -26,7 +26,7 @@ func (Hex) Format(b []byte) string { return hex.EncodeToString(b) }
 // String is Text with bytes in hex.
 func (p *Plan) String() string { return p.Text(Hex{}, Hex{}) }
 
-// Text is the plan for people: a headline, then a line for each change of an entry (+ new, ~ other
+// Text is the plan for people: a headline, then one line per changed entry (+ new, ~ other
 // value, - deleted), at most 100 of them. It ends with a newline. key may be nil for keyless types.
 func (p *Plan) Text(key, value Formatter) string {
 	var b strings.Builder

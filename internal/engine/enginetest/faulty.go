@@ -324,7 +324,7 @@ func (m faultyMap) Delete(ctx context.Context, keys []byte) error {
 	})
 }
 
-// change does all (0), or the first half of the elements with keys of so many bytes.
+// change does all (0), or the first half of the elements with keys of this many bytes.
 func (m faultyMap) change(ctx context.Context, name string, keys []byte, do func(keySize int) error) error {
 	if m.f.Fault.Kind != Partial || len(keys) == 0 {
 		return m.f.run(name, m.Map, func() error { return do(0) })

@@ -234,7 +234,7 @@ func (h *memoryHandle) Freeze(ctx context.Context) error {
 	})
 }
 
-// Close gives the handle up. Closing twice is no error.
+// Close gives the handle up. Closing twice is not an error.
 func (h *memoryHandle) Close() error {
 	h.b.mu.Lock()
 	defer h.b.mu.Unlock()

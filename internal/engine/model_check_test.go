@@ -100,7 +100,7 @@ func (c *check) othersPins() error {
 			continue
 		}
 		if was != nil && is != nil && was.ID == is.ID && c.m.spec != nil && c.now() != nil && c.now().ID == is.ID {
-			continue // a keep-alive pin of the map that is worked on, which nobody knows of any more
+			continue // another pin of the map that is worked on, which no record names any more
 		}
 		if err := sameView(was, is); err != nil {
 			return fmt.Errorf("pin %s: %w", path, err)

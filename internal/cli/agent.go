@@ -68,7 +68,7 @@ func newAgent() *cobra.Command {
 	f.StringVar(&h.cgroups, "cgroups", kernel.DefaultCgroups, "mount point of the node's cgroup2 file system, below which entries name cgroups")
 	f.BoolVar(&h.network, "node-network", true, "this process is in the node's network namespace: entries may name interfaces")
 	f.DurationVar(&o.ResyncPeriod, "resync-period", 5*time.Minute, "how often each map is compared with the kernel, up to a tenth more or less")
-	f.IntVar(&o.Concurrency, "concurrency", 2, "how many maps are worked on at the same time")
+	f.IntVar(&o.Concurrency, "concurrency", 2, "how many maps are reconciled in parallel")
 	f.BoolVar(&inventory, "node-inventory", false, "count all maps of the node, with those below bpfmap/ that nobody owns, at each resync (needs CAP_SYS_ADMIN)")
 	f.StringSliceVar(&disabled, "disable-features", nil, "features of the kernel to do without, by their names in a BPFNodeState: for adopting what a new kernel has in stages, and for tests")
 	f.StringArrayVar(&prefixes, "allowed-pin-prefix", nil, "NAMESPACE=DIRECTORY below which a namespace may pin besides bpfmap/NAMESPACE; * for all namespaces (repeatable)")

@@ -102,7 +102,7 @@ func (c *memo) forget(name types.NamespacedName) {
 }
 
 // objects are the API objects of the outcome as revision number n.
-func (o outcome) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevision, []revision.Chunk, error) {
+func (o outcome) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevision, []*revision.Part, error) {
 	name := fmt.Sprintf("%s-%d", m.Name, n)
 	if o.object != nil {
 		object := &v1alpha1.BPFMapRevision{Spec: *o.object.Spec.DeepCopy()}
@@ -114,7 +114,8 @@ func (o outcome) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevision,
 		return nil, nil, fmt.Errorf("compile again: %w", err)
 	}
 	rev.Name, rev.Number = name, n
-	return revision.ToObjects(rev)
+	object, chunks := revision.ToObjects(rev)
+	return object, chunks, nil
 }
 
 // revision is the whole compiled form, compiled again if only its outcome was remembered.

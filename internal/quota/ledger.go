@@ -59,7 +59,7 @@ type Ledger struct {
 	took     time.Duration
 	// reduced says that something was released since: there may be less than the accounts say.
 	reduced bool
-	// invalid are maps whose figures nobody knows.
+	// invalid are maps whose figures nobody knows; true for those that couldn't be measured.
 	invalid map[revision.Key]bool
 	// refused wait for memory; freed says that there may be some.
 	refused map[revision.Key]bool
@@ -136,7 +136,7 @@ func (l *Ledger) Settle(key revision.Key, bytes int64) {
 func (l *Ledger) Invalidate(key revision.Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.invalid[key] = true
+	l.invalid[key] = false
 	l.freed, l.contended = true, false
 }
 
@@ -182,7 +182,10 @@ func (l *Ledger) refresh(ctx context.Context, asking revision.Key) (fresh bool, 
 	if l.measured.IsZero() || l.sources.UsageOf == nil && len(l.invalid) > 0 {
 		return true, l.measure(ctx)
 	}
-	for key := range l.invalid {
+	for key, tried := range l.invalid {
+		if tried && key != asking {
+			continue // its next run invalidates it again, or all are measured
+		}
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
@@ -190,7 +193,9 @@ func (l *Ledger) refresh(ctx context.Context, asking revision.Key) (fresh bool, 
 		switch {
 		case err != nil && key == asking:
 			return false, fmt.Errorf("measure the kernel memory of map %s: %w", key, err)
-		case err != nil: // its next run invalidates it again
+		case err != nil:
+			l.invalid[key] = true
+			continue
 		case exists:
 			l.put(key, account{taken: bytes})
 		default:
@@ -221,10 +226,16 @@ func (l *Ledger) measure(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("measure the kernel memory of maps: %w", err)
 	}
-	for key := range l.invalid {
-		l.drop(key) // with its promise
+	measured := map[revision.Key]bool{}
+	for _, u := range uses {
+		measured[u.Key] = true
 	}
-	clear(l.invalid)
+	for key, tried := range l.invalid {
+		if measured[key] || !tried {
+			l.drop(key) // with its promise
+			delete(l.invalid, key)
+		}
+	}
 	l.takeOver(uses)
 	l.measured, l.took, l.reduced = time.Now(), time.Since(start), false
 	return nil

@@ -48,7 +48,9 @@ func (n *node) usage(context.Context) ([]quota.Use, error) {
 	n.all++
 	var uses []quota.Use
 	for key, bytes := range n.takes {
-		uses = append(uses, quota.Use{Key: key, Bytes: bytes})
+		if !n.broken[key] {
+			uses = append(uses, quota.Use{Key: key, Bytes: bytes})
+		}
 	}
 	return uses, nil
 }
@@ -151,9 +153,18 @@ func TestUnreadableMaps(t *testing.T) {
 	if reserve(t, l, "large", 50) || !reserve(t, l, "small", 30) {
 		t.Error("a map that can't be measured doesn't count, or others wait for it")
 	}
+	tried := n.each
+	if reserve(t, l, "medium", 20) || n.each != tried {
+		t.Errorf("it is measured again for every request: %d times", n.each-tried)
+	}
 	l.Invalidate(key("broken"))
 	if err := l.Reserve(t.Context(), quota.Request{Key: key("broken"), Bytes: 1}); err == nil || !strings.Contains(err.Error(), "unreadable") {
 		t.Errorf("its own request: %v", err)
+	}
+	n.broken[key("broken")] = false
+	n.set(key("broken"), 10)
+	if !reserve(t, l, "medium", 60) {
+		t.Error("what it was promised counts though it can be measured again")
 	}
 }
 
@@ -192,17 +203,21 @@ func TestRefusalsMeasureSeldom(t *testing.T) {
 // TestPromisesThatCountTwice: a refusal while another map is being worked on may be one too many; the map is
 // called again when that work ends, even if it took all that it was promised.
 func TestPromisesThatCountTwice(t *testing.T) {
-	n := newNode()
-	l := n.ledger(quota.Limits{Node: 100})
-	if !reserve(t, l, "a", 60) {
+	const mi = 1 << 20
+	used := int64(0)
+	l := quota.New(quota.Limits{}, quota.Sources{
+		Usage:   newNode().usage,
+		Cgroups: func() ([]quota.CgroupLimit, error) { return []quota.CgroupLimit{{Limit: 256 * mi, Used: used}}, nil },
+	})
+	if !reserve(t, l, "a", 160*mi) {
 		t.Fatal("refused")
 	}
-	n.set(key("a"), 60) // it is there, and not settled yet
-	if reserve(t, l, "b", 40) {
+	used = 160 * mi // it is there, and not settled yet
+	if reserve(t, l, "b", 64*mi) {
 		t.Fatal("what is promised doesn't count in full")
 	}
-	l.Settle(key("a"), 60)
-	if again := l.Unblocked(); len(again) != 1 || again[0] != key("b") || !reserve(t, l, "b", 40) {
+	l.Settle(key("a"), 160*mi)
+	if again := l.Unblocked(); len(again) != 1 || again[0] != key("b") || !reserve(t, l, "b", 64*mi) {
 		t.Errorf("%v are called again", again)
 	}
 	if again := l.Unblocked(); len(again) > 0 {

@@ -212,7 +212,7 @@ func (s *modelSpec) revision(key revision.Key, n int) *revision.Revision {
 	if rev.Contents, err = revision.NewContents(shape.Shape, &entries); err != nil {
 		panic(err) // keys of a spec are those of a Go map
 	}
-	slices.SortFunc(rev.Links, func(a, b v1alpha1.Link) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(rev.Links, func(a, b v1alpha1.Reference) int { return strings.Compare(a.Name, b.Name) })
 	rev.Digest = rev.ContentDigest()
 	return rev
 }

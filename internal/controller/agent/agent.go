@@ -87,7 +87,7 @@ func New(cfg *rest.Config, o Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	for field, keys := range map[string]client.IndexerFunc{indexMapName: mapNames, indexLinks: linkKeys} {
+	for field, keys := range map[string]client.IndexerFunc{indexMapName: mapNames, indexReferences: referenceKeys} {
 		if err := m.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.BPFMapRevision{}, field, keys); err != nil {
 			return nil, fmt.Errorf("index revisions by %s: %w", field, err)
 		}
@@ -189,7 +189,7 @@ func (a *Agent) onReadiness(ctx context.Context, err error) {
 
 // followInterfaces lets the maps be compared again that name network interfaces, when these change.
 func (a *Agent) followInterfaces(ctx context.Context) error {
-	FollowInterfaces(ctx, a.host, func(ctx context.Context) { a.queue.addLinked(ctx, linkToInterfaces) })
+	FollowInterfaces(ctx, a.host, func(ctx context.Context) { a.queue.addReferrers(ctx, interfacesReference) })
 	return nil
 }
 

@@ -80,7 +80,7 @@ func TestConcurrentReconciles(t *testing.T) {
 		host.set([]error{nil, errors.New("read-only")}[i%2])
 		p.readiness.recheck()
 		p.queue.addAll(ctx, e)
-		p.queue.addLinked(ctx, linkToInterfaces)
+		p.queue.addReferrers(ctx, interfacesReference)
 		p.state.setInventory(v1alpha1.NodeInventory{Maps: int32(i)})
 		_ = p.state.status(v1alpha1.BPFNodeStateStatus{}, time.Now())
 		p.loader.forget(revision.Key{Namespace: "default", Name: "table-0"})

@@ -104,37 +104,37 @@ func (q *mapQueue) all(ctx context.Context, e Engine) []revision.Key {
 	return slices.SortedFunc(maps.Keys(keys), func(a, b revision.Key) int { return strings.Compare(a.String(), b.String()) })
 }
 
-// indexLinks finds the revisions that link to something: "mapRef/<name>", "ifindex/".
-const indexLinks = "spec.links"
+// indexReferences finds the revisions that name something: "mapRef/<name>", "ifindex/".
+const indexReferences = "spec.references"
 
-// linkToInterfaces is what indexLinks holds of revisions that name interfaces. Interfaces change together,
-// so that one word is enough for all of them.
-const linkToInterfaces = string(v1alpha1.TypeIfindex) + "/"
+// interfacesReference is what indexReferences holds of revisions that name interfaces. Interfaces change
+// together, so that one word is enough for all of them.
+const interfacesReference = string(v1alpha1.TypeIfindex) + "/"
 
-// linkToMap is what indexLinks holds of revisions that name the map of a BPFMap.
-func linkToMap(name string) string { return string(v1alpha1.TypeMapRef) + "/" + name }
+// mapReference is what indexReferences holds of revisions that name the map of a BPFMap.
+func mapReference(name string) string { return string(v1alpha1.TypeMapRef) + "/" + name }
 
-// linkKeys are what indexLinks holds of a revision.
-func linkKeys(object client.Object) []string {
+// referenceKeys are what indexReferences holds of a revision.
+func referenceKeys(object client.Object) []string {
 	var keys []string
-	for _, l := range object.(*v1alpha1.BPFMapRevision).Spec.Links {
+	for _, l := range object.(*v1alpha1.BPFMapRevision).Spec.References {
 		switch l.Type {
 		case v1alpha1.TypeMapRef:
-			keys = append(keys, linkToMap(l.Name))
+			keys = append(keys, mapReference(l.Name))
 		case v1alpha1.TypeIfindex:
-			keys = append(keys, linkToInterfaces)
+			keys = append(keys, interfacesReference)
 		}
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
 }
 
-// addLinked lets the maps be compared again whose entries name something that changed.
-func (q *mapQueue) addLinked(ctx context.Context, link string, in ...client.ListOption) {
+// addReferrers lets the maps be compared again whose entries name something that changed.
+func (q *mapQueue) addReferrers(ctx context.Context, reference string, in ...client.ListOption) {
 	var list v1alpha1.BPFMapRevisionList
-	options := append(slices.Clone(in), client.MatchingFields{indexLinks: link}, client.UnsafeDisableDeepCopy)
+	options := append(slices.Clone(in), client.MatchingFields{indexReferences: reference}, client.UnsafeDisableDeepCopy)
 	if err := q.client.List(ctx, &list, options...); err != nil {
-		log.FromContext(ctx).Error(err, "Revisions that link to something can't be listed", "link", link)
+		log.FromContext(ctx).Error(err, "Revisions that name something can't be listed", "reference", reference)
 		return
 	}
 	for i := range list.Items {
@@ -146,7 +146,7 @@ func (q *mapQueue) addLinked(ctx context.Context, link string, in ...client.List
 
 // addHolders lets the maps be compared again that hold the map of a BPFMap, after it became another one.
 func (q *mapQueue) addHolders(ctx context.Context, key revision.Key) {
-	q.addLinked(ctx, linkToMap(key.Name), client.InNamespace(key.Namespace))
+	q.addReferrers(ctx, mapReference(key.Name), client.InNamespace(key.Namespace))
 }
 
 // mapOf names the BPFMap of a revision.

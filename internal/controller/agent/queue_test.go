@@ -80,7 +80,7 @@ func TestLinkedMaps(t *testing.T) {
 	ctx := context.Background()
 	uplinks := revision.Key{Namespace: "default", Name: "uplinks"}
 	q.checks.passed(uplinks, q.checks.begin(uplinks, "uplinks-1"))
-	q.addLinked(ctx, linkToInterfaces)
+	q.addReferrers(ctx, interfacesReference)
 	if got := q.names(); got != "uplinks" || q.checks.untilDue(uplinks, "uplinks-1", time.Hour) > 0 {
 		t.Errorf("%q are queued after a change of interfaces, or not due", got)
 	}

@@ -26,8 +26,8 @@ import (
 // indexMapName finds the revisions of a BPFMap.
 const indexMapName = "spec.mapName"
 
-// linkRetry is how often an entry that waits for what it names is tried again.
-const linkRetry = 5 * time.Second
+// referenceRetry is how often an entry that waits for what it names is tried again.
+const referenceRetry = 5 * time.Second
 
 // reconciler brings one map at a time to its revision. It may run for several maps in parallel.
 type reconciler struct {
@@ -124,7 +124,7 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 		return reconcile.Result{}, report.Err // again, later and later
 	}
 	if report.State == v1alpha1.NodeMapPending {
-		return reconcile.Result{RequeueAfter: jitter(min(linkRetry, r.resync))}, nil
+		return reconcile.Result{RequeueAfter: jitter(min(referenceRetry, r.resync))}, nil
 	}
 	return reconcile.Result{RequeueAfter: jitter(r.resync)}, nil
 }
@@ -137,7 +137,7 @@ func (r *reconciler) sync(ctx context.Context, e Engine, object *v1alpha1.BPFMap
 	case errors.Is(err, errInvalid):
 		return fail(report, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonInvalidRevision, err)
 	case err != nil:
-		return fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonError, err)
+		return fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed, err)
 	}
 	report = e.Sync(ctx, rev)
 	r.queue.addMaps(e.Unblocked()) // the work on this map may have made room for others

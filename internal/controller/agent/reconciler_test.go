@@ -93,7 +93,7 @@ func TestFailures(t *testing.T) {
 		t.Errorf("stalled: again in %s, %v", result.RequeueAfter, err)
 	}
 	e.sync = reports(engine.Report{State: v1alpha1.NodeMapPending})
-	if result, err := p.reconcile(t.Context(), "table"); err != nil || !isAbout(result.RequeueAfter, linkRetry) {
+	if result, err := p.reconcile(t.Context(), "table"); err != nil || !isAbout(result.RequeueAfter, referenceRetry) {
 		t.Errorf("pending: again in %s, %v", result.RequeueAfter, err)
 	}
 	if _, err := p.reconcile(t.Context(), "table"); err != nil || e.syncs != 5 {

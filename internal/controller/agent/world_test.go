@@ -64,7 +64,7 @@ func newClient(t testing.TB, objects ...client.Object) client.WithWatch {
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.BPFNodeState{}, &v1alpha1.BPFMapRevision{}).
 		WithIndex(&v1alpha1.BPFMapRevision{}, indexMapName, mapNames).
-		WithIndex(&v1alpha1.BPFMapRevision{}, indexLinks, linkKeys).Build()
+		WithIndex(&v1alpha1.BPFMapRevision{}, indexReferences, referenceKeys).Build()
 }
 
 // fakeHost is a host whose readiness a test sets.
@@ -207,7 +207,7 @@ func compiled(t testing.TB, name string, number int, spec string) *v1alpha1.BPFM
 	object, _ := revision.ToObjects(rev)
 	object.UID = types.UID(rev.Name)
 	object.Labels = map[string]string{v1alpha1.LabelActive: "true"}
-	object.Status.Rollout.CutOff = rollout.Everybody
+	object.Status.Rollout.Frontier = rollout.Everybody
 	return object
 }
 

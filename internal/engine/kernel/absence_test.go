@@ -84,7 +84,7 @@ func TestErrorsAreNotAbsence(t *testing.T) {
 		{v1alpha1.TypeCgroupID, group, group + "/cgroup.procs/below"},
 	} {
 		link := func(name string) error {
-			target, err := b.Link(t.Context(), key, v1alpha1.Link{Type: c.typ, Name: name})
+			target, err := b.Link(t.Context(), key, v1alpha1.Reference{Type: c.typ, Name: name})
 			if err == nil && target.Close != nil {
 				err = target.Close()
 			}
@@ -102,7 +102,7 @@ func TestErrorsAreNotAbsence(t *testing.T) {
 			t.Errorf("%s %s without descriptors: %v, want EMFILE", c.typ, c.there, blind)
 		}
 	}
-	if _, err := b.Link(t.Context(), key, v1alpha1.Link{Type: v1alpha1.TypeCgroup, Name: "cgroup.procs"}); errors.Is(err, engine.ErrAbsent) || err == nil {
+	if _, err := b.Link(t.Context(), key, v1alpha1.Reference{Type: v1alpha1.TypeCgroup, Name: "cgroup.procs"}); errors.Is(err, engine.ErrAbsent) || err == nil {
 		t.Errorf("a file of a cgroup: %v", err)
 	}
 }

@@ -36,7 +36,7 @@ type LinkOptions struct {
 const DefaultCgroups = "/sys/fs/cgroup"
 
 // Link finds what a name stands for on this node.
-func (b *Backend) Link(_ context.Context, key revision.Key, link v1alpha1.Link) (engine.Target, error) {
+func (b *Backend) Link(_ context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
 	switch link.Type {
 	case v1alpha1.TypeIfindex:
 		return b.linkInterface(link.Name)
@@ -65,7 +65,7 @@ func absent(format string, args ...any) error {
 func (b *Backend) linkInterface(name string) (engine.Target, error) {
 	if b.links.NoInterfaces {
 		return engine.Target{}, refuse(v1alpha1.NodeReasonNotPermitted,
-			"interface %s: this agent doesn't see the node's interfaces (chart value agent.networkMaps)", name)
+			"interface %s: this agent doesn't see the node's interfaces (chart value agent.hostNetwork)", name)
 	}
 	i, err := netlink.LinkByName(name)
 	switch {
@@ -99,7 +99,7 @@ func (b *Backend) linkMap(key revision.Key) (engine.Target, error) {
 func (b *Backend) linkProgram(key revision.Key, path string) (engine.Target, error) {
 	if b.links.AllowProgram != nil {
 		if err := b.links.AllowProgram(key, path); err != nil {
-			return engine.Target{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonPinForbidden, Err: err}
+			return engine.Target{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonPinNotAllowed, Err: err}
 		}
 	}
 	p, err := b.pins.Program(path)
@@ -107,7 +107,7 @@ func (b *Backend) linkProgram(key revision.Key, path string) (engine.Target, err
 	case isAbsent(err):
 		return engine.Target{}, absent("a program pinned at %s", path)
 	case errors.Is(err, bpf.ErrNotProgram):
-		return engine.Target{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidLink, Err: err}
+		return engine.Target{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidReference, Err: err}
 	case err != nil:
 		return engine.Target{}, explain(err)
 	}
@@ -115,7 +115,7 @@ func (b *Backend) linkProgram(key revision.Key, path string) (engine.Target, err
 }
 
 // linkCgroup opens a cgroup, which no symbolic link leads out of the mount.
-func (b *Backend) linkCgroup(link v1alpha1.Link) (engine.Target, error) {
+func (b *Backend) linkCgroup(link v1alpha1.Reference) (engine.Target, error) {
 	at := b.links.Cgroups
 	if at == "" {
 		at = DefaultCgroups
@@ -139,7 +139,7 @@ func (b *Backend) linkCgroup(link v1alpha1.Link) (engine.Target, error) {
 		return engine.Target{}, errors.Join(explain(fmt.Errorf("look at cgroup %s: %w", link.Name, err)), dir.Close())
 	}
 	if !st.IsDir() {
-		return engine.Target{}, errors.Join(refuse(v1alpha1.NodeReasonInvalidLink, "%s is a file of a cgroup, not a cgroup", link.Name), dir.Close())
+		return engine.Target{}, errors.Join(refuse(v1alpha1.NodeReasonInvalidReference, "%s is a file of a cgroup, not a cgroup", link.Name), dir.Close())
 	}
 	id := st.Sys().(*syscall.Stat_t).Ino // of kernfs: the cgroup's id
 	if link.Type == v1alpha1.TypeCgroupID {

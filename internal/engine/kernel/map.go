@@ -4,6 +4,7 @@
 package kernel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,7 +53,7 @@ func (o openMap) Read(yield func(keys, values []byte)) (complete bool, err error
 
 func (o openMap) read(yield func(keys, values []byte)) (complete bool, err error) {
 	padding := o.m.Type().Traits().PerCPU && o.m.ValueSize()%8 != 0
-	it := o.m.Iterate(bpf.IterateOptions{Flags: o.flags})
+	it := o.m.Iterate(context.TODO(), bpf.IterateOptions{Flags: o.flags})
 	for it.Next() {
 		values := it.Values()
 		if padding {
@@ -79,7 +80,7 @@ func (o openMap) Count() (n int64, known bool) {
 
 // Write writes elements in their order.
 func (o openMap) Write(keys, values []byte) error {
-	_, err := o.m.UpdateBatch(keys, values, o.flags)
+	_, err := o.m.UpdateBatch(context.TODO(), keys, values, o.flags)
 	return o.explain(err)
 }
 
@@ -90,9 +91,9 @@ func (o openMap) explain(err error) error {
 	case invalid && o.flags == bpf.Lock:
 		return &engine.Error{ReasonWord: v1alpha1.NodeReasonIncompatible, Err: fmt.Errorf("%w: the map's BTF tells of no bpf_spin_lock in its values", err)}
 	case invalid && (t == bpf.ArrayOfMaps || t == bpf.HashOfMaps):
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidLink, Err: fmt.Errorf("%w: the map was made for inner maps of another type, size, flags or capacity", err)}
+		return &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: the map was made for inner maps of another type, size, flags or capacity", err)}
 	case invalid && t == bpf.ProgArray:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidLink, Err: fmt.Errorf("%w: programs in one ProgArray are all of one type, and attached alike", err)}
+		return &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: programs in one ProgArray are all of one type, and attached alike", err)}
 	}
 	return explain(err)
 }
@@ -108,7 +109,7 @@ func (o openMap) Contains(value []byte) (bool, error) {
 
 // Delete deletes keys that are there.
 func (o openMap) Delete(keys []byte) error {
-	_, err := o.m.DeleteBatchIgnoreMissing(keys)
+	_, err := o.m.DeleteBatchIgnoreMissing(context.TODO(), keys)
 	return explain(err)
 }
 

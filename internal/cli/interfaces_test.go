@@ -6,7 +6,10 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -82,6 +85,7 @@ func TestWatchSurvivesTooManyChanges(t *testing.T) {
 			t.Fatalf("add an interface (this test needs root): %v", err)
 		}
 	}
+	overflow(t)
 	before := looks.Load()
 	start := time.Now()
 	close(h.resume)
@@ -96,7 +100,9 @@ func TestWatchSurvivesTooManyChanges(t *testing.T) {
 	// Changes are followed again. Those that were missed are over before.
 	quiet(t, &looks)
 	before, start = looks.Load(), time.Now()
-	bpftest.AddInterface(t, "late")
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "late"}, PeerName: "latep"}); err != nil {
+		t.Fatal(err)
+	}
 	await.Nil(t, time.Minute, func() error {
 		if looks.Load() <= before {
 			return fmt.Errorf("a new interface was not seen; %d watches have ended, the last one because: %v", h.ends.Load(), h.reason.Load())
@@ -119,4 +125,42 @@ func quiet(t *testing.T, looks *atomic.Int32) {
 		}
 		return nil
 	})
+}
+
+// overflow changes an interface until the kernel has dropped something that it had to say.
+func overflow(t *testing.T) {
+	t.Helper()
+	link, err := netlink.LinkByName("many0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10_000 {
+		if dropped(t) {
+			t.Logf("the buffer was full after %d more changes", i*10)
+			return
+		}
+		for n := range 10 {
+			if err := netlink.LinkSetMTU(link, 1400+n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Fatal("the kernel keeps everything for a reader that doesn't read")
+}
+
+// dropped says whether a netlink socket of this network namespace has lost messages, by proc(5).
+func dropped(t *testing.T) bool {
+	t.Helper()
+	text, err := os.ReadFile("/proc/thread-self/net/netlink")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	column := slices.Index(strings.Fields(lines[0]), "Drops")
+	for _, line := range lines[1:] {
+		if strings.Fields(line)[column] != "0" {
+			return true
+		}
+	}
+	return false
 }

@@ -79,7 +79,6 @@ func TestErrorsAreNotAbsence(t *testing.T) {
 		{v1alpha1.TypeIfindex, "left", "right"},
 		{v1alpha1.TypeMapRef, "table", "nothing"},
 		{v1alpha1.TypeProgPin, "bpfmap/edge/p0", "bpfmap/edge/p1"},
-		{v1alpha1.TypeProgPin, "bpfmap/edge/p0", "bpfmap/edge/p0/below"},
 		{v1alpha1.TypeCgroup, group, group + "-not"},
 		{v1alpha1.TypeCgroupID, group, group + "/cgroup.procs/below"},
 	} {

@@ -15,9 +15,9 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=bmap,categories={bpf,all}
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
-// +kubebuilder:printcolumn:name="Entries",type=integer,JSONPath=`.status.entries`
-// +kubebuilder:printcolumn:name="Max",type=integer,JSONPath=`.spec.maxEntries`
-// +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodes.desired`
+// +kubebuilder:printcolumn:name="Entries",type=integer,JSONPath=`.status.entryCount`
+// +kubebuilder:printcolumn:name="Max-Entries",type=integer,JSONPath=`.spec.maxEntries`
+// +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.nodes.desired`
 // +kubebuilder:printcolumn:name="Ready",type=integer,JSONPath=`.status.nodes.ready`
 // +kubebuilder:printcolumn:name="Frozen",type=boolean,JSONPath=`.status.frozen`
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
@@ -157,10 +157,10 @@ type BPFMapSpec struct {
 	// +optional
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
 
-	// allowEmpty lets a source hold no entries. Without it that is an error, since an empty feed is
-	// more often broken than meant, and would wipe the map.
+	// allowEmptySources accepts a source without entries. By default that is an error, since an empty
+	// feed is more often broken than intended, and would empty the map.
 	// +optional
-	AllowEmpty bool `json:"allowEmpty,omitempty"`
+	AllowEmptySources bool `json:"allowEmptySources,omitempty"`
 
 	// syncPolicy says who owns the contents. Merge if not given, and Seed for Queue and Stack.
 	// +optional
@@ -197,11 +197,11 @@ type BPFMapSpec struct {
 	// +optional
 	Rollout *Rollout `json:"rollout,omitempty"`
 
-	// revision is the name of an earlier revision whose contents the map is to have instead of what
-	// the rest of this spec says, to undo a change. revisionHistoryLimit bounds how far back.
+	// rollbackTo is the name of an earlier revision whose contents the map is to have instead of what
+	// the rest of this spec says. revisionHistoryLimit bounds how far back it can reach.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
-	Revision string `json:"revision,omitempty"`
+	RollbackTo string `json:"rollbackTo,omitempty"`
 
 	// revisionHistoryLimit is how many old revisions are kept; the controller's setting, 5 by
 	// default, if not given.

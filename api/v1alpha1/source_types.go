@@ -44,15 +44,15 @@ const (
 // EntrySource is one source of entries. Data that begin as gzip does are decompressed, to at most
 // 64 MiB.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.configMapRef) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) == 1",message="exactly one of configMapRef, secretRef and configMapSelector is needed"
+// +kubebuilder:validation:XValidation:rule="(has(self.configMapKeyRef) ? 1 : 0) + (has(self.secretKeyRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) == 1",message="exactly one of configMapKeyRef, secretKeyRef and configMapSelector is needed"
 type EntrySource struct {
-	// configMapRef names one key of a ConfigMap.
+	// configMapKeyRef names one key of a ConfigMap.
 	// +optional
-	ConfigMapRef *SourceRef `json:"configMapRef,omitempty"`
+	ConfigMapKeyRef *SourceRef `json:"configMapKeyRef,omitempty"`
 
-	// secretRef names one key of a Secret.
+	// secretKeyRef names one key of a Secret.
 	// +optional
-	SecretRef *SourceRef `json:"secretRef,omitempty"`
+	SecretKeyRef *SourceRef `json:"secretKeyRef,omitempty"`
 
 	// configMapSelector selects ConfigMaps by labels: several of them make one set, in the order of
 	// their names, so that teams can contribute to one map.

@@ -28,6 +28,6 @@ func newController() *cobra.Command {
 	f.BoolVar(&o.LeaderElect, "leader-elect", false, "let several controllers run, of which one works")
 	f.StringVar(&o.Namespace, "leader-elect-namespace", "", "namespace of the lease (default the pod's own)")
 	f.IntVar(&o.Concurrency, "concurrency", 4, "how many BPFMaps are worked on at the same time")
-	f.IntVar(&o.RevisionHistory, "revision-history", 5, "how many old revisions of each BPFMap are kept")
+	f.IntVar(&o.RevisionHistoryLimit, "revision-history-limit", 5, "how many old revisions of each BPFMap are kept")
 	return c
 }

@@ -29,7 +29,7 @@ func (c *Cache) key(s *Source, from *v1alpha1.EntrySource, spec *v1alpha1.BPFMap
 		return nil
 	}
 	text, err := json.Marshal([]any{
-		s.Name, s.Version, from.Format, from.Value, spec.Type, spec.Key, spec.Value, spec.MaxEntries, spec.AllowEmpty, spec.ConflictPolicy,
+		s.Name, s.Version, from.Format, from.Value, spec.Type, spec.Key, spec.Value, spec.MaxEntries, spec.AllowEmptySources, spec.ConflictPolicy,
 	})
 	if err != nil {
 		panic(fmt.Sprintf("identify a source: %v", err)) // plain data always marshals

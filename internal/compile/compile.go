@@ -31,7 +31,7 @@ func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) { return With(m, ni
 func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revision, error) {
 	c := &compiler{
 		spec: &m.Spec, sources: sources, cache: cache, problems: problems{reason: v1alpha1.ReasonInvalidSpec},
-		links: map[v1alpha1.Link]bool{},
+		links: map[v1alpha1.Reference]bool{},
 	}
 	rev := &revision.Revision{
 		Key:          revision.Key{Namespace: m.Namespace, Name: m.Name},
@@ -91,7 +91,7 @@ type compiler struct {
 	cache    *Cache
 	problems problems
 	unread   error // a source that couldn't be read
-	links    map[v1alpha1.Link]bool
+	links    map[v1alpha1.Reference]bool
 }
 
 func (c *compiler) checkName(m *v1alpha1.BPFMap) {
@@ -125,7 +125,7 @@ func (c *compiler) layouts(p part, keySchema, valueSchema *v1alpha1.Schema) (key
 		if s == nil {
 			return nil
 		}
-		l, err := schema.NewLinked(s, func(link v1alpha1.Link) { c.links[link] = true })
+		l, err := schema.NewLinked(s, func(link v1alpha1.Reference) { c.links[link] = true })
 		if err != nil {
 			c.problems.addAt(path, err)
 			return nil
@@ -139,15 +139,15 @@ func (c *compiler) layouts(p part, keySchema, valueSchema *v1alpha1.Schema) (key
 }
 
 // sortedLinks are the links of all entries. Two whose symbols are the same can't be told apart.
-func (c *compiler) sortedLinks(self revision.Key) []v1alpha1.Link {
-	links := slices.SortedFunc(maps.Keys(c.links), func(a, b v1alpha1.Link) int {
+func (c *compiler) sortedLinks(self revision.Key) []v1alpha1.Reference {
+	links := slices.SortedFunc(maps.Keys(c.links), func(a, b v1alpha1.Reference) int {
 		return cmp.Or(strings.Compare(string(a.Type), string(b.Type)), strings.Compare(a.Name, b.Name))
 	})
-	if len(links) > v1alpha1.MaxLinks {
-		c.problems.add("spec.entries", "name %d interfaces, maps, programs and cgroups, more than the %d that one map may", len(links), v1alpha1.MaxLinks)
+	if len(links) > v1alpha1.MaxReferences {
+		c.problems.add("spec.entries", "name %d interfaces, maps, programs and cgroups, more than the %d that one map may", len(links), v1alpha1.MaxReferences)
 		return nil
 	}
-	bySymbol := map[uint32]v1alpha1.Link{}
+	bySymbol := map[uint32]v1alpha1.Reference{}
 	for _, l := range links {
 		if l.Type == v1alpha1.TypeMapRef && l.Name == self.Name {
 			c.problems.add("spec.entries", "name the map itself (%s): a map can't hold itself", l.Name)

@@ -21,7 +21,7 @@ func TestLinksOfSources(t *testing.T) {
 	m := &v1alpha1.BPFMap{}
 	m.Namespace, m.Name = "edge", "limits"
 	spec := `{type: Hash, key: {type: ifindex}, value: {type: u32}, maxEntries: 64, entries: [{key: eth0, value: 1}],
-		entriesFrom: [{configMapRef: {name: a, key: a}, format: Lines, value: 5}, {configMapRef: {name: b, key: b}, format: Lines, value: 6}]}`
+		entriesFrom: [{configMapKeyRef: {name: a, key: a}, format: Lines, value: 5}, {configMapKeyRef: {name: b, key: b}, format: Lines, value: 6}]}`
 	if err := yaml.UnmarshalStrict([]byte(spec), &m.Spec); err != nil {
 		t.Fatal(err)
 	}
@@ -62,9 +62,9 @@ func TestTooManyLinks(t *testing.T) {
 	m := &v1alpha1.BPFMap{}
 	m.Namespace, m.Name = "edge", "limits"
 	m.Spec = v1alpha1.BPFMapSpec{
-		Type: v1alpha1.MapTypeHash, MaxEntries: 2 * v1alpha1.MaxLinks, Key: &v1alpha1.Schema{Type: v1alpha1.TypeIfindex}, Value: v1alpha1.Schema{Type: v1alpha1.TypeU32},
+		Type: v1alpha1.MapTypeHash, MaxEntries: 2 * v1alpha1.MaxReferences, Key: &v1alpha1.Schema{Type: v1alpha1.TypeIfindex}, Value: v1alpha1.Schema{Type: v1alpha1.TypeU32},
 	}
-	for i := range v1alpha1.MaxLinks + 1 {
+	for i := range v1alpha1.MaxReferences + 1 {
 		m.Spec.Entries = append(m.Spec.Entries, v1alpha1.Entry{Key: raw(fmt.Sprintf("%q", fmt.Sprintf("eth%d", i))), Value: raw("1")})
 	}
 	_, err := compile.Compile(m)

@@ -55,7 +55,7 @@ type run struct {
 	source  *Source
 	entries revision.Entries
 	lines   []int32
-	links   map[v1alpha1.Link]bool
+	links   map[v1alpha1.Reference]bool
 }
 
 // fromSources packs the entries of all sources.
@@ -100,7 +100,7 @@ func (c *compiler) fromSource(s *Source, shape revision.Shape, key, value *schem
 		return r, true
 	}
 	all := c.links
-	c.links = map[v1alpha1.Link]bool{}
+	c.links = map[v1alpha1.Reference]bool{}
 	defer func() {
 		maps.Copy(all, c.links)
 		c.links = all
@@ -139,8 +139,8 @@ func (c *compiler) fromSource(s *Source, shape revision.Shape, key, value *schem
 	if err := source.Read(text, o, p.add); err != nil && !errors.Is(err, errTooMany) {
 		c.problems.add(s.place(), "%v", err)
 	}
-	if r.entries.Len == 0 && !c.spec.AllowEmpty && c.problems.total == before {
-		c.problems.add(s.place(), "holds no entries: that is refused unless spec.allowEmpty is true")
+	if r.entries.Len == 0 && !c.spec.AllowEmptySources && c.problems.total == before {
+		c.problems.add(s.place(), "holds no entries: that is refused unless spec.allowEmptySources is true")
 	}
 	if c.problems.total > before {
 		return run{}, false

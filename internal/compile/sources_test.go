@@ -30,8 +30,8 @@ spec:
   entries:
   - {key: 10.0.0.0/8, value: {action: 1, rule: 1}}
   entriesFrom:
-  - {configMapRef: {name: feed, key: drop.txt}, format: Lines, value: {action: 1, rule: 9}}
-  - {secretRef: {name: more, key: rules.csv}, format: CSV}
+  - {configMapKeyRef: {name: feed, key: drop.txt}, format: Lines, value: {action: 1, rule: 9}}
+  - {secretKeyRef: {name: more, key: rules.csv}, format: CSV}
 ` + more
 	if err := yaml.UnmarshalStrict([]byte(text), m); err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestBadSources(t *testing.T) {
 		"missing field":       {"", "192.0.2.0/24\n", "key,value.action\n203.0.113.0/24,1\n", "InvalidSource", "line 2 value.rule: is missing"},
 		"duplicates":          {"", "192.0.2.0/24\n203.0.113.0/24\n", rules, "InvalidEntry", "spec.entriesFrom[1] (Secret more, key rules.csv) line 2: is the same key as spec.entriesFrom[0] (ConfigMap feed, key drop.txt) line 2: 203.0.113.0/24"},
 		"duplicate of inline": {"", "10.0.0.0/8\n", rules, "InvalidEntry", "spec.entriesFrom[0] (ConfigMap feed, key drop.txt) line 1: is the same key as entries[0]: 10.0.0.0/8"},
-		"empty":               {"", "# nothing\n", rules, "InvalidSource", "holds no entries: that is refused unless spec.allowEmpty is true"},
+		"empty":               {"", "# nothing\n", rules, "InvalidSource", "holds no entries: that is refused unless spec.allowEmptySources is true"},
 		"too many":            {"  conflictPolicy: First\n", "1.0.0.0/8\n2.0.0.0/8\n3.0.0.0/8\n4.0.0.0/8\n5.0.0.0/8\n6.0.0.0/8\n7.0.0.0/8\n", rules, "InvalidEntry", "spec.maxEntries: 8 is less than the 9 entries that are declared, with those of 2 sources"},
 		"too many of one":     {"", many, rules, "InvalidSource", "line 9: is one entry more than maxEntries 8"},
 		"another format":      {"", "key,value\n192.0.2.0/24,1\n", rules, "InvalidSource", `line 1 key: "key,value"`},
@@ -128,7 +128,7 @@ func TestConflictPolicies(t *testing.T) {
 }
 
 func TestEmptySourceIfAllowed(t *testing.T) {
-	rev, err := compile.With(blocklist(t, "  allowEmpty: true\n"), texts("", rules, nil), nil)
+	rev, err := compile.With(blocklist(t, "  allowEmptySources: true\n"), texts("", rules, nil), nil)
 	if err != nil || rev.Entries.Len != 2 {
 		t.Errorf("%+v, %v", rev, err)
 	}

@@ -26,7 +26,7 @@ type Backend interface {
 	Create(ctx context.Context, rev *revision.Revision) (Map, error)
 	// Link finds what a name in the entries of a map stands for on this node. The error is ErrAbsent if
 	// that isn't there yet.
-	Link(ctx context.Context, key revision.Key, link v1alpha1.Link) (Target, error)
+	Link(ctx context.Context, key revision.Key, link v1alpha1.Reference) (Target, error)
 	// Publish gives m its second pin and its pin with mode and owner, in one step for whoever looks
 	// at the pin. over says that a map at the pin may be replaced; otherwise one that isn't m is an
 	// error.

@@ -46,7 +46,7 @@ func (e *Engine) reserve(s *session) error {
 		Key: s.rev.Key, Bytes: s.growth(), IsNew: s.state.Record == nil,
 	})
 	if refusal := (*quota.Refusal)(nil); errors.As(err, &refusal) {
-		return &Error{v1alpha1.NodeReasonMemoryLimit, err}
+		return &Error{v1alpha1.NodeReasonQuotaExceeded, err}
 	}
 	return err
 }

@@ -77,7 +77,7 @@ func findLinks(ctx context.Context, b Backend, rev *revision.Revision) (*links, 
 }
 
 // checkInner refuses a map that the kernel wouldn't take into the outer one.
-func checkInner(rev *revision.Revision, l v1alpha1.Link, target Target) error {
+func checkInner(rev *revision.Revision, l v1alpha1.Reference, target Target) error {
 	if l.Type != v1alpha1.TypeMapRef || rev.Shape.Inner == nil || target.Shape == nil {
 		return nil
 	}
@@ -89,7 +89,7 @@ func checkInner(rev *revision.Revision, l v1alpha1.Link, target Target) error {
 	for i, d := range differences {
 		list[i] = d.String()
 	}
-	return &Error{v1alpha1.NodeReasonInvalidLink, fmt.Errorf(
+	return &Error{v1alpha1.NodeReasonInvalidReference, fmt.Errorf(
 		"BPFMap %s is not what spec.inner says (%s): make them alike", l.Name, strings.Join(list, "; "))}
 }
 
@@ -243,7 +243,7 @@ func (r *resolver) finish(shape revision.Shape, l linked, held revision.Entries)
 	l.held = held.Keys
 	for i := 1; i < l.entries.Len && !shape.IsKeyless(); i++ {
 		if bytes.Equal(l.entries.Key(i-1), l.entries.Key(i)) {
-			return linked{}, &Error{v1alpha1.NodeReasonInvalidLink, fmt.Errorf("two entries have the same key %x on this node: their names stand for the same", l.entries.Key(i))}
+			return linked{}, &Error{v1alpha1.NodeReasonInvalidReference, fmt.Errorf("two entries have the same key %x on this node: their names stand for the same", l.entries.Key(i))}
 		}
 	}
 	l.waits = slices.Sorted(maps.Keys(r.waits))

@@ -147,7 +147,7 @@ func TestHeldEntriesMove(t *testing.T) {
 	peers := func(maxEntries string) string {
 		return "{type: Hash, key: {type: u8}, value: {type: ifindex}, replacePolicy: Swap, maxEntries: " + maxEntries
 	}
-	eth0 := v1alpha1.Link{Type: v1alpha1.TypeIfindex, Name: "eth0"}
+	eth0 := v1alpha1.Reference{Type: v1alpha1.TypeIfindex, Name: "eth0"}
 	b.SetLink(eth0, 7)
 	w.ready(table(t, peers("8"), "1=eth0"), engine.ActionCreated)
 	b.SetLink(eth0, 0)

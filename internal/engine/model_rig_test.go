@@ -47,8 +47,8 @@ type rig struct {
 	arm    func(f *modelFault)
 	disarm func() string
 	// links are what names of the node stand for; setLink changes that, nil where it can't be changed.
-	links   map[v1alpha1.Link]uint64
-	setLink func(link v1alpha1.Link, id uint64)
+	links   map[v1alpha1.Reference]uint64
+	setLink func(link v1alpha1.Reference, id uint64)
 	// peek are the elements of a map that nobody can list, nil where that is so for us, too.
 	peek func(m engine.Map) map[string]string
 }
@@ -109,7 +109,7 @@ func memoryRig() *rig {
 	m := enginetest.NewMemory()
 	m.SetLink(loopback, 1)
 	return &rig{
-		links: map[v1alpha1.Link]uint64{loopback: 1}, setLink: m.SetLink, peek: m.Elements,
+		links: map[v1alpha1.Reference]uint64{loopback: 1}, setLink: m.SetLink, peek: m.Elements,
 		Backend: m, faulty: &enginetest.Faulty{},
 		everything: func() ([]string, error) { return m.Pins(), nil },
 		wipe:       func() error { m.Wipe(); return nil },
@@ -166,7 +166,7 @@ func kernelRig(t *testing.T, root, cgroups string) *rig {
 			return len(open), err
 		},
 		arm: f.arm, disarm: f.disarm,
-		links: map[v1alpha1.Link]uint64{loopback: uint64(lo.Index)},
+		links: map[v1alpha1.Reference]uint64{loopback: uint64(lo.Index)},
 		peek:  func(engine.Map) map[string]string { return nil },
 	}
 }

@@ -209,7 +209,7 @@ func (s *modelSpec) revision(key revision.Key, n int) *revision.Revision {
 		entries.Append(packed, one.value(k, v, symbol, 1), false)
 	}
 	rev.Entries, _ = entries.Sorted(shape.Shape)
-	slices.SortFunc(rev.Links, func(a, b v1alpha1.Link) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(rev.Links, func(a, b v1alpha1.Reference) int { return strings.Compare(a.Name, b.Name) })
 	rev.Digest = rev.ContentDigest()
 	return rev
 }

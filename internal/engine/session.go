@@ -44,7 +44,7 @@ type session struct {
 func (e *Engine) open(ctx context.Context, rev *revision.Revision) (*session, error) {
 	if e.options.AllowPin != nil {
 		if err := e.options.AllowPin(rev.Key, rev.Pin.Path); err != nil {
-			return nil, &Error{v1alpha1.NodeReasonPinForbidden, err}
+			return nil, &Error{v1alpha1.NodeReasonPinNotAllowed, err}
 		}
 	}
 	s := &session{ctx: ctx, backend: e.backend, rev: rev, infos: map[Map]MapInfo{}, state: &State{}}

@@ -58,7 +58,7 @@ func TestPinsStayInTheirDirectory(t *testing.T) {
 		r := of(t, "edge", "x", pin)
 		r.Pin.Path = pin
 		report := w.Sync(t.Context(), r)
-		if report.Reason != v1alpha1.NodeReasonPinForbidden || report.State != stalled {
+		if report.Reason != v1alpha1.NodeReasonPinNotAllowed || report.State != stalled {
 			t.Errorf("pin %q: %s: %s: %s", pin, report.State, report.Reason, report.Message)
 		}
 	}

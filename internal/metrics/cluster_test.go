@@ -67,6 +67,6 @@ func TestCluster(t *testing.T) {
 	expect(t, r,
 		`bpfmap_compile_duration_seconds_count{result="accepted"} 1`,
 		`bpfmap_compile_duration_seconds_count{result="rejected"} 1`,
-		`bpfmap_bpfmaps{reason="Ready"} 2`,
+		`bpfmap_controller_maps{reason="Ready"} 2`,
 	)
 }

@@ -62,7 +62,7 @@ func (r *Revision) Fingerprint() string {
 		Policy Policy
 		Pin    Pin
 		Digest string
-		Links  []v1alpha1.Link `json:",omitempty"`
+		Links  []v1alpha1.Reference `json:",omitempty"`
 	}{r.Shape, r.Policy, r.Pin, r.Digest, r.Links})
 	if err != nil {
 		panic("fingerprint of a revision: " + err.Error()) // plain data always marshals
@@ -79,7 +79,7 @@ func (r *Revision) ContentDigest() string {
 	}
 	b, err := json.Marshal(struct {
 		Entries string
-		Links   []v1alpha1.Link
+		Links   []v1alpha1.Reference
 	}{digest, r.Links})
 	if err != nil {
 		panic("digest of a revision: " + err.Error()) // plain data always marshals

@@ -34,11 +34,11 @@ func ToObjects(r *Revision) (*v1alpha1.BPFMapRevision, []Chunk, error) {
 func ToObject(r *Revision) *v1alpha1.BPFMapRevision {
 	uid, gid := int64(r.Pin.UID), int64(r.Pin.GID)
 	obj := &v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{
-		MapName: r.Key.Name, MapUID: r.UID, Revision: r.Number,
+		MapName: r.Key.Name, MapUID: r.UID, Number: r.Number,
 		Type: r.Shape.Type, KeySize: int64(r.Shape.KeySize), ValueSize: int64(r.Shape.ValueSize),
 		MaxEntries: int64(r.Shape.MaxEntries), Flags: r.Shape.Flags, NUMANode: r.Shape.NUMANode,
 		MapExtra: int64(r.Shape.MapExtra), Inner: innerObject(r.Shape.Inner),
-		Key: r.KeySchema, Value: r.ValueSchema, Links: r.Links,
+		Key: r.KeySchema, Value: r.ValueSchema, References: r.Links,
 		SyncPolicy: r.Policy.Sync, DriftPolicy: r.Policy.Drift, Freeze: r.Policy.Freeze,
 		ReplacePolicy: r.Policy.Replace, DeletionPolicy: r.Policy.Deletion,
 		Pin:          v1alpha1.Pin{Path: r.Pin.Path, Mode: fmt.Sprintf("%04o", r.Pin.Mode), UID: &uid, GID: &gid},
@@ -56,12 +56,12 @@ func FromObject(obj *v1alpha1.BPFMapRevision, chunks [][]byte) (*Revision, error
 	s := &obj.Spec
 	key := Key{Namespace: obj.Namespace, Name: s.MapName}
 	r := &Revision{
-		Key: key, UID: s.MapUID, Name: obj.Name, Number: s.Revision,
+		Key: key, UID: s.MapUID, Name: obj.Name, Number: obj.Number(),
 		Shape: Shape{Type: s.Type, Flags: s.Flags, NUMANode: s.NUMANode, Name: MapName(key)},
 		Policy: Policy{
 			Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze,
 		},
-		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, Links: s.Links, Digest: s.Digest,
+		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, Links: s.References, Digest: s.Digest,
 	}
 	r.Shape.MapExtra = uint64(s.MapExtra)
 	sizes := []size{

@@ -44,7 +44,7 @@ type Revision struct {
 	Entries Entries
 	// Links are the names in the entries that each node resolves, sorted. In the entries their symbols
 	// (schema.Symbol) stand in their places.
-	Links []v1alpha1.Link
+	Links []v1alpha1.Reference
 	// Digest is ContentDigest(): "sha256:" and 64 hex digits.
 	Digest string
 }

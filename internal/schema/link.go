@@ -19,7 +19,7 @@ import (
 // NewLinked is New for entries whose names nodes resolve. Encode then writes a link's Symbol where the
 // name stands, and calls collect with each link. Layouts of New take no names, but the numbers that
 // names stand for on this node.
-func NewLinked(s *v1alpha1.Schema, collect func(v1alpha1.Link)) (*Layout, error) {
+func NewLinked(s *v1alpha1.Schema, collect func(v1alpha1.Reference)) (*Layout, error) {
 	l, err := New(s)
 	if err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func NewLinked(s *v1alpha1.Schema, collect func(v1alpha1.Link)) (*Layout, error)
 	return l, nil
 }
 
-func (l *Layout) collect(to func(v1alpha1.Link)) {
+func (l *Layout) collect(to func(v1alpha1.Reference)) {
 	if l.scalar != nil && l.scalar.linked {
 		l.scalar.collect = to
 	}
@@ -39,7 +39,7 @@ func (l *Layout) collect(to func(v1alpha1.Link)) {
 
 // Symbol stands for a link in packed entries: four bytes of a SHA-256 over type and name, so that it
 // depends on nothing else, and never 0, which stands for no link.
-func Symbol(l v1alpha1.Link) uint32 {
+func Symbol(l v1alpha1.Reference) uint32 {
 	sum := sha256.Sum256([]byte(string(l.Type) + "\x00" + l.Name))
 	return max(binary.BigEndian.Uint32(sum[:]), 1)
 }
@@ -172,13 +172,13 @@ func encodeLink(s *scalar, dst []byte, value any) string {
 	if name == "" && s.typ == v1alpha1.TypeProgPin {
 		return "" // no program
 	}
-	if len(name) > v1alpha1.MaxLinkName {
-		return fmt.Sprintf("has %d characters, at most %d are possible", len(name), v1alpha1.MaxLinkName)
+	if len(name) > v1alpha1.MaxReferenceName {
+		return fmt.Sprintf("has %d characters, at most %d are possible", len(name), v1alpha1.MaxReferenceName)
 	}
 	if !linkKinds[s.typ].valid(name) {
 		return fmt.Sprintf("%s is not %s", show(name), linkKinds[s.typ].what)
 	}
-	link := v1alpha1.Link{Type: s.typ, Name: name}
+	link := v1alpha1.Reference{Type: s.typ, Name: name}
 	s.put(dst, uint64(Symbol(link)))
 	s.collect(link)
 	return ""

@@ -19,7 +19,7 @@ type scalar struct {
 	order  binary.ByteOrder
 	// linked types are names that nodes resolve; collect takes them, and name is their inverse.
 	linked  bool
-	collect func(v1alpha1.Link)
+	collect func(v1alpha1.Reference)
 	name    func(v1alpha1.ScalarType, uint64) (string, bool)
 	encode  func(s *scalar, dst []byte, value any) string
 	// appendText and appendJSON are the inverse, for people and for tools.

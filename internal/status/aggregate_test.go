@@ -57,7 +57,7 @@ func input(states map[string]v1alpha1.NodeMap) Input {
 func mapState(revision string, state v1alpha1.NodeMapState, reason, message string) v1alpha1.NodeMap {
 	entries := int64(7)
 	return v1alpha1.NodeMap{
-		Namespace: "edge", Name: "blocklist", UID: uid, Revision: revision, MapID: 42, Entries: &entries,
+		Namespace: "edge", Name: "blocklist", UID: uid, Revision: revision, MapID: 42, EntryCount: &entries,
 		State: state, Reason: reason, Message: message,
 	}
 }
@@ -119,7 +119,7 @@ var cases = []struct {
 		return in
 	}, inProgress},
 	{"pending-with-message", func() Input {
-		return input(reports{"node-a": mapState(newest, v1alpha1.NodeMapPending, v1alpha1.NodeReasonWaitingForLink, "1 of 7 entries wait: interface eth7 is not there")})
+		return input(reports{"node-a": mapState(newest, v1alpha1.NodeMapPending, v1alpha1.NodeReasonReferenceNotFound, "1 of 7 entries wait: interface eth7 is not there")})
 	}, inProgress},
 	{"one-failed", func() Input { return input(reports{"node-a": inSync(), "node-b": full(), "node-c": inSync()}) }, inProgress},
 	{"one-stalled", func() Input { return input(reports{"node-a": inSync(), "node-b": incompatible()}) }, failed},

@@ -80,7 +80,7 @@ func ready(in Input, nodes []node, counts v1alpha1.NodeCounts) metav1.Condition 
 func progress(in Input, nodes []node, counts v1alpha1.NodeCounts) (reconciling, stalled metav1.Condition) {
 	reconciling = metav1.Condition{
 		Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionFalse,
-		Reason: v1alpha1.ReasonDone, Message: "reconciliation complete",
+		Reason: v1alpha1.ReasonReconcileSucceeded, Message: "reconciliation complete",
 	}
 	stalled = metav1.Condition{
 		Type: v1alpha1.ConditionStalled, Status: metav1.ConditionFalse,

@@ -19,8 +19,8 @@ type nodeFlags struct{ bpffs, cgroups string }
 
 func (n *nodeFlags) add(c *cobra.Command) {
 	addBPFFSFlag(c, &n.bpffs)
-	c.Flags().StringVar(&n.cgroups, "cgroups", kernel.DefaultCgroups, "mount point of the cgroup2 file system, below which cgroups are named")
-	_ = c.MarkFlagDirname("cgroups") // fails only for a flag that doesn't exist
+	c.Flags().StringVar(&n.cgroups, "cgroup-root", kernel.DefaultCgroups, "mount point of the cgroup2 file system, below which cgroups are named")
+	_ = c.MarkFlagDirname("cgroup-root") // fails only for a flag that doesn't exist
 }
 
 // withEngine runs do with an engine over this machine's kernel, alone among all processes that manage

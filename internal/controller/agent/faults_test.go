@@ -228,7 +228,7 @@ func (l *life) declare() {
 	must(l.T, err)
 	object.Labels = map[string]string{v1alpha1.LabelActive: "true"}
 	must(l.T, l.good.Create(l.Context(), object))
-	object.Status.Rollout.CutOff = rollout.All
+	object.Status.Rollout.Frontier = rollout.All
 	must(l.T, l.good.Status().Update(l.Context(), object))
 }
 

@@ -41,11 +41,11 @@ func (e *lockedEngine) Unblocked() []revision.Key { return e.next.Unblocked() }
 func (e *lockedEngine) locked(ctx context.Context, failure engine.Report, do func() engine.Report) engine.Report {
 	lock, err := nodelock.Acquire(ctx, e.bpffs)
 	if err != nil {
-		return fail(failure, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonError, err)
+		return fail(failure, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed, err)
 	}
 	report := do()
 	if err := lock.Unlock(); err != nil && report.Err == nil {
-		return fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonError, fmt.Errorf("after the work on map %s: %w", report.Key, err))
+		return fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed, fmt.Errorf("after the work on map %s: %w", report.Key, err))
 	}
 	return report
 }

@@ -74,7 +74,7 @@ func (r *reconciler) keepChunks(ctx context.Context, m *v1alpha1.BPFMap, own []v
 	there := names(existing)
 	missing := slices.ContainsFunc(newest.Spec.Chunks, func(name string) bool { return !there[name] })
 	if missing && now.again != nil && newest.Spec.Digest == now.spec.Digest {
-		_, chunks, err := now.objects(m, newest.Spec.Revision)
+		_, chunks, err := now.objects(m, newest.Number())
 		if err != nil {
 			return err
 		}

@@ -106,7 +106,7 @@ func (o outcome) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevision,
 	name := fmt.Sprintf("%s-%d", m.Name, n)
 	if o.object != nil {
 		object := &v1alpha1.BPFMapRevision{Spec: *o.object.Spec.DeepCopy()}
-		object.Namespace, object.Name, object.Spec.Revision = m.Namespace, name, n
+		object.Namespace, object.Name, object.Spec.Number = m.Namespace, name, n
 		return object, nil, nil
 	}
 	rev, err := o.revision(m)

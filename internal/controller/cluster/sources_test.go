@@ -27,8 +27,8 @@ spec:
   value: {type: u32}
   maxEntries: 64
   entriesFrom:
-  - {configMapRef: {name: feed, key: drop.txt}, format: Lines, value: 1}
-  - {secretRef: {name: rules, key: rules.csv}, format: CSV}
+  - {configMapKeyRef: {name: feed, key: drop.txt}, format: Lines, value: 1}
+  - {secretKeyRef: {name: rules, key: rules.csv}, format: CSV}
   - {configMapSelector: {matchLabels: {blocklist: team}}, format: YAML}
 `
 
@@ -56,8 +56,8 @@ func (w *world) awaitEntries(name string, want int64) *v1alpha1.BPFMap {
 		if m, err = w.get(name); err != nil {
 			return err
 		}
-		if m.Status.Entries == nil || *m.Status.Entries != want {
-			return fmt.Errorf("entries are %v, want %d; conditions %v", m.Status.Entries, want, m.Status.Conditions)
+		if m.Status.EntryCount == nil || *m.Status.EntryCount != want {
+			return fmt.Errorf("entries are %v, want %d; conditions %v", m.Status.EntryCount, want, m.Status.Conditions)
 		}
 		return nil
 	})
@@ -145,8 +145,8 @@ func TestSources(t *testing.T) {
 	w.awaitEntries("blocklist", 3)
 	secret.StringData = map[string]string{"rules.csv": "key,value\n"}
 	w.update(secret)
-	w.awaitMessage("Secret rules, key rules.csv", "spec.allowEmpty")
-	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.AllowEmpty = true })
+	w.awaitMessage("Secret rules, key rules.csv", "spec.allowEmptySources")
+	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.AllowEmptySources = true })
 	w.awaitEntries("blocklist", 2)
 }
 
@@ -177,7 +177,7 @@ spec:
   key: {type: ipv4Prefix}
   value: {type: u64}
   maxEntries: 100000
-  entriesFrom: [{configMapRef: {name: feed, key: drop.txt}, format: Lines, value: 1}]
+  entriesFrom: [{configMapKeyRef: {name: feed, key: drop.txt}, format: Lines, value: 1}]
 `)
 	w.awaitEntries("large", 40000)
 	first := w.chunks("large-1")

@@ -30,7 +30,7 @@ func testBloom(t *testing.T, b engine.Backend) {
 
 // testMapOfMaps links to a map by its BPFMap: what is written isn't what is read.
 func testMapOfMaps(t *testing.T, b engine.Backend) {
-	link := v1alpha1.Link{Type: v1alpha1.TypeMapRef, Name: contractKey.Name}
+	link := v1alpha1.Reference{Type: v1alpha1.TypeMapRef, Name: contractKey.Name}
 	if _, err := b.Link(t.Context(), contractKey, link); !errors.Is(err, engine.ErrAbsent) {
 		t.Errorf("link to a map that isn't there: %v", err)
 	}

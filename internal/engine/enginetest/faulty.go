@@ -150,7 +150,7 @@ func (f *Faulty) Create(ctx context.Context, rev *revision.Revision) (m engine.M
 }
 
 // Link finds what a name stands for.
-func (f *Faulty) Link(ctx context.Context, key revision.Key, link v1alpha1.Link) (target engine.Target, err error) {
+func (f *Faulty) Link(ctx context.Context, key revision.Key, link v1alpha1.Reference) (target engine.Target, err error) {
 	err = f.run("Link", nil, func() error {
 		target, err = f.Backend.Link(ctx, key, link)
 		return err

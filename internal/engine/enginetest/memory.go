@@ -27,7 +27,7 @@ type Memory struct {
 	pins    map[string]pin
 	kept    map[revision.Key]*memoryMap
 	records map[revision.Key][]byte
-	links   map[v1alpha1.Link]uint64
+	links   map[v1alpha1.Reference]uint64
 	open    int
 }
 
@@ -40,7 +40,7 @@ type pin struct {
 // NewMemory is an empty backend.
 func NewMemory() *Memory {
 	return &Memory{
-		pins: map[string]pin{}, kept: map[revision.Key]*memoryMap{}, records: map[revision.Key][]byte{}, links: map[v1alpha1.Link]uint64{},
+		pins: map[string]pin{}, kept: map[revision.Key]*memoryMap{}, records: map[revision.Key][]byte{}, links: map[v1alpha1.Reference]uint64{},
 	}
 }
 
@@ -79,7 +79,7 @@ func (b *Memory) Create(_ context.Context, rev *revision.Revision) (engine.Map, 
 
 // Link finds a map by its BPFMap, and anything else among what SetLink told. As in a kernel, what is
 // written of maps, programs and cgroups isn't what is read.
-func (b *Memory) Link(_ context.Context, key revision.Key, link v1alpha1.Link) (engine.Target, error) {
+func (b *Memory) Link(_ context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	target := engine.Target{}
@@ -115,7 +115,7 @@ func (b *Memory) Users(_ context.Context, mapID uint32) ([]string, error) {
 }
 
 // SetLink says what a link stands for; 0 takes that away.
-func (b *Memory) SetLink(link v1alpha1.Link, id uint64) {
+func (b *Memory) SetLink(link v1alpha1.Reference, id uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.links[link] = id

@@ -92,7 +92,7 @@ func explainCreate(s revision.Shape, err error) error {
 	case errors.Is(err, syscall.E2BIG) && s.Type == v1alpha1.MapTypeCPUMap:
 		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: fmt.Errorf("%w: maxEntries %d is more than this kernel's CPUs", err, s.MaxEntries)}
 	case errors.Is(err, bpf.ErrNotPermitted) && needsNetAdmin(s.Type):
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotPermitted, Err: fmt.Errorf("%w (chart value agent.networkMaps)", err)}
+		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotPermitted, Err: fmt.Errorf("%w (chart value agent.hostNetwork)", err)}
 	case errors.Is(err, bpf.ErrNotSupported):
 		err = fmt.Errorf("%w: give the node a kernel that has it, or leave the node out by spec.nodeSelector", err)
 	}

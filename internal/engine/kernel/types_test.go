@@ -180,7 +180,7 @@ func TestCapabilitiesOfEveryType(t *testing.T) {
 				refused := !withNetAdmin && slices.Contains(needNetAdmin, r.Shape.Type)
 				switch {
 				case refused && (report.Reason != v1alpha1.NodeReasonNotPermitted || !strings.Contains(report.Message, "CAP_NET_ADMIN") ||
-					!strings.Contains(report.Message, "agent.networkMaps")):
+					!strings.Contains(report.Message, "agent.hostNetwork")):
 					t.Errorf("%s (%s) without NET_ADMIN: %s: %s", m.Name(), r.Shape.Type, report.Reason, report.Message)
 				case !refused && report.Err != nil:
 					t.Errorf("%s (%s) with %v: %v", m.Name(), r.Shape.Type, capabilities, report.Err)

@@ -57,7 +57,7 @@ func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revisio
 		return nil, err
 	}
 	c.problems.reason = v1alpha1.ReasonInvalidEntry
-	rev.Entries = c.entries(rev.Shape, key, value)
+	entries := c.entries(rev.Shape, key, value)
 	if c.unread != nil {
 		return nil, c.unread
 	}
@@ -65,13 +65,13 @@ func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revisio
 		return nil, err
 	}
 	c.cache.sweep()
-	if size := rev.Entries.PackedSize(); size > maxEntriesBytes {
+	if size := entries.PackedSize(); size > maxEntriesBytes {
 		c.problems.reason = v1alpha1.ReasonTooLarge
 		c.problems.add("spec.entries", "%d entries pack to %d bytes, more than the %d that one revision holds",
-			rev.Entries.Len, size, maxEntriesBytes)
+			entries.Len, size, maxEntriesBytes)
 		return nil, c.problems.err()
 	}
-	if size := rev.Entries.LargestPacked(); size > v1alpha1.MaxChunkBytes {
+	if size := entries.LargestPacked(); size > v1alpha1.MaxChunkBytes {
 		c.problems.reason = v1alpha1.ReasonTooLarge
 		c.problems.add("spec.entries", "an entry packs to %d bytes, more than the %d that a chunk holds", size, v1alpha1.MaxChunkBytes)
 		return nil, c.problems.err()
@@ -79,6 +79,12 @@ func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revisio
 	rev.Links = c.sortedLinks(rev.Key)
 	if err := c.problems.err(); err != nil {
 		return nil, err
+	}
+	var err error
+	if rev.Contents, err = revision.NewContents(rev.Shape, &entries); err != nil {
+		c.problems.reason = v1alpha1.ReasonTooLarge
+		c.problems.add("spec.entries", "%s", err)
+		return nil, c.problems.err()
 	}
 	rev.Digest = rev.ContentDigest()
 	return rev, nil

@@ -61,8 +61,8 @@ func TestSources(t *testing.T) {
 	}
 	key, value := layouts(t, rev.KeySchema, &rev.ValueSchema)
 	var got []string
-	for i := range rev.Entries.Len {
-		got = append(got, key.Format(rev.Entries.Key(i))+" "+value.Format(rev.Entries.Value(i)))
+	for i := range rev.Contents.InOrder(rev.Shape) {
+		got = append(got, key.Format(rev.Contents.Key(i))+" "+value.Format(rev.Contents.Value(i)))
 	}
 	want := "10.0.0.0/8 {action: 1, rule: 1}, 192.0.2.0/24 {action: 1, rule: 9}, 198.51.100.0/24 {action: 1, rule: 9}, 203.0.113.0/24 {action: 0, rule: 7}"
 	if text := strings.Join(got, ", "); text != want {
@@ -121,15 +121,15 @@ func TestConflictPolicies(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, value := layouts(t, rev.KeySchema, &rev.ValueSchema)
-		if got := value.Format(rev.Entries.Value(1)); got != want || rev.Entries.Len != 2 {
-			t.Errorf("%s: %s of %d entries, want %s", policy, got, rev.Entries.Len, want)
+		if got := value.Format(rev.Contents.Value(1)); got != want || rev.Contents.Len != 2 {
+			t.Errorf("%s: %s of %d entries, want %s", policy, got, rev.Contents.Len, want)
 		}
 	}
 }
 
 func TestEmptySourceIfAllowed(t *testing.T) {
 	rev, err := compile.With(blocklist(t, "  allowEmptySources: true\n"), texts("", rules, nil), nil)
-	if err != nil || rev.Entries.Len != 2 {
+	if err != nil || rev.Contents.Len != 2 {
 		t.Errorf("%+v, %v", rev, err)
 	}
 }
@@ -209,7 +209,7 @@ func BenchmarkSources(b *testing.B) {
 	cache := compile.NewCache()
 	for round := 0; b.Loop(); round++ {
 		list[3].Version = fmt.Sprint(round)
-		if rev, err := compile.With(m, list, cache); err != nil || rev.Entries.Len != sources*each {
+		if rev, err := compile.With(m, list, cache); err != nil || rev.Contents.Len != sources*each {
 			b.Fatal(err)
 		}
 	}

@@ -106,7 +106,7 @@ type linked struct {
 // link turns a revision's entries into what this node's kernel shows: names become numbers, and the
 // values of per-CPU maps are spread over all possible CPUs.
 func link(rev *revision.Revision, cpus int, found *links) (linked, error) {
-	l := linked{entries: rev.Entries}
+	l := linked{entries: rev.Contents.Flat(rev.Shape)}
 	if len(rev.Links) > 0 {
 		var err error
 		if l, err = resolve(rev, found); err != nil {
@@ -199,7 +199,8 @@ func resolve(rev *revision.Revision, found *links) (linked, error) {
 	if err != nil {
 		return linked{}, err
 	}
-	from := &rev.Entries
+	flat := rev.Contents.Flat(rev.Shape)
+	from := &flat
 	l := linked{entries: revision.Entries{
 		KeySize: from.KeySize, ValueSize: from.ValueSize, Keys: make([]byte, 0, len(from.Keys)), Values: make([]byte, 0, len(from.Values)),
 	}}

@@ -106,7 +106,7 @@ func (s *session) tellWaits(r *Report) {
 		return
 	}
 	waits := l.waits[:min(len(l.waits), maxWaits)]
-	message := fmt.Sprintf("%d of %d entries wait: %s", l.waiting, s.rev.Entries.Len, strings.Join(waits, ", "))
+	message := fmt.Sprintf("%d of %d entries wait: %s", l.waiting, s.rev.Contents.Len, strings.Join(waits, ", "))
 	if more := len(l.waits) - len(waits); more > 0 {
 		message += fmt.Sprintf(", and %d more", more)
 	}

@@ -73,7 +73,7 @@ func (r *Revision) Fingerprint() string {
 
 // ContentDigest is the digest of the entries and, if there are any, the links in them.
 func (r *Revision) ContentDigest() string {
-	digest := r.Entries.Digest()
+	digest := r.Contents.Digest()
 	if len(r.Links) == 0 {
 		return digest
 	}

@@ -41,7 +41,7 @@ type Revision struct {
 	KeySchema   *v1alpha1.Schema
 	ValueSchema v1alpha1.Schema
 
-	Entries Entries
+	Contents Contents
 	// Links are the names in the entries that each node resolves, sorted. In the entries their symbols
 	// (schema.Symbol) stand in their places.
 	Links []v1alpha1.Reference

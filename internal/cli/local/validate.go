@@ -33,7 +33,7 @@ anything is.`,
 			}
 			for _, d := range maps {
 				_, err := fmt.Fprintf(c.OutOrStdout(), "%s is valid (%s, %d of %d entries, %s)\n",
-					id(d.rev.Key), d.rev.Shape.Type, d.rev.Entries.Len, d.rev.Shape.MaxEntries, memory(d.rev, cpus))
+					id(d.rev.Key), d.rev.Shape.Type, d.rev.Contents.Len, d.rev.Shape.MaxEntries, memory(d.rev, cpus))
 				if err != nil {
 					return err
 				}
@@ -52,8 +52,8 @@ anything is.`,
 // memory is about how much kernel memory a map takes on a node, for people.
 func memory(rev *revision.Revision, cpus int) string {
 	e := footprint.Of(rev.Shape, cpus)
-	text := "about " + footprint.Format(e.With(rev.Entries.Len))
-	if e.Element > 0 && e.Elements > int64(rev.Entries.Len) {
+	text := "about " + footprint.Format(e.With(rev.Contents.Len))
+	if e.Element > 0 && e.Elements > int64(rev.Contents.Len) {
 		text += ", " + footprint.Format(e.Full()) + " when full,"
 	}
 	text += " of kernel memory on a node with " + strconv.Itoa(cpus) + " CPU"

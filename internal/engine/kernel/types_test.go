@@ -109,8 +109,8 @@ func TestEveryType(t *testing.T) {
 			state, countable = v1alpha1.NodeMapPending, false // its programs aren't pinned
 		}
 		report := n.sync(r, state, engine.ActionCreated)
-		if countable && (report.Entries == nil || *report.Entries != int64(r.Entries.Len)) {
-			t.Errorf("%s holds %v entries, want %d", m.Name(), report.Entries, r.Entries.Len)
+		if countable && (report.Entries == nil || *report.Entries != int64(r.Contents.Len)) {
+			t.Errorf("%s holds %v entries, want %d", m.Name(), report.Entries, r.Contents.Len)
 		}
 		if report.Frozen != m.Map.Spec.Freeze {
 			t.Errorf("%s: frozen %t", m.Name(), report.Frozen)

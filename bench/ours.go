@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
@@ -31,10 +32,10 @@ func (o *ours) prepare(op operation, s *set) error { return prepare(o.m, op, s) 
 // prepare empties or fills m, whoever measures with it.
 func prepare(m *bpf.Map, op operation, s *set) error {
 	if op == opLookup || op == opReadAll {
-		_, err := m.UpdateBatch(s.keys, s.values, bpf.Any)
+		_, err := m.UpdateBatch(context.Background(), s.keys, s.values, bpf.Any)
 		return err
 	}
-	_, err := m.DeleteBatchIgnoreMissing(s.keys)
+	_, err := m.DeleteBatchIgnoreMissing(context.Background(), s.keys)
 	return err
 }
 
@@ -55,10 +56,10 @@ func (o *ours) run(op operation, s *set) (int, error) {
 		}
 		return s.len, nil
 	case opBatchUpdate:
-		return o.m.UpdateBatch(s.keys, s.values, bpf.Any)
+		return o.m.UpdateBatch(context.Background(), s.keys, s.values, bpf.Any)
 	case opReadAll:
 		n := 0
-		it := o.m.Iterate(bpf.IterateOptions{BatchSize: batchSize})
+		it := o.m.Iterate(context.Background(), bpf.IterateOptions{BatchSize: batchSize})
 		for it.Next() {
 			n += len(it.Keys()) / s.keySize
 		}

@@ -26,7 +26,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 		"pop, no":     func() error { return ignoreMissing(m.LookupAndDeleteElem(absent, value)) },
 		"exist, no":   func() error { return ignoreMissing(m.UpdateElem(absent, value, bpf.Exist)) },
 		"next key":    func() error { _, err := m.GetNextKey(key, next); return err },
-		"batch":       func() error { _, err := m.UpdateBatch(keys, values, bpf.Any); return err },
+		"batch":       func() error { _, err := m.UpdateBatch(t.Context(), keys, values, bpf.Any); return err },
 	} {
 		var err error
 		if n := testing.AllocsPerRun(100, func() { err = errors.Join(do()) }); n != 0 || err != nil {
@@ -37,7 +37,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 	big := hashMap(t, 200000)
 	fill(t, big, 200000)
 	if n := testing.AllocsPerRun(3, func() {
-		it := big.Iterate(bpf.IterateOptions{})
+		it := big.Iterate(t.Context(), bpf.IterateOptions{})
 		for it.Next() {
 			value[0] = it.Values()[0]
 		}
@@ -91,7 +91,7 @@ func BenchmarkBatch(b *testing.B) {
 	b.Run("update", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := m.UpdateBatch(keys, values, bpf.Any); err != nil {
+			if _, err := m.UpdateBatch(b.Context(), keys, values, bpf.Any); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -100,7 +100,7 @@ func BenchmarkBatch(b *testing.B) {
 	b.Run("iterate", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			it := m.Iterate(bpf.IterateOptions{})
+			it := m.Iterate(b.Context(), bpf.IterateOptions{})
 			for it.Next() {
 				values[0] = it.Values()[0]
 			}

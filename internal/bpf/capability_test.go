@@ -63,7 +63,7 @@ func TestWithoutCapabilities(t *testing.T) {
 		// What works on a handle that is there needs none.
 		value := make([]byte, 8)
 		_, infoErr := m.FDInfo()
-		_, batchErr := m.UpdateBatch(key32(2), value, bpf.Any)
+		_, batchErr := m.UpdateBatch(t.Context(), key32(2), value, bpf.Any)
 		for what, err := range map[string]error{
 			"update": m.UpdateElem(key32(1), value, bpf.Any), "look up": m.LookupElem(key32(1), value), "batch": batchErr,
 			"look up and delete": m.LookupAndDeleteElem(key32(1), value), "delete": m.DeleteElem(key32(2)),

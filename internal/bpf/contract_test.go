@@ -242,7 +242,7 @@ func (c *contract) testBatches(t *testing.T) {
 	for i := range 2 {
 		keys, values = append(keys, c.keyOf(m, i)...), append(values, c.valueOf(t, m, i)...)
 	}
-	done, err := m.UpdateBatch(keys, values, Any) // element by element if there is no command
+	done, err := m.UpdateBatch(t.Context(), keys, values, Any) // element by element if there is no command
 	if done != 2 || err != nil {
 		t.Errorf("update batch: %d, %v", done, err)
 	}
@@ -250,7 +250,7 @@ func (c *contract) testBatches(t *testing.T) {
 		t.Errorf("the traits say UpdateBatch %t, HaveBatch %v", m.traits.UpdateBatch, HaveBatch(c.typ))
 	}
 	seen := 0
-	it := m.Iterate(IterateOptions{BatchSize: 3})
+	it := m.Iterate(t.Context(), IterateOptions{BatchSize: 3})
 	for it.Next() {
 		seen += it.Len()
 	}
@@ -262,30 +262,30 @@ func (c *contract) testBatches(t *testing.T) {
 		t.Errorf("the traits say LookupBatch %t", m.traits.LookupBatch)
 	}
 	outKeys, outValues := make([]byte, 4*m.KeySize()), make([]byte, 4*m.ValueStride())
-	n, more, err := m.LookupAndDeleteBatch(outKeys, outValues, Any)
+	n, more, err := m.LookupAndDeleteBatch(t.Context(), outKeys, outValues, Any)
 	c.want(t, "drain", err, c.drainBatch)
 	if err == nil {
 		if n != 2 || more {
 			t.Errorf("drained %d, more %t", n, more)
 		}
-		if _, err := m.UpdateBatch(keys, values, Any); err != nil {
+		if _, err := m.UpdateBatch(t.Context(), keys, values, Any); err != nil {
 			t.Error(err)
 		}
 	}
 	if c.deleteBatch != fine {
 		if c.remove != fine {
-			_, err = m.DeleteBatch(keys)
+			_, err = m.DeleteBatch(t.Context(), keys)
 			c.want(t, "delete batch", err, c.deleteBatch)
 		}
 		return
 	}
-	if done, err := m.DeleteBatch(append(c.keyOf(m, 0), c.keyOf(m, 77)...)); done != 1 || !errors.Is(err, ErrNotExist) {
+	if done, err := m.DeleteBatch(t.Context(), append(c.keyOf(m, 0), c.keyOf(m, 77)...)); done != 1 || !errors.Is(err, ErrNotExist) {
 		t.Errorf("delete batch with a missing key: %d, %v", done, err)
 	}
-	if done, err := m.DeleteBatchIgnoreMissing(append(c.keyOf(m, 77), c.keyOf(m, 1)...)); done != 2 || err != nil {
+	if done, err := m.DeleteBatchIgnoreMissing(t.Context(), append(c.keyOf(m, 77), c.keyOf(m, 1)...)); done != 2 || err != nil {
 		t.Errorf("delete batch, missing keys ignored: %d, %v", done, err)
 	}
-	if n, exact, err := m.Count(); n != 0 || !exact || err != nil {
+	if n, exact, err := m.Count(t.Context()); n != 0 || !exact || err != nil {
 		t.Errorf("count: %d, exact %t, %v", n, exact, err)
 	}
 }
@@ -304,7 +304,7 @@ func (c *contract) testFreeze(t *testing.T) {
 	for what, err := range map[string]error{
 		"freeze again": m.Freeze(),
 		"update":       m.UpdateElem(c.keyOf(m, 0), value, Any),
-		"update batch": second(m.UpdateBatch(c.keyOf(m, 0), value, Any)),
+		"update batch": second(m.UpdateBatch(t.Context(), c.keyOf(m, 0), value, Any)),
 	} {
 		if !errors.Is(err, ErrFrozen) {
 			t.Errorf("%s of a frozen map: %v", what, err)
@@ -331,8 +331,8 @@ func (c *contract) testSizes(t *testing.T) {
 		"update with a long key":    m.UpdateElem(append(key[:len(key):len(key)], 0), value, Any),
 		"update with a short value": m.UpdateElem(key, value[1:], Any),
 		"look up, short value":      m.LookupElem(key, value[1:]),
-		"batch of odd size":         second(m.UpdateBatch(key, append(value, 0), Any)),
-		"batch without values":      second(m.UpdateBatch(append(key[:len(key):len(key)], key...), value, Any)),
+		"batch of odd size":         second(m.UpdateBatch(t.Context(), key, append(value, 0), Any)),
+		"batch without values":      second(m.UpdateBatch(t.Context(), append(key[:len(key):len(key)], key...), value, Any)),
 	} {
 		if m.KeySize() == 0 && what == "batch without values" {
 			continue

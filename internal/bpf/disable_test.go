@@ -100,10 +100,10 @@ type outcome struct {
 func roundTrip(t *testing.T, m *bpf.Map, keys, values []byte) (o outcome) {
 	t.Helper()
 	var err error
-	if o.updated, err = m.UpdateBatch(keys, values, bpf.Any); err != nil {
+	if o.updated, err = m.UpdateBatch(t.Context(), keys, values, bpf.Any); err != nil {
 		t.Fatal(err)
 	}
-	it := m.Iterate(bpf.IterateOptions{BatchSize: 2})
+	it := m.Iterate(t.Context(), bpf.IterateOptions{BatchSize: 2})
 	for it.Next() {
 		o.read += it.Len()
 	}
@@ -111,20 +111,20 @@ func roundTrip(t *testing.T, m *bpf.Map, keys, values []byte) (o outcome) {
 		t.Fatalf("iterate: complete %t, %v", it.Complete(), it.Err())
 	}
 	excess := binary.NativeEndian.AppendUint32(slices.Clone(keys[:len(keys)/5-4]), 5)
-	_, err = m.UpdateBatch(excess, values[:m.ValueStride()], bpf.Any)
+	_, err = m.UpdateBatch(t.Context(), excess, values[:m.ValueStride()], bpf.Any)
 	if o.full = errors.Is(err, bpf.ErrFull) || errors.Is(err, bpf.ErrOutOfRange); !o.full {
 		t.Errorf("one element too many: %v", err)
 	}
 	if !m.Type().Traits().Delete {
 		return o
 	}
-	if o.deleted, err = m.DeleteBatch(keys); err != nil {
+	if o.deleted, err = m.DeleteBatch(t.Context(), keys); err != nil {
 		t.Fatal(err)
 	}
-	if o.again, err = m.DeleteBatch(keys); !errors.Is(err, bpf.ErrNotExist) {
+	if o.again, err = m.DeleteBatch(t.Context(), keys); !errors.Is(err, bpf.ErrNotExist) {
 		t.Errorf("delete twice: %v", err)
 	}
-	if o.left, _, err = m.Count(); err != nil {
+	if o.left, _, err = m.Count(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return o

@@ -27,7 +27,7 @@ func (m *Map) UpdateElem(key, value []byte, flags ElemFlags) error {
 	if err := m.check(opUpdate, m.traits.Update, key, value, flags); err != nil {
 		return err
 	}
-	if err := m.fd.Elem(sys.MapUpdateElem, key, value, uint64(flags)); err != nil {
+	if err := m.elem(sys.MapUpdateElem, key, value, flags); err != nil {
 		return m.explain(opUpdate, flags, err)
 	}
 	return nil
@@ -46,7 +46,7 @@ func (m *Map) LookupElemFlags(key, value []byte, flags ElemFlags) error {
 	if err := m.check(opLookup, m.traits.Lookup, key, value, flags); err != nil {
 		return err
 	}
-	if err := m.fd.Elem(sys.MapLookupElem, key, value, uint64(flags)); err != nil {
+	if err := m.elem(sys.MapLookupElem, key, value, flags); err != nil {
 		return m.explain(opLookup, flags, err)
 	}
 	return nil
@@ -65,7 +65,7 @@ func (m *Map) LookupAndDeleteElemFlags(key, value []byte, flags ElemFlags) error
 	if err := m.check(opLookupAndDelete, m.traits.LookupAndDelete, key, value, flags); err != nil {
 		return err
 	}
-	if err := m.fd.Elem(sys.MapLookupAndDeleteElem, key, value, uint64(flags)); err != nil {
+	if err := m.elem(sys.MapLookupAndDeleteElem, key, value, flags); err != nil {
 		return m.explain(opLookupAndDelete, flags, err)
 	}
 	return nil
@@ -81,7 +81,7 @@ func (m *Map) DeleteElemFlags(key []byte, flags ElemFlags) error {
 	if err := m.checkKey(opDelete, m.traits.Delete, key); err != nil {
 		return err
 	}
-	if err := m.fd.Elem(sys.MapDeleteElem, key, nil, uint64(flags)); err != nil {
+	if err := m.elem(sys.MapDeleteElem, key, nil, flags); err != nil {
 		return m.explain(opDelete, flags, err)
 	}
 	return nil
@@ -101,7 +101,7 @@ func (m *Map) GetNextKey(key, next []byte) (bool, error) {
 	if len(next) != m.key {
 		return false, sizeError(opNextKey, "the buffer for the next key", m, len(next), m.key)
 	}
-	err := m.fd.Elem(sys.MapGetNextKey, key, next, 0)
+	err := m.elem(sys.MapGetNextKey, key, next, Any)
 	switch {
 	case err == nil:
 		return true, nil
@@ -109,6 +109,18 @@ func (m *Map) GetNextKey(key, next []byte) (bool, error) {
 		return false, nil
 	}
 	return false, m.explain(opNextKey, Any, err)
+}
+
+// elem is one system call on one element, which is repeated a few times if the kernel didn't get a lock.
+func (m *Map) elem(cmd sys.Cmd, key, value []byte, flags ElemFlags) error {
+	err := m.fd.Elem(cmd, key, value, uint64(flags))
+	if err == nil || sys.IsNotExist(err) {
+		return err
+	}
+	for wait := lockBackoff(); m.contended(err) && wait.again(); {
+		err = m.fd.Elem(cmd, key, value, uint64(flags))
+	}
+	return err
 }
 
 // check refuses what the kernel can't check: it doesn't learn how long the buffers are.

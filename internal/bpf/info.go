@@ -78,29 +78,23 @@ func (m *Map) FDInfo() (FDInfo, error) {
 	return info, nil
 }
 
-// freezeTries and freezePause bound the retries of a freeze that meets writers in the kernel.
-const (
-	freezeTries = 10
-	freezePause = time.Millisecond
-)
+// freezeBackoff is for writers that are in the kernel: 10 tries within half a second.
+func freezeBackoff() backoff { return backoff{tries: 10, pause: time.Millisecond} }
 
-// Freeze is bpf_map_freeze: user space can't write to the map any more, whoever asks; reading,
-// pinning and freezing programs' writes are not affected. There is no way back (Linux 5.2).
+// Freeze is bpf_map_freeze: user space can't write to the map any more, through any handle; reading,
+// pinning and programs' writes are not affected. There is no way back (Linux 5.2).
 //
 // Errors: ErrFrozen if it is frozen already (the kernel says EPERM, as for a read-only handle, so
 // fdinfo is asked); ErrMapped while a writable shared mapping exists or writers are in the kernel
 // after some retries with growing pauses; ErrNotPermitted for a read-only handle; ErrNotSupported
 // for struct_ops and for maps whose values hold kernel objects.
 func (m *Map) Freeze() error {
-	pause := freezePause
-	for try := 1; ; try++ {
+	for wait := freezeBackoff(); ; {
 		err := m.fd.Freeze()
 		switch {
 		case err == nil:
 			return nil
-		case sys.IsBusy(err) && try < freezeTries:
-			time.Sleep(pause) //nolint:forbidigo // bounded; the kernel offers nothing to wait on
-			pause *= 2
+		case sys.IsBusy(err) && wait.again():
 			continue
 		case sys.IsBusy(err):
 			return &Error{Op: opFreeze, Map: m.describe(), Kind: ErrMapped, Err: err}

@@ -19,7 +19,7 @@ func fill(t testing.TB, m *bpf.Map, n int) {
 		keys = append(keys, key32(i)...)
 		values = binary.NativeEndian.AppendUint64(values, uint64(i))
 	}
-	if done, err := m.UpdateBatch(keys, values, bpf.Any); err != nil || done != n {
+	if done, err := m.UpdateBatch(t.Context(), keys, values, bpf.Any); err != nil || done != n {
 		t.Fatalf("%d of %d elements, %v", done, n, err)
 	}
 }
@@ -33,7 +33,7 @@ func TestIterateSizes(t *testing.T) {
 		}
 		for _, size := range []int{1, 2, 100, 4096, n, 0} {
 			seen := map[uint32]bool{}
-			it := m.Iterate(bpf.IterateOptions{BatchSize: size})
+			it := m.Iterate(t.Context(), bpf.IterateOptions{BatchSize: size})
 			for it.Next() {
 				for i := range it.Len() {
 					k := binary.NativeEndian.Uint32(it.Keys()[4*i:])
@@ -60,7 +60,7 @@ func TestIterateRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	it := m.Iterate(bpf.IterateOptions{BatchSize: 10})
+	it := m.Iterate(t.Context(), bpf.IterateOptions{BatchSize: 10})
 	seen, deleted := map[string]int{}, 0
 	for it.Next() {
 		keys := it.Keys()
@@ -82,7 +82,7 @@ func TestIterateRestart(t *testing.T) {
 			t.Errorf("prefix %d was missed", i)
 		}
 	}
-	if n, exact, err := m.Count(); n != 100-deleted || !exact || err != nil {
+	if n, exact, err := m.Count(t.Context()); n != 100-deleted || !exact || err != nil {
 		t.Errorf("count %d, exact %t, %v", n, exact, err)
 	}
 }
@@ -96,7 +96,7 @@ func TestIterateIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	it := m.Iterate(bpf.IterateOptions{BatchSize: 8})
+	it := m.Iterate(t.Context(), bpf.IterateOptions{BatchSize: 8})
 	batches := 0
 	for it.Next() {
 		last := it.Keys()[len(it.Keys())-8:]
@@ -124,7 +124,7 @@ func TestIterateSingles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	it := m.Iterate(bpf.IterateOptions{BatchSize: 7})
+	it := m.Iterate(t.Context(), bpf.IterateOptions{BatchSize: 7})
 	n := 0
 	for it.Next() {
 		n += it.Len()
@@ -160,7 +160,7 @@ func TestIterateUnderChurn(t *testing.T) {
 	})
 	for range 50 {
 		seen := 0
-		it := m.Iterate(bpf.IterateOptions{BatchSize: 64})
+		it := m.Iterate(t.Context(), bpf.IterateOptions{BatchSize: 64})
 		for it.Next() {
 			for i := range it.Len() {
 				if binary.NativeEndian.Uint32(it.Keys()[4*i:]) < 1000 {

@@ -85,7 +85,7 @@ func TestLock(t *testing.T) {
 	if err := m.LookupElemFlags(key32(1), got, bpf.Lock); err != nil || string(got[4:]) != "abcdefghijkl" {
 		t.Errorf("look up: %q, %v", got, err)
 	}
-	if done, err := m.UpdateBatch(key32(2), value, bpf.Lock); done != 1 || err != nil {
+	if done, err := m.UpdateBatch(t.Context(), key32(2), value, bpf.Lock); done != 1 || err != nil {
 		t.Errorf("batch: %d, %v", done, err)
 	}
 	if err := m.LookupAndDeleteElemFlags(key32(1), got, bpf.Lock); err != nil {
@@ -164,7 +164,7 @@ func TestTaskStorage(t *testing.T) {
 	if err := m.DeleteElem(key); err != nil {
 		t.Error(err)
 	}
-	wantErr(t, "iterate", m.Iterate(bpf.IterateOptions{}).Err(), bpf.ErrNotSupported)
+	wantErr(t, "iterate", m.Iterate(t.Context(), bpf.IterateOptions{}).Err(), bpf.ErrNotSupported)
 }
 
 func TestLoadBTFTellsWhy(t *testing.T) {

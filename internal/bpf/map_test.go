@@ -28,7 +28,7 @@ func TestElementRoundTrip(t *testing.T) {
 	if err := m.LookupElem(key, got); err != nil || string(got) != string(value) {
 		t.Errorf("lookup: %q, %v", got, err)
 	}
-	if done, err := m.UpdateBatch([]byte{0, 0, 0, 1, 0, 0, 0, 2}, make([]byte, 16), bpf.Any); done != 1 || !errors.Is(err, bpf.ErrFull) {
+	if done, err := m.UpdateBatch(t.Context(), []byte{0, 0, 0, 1, 0, 0, 0, 2}, make([]byte, 16), bpf.Any); done != 1 || !errors.Is(err, bpf.ErrFull) {
 		t.Errorf("batch into a full map: %d, %v", done, err)
 	}
 }

@@ -30,8 +30,8 @@ func descriptor(t *testing.T, fd int, err error) int {
 // wantNone checks that operations which a type lacks are told so, whatever the kernel's errno.
 func wantNone(t *testing.T, m *bpf.Map, key, value []byte) {
 	t.Helper()
-	_, update := m.UpdateBatch(key, value, bpf.NoExist)
-	_, more, drain := m.LookupAndDeleteBatch(key, value, bpf.Any)
+	_, update := m.UpdateBatch(t.Context(), key, value, bpf.NoExist)
+	_, more, drain := m.LookupAndDeleteBatch(t.Context(), key, value, bpf.Any)
 	for what, err := range map[string]error{
 		"look up and delete": m.LookupAndDeleteElem(key, value), "look up and delete in a batch": drain,
 	} {

@@ -117,11 +117,11 @@ func TestBuffers(t *testing.T) {
 	} {
 		m := create(t, o)
 		_, next := m.GetNextKey(nil, nil)
-		_, batch := m.UpdateBatch(nil, nil, bpf.Any)
+		_, batch := m.UpdateBatch(t.Context(), nil, nil, bpf.Any)
 		for what, err := range map[string]error{
 			"update": m.UpdateElem(nil, nil, bpf.Any), "look up": m.LookupElem(nil, nil), "delete": m.DeleteElem(nil),
 			"look up and delete": m.LookupAndDeleteElem(nil, nil), "next key": next, "update batch": batch,
-			"iterate": m.Iterate(bpf.IterateOptions{}).Err(),
+			"iterate": m.Iterate(t.Context(), bpf.IterateOptions{}).Err(),
 		} {
 			wantErr(t, o.Type.String()+": "+what, err, bpf.ErrNotSupported)
 		}

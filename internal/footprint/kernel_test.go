@@ -4,6 +4,7 @@
 package footprint_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -140,7 +141,7 @@ func (s sample) write(m *bpf.Map) error {
 	}
 	values := make([]byte, s.fill*m.ValueStride())
 	for try := 1; ; try++ {
-		n, err := m.UpdateBatch(keys, values, bpf.Any)
+		n, err := m.UpdateBatch(context.Background(), keys, values, bpf.Any)
 		if !errors.Is(err, bpf.ErrNoMemory) || try == 10_000 {
 			return err
 		}

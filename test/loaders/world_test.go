@@ -101,7 +101,7 @@ func (w *world) read(name string) map[string]string {
 	w.must(err)
 	defer func() { w.must(m.Close()) }()
 	all := map[string]string{}
-	it := m.Iterate(bpf.IterateOptions{})
+	it := m.Iterate(w.Context(), bpf.IterateOptions{})
 	for it.Next() {
 		for i := range it.Len() {
 			key, value := it.Keys()[i*m.KeySize():][:m.KeySize()], it.Values()[i*m.ValueStride():][:m.ValueStride()]

@@ -67,7 +67,7 @@ func elements(m *bpf.Map, o bpf.CreateOpts, first, n int) (keys, values []byte) 
 func write(t testing.TB, m *bpf.Map, o bpf.CreateOpts, first, n int) {
 	t.Helper()
 	keys, values := elements(m, o, first, n)
-	if _, err := m.UpdateBatch(keys, values, bpf.Any); err != nil {
+	if _, err := m.UpdateBatch(t.Context(), keys, values, bpf.Any); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -75,7 +75,7 @@ func write(t testing.TB, m *bpf.Map, o bpf.CreateOpts, first, n int) {
 // wantAsRead compares the kernel's count with that of reading.
 func wantAsRead(t *testing.T, when string, m *bpf.Map) uint64 {
 	t.Helper()
-	read, exact, err := m.Count()
+	read, exact, err := m.Count(t.Context())
 	if err != nil || !exact {
 		t.Fatalf("%s: read %d elements, exact %t, %v", when, read, exact, err)
 	}
@@ -102,7 +102,7 @@ func TestOf(t *testing.T) {
 			write(t, m, o, 500, 100)
 			wantAsRead(t, "some written again", m)
 			keys, _ := elements(m, o, 0, 300)
-			if _, err := m.DeleteBatchIgnoreMissing(keys); err != nil {
+			if _, err := m.DeleteBatchIgnoreMissing(t.Context(), keys); err != nil {
 				t.Fatal(err)
 			}
 			wantAsRead(t, "some deleted", m)
@@ -114,7 +114,7 @@ func TestOf(t *testing.T) {
 			}
 			if m.Type().Traits().LookupAndDeleteBatch {
 				outKeys, outValues := make([]byte, 200*m.KeySize()), make([]byte, 200*m.ValueStride())
-				if _, _, err := m.LookupAndDeleteBatch(outKeys, outValues, bpf.Any); err != nil {
+				if _, _, err := m.LookupAndDeleteBatch(t.Context(), outKeys, outValues, bpf.Any); err != nil {
 					t.Fatal(err)
 				}
 				wantAsRead(t, "some drained", m)
@@ -183,8 +183,8 @@ func TestOfWhileOthersWrite(t *testing.T) {
 							return
 						default:
 						}
-						_, err := m.UpdateBatch(keys, values, bpf.Any)
-						if _, err2 := m.DeleteBatchIgnoreMissing(keys); errors.Join(err, err2) != nil {
+						_, err := m.UpdateBatch(t.Context(), keys, values, bpf.Any)
+						if _, err2 := m.DeleteBatchIgnoreMissing(t.Context(), keys); errors.Join(err, err2) != nil {
 							t.Error(err, err2)
 							return
 						}
@@ -295,7 +295,7 @@ func BenchmarkMillion(b *testing.B) {
 		})
 		b.Run(o.Type.String()+" "+o.Flags.String()+"/read", func(b *testing.B) {
 			for b.Loop() {
-				if _, _, err := m.Count(); err != nil {
+				if _, _, err := m.Count(b.Context()); err != nil {
 					b.Fatal(err)
 				}
 			}

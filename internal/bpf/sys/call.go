@@ -37,8 +37,8 @@ const (
 	MapDeleteBatch          Cmd = unix.BPF_MAP_DELETE_BATCH
 )
 
-// maxAgain bounds the retries of EAGAIN, which bpf(2) returns for transient conditions.
-const maxAgain = 32
+// maxRetries bounds the retries of EINTR, and of EAGAIN, which bpf(2) returns for transient conditions.
+const maxRetries = 128
 
 // errnoError is an errno that == doesn't match, so that callers compare with errors.Is.
 type errnoError struct{ errno unix.Errno }
@@ -60,8 +60,11 @@ var errnos = func() (all [600]errnoError) {
 	return all
 }()
 
-// ENOENT is the error of what isn't there.
-var ENOENT = errnoOf(unix.ENOENT)
+// The errors that callers return themselves: of what isn't there, and of buffers that are too small.
+var (
+	ENOENT = errnoOf(unix.ENOENT)
+	ENOSPC = errnoOf(unix.ENOSPC)
+)
 
 func errnoOf(errno unix.Errno) error {
 	if int(errno) < len(errnos) {
@@ -94,24 +97,29 @@ func enter(cmd Cmd, attr unsafe.Pointer, size uintptr) (uintptr, unix.Errno) {
 	return r, errno
 }
 
-// bpf is the one place that enters the kernel: it retries EINTR, and EAGAIN a bounded number of
-// times. attr must stay reachable by the caller, as must what its pointers point to.
+// bpf is the one place that enters the kernel. It retries EINTR and EAGAIN a bounded number of times, but not
+// of batch commands: they may have done part of their work, which the count in attr tells. attr must stay
+// reachable by the caller, as must what its pointers point to.
 func bpf(cmd Cmd, attr unsafe.Pointer, size uintptr) (int, error) {
 	calls.Add(1)
-	for again := 0; ; {
+	for try := 0; ; try++ {
 		r, errno := enter(cmd, attr, size)
 		runtime.KeepAlive(attr)
-		switch errno {
-		case 0:
+		switch {
+		case errno == 0:
 			return int(r), nil
-		case unix.EINTR:
+		case (errno == unix.EINTR || errno == unix.EAGAIN) && !isBatch(cmd) && try < maxRetries:
+			runtime.Gosched()
 			continue
-		case unix.EAGAIN:
-			if again++; again <= maxAgain {
-				runtime.Gosched()
-				continue
-			}
 		}
 		return -1, errnoOf(errno)
 	}
+}
+
+func isBatch(cmd Cmd) bool {
+	switch cmd {
+	case MapLookupBatch, MapLookupAndDeleteBatch, MapUpdateBatch, MapDeleteBatch:
+		return true
+	}
+	return false
 }

@@ -35,3 +35,17 @@ func IsNoMemory(err error) bool { return errors.Is(err, unix.ENOMEM) }
 
 // IsBusy is EBUSY.
 func IsBusy(err error) bool { return errors.Is(err, unix.EBUSY) }
+
+// IsInterrupted is EINTR.
+func IsInterrupted(err error) bool { return errors.Is(err, unix.EINTR) }
+
+// IsTransient says whether the same call may go well later: EAGAIN and EINTR, and what the kernel answers
+// when it doesn't get a lock of a map: EBUSY, and since Linux 6.15 EDEADLK and ETIMEDOUT.
+func IsTransient(err error) bool {
+	for _, errno := range [...]unix.Errno{unix.EAGAIN, unix.EINTR, unix.EBUSY, unix.EDEADLK, unix.ETIMEDOUT} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}

@@ -94,7 +94,7 @@ func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map) error {
 		return err
 	}
 	nameLinks(typing, t.bpffs)
-	it := m.Iterate(bpf.IterateOptions{})
+	it := m.Iterate(c.Context(), bpf.IterateOptions{})
 	if err := it.Err(); err != nil {
 		return err // before anything is printed
 	}

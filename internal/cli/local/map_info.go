@@ -4,6 +4,7 @@
 package local
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -116,7 +117,7 @@ func newMapInfo() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return t.with(bpf.RdOnly, func(m *bpf.Map) error {
-				d, err := describe(m, count)
+				d, err := describe(c.Context(), m, count)
 				if err != nil {
 					return err
 				}
@@ -133,7 +134,7 @@ func newMapInfo() *cobra.Command {
 	return c
 }
 
-func describe(m *bpf.Map, count bool) (described, error) {
+func describe(ctx context.Context, m *bpf.Map, count bool) (described, error) {
 	info, err := m.Info()
 	if err != nil {
 		return described{}, err
@@ -151,7 +152,7 @@ func describe(m *bpf.Map, count bool) (described, error) {
 		d.Flags = strings.Split(info.Flags.String(), "|")
 	}
 	if count {
-		n, exact, err := m.Count()
+		n, exact, err := m.Count(ctx)
 		if err != nil {
 			return described{}, err
 		}

@@ -81,7 +81,7 @@ func BenchmarkApply(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err := m.UpdateBatch(flat.Keys, flat.Values, bpf.Any); err != nil {
+				if _, err := m.UpdateBatch(b.Context(), flat.Keys, flat.Values, bpf.Any); err != nil {
 					b.Fatal(err)
 				}
 				if err := m.Close(); err != nil {

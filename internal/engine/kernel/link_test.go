@@ -30,7 +30,7 @@ func (n *node) contents(r *revision.Revision) map[uint32]uint32 {
 	}
 	defer m.Close()
 	all := map[uint32]uint32{}
-	it := m.Iterate(bpf.IterateOptions{})
+	it := m.Iterate(n.t.Context(), bpf.IterateOptions{})
 	for it.Next() {
 		for i := range it.Len() {
 			all[binary.NativeEndian.Uint32(it.Keys()[4*i:])] = binary.NativeEndian.Uint32(it.Values()[i*m.ValueStride():])

@@ -4,6 +4,7 @@
 package kernel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,7 +53,7 @@ func (o openMap) Read(yield func(keys, values []byte)) (complete bool, err error
 
 func (o openMap) read(yield func(keys, values []byte)) (complete bool, err error) {
 	padding := o.m.Type().Traits().PerCPU && o.m.ValueSize()%8 != 0
-	it := o.m.Iterate(bpf.IterateOptions{Flags: o.flags})
+	it := o.m.Iterate(context.TODO(), bpf.IterateOptions{Flags: o.flags})
 	for it.Next() {
 		values := it.Values()
 		if padding {
@@ -79,7 +80,7 @@ func (o openMap) Count() (n int64, known bool) {
 
 // Write writes elements in their order.
 func (o openMap) Write(keys, values []byte) error {
-	_, err := o.m.UpdateBatch(keys, values, o.flags)
+	_, err := o.m.UpdateBatch(context.TODO(), keys, values, o.flags)
 	return o.explain(err)
 }
 
@@ -108,7 +109,7 @@ func (o openMap) Contains(value []byte) (bool, error) {
 
 // Delete deletes keys that are there.
 func (o openMap) Delete(keys []byte) error {
-	_, err := o.m.DeleteBatchIgnoreMissing(keys)
+	_, err := o.m.DeleteBatchIgnoreMissing(context.TODO(), keys)
 	return explain(err)
 }
 

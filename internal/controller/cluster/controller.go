@@ -70,8 +70,6 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 		mo.LeaderElectionID = "controller.bpfmap.io"
 		mo.LeaderElectionNamespace = o.Namespace
 		mo.LeaderElectionReleaseOnCancel = true
-		// A process may run several managers one after the other, as tests do.
-		mo.Controller.SkipNameValidation = new(true)
 	})
 	if err != nil {
 		return nil, err

@@ -93,9 +93,9 @@ func (n node) status() v1alpha1.NodeMapStatus {
 		Ready:  n.class == ClassReady,
 		Reason: n.reason(),
 	}
-	if n.mapState.EntryCount != nil {
-		entries := *n.mapState.EntryCount
-		s.EntryCount = &entries
+	if n.mapState.Entries != nil {
+		entries := *n.mapState.Entries
+		s.Entries = &entries
 	}
 	if !s.Ready {
 		s.Message = text.Truncate(n.message(), maxNodeMessage)

@@ -34,6 +34,8 @@ const (
 // It is safe for concurrent use with different BPFMaps.
 type compileCache struct {
 	build recorders.CompileFunc
+	// sources keeps packed sources of all BPFMaps, within a bound of its own.
+	sources *compile.Cache
 	// maxStored is the size in bytes above which contents can't be stored, so that no chunks are remembered.
 	maxStored int64
 	last      *lru.Cache // of cacheEntry, by the name of the BPFMap
@@ -43,7 +45,6 @@ type cacheEntry struct {
 	uid        types.UID
 	generation int64
 	sources    sum
-	cache      *compile.Cache
 	compiled   compiled
 	rejected   *status.Rejection
 }
@@ -67,7 +68,7 @@ type compiled struct {
 }
 
 func newCompileCache(build recorders.CompileFunc, maxStored int64) *compileCache {
-	return &compileCache{build: build, maxStored: maxStored, last: lru.New(maxCompiled)}
+	return &compileCache{build: build, sources: compile.NewCache(), maxStored: maxStored, last: lru.New(maxCompiled)}
 }
 
 // compile is what m's spec and sources compile to, or why they don't. The error is a source that can't
@@ -80,12 +81,8 @@ func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source) (co
 	if ok && e.uid == m.UID && e.generation == m.Generation && e.sources == state {
 		return e.compiled, e.rejected, nil
 	}
-	cache := e.cache
-	if cache == nil || e.uid != m.UID {
-		cache = compile.NewCache()
-	}
-	build := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { return c.build(m, sources, cache) }
-	e = cacheEntry{uid: m.UID, generation: m.Generation, sources: state, cache: cache}
+	build := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { return c.build(m, sources, c.sources) }
+	e = cacheEntry{uid: m.UID, generation: m.Generation, sources: state}
 	fresh, err := build(m)
 	var unread *compile.LoadError
 	switch {
@@ -139,7 +136,10 @@ func identify(spec v1alpha1.BPFMapRevisionSpec) sum {
 }
 
 // forget drops what is known of a deleted BPFMap.
-func (c *compileCache) forget(name types.NamespacedName) { c.last.Remove(name) }
+func (c *compileCache) forget(name types.NamespacedName) {
+	c.last.Remove(name)
+	c.sources.Forget(revision.Key(name))
+}
 
 // objects are the API objects for revision number n of m.
 func (c *compiled) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevision, []*revision.Part, error) {

@@ -32,7 +32,7 @@ func TestCompileCache(t *testing.T) {
 	}, 1<<20)
 	m := newMap("foo", 8, "a")
 	sources := []source{{Index: 0, Name: "ConfigMap feed", Version: "1", Load: func() ([]byte, error) { return []byte("- {key: 7, value: b}\n"), nil }}}
-	m.Spec.EntriesFrom = []v1alpha1.EntrySource{{ConfigMapKeyRef: &v1alpha1.SourceRef{Name: "feed", Key: "x"}, Format: v1alpha1.SourceYAML}}
+	m.Spec.EntriesFrom = []v1alpha1.EntrySource{{ConfigMapRef: &v1alpha1.SourceRef{Name: "feed", Key: "x"}, Format: v1alpha1.SourceYAML}}
 	compiles := func(why string, want int) compiled {
 		t.Helper()
 		got, rejected, err := c.compile(m, sources)

@@ -16,7 +16,7 @@ const (
 	// RolledBack (False).
 	ConditionReady = "Ready"
 	// ConditionReconciling is True while work goes on (kstatus: InProgress).
-	// Reasons: Progressing (True); Done (False).
+	// Reasons: Progressing (True); ReconcileSucceeded (False).
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is True when no progress is possible without a change by people (kstatus:
 	// Failed). Reasons: NotAccepted, NodesStalled, RolledBack (True); NotStalled (False).
@@ -31,23 +31,23 @@ const (
 
 // The condition reasons of a BPFMap.
 const (
-	ReasonReady           = "Ready"
-	ReasonNoNodesSelected = "NoNodesSelected"
-	ReasonProgressing     = "Progressing"
-	ReasonDone            = "Done"
-	ReasonNotAccepted     = "NotAccepted"
-	ReasonNodesFailed     = "NodesFailed"
-	ReasonNodesStalled    = "NodesStalled"
-	ReasonNotStalled      = "NotStalled"
-	ReasonRolledBack      = "RolledBack"
-	ReasonAccepted        = "Accepted"
-	ReasonInvalidSpec     = "InvalidSpec"
-	ReasonInvalidEntry    = "InvalidEntry"
-	ReasonInvalidSource   = "InvalidSource"
-	ReasonTooLarge        = "TooLarge"
-	ReasonDrifted         = "Drifted"
-	ReasonInSync          = "InSync"
-	ReasonNotYetReported  = "NotYetReported"
+	ReasonReady              = "Ready"
+	ReasonNoNodesSelected    = "NoNodesSelected"
+	ReasonProgressing        = "Progressing"
+	ReasonReconcileSucceeded = "ReconcileSucceeded"
+	ReasonNotAccepted        = "NotAccepted"
+	ReasonNodesFailed        = "NodesFailed"
+	ReasonNodesStalled       = "NodesStalled"
+	ReasonNotStalled         = "NotStalled"
+	ReasonRolledBack         = "RolledBack"
+	ReasonAccepted           = "Accepted"
+	ReasonInvalidSpec        = "InvalidSpec"
+	ReasonInvalidEntry       = "InvalidEntry"
+	ReasonInvalidSource      = "InvalidSource"
+	ReasonTooLarge           = "TooLarge"
+	ReasonDrifted            = "Drifted"
+	ReasonInSync             = "InSync"
+	ReasonNotYetReported     = "NotYetReported"
 )
 
 // BPFMapStatus is the aggregate over all selected nodes.
@@ -95,23 +95,23 @@ type BPFMapStatus struct {
 	// +kubebuilder:validation:MaxLength=71
 	Digest string `json:"digest,omitempty"`
 
-	// contents says what the selected nodes were last seen to hold, by digest: one element if all hold
-	// the same bytes. The largest group comes first; at most 8 are listed.
+	// contentDigests groups the selected nodes by the digest of what they were last seen to hold: one
+	// element if all hold the same bytes. The largest group comes first; at most 8 are listed.
 	// +optional
 	// +listType=map
 	// +listMapKey=digest
 	// +kubebuilder:validation:MaxItems=8
-	Contents []ContentGroup `json:"contents,omitempty"`
+	ContentDigests []ContentGroup `json:"contentDigests,omitempty"`
 
 	// pinPath is where the map is pinned, relative to the root of each node's BPF file system.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	PinPath string `json:"pinPath,omitempty"`
 
-	// mapName is the map's name in the kernel: at most 15 characters of [A-Za-z0-9_.].
+	// kernelName is the map's name in the kernel, as bpftool shows it: at most 15 characters of [A-Za-z0-9_.].
 	// +optional
 	// +kubebuilder:validation:MaxLength=15
-	MapName string `json:"mapName,omitempty"`
+	KernelName string `json:"kernelName,omitempty"`
 
 	// nodeStates are the states of at most 32 nodes, sorted by name: all nodes if they are no more
 	// than that, otherwise the failing and then the pending ones first.
@@ -122,7 +122,7 @@ type BPFMapStatus struct {
 	NodeStates []NodeMapStatus `json:"nodeStates,omitempty"`
 }
 
-// MaxContentGroups and MaxContentNodes bound BPFMapStatus.Contents.
+// MaxContentGroups and MaxContentNodes bound BPFMapStatus.ContentDigests.
 const (
 	MaxContentGroups = 8
 	MaxContentNodes  = 8
@@ -158,7 +158,7 @@ type NodeCounts struct {
 	Pending int32 `json:"pending"`
 }
 
-// NodeMapStatus is one node's line in a BPFMap's status.
+// NodeMapStatus is how one node holds the map, in a BPFMap's status.
 type NodeMapStatus struct {
 	// node is the node's name.
 	// +required

@@ -91,8 +91,8 @@ type BPFNodeStateStatus struct {
 	// +optional
 	Summary NodeSummary `json:"summary,omitempty"`
 
-	// inventory counts all eBPF maps of the node's kernel, whoever made them. Only agents that run with
-	// --node-inventory fill it: enumerating maps needs CAP_SYS_ADMIN.
+	// inventory counts all eBPF maps of the node's kernel, no matter who created them. Only agents that
+	// run with --inventory fill it: enumerating maps needs CAP_SYS_ADMIN.
 	// +optional
 	Inventory *NodeInventory `json:"inventory,omitempty"`
 
@@ -196,10 +196,10 @@ const (
 	NodeReasonIncompatible = "Incompatible"
 	// NodeReasonFrozen: the map is frozen and the declared contents changed.
 	NodeReasonFrozen = "Frozen"
-	// NodeReasonPinConflict: the pin belongs to another BPFMap, or holds something that is no map.
+	// NodeReasonPinConflict: the pin belongs to another BPFMap, or holds something that is not a map.
 	NodeReasonPinConflict = "PinConflict"
-	// NodeReasonPinForbidden: the agent's configuration doesn't allow this pin path.
-	NodeReasonPinForbidden = "PinForbidden"
+	// NodeReasonPinNotAllowed: the agent's configuration doesn't allow this pin path.
+	NodeReasonPinNotAllowed = "PinNotAllowed"
 	// NodeReasonMapFull: the map has no room for the declared entries.
 	NodeReasonMapFull = "MapFull"
 	// NodeReasonNotPermitted: the agent lacks a capability or a file permission.
@@ -208,19 +208,19 @@ const (
 	NodeReasonNotSupported = "NotSupported"
 	// NodeReasonOutOfMemory: the kernel has no memory for the map.
 	NodeReasonOutOfMemory = "OutOfMemory"
-	// NodeReasonMemoryLimit: the map is over a limit of kernel memory, or of maps, of its namespace, the
-	// node or the agent's pod. It is made as soon as there is room.
-	NodeReasonMemoryLimit = "MemoryLimit"
+	// NodeReasonQuotaExceeded: the map would exceed a limit of kernel memory or of maps: its namespace's,
+	// the node's or the agent pod's. It is created as soon as there is room.
+	NodeReasonQuotaExceeded = "QuotaExceeded"
 	// NodeReasonInvalidRevision: the revision's contents don't match its digest or its shape.
 	NodeReasonInvalidRevision = "InvalidRevision"
-	// NodeReasonWaitingForLink: an entry names something that isn't on the node yet.
-	NodeReasonWaitingForLink = "WaitingForLink"
-	// NodeReasonInvalidLink: an entry names something that can't be what it is to be.
-	NodeReasonInvalidLink = "InvalidLink"
+	// NodeReasonReferenceNotFound: an entry names something that isn't on the node yet.
+	NodeReasonReferenceNotFound = "ReferenceNotFound"
+	// NodeReasonInvalidReference: an entry names something of the wrong kind.
+	NodeReasonInvalidReference = "InvalidReference"
 	// NodeReasonNodeNotReady: the node's own condition Ready is False.
 	NodeReasonNodeNotReady = "NodeNotReady"
-	// NodeReasonError: any other error.
-	NodeReasonError = "Error"
+	// NodeReasonSyncFailed: any other error.
+	NodeReasonSyncFailed = "SyncFailed"
 )
 
 // NodeMap is one managed map on one node.
@@ -240,7 +240,7 @@ type NodeMap struct {
 	// +kubebuilder:validation:MaxLength=64
 	UID string `json:"uid,omitempty"`
 
-	// revision is the name of the revision that this line speaks of.
+	// revision is the name of the revision that this state is about.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Revision string `json:"revision,omitempty"`
@@ -308,7 +308,7 @@ type ReplacedMap struct {
 	MapID int64 `json:"mapID"`
 
 	// users are the programs that still use it, at most 16. Finding them needs the capability SYS_ADMIN
-	// (agent.nodeInventory); without, usersKnown is false.
+	// (agent.inventory.enabled); without, usersKnown is false.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16

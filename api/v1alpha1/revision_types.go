@@ -3,7 +3,12 @@
 
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // LabelActive marks the revisions that agents watch. History doesn't carry it.
 const LabelActive = "bpfmap.io/active"
@@ -22,7 +27,7 @@ const MaxEntriesBytes = 256 << 20
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=bmaprev,categories={bpf}
 // +kubebuilder:printcolumn:name="Map",type=string,JSONPath=`.spec.mapName`
-// +kubebuilder:printcolumn:name="Revision",type=integer,JSONPath=`.spec.revision`
+// +kubebuilder:printcolumn:name="Revision",type=integer,JSONPath=`.spec.number`
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="Entries",type=integer,JSONPath=`.spec.entryCount`
 // +kubebuilder:printcolumn:name="Rollout",type=string,JSONPath=`.status.rollout.phase`
@@ -42,6 +47,19 @@ type BPFMapRevision struct {
 	// status is how far the revision goes.
 	// +optional
 	Status BPFMapRevisionStatus `json:"status,omitempty"`
+}
+
+// Number is spec.number. A revision stored under CRDs without that field has its number only at the end
+// of its name.
+func (r *BPFMapRevision) Number() int64 {
+	if r.Spec.Number != 0 {
+		return r.Spec.Number
+	}
+	number, err := strconv.ParseInt(r.Name[strings.LastIndexByte(r.Name, '-')+1:], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return number
 }
 
 // BPFMapRevisionStatus is what changes of a revision.
@@ -72,10 +90,10 @@ type BPFMapRevisionSpec struct {
 	// +kubebuilder:validation:MaxLength=64
 	MapUID string `json:"mapUID"`
 
-	// revision counts a BPFMap's revisions upward.
+	// number counts a BPFMap's revisions upward; the revision's name ends with it.
 	// +required
 	// +kubebuilder:validation:Minimum=1
-	Revision int64 `json:"revision"`
+	Number int64 `json:"number"`
 
 	// type is the kernel's map type.
 	// +required
@@ -125,12 +143,12 @@ type BPFMapRevisionSpec struct {
 	// +optional
 	Value Schema `json:"value,omitzero"`
 
-	// links are the names in the entries that each node resolves, sorted. In the packed entries a link's
-	// symbol stands in its place.
+	// references are the names in the entries that each node resolves, sorted. The packed entries hold a
+	// reference's symbol in its place.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=1024
-	Links []Link `json:"links,omitempty"`
+	References []Reference `json:"references,omitempty"`
 
 	// syncPolicy says who owns the contents.
 	// +required
@@ -189,11 +207,11 @@ type BPFMapRevisionSpec struct {
 	Entries []byte `json:"entries,omitempty"`
 }
 
-// MaxLinks bounds the links of one revision.
-const MaxLinks = 1024
+// MaxReferences bounds the references of one revision.
+const MaxReferences = 1024
 
-// MaxLinkName bounds a link's name in bytes.
-const MaxLinkName = 1024
+// MaxReferenceName bounds a reference's name in bytes.
+const MaxReferenceName = 1024
 
 // InnerShape is what the kernel compares of an inner map with the one that its outer map was made with.
 type InnerShape struct {
@@ -222,9 +240,9 @@ type InnerShape struct {
 	Flags []MapFlag `json:"flags,omitempty"`
 }
 
-// Link is a name that each node resolves.
-type Link struct {
-	// type is the linked type: ifindex, mapRef, progPin, cgroup or cgroupID.
+// Reference is a name that each node resolves.
+type Reference struct {
+	// type is the type of reference: ifindex, mapRef, progPin, cgroup or cgroupID.
 	// +required
 	Type ScalarType `json:"type"`
 

@@ -66,14 +66,14 @@ type RolloutStatus struct {
 	// +optional
 	Phase RolloutPhase `json:"phase,omitempty"`
 
-	// cutOff is the place of the last node that takes the revision, in the order of all nodes by
-	// SHA-256 of the revision's name and the node's: 16 hex digits. Empty is no node,
-	// ffffffffffffffff every one.
+	// frontier is the rank of the last node that takes the revision, in the order of all nodes by
+	// SHA-256 of the revision's name and the node's: 16 hex digits. Empty means no node,
+	// ffffffffffffffff every node.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16
-	CutOff string `json:"cutOff,omitempty"`
+	Frontier string `json:"frontier,omitempty"`
 
-	// readySince is since when all nodes up to the cut-off hold the revision.
+	// readySince is since when all nodes up to the frontier hold the revision.
 	// +optional
 	ReadySince *metav1.Time `json:"readySince,omitempty"`
 

@@ -15,13 +15,13 @@ const MaxFieldDepth = 8
 // 32-bit prefix length in the node's order followed by the address. `string` is NUL-padded to
 // `size`, `bytes` (base64) and `hex` are exactly `size` bytes.
 //
-// Linked types are names that each node resolves when it writes: `ifindex` (4 bytes) is the index of a
+// References are names that each node resolves when it writes: `ifindex` (4 bytes) is the index of a
 // network interface by its name, `cgroupID` (8 bytes) the id of a cgroup by its path below the
 // cgroup2 mount, as bpf_get_current_cgroup_id gives it. Only as values of the types that take them:
 // `mapRef` is another BPFMap of the same namespace (ArrayOfMaps, HashOfMaps), `progPin` a program by
 // its pin's path relative to the BPF file system (ProgArray, and beside the index in DevMap,
 // DevMapHash and CPUMap, where an empty string means none), `cgroup` a cgroup by its path
-// (CGroupArray). An entry whose name stands for nothing yet waits until it does.
+// (CGroupArray). An entry whose reference isn't found is pending until it is.
 //
 // `spinLock` (4 bytes) is a struct bpf_spin_lock: the map is then written and read under the lock
 // (BPF_F_LOCK), and entries leave the field out.

@@ -62,13 +62,13 @@ func TestTooManyLinks(t *testing.T) {
 	m := &v1alpha1.BPFMap{}
 	m.Namespace, m.Name = "edge", "limits"
 	m.Spec = v1alpha1.BPFMapSpec{
-		Type: v1alpha1.MapTypeHash, MaxEntries: 2 * v1alpha1.MaxLinks, Key: &v1alpha1.Schema{Type: v1alpha1.TypeIfindex}, Value: v1alpha1.Schema{Type: v1alpha1.TypeU32},
+		Type: v1alpha1.MapTypeHash, MaxEntries: 2 * v1alpha1.MaxReferences, Key: &v1alpha1.Schema{Type: v1alpha1.TypeIfindex}, Value: v1alpha1.Schema{Type: v1alpha1.TypeU32},
 	}
-	for i := range v1alpha1.MaxLinks + 1 {
+	for i := range v1alpha1.MaxReferences + 1 {
 		m.Spec.Entries = append(m.Spec.Entries, v1alpha1.Entry{Key: raw(fmt.Sprintf("%q", fmt.Sprintf("eth%d", i))), Value: raw("1")})
 	}
 	_, err := compile.Compile(m)
-	if err == nil || !strings.Contains(err.Error(), "1025 interfaces, maps, programs and cgroups, more than the 1024") {
+	if err == nil || !strings.Contains(err.Error(), "reference more than 1024 interfaces, maps, programs and cgroups, at most 1024 are allowed") {
 		t.Errorf("%v", err)
 	}
 	m.Spec.Entries = m.Spec.Entries[1:]

@@ -96,7 +96,7 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 		return report
 	}
 	defer s.close()
-	if rev.Entries.Len >= e.options.IncrementalFrom {
+	if rev.Contents.Len >= e.options.IncrementalFrom {
 		s.last = e.recall(rev.Key)
 	}
 	e.remember(rev.Key, nil) // until all went well
@@ -159,7 +159,7 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 		return report
 	}
 	e.settle(s, &report)
-	if s.plan.Action != plan.Report && s.linked.waiting == 0 && rev.Entries.Len >= e.options.IncrementalFrom {
+	if s.plan.Action != plan.Report && s.linked.waiting == 0 && rev.Contents.Len >= e.options.IncrementalFrom {
 		e.remember(rev.Key, s.appliedNow(&report))
 	}
 	return report
@@ -214,7 +214,7 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 		}
 	}
 	for _, path := range paths {
-		if err := e.backend.Unpin(ctx, path, append(rec.EarlierMaps, rec.MapID, rec.PreviousMapID)...); err != nil {
+		if err := e.backend.Unpin(ctx, key, path, append(rec.EarlierMaps, rec.MapID, rec.PreviousMapID)...); err != nil {
 			report.fail(fmt.Errorf("remove map %s: %w", key, err))
 			return report
 		}

@@ -47,7 +47,7 @@ func megabytes(t *testing.T, name string, n int, more string) *revision.Revision
 func (w *world) refused(r *revision.Revision, words ...string) {
 	w.Helper()
 	report := w.sync(r, stalled, engine.ActionNone)
-	if report.Reason != v1alpha1.NodeReasonMemoryLimit {
+	if report.Reason != v1alpha1.NodeReasonQuotaExceeded {
 		w.Errorf("%s: %s", report.Reason, report.Message)
 	}
 	for _, word := range words {
@@ -176,7 +176,7 @@ func TestConcurrentSyncs(t *testing.T) {
 			switch {
 			case report.Err == nil:
 				made++
-			case report.Reason != v1alpha1.NodeReasonMemoryLimit:
+			case report.Reason != v1alpha1.NodeReasonQuotaExceeded:
 				t.Errorf("%s: %s", report.Reason, report.Message)
 			}
 		})

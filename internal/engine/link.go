@@ -77,7 +77,7 @@ func findLinks(ctx context.Context, b Backend, rev *revision.Revision) (*links, 
 }
 
 // checkInner refuses a map that the kernel wouldn't take into the outer one.
-func checkInner(rev *revision.Revision, l v1alpha1.Link, target Target) error {
+func checkInner(rev *revision.Revision, l v1alpha1.Reference, target Target) error {
 	if l.Type != v1alpha1.TypeMapRef || rev.Shape.Inner == nil || target.Shape == nil {
 		return nil
 	}
@@ -89,7 +89,7 @@ func checkInner(rev *revision.Revision, l v1alpha1.Link, target Target) error {
 	for i, d := range differences {
 		list[i] = d.String()
 	}
-	return &Error{v1alpha1.NodeReasonInvalidLink, fmt.Errorf(
+	return &Error{v1alpha1.NodeReasonInvalidReference, fmt.Errorf(
 		"BPFMap %s is not what spec.inner says (%s): make them alike", l.Name, strings.Join(list, "; "))}
 }
 
@@ -106,7 +106,7 @@ type linked struct {
 // link turns a revision's entries into what this node's kernel shows: names become numbers, and the
 // values of per-CPU maps are spread over all possible CPUs.
 func link(rev *revision.Revision, cpus int, found *links) (linked, error) {
-	l := linked{entries: rev.Entries}
+	l := linked{entries: rev.Contents.Flat(rev.Shape)}
 	if len(rev.Links) > 0 {
 		var err error
 		if l, err = resolve(rev, found); err != nil {
@@ -199,7 +199,8 @@ func resolve(rev *revision.Revision, found *links) (linked, error) {
 	if err != nil {
 		return linked{}, err
 	}
-	from := &rev.Entries
+	flat := rev.Contents.Flat(rev.Shape)
+	from := &flat
 	l := linked{entries: revision.Entries{
 		KeySize: from.KeySize, ValueSize: from.ValueSize, Keys: make([]byte, 0, len(from.Keys)), Values: make([]byte, 0, len(from.Values)),
 	}}
@@ -243,7 +244,7 @@ func (r *resolver) finish(shape revision.Shape, l linked, held revision.Entries)
 	l.held = held.Keys
 	for i := 1; i < l.entries.Len && !shape.IsKeyless(); i++ {
 		if bytes.Equal(l.entries.Key(i-1), l.entries.Key(i)) {
-			return linked{}, &Error{v1alpha1.NodeReasonInvalidLink, fmt.Errorf("two entries have the same key %x on this node: their names stand for the same", l.entries.Key(i))}
+			return linked{}, &Error{v1alpha1.NodeReasonInvalidReference, fmt.Errorf("two entries have the same key %x on this node: their names stand for the same", l.entries.Key(i))}
 		}
 	}
 	l.waits = slices.Sorted(maps.Keys(r.waits))

@@ -38,7 +38,7 @@ func outer(t *testing.T, more string, entries ...string) *revision.Revision {
 func (w *world) waiting(r *revision.Revision, action engine.Action, message string) {
 	w.Helper()
 	report := w.sync(r, v1alpha1.NodeMapPending, action)
-	if report.Reason != v1alpha1.NodeReasonWaitingForLink || !strings.Contains(report.Message, message) || report.Digest != "" {
+	if report.Reason != v1alpha1.NodeReasonReferenceNotFound || !strings.Contains(report.Message, message) || report.Digest != "" {
 		w.Fatalf("reason %s, digest %q, message %q, want %q in it", report.Reason, report.Digest, report.Message, message)
 	}
 }
@@ -85,7 +85,7 @@ func TestInnerMapsThatDiffer(t *testing.T) {
 		w.ready(wide, engine.ActionCreated)
 		r := w.sync(o, v1alpha1.NodeMapStalled, engine.ActionNone)
 		for _, part := range []string{"BPFMap wide", "value size: have 2, want 1", "flags: have NoPrealloc, want none"} {
-			if r.Reason != v1alpha1.NodeReasonInvalidLink || !strings.Contains(r.Message, part) {
+			if r.Reason != v1alpha1.NodeReasonInvalidReference || !strings.Contains(r.Message, part) {
 				t.Errorf("%s: %s, want %q in it", r.Reason, r.Message, part)
 			}
 		}
@@ -112,7 +112,7 @@ func TestForeignInnerMap(t *testing.T) {
 		blue := w.ready(inner(t, "blue", ""), engine.ActionCreated)
 		o := outer(t, "", "1=blue")
 		w.ready(o, engine.ActionCreated)
-		target, err := w.b.Link(t.Context(), key, v1alpha1.Link{Type: v1alpha1.TypeMapRef, Name: "blue"})
+		target, err := w.b.Link(t.Context(), key, v1alpha1.Reference{Type: v1alpha1.TypeMapRef, Name: "blue"})
 		w.must(err)
 		value := []byte{byte(target.Write), byte(target.Write >> 8), byte(target.Write >> 16), byte(target.Write >> 24)}
 		m := w.open(o)
@@ -133,7 +133,7 @@ func TestNamesOfTheNode(t *testing.T) {
 	b := enginetest.NewMemory()
 	w := newWorld(t, b)
 	eth := func(name string, index uint64) {
-		b.SetLink(v1alpha1.Link{Type: v1alpha1.TypeIfindex, Name: name}, index)
+		b.SetLink(v1alpha1.Reference{Type: v1alpha1.TypeIfindex, Name: name}, index)
 	}
 	limits := table(t, "{type: Hash, key: {type: ifindex}, value: {fields: [{name: peer, type: ifindex}, {name: rate, type: u32}]}, maxEntries: 8",
 		"eth0={peer: eth1, rate: 5}", "eth1={peer: eth0, rate: 6}")
@@ -155,7 +155,7 @@ func TestNamesOfTheNode(t *testing.T) {
 
 	// Two names for one interface.
 	eth("eth0", 2)
-	if r := w.sync(limits, v1alpha1.NodeMapStalled, engine.ActionNone); r.Reason != v1alpha1.NodeReasonInvalidLink {
+	if r := w.sync(limits, v1alpha1.NodeMapStalled, engine.ActionNone); r.Reason != v1alpha1.NodeReasonInvalidReference {
 		t.Errorf("%s: %s", r.Reason, r.Message)
 	}
 }
@@ -164,17 +164,17 @@ func TestNamesOfTheNode(t *testing.T) {
 func TestUnreadableMaps(t *testing.T) {
 	b := enginetest.NewMemory()
 	w := newWorld(t, b)
-	b.SetLink(v1alpha1.Link{Type: v1alpha1.TypeCgroup, Name: "/a"}, 11)
+	b.SetLink(v1alpha1.Reference{Type: v1alpha1.TypeCgroup, Name: "/a"}, 11)
 	groups := func(entries ...string) *revision.Revision {
 		return table(t, "{type: CGroupArray, maxEntries: 4", entries...)
 	}
 	w.ready(groups("0=/a"), engine.ActionCreated)
-	b.SetLink(v1alpha1.Link{Type: v1alpha1.TypeCgroup, Name: "/a"}, 12)
+	b.SetLink(v1alpha1.Reference{Type: v1alpha1.TypeCgroup, Name: "/a"}, 12)
 	r := w.ready(groups("0=/a"), engine.ActionUpdated)
 	if r.Plan.Changes.Set.Len != 1 || r.Entries != nil {
 		t.Errorf("plan %s", r.Plan.String())
 	}
-	b.SetLink(v1alpha1.Link{Type: v1alpha1.TypeCgroup, Name: "/b"}, 13)
+	b.SetLink(v1alpha1.Reference{Type: v1alpha1.TypeCgroup, Name: "/b"}, 13)
 	r = w.ready(groups("1=/b"), engine.ActionUpdated)
 	if r.Plan.Changes.Set.Len != 1 || r.Plan.Changes.Deletes() != 1 {
 		t.Errorf("plan %s", r.Plan.String())

@@ -141,7 +141,7 @@ func (c *check) kindOfEnd() error {
 	switch {
 	case c.ready() && c.want.invalid:
 		return fmt.Errorf("no error, and a name stands for what can't be")
-	case c.report.Err == nil && c.want.waits != (c.report.State == v1alpha1.NodeMapPending && c.report.Reason == v1alpha1.NodeReasonWaitingForLink):
+	case c.report.Err == nil && c.want.waits != (c.report.State == v1alpha1.NodeMapPending && c.report.Reason == v1alpha1.NodeReasonReferenceNotFound):
 		return fmt.Errorf("entries wait: %t", c.want.waits)
 	case c.ready():
 		return nil
@@ -168,7 +168,7 @@ func (c *check) kindOfEnd() error {
 // stalledRightly checks that people are needed.
 func (c *check) stalledRightly() error {
 	base, spec := c.base(), c.m.spec
-	if (c.report.Reason == v1alpha1.NodeReasonInvalidLink) != c.want.invalid {
+	if (c.report.Reason == v1alpha1.NodeReasonInvalidReference) != c.want.invalid {
 		return fmt.Errorf("stalled, and a name stands for what can't be: %t", c.want.invalid)
 	}
 	if c.want.invalid {

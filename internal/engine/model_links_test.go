@@ -15,7 +15,7 @@ import (
 )
 
 // loopback is an interface that is always there.
-var loopback = v1alpha1.Link{Type: v1alpha1.TypeIfindex, Name: "lo"}
+var loopback = v1alpha1.Reference{Type: v1alpha1.TypeIfindex, Name: "lo"}
 
 // modelNames are what values 1, 2 and 3 name. Interfaces, cgroups and programs but the loopback come and go
 // on the memory backend, and never come on the kernel.
@@ -27,20 +27,20 @@ var modelNames = map[v1alpha1.ScalarType][3]string{
 }
 
 // names is what the entry of the n-th key names, nil for nothing.
-func (s modelShape) names(owner revision.Key, n int, v byte) *v1alpha1.Link {
+func (s modelShape) names(owner revision.Key, n int, v byte) *v1alpha1.Reference {
 	switch {
 	case s.link == "":
 		return nil
 	case s.inKey && n == 0:
 		return &loopback
 	case s.inKey:
-		return &v1alpha1.Link{Type: s.link, Name: fmt.Sprint("bpfkey", n)}
+		return &v1alpha1.Reference{Type: s.link, Name: fmt.Sprint("bpfkey", n)}
 	}
 	name := modelNames[s.link][v-1]
 	if s.link == v1alpha1.TypeMapRef && name == owner.Name { // no map is in itself
 		name = map[string]string{"a": "b", "b": "a"}[name]
 	}
-	return &v1alpha1.Link{Type: s.link, Name: name}
+	return &v1alpha1.Reference{Type: s.link, Name: name}
 }
 
 // schemas say where links and locks are.
@@ -130,11 +130,11 @@ func (w *run) link(o op) {
 }
 
 // linkOf is the name that a step is about: of values, or of keys.
-func linkOf(typ v1alpha1.ScalarType, o op) v1alpha1.Link {
+func linkOf(typ v1alpha1.ScalarType, o op) v1alpha1.Reference {
 	if typ == v1alpha1.TypeIfindex && o.pin > 0 {
-		return v1alpha1.Link{Type: typ, Name: fmt.Sprint("bpfkey", o.pin)}
+		return v1alpha1.Reference{Type: typ, Name: fmt.Sprint("bpfkey", o.pin)}
 	}
-	return v1alpha1.Link{Type: typ, Name: modelNames[typ][o.shape%3]}
+	return v1alpha1.Reference{Type: typ, Name: modelNames[typ][o.shape%3]}
 }
 
 // writeAsOther writes an element as programs and people would: what values name must be there. It says

@@ -24,8 +24,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
-	"github.com/bpfmap-io/bpfmap-operator/internal/record"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -47,8 +47,8 @@ type rig struct {
 	arm    func(f *modelFault)
 	disarm func() string
 	// links are what names of the node stand for; setLink changes that, nil where it can't be changed.
-	links   map[v1alpha1.Link]uint64
-	setLink func(link v1alpha1.Link, id uint64)
+	links   map[v1alpha1.Reference]uint64
+	setLink func(link v1alpha1.Reference, id uint64)
 	// peek are the elements of a map that nobody can list, nil where that is so for us, too.
 	peek func(m engine.Map) map[string]string
 }
@@ -109,7 +109,7 @@ func memoryRig() *rig {
 	m := enginetest.NewMemory()
 	m.SetLink(loopback, 1)
 	return &rig{
-		links: map[v1alpha1.Link]uint64{loopback: 1}, setLink: m.SetLink, peek: m.Elements,
+		links: map[v1alpha1.Reference]uint64{loopback: 1}, setLink: m.SetLink, peek: m.Elements,
 		Backend: m, faulty: &enginetest.Faulty{},
 		everything: func() ([]string, error) { return m.Pins(), nil },
 		wipe:       func() error { m.Wipe(); return nil },
@@ -166,7 +166,7 @@ func kernelRig(t *testing.T, root, cgroups string) *rig {
 			return len(open), err
 		},
 		arm: f.arm, disarm: f.disarm,
-		links: map[v1alpha1.Link]uint64{loopback: uint64(lo.Index)},
+		links: map[v1alpha1.Reference]uint64{loopback: uint64(lo.Index)},
 		peek:  func(engine.Map) map[string]string { return nil },
 	}
 }
@@ -178,7 +178,8 @@ func ignoreAbsent(err error) error {
 	return err
 }
 
-// pinsBelow are all files below root, relative to it, and the directories of our state.
+// pinsBelow are all files below root, relative to it, and the directories of maps' states. The directory of
+// all state and those of its index stay.
 func pinsBelow(root string) ([]string, error) {
 	var all []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -186,7 +187,7 @@ func pinsBelow(root string) ([]string, error) {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
-		if !d.IsDir() || strings.HasPrefix(rel, "bpfmap/_state/") {
+		if !d.IsDir() || strings.HasPrefix(rel, "bpfmap/_state/") && !strings.HasPrefix(rel, "bpfmap/_state/_owners") {
 			all = append(all, rel)
 		}
 		return err
@@ -323,7 +324,7 @@ func (r *rig) look(ctx context.Context, modes map[string]fs.FileMode) (*snapshot
 			s.kept[key] = v
 		}
 		if state.Record != nil {
-			text, err := record.Encode(state.Record)
+			text, err := ownership.Encode(state.Record)
 			if err != nil {
 				return nil, err
 			}

@@ -208,8 +208,11 @@ func (s *modelSpec) revision(key revision.Key, n int) *revision.Revision {
 		one.Type = noPerCPU(shape.Type)
 		entries.Append(packed, one.value(k, v, symbol, 1), false)
 	}
-	rev.Entries, _ = entries.Sorted(shape.Shape)
-	slices.SortFunc(rev.Links, func(a, b v1alpha1.Link) int { return strings.Compare(a.Name, b.Name) })
+	var err error
+	if rev.Contents, err = revision.NewContents(shape.Shape, &entries); err != nil {
+		panic(err) // keys of a spec are those of a Go map
+	}
+	slices.SortFunc(rev.Links, func(a, b v1alpha1.Reference) int { return strings.Compare(a.Name, b.Name) })
 	rev.Digest = rev.ContentDigest()
 	return rev
 }

@@ -60,7 +60,7 @@ func TestForbiddenPin(t *testing.T) {
 			return fmt.Errorf("%s may not pin at %s", k, path)
 		}})
 		report := e.Sync(t.Context(), hash(t, "pin: {path: globals/table},", "1=10"))
-		if report.State != stalled || report.Reason != v1alpha1.NodeReasonPinForbidden || !strings.Contains(report.Message, "globals/table") {
+		if report.State != stalled || report.Reason != v1alpha1.NodeReasonPinNotAllowed || !strings.Contains(report.Message, "globals/table") {
 			t.Errorf("%+v", report)
 		}
 	})

@@ -82,15 +82,15 @@ func reasonOf(err error) string {
 	if errors.As(err, &r) {
 		return r.Reason()
 	}
-	return v1alpha1.NodeReasonError
+	return v1alpha1.NodeReasonSyncFailed
 }
 
 // stateOf is whether trying again may help.
 func stateOf(reason string) v1alpha1.NodeMapState {
 	switch reason {
-	case v1alpha1.NodeReasonIncompatible, v1alpha1.NodeReasonFrozen, v1alpha1.NodeReasonPinForbidden,
-		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision, v1alpha1.NodeReasonInvalidLink,
-		v1alpha1.NodeReasonMemoryLimit:
+	case v1alpha1.NodeReasonIncompatible, v1alpha1.NodeReasonFrozen, v1alpha1.NodeReasonPinNotAllowed,
+		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision, v1alpha1.NodeReasonInvalidReference,
+		v1alpha1.NodeReasonQuotaExceeded:
 		return v1alpha1.NodeMapStalled
 	}
 	return v1alpha1.NodeMapFailed
@@ -106,14 +106,14 @@ func (s *session) tellWaits(r *Report) {
 		return
 	}
 	waits := l.waits[:min(len(l.waits), maxWaits)]
-	message := fmt.Sprintf("%d of %d entries wait: %s", l.waiting, s.rev.Entries.Len, strings.Join(waits, ", "))
+	message := fmt.Sprintf("%d of %d entries wait: %s", l.waiting, s.rev.Contents.Len, strings.Join(waits, ", "))
 	if more := len(l.waits) - len(waits); more > 0 {
 		message += fmt.Sprintf(", and %d more", more)
 	}
 	if r.Message != "" {
 		message += "; " + r.Message
 	}
-	r.State, r.Reason, r.Message, r.Digest = v1alpha1.NodeMapPending, v1alpha1.NodeReasonWaitingForLink, message, ""
+	r.State, r.Reason, r.Message, r.Digest = v1alpha1.NodeMapPending, v1alpha1.NodeReasonReferenceNotFound, message, ""
 }
 
 // fail puts an error into a report.

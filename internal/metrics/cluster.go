@@ -81,7 +81,7 @@ type mapCounts struct {
 
 func newMapCounts() *mapCounts {
 	return &mapCounts{
-		desc:   prometheus.NewDesc("bpfmap_bpfmaps", "BPFMaps by the reason of their condition Ready.", []string{"reason"}, nil),
+		desc:   prometheus.NewDesc("bpfmap_controller_maps", "BPFMaps by the reason of their condition Ready.", []string{"reason"}, nil),
 		reason: map[types.NamespacedName]string{},
 	}
 }

@@ -28,7 +28,7 @@ type Node struct {
 // systemCalls is how many system calls the engine has made.
 func NewNode(r prometheus.Registerer, systemCalls func() uint64) *Node {
 	register(r, prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "bpfmap_bpf_calls_total",
+		Name: "bpfmap_bpf_syscalls_total",
 		Help: "Calls of bpf(2).",
 	}, func() float64 { return float64(systemCalls()) }))
 	return &Node{
@@ -46,15 +46,15 @@ func NewNode(r prometheus.Registerer, systemCalls func() uint64) *Node {
 			Help: "Times that a map was found to differ from its applied revision, by map and kind.",
 		}, []string{"namespace", "name", "kind"})),
 		maps: register(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "bpfmap_maps",
+			Name: "bpfmap_node_maps",
 			Help: "Managed maps of this node by state.",
 		}, []string{"state"})),
 		memory: register(r, prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "bpfmap_maps_memory_bytes",
+			Name: "bpfmap_node_map_memory_bytes",
 			Help: "Kernel memory of the managed maps of this node, as the kernel accounts it.",
 		})),
 		chunks: register(r, prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "bpfmap_chunk_bytes_total",
+			Name: "bpfmap_chunk_read_bytes_total",
 			Help: "Bytes of packed entries that were read from the API server as chunks of large revisions.",
 		})),
 		writes: newWrites(r),

@@ -90,7 +90,7 @@ func (s *scenario) plan(t *testing.T) plan.Plan {
 			have.Recorded.Applied = want.Fingerprint
 		}
 	}
-	desired := plan.Desired{Shape: rev.Shape, Sync: rev.Policy.Sync, Entries: rev.Entries}
+	desired := plan.Desired{Shape: rev.Shape, Sync: rev.Policy.Sync, Entries: rev.Contents.Flat(rev.Shape)}
 	for _, b := range s.Owned {
 		desired.Owned = append(desired.Owned, byte(b))
 	}

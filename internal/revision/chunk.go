@@ -4,113 +4,142 @@
 package revision
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"math/bits"
+	"slices"
 	"strings"
 
-	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/cespare/xxhash/v2"
 )
 
-// Chunk is a part of a revision's entries: those whose keys have a hash in one range.
-type Chunk struct {
-	// Name is the map's name and a digest of Packed.
-	Name   string
-	Len    int
+// Part is a sorted part of a map's contents: what one BPFMapChunk stores. Nothing in it changes, so that
+// contents of several revisions share the parts in which they agree.
+type Part struct {
+	// Entries share Packed's memory.
+	Entries
+	// Packed is the encoding of Entries, and Sum its SHA-256.
 	Packed []byte
+	Sum    [sha256.Size]byte
+
+	// place is where the keys were found to belong, so that contents which share the part needn't look again.
+	place place
 }
 
-// targetChunkBytes is how large chunks are on average at most: half of the bound, so that none that is
-// fuller than the others passes it.
-const targetChunkBytes = v1alpha1.MaxChunkBytes / 2
+// place is part index of 1<<depth.
+type place struct{ depth, index int }
 
-// chunkDigest is how many hex digits of the SHA-256 a chunk's name carries.
-const chunkDigest = 40
+// nameDigits is how many hex digits of the SHA-256 a chunk's name carries.
+const nameDigits = 40
 
-// Split cuts entries into chunks by a hash of their keys: a change of one entry changes one chunk. How
-// many there are is a power of two that follows from the size. Elements without keys are cut in their
-// order. It fails if there are elements too large for a chunk.
-func (e *Entries) Split(mapName string) ([]Chunk, error) {
-	for depth := bits.Len(uint((e.PackedSize() - 1) / targetChunkBytes)); 1<<depth <= v1alpha1.MaxChunks; depth++ {
-		if chunks, ok := e.split(mapName, depth); ok {
-			return chunks, nil
+// Name is the name of the chunk that stores the part for a map.
+func (p *Part) Name(mapName string) string {
+	return mapName + "-" + hex.EncodeToString(p.Sum[:])[:nameDigits]
+}
+
+// ReadPart reads a part from anywhere: every length, the sizes and the order of the entries are checked.
+// b stays in use. If name isn't empty, it is that of a chunk, and has to carry the digest of b.
+func ReadPart(shape Shape, name string, b []byte) (*Part, error) {
+	p := &Part{Packed: b, Sum: sha256.Sum256(b), place: place{depth: -1}}
+	if at := strings.LastIndexByte(name, '-'); name != "" && (at < 0 || p.Name(name[:at]) != name) {
+		return nil, fmt.Errorf("chunk %s does not match the digest in its name: its entries were altered", name)
+	}
+	var err error
+	if p.Entries, err = Unpack(b); err != nil {
+		return nil, err
+	}
+	if err := shape.checkKeySize(); err != nil {
+		return nil, err
+	}
+	if p.KeySize != int(shape.KeySize) || p.ValueSize != int(shape.ValueSize) {
+		return nil, fmt.Errorf("entries are %d+%d bytes each, the map's are %d+%d", p.KeySize, p.ValueSize, shape.KeySize, shape.ValueSize)
+	}
+	for i := 1; i < p.Len && !shape.IsKeyless(); i++ {
+		if shape.CompareKeys(p.Key(i-1), p.Key(i)) >= 0 {
+			return nil, fmt.Errorf("entries %d and %d are out of order", i-1, i)
 		}
 	}
-	return nil, fmt.Errorf("%d entries of %d+%d bytes don't fit into %d chunks of %d bytes",
-		e.Len, e.KeySize, e.ValueSize, v1alpha1.MaxChunks, v1alpha1.MaxChunkBytes)
+	return p, nil
 }
 
-// split cuts into 1<<depth chunks, and says whether all are small enough.
-func (e *Entries) split(mapName string, depth int) ([]Chunk, bool) {
-	parts := make([]Entries, 1<<depth)
-	for i := range parts {
-		parts[i] = Entries{KeySize: e.KeySize, ValueSize: e.ValueSize}
+// at is the part once all its keys are known to belong at a place.
+func (p *Part) at(where place) (*Part, error) {
+	if p.place == where {
+		return p, nil
 	}
-	each := (e.Len + len(parts) - 1) / len(parts)
-	for i := range e.Len {
-		at := 0
-		switch {
-		case e.KeySize == 0:
-			at = i / each
-		case depth > 0:
-			at = int(hashKey(e.Key(i)) >> (64 - depth))
-		}
-		if values, ok := e.PerCPU[i]; ok {
-			parts[at].Append(e.Key(i), values, true)
-		} else {
-			parts[at].Append(e.Key(i), e.Value(i), false)
+	for i := 0; p.KeySize > 0 && i < p.Len; i++ {
+		if partOf(p.Key(i), where.depth) != where.index {
+			return nil, fmt.Errorf("entry %d belongs to another part than %d of %d", i, where.index, 1<<where.depth)
 		}
 	}
-	chunks := make([]Chunk, len(parts))
-	for i := range parts {
-		if parts[i].PackedSize() > v1alpha1.MaxChunkBytes {
-			return nil, false
-		}
-		packed := parts[i].Pack()
-		chunks[i] = Chunk{Name: chunkName(mapName, packed), Len: parts[i].Len, Packed: packed}
-	}
-	return chunks, true
+	found := *p
+	found.place = where
+	return &found, nil
 }
 
-// hashKey is FNV-1a, with its bits mixed so that the upper ones count.
-func hashKey(key []byte) uint64 {
-	x := uint64(14695981039346656037)
-	for _, c := range key {
-		x = (x ^ uint64(c)) * 1099511628211
+// partOf is which of 1<<depth parts a key belongs to.
+func partOf(key []byte, depth int) int {
+	if depth == 0 {
+		return 0
 	}
-	x ^= x >> 33
-	x *= 0xff51afd7ed558ccd
-	return x ^ x>>33
+	return int(xxhash.Sum64(key) >> (64 - depth))
 }
 
-func chunkName(mapName string, packed []byte) string {
-	sum := sha256.Sum256(packed)
-	return mapName + "-" + hex.EncodeToString(sum[:])[:chunkDigest]
-}
-
-// CheckChunk says whether packed entries are those that a chunk's name promises.
-func CheckChunk(name string, packed []byte) error {
-	at := strings.LastIndexByte(name, '-')
-	if at < 0 || chunkName(name[:at], packed) != name {
-		return fmt.Errorf("chunk %s doesn't hold what its name promises: its entries were altered", name)
-	}
-	return nil
-}
-
-// Join puts chunks together again, sorted.
-func Join(shape Shape, packed [][]byte) (Entries, error) {
-	all := Entries{KeySize: int(shape.KeySize), ValueSize: int(shape.ValueSize)}
-	for i, b := range packed {
-		part, err := Unpack(b)
-		if err != nil {
-			return Entries{}, fmt.Errorf("chunk %d: %w", i, err)
+// newPart packs some entries of a set, in the order of the list.
+func newPart(from *Entries, list []uint32, at place) *Part {
+	perCPU := 0
+	if len(from.PerCPU) > 0 {
+		for _, i := range list {
+			if v, ok := from.PerCPU[int(i)]; ok {
+				perCPU += 8 + len(v)
+			}
 		}
-		if part.KeySize != all.KeySize || part.ValueSize != all.ValueSize {
-			return Entries{}, fmt.Errorf("chunk %d: entries are %d+%d bytes each, the map's are %d+%d", i, part.KeySize, part.ValueSize, all.KeySize, all.ValueSize)
-		}
-		all.AppendAll(&part)
 	}
-	sorted, _ := all.Sorted(shape)
-	return sorted, nil
+	to := Entries{KeySize: from.KeySize, ValueSize: from.ValueSize, Len: len(list)}
+	b := to.packHeader(make([]byte, 0, packHeader+len(list)*(from.KeySize+from.ValueSize)+perCPU), from.countPerCPU(list))
+	for _, i := range list {
+		b = append(b, from.Key(int(i))...)
+	}
+	for _, i := range list {
+		b = append(b, from.Value(int(i))...)
+	}
+	if perCPU > 0 {
+		for n, i := range list {
+			if v, ok := from.PerCPU[int(i)]; ok {
+				b = from.packPerCPU(b, n, v)
+			}
+		}
+	}
+	part := &Part{Packed: b, Sum: sha256.Sum256(b), place: at}
+	entries, err := Unpack(b)
+	if err != nil {
+		panic("read a part that was just packed: " + err.Error()) // the encoding is its own inverse
+	}
+	part.Entries = entries
+	return part
 }
+
+// countPerCPU is how many of the listed entries have values of their own for each CPU.
+func (e *Entries) countPerCPU(list []uint32) (n int) {
+	if len(e.PerCPU) == 0 {
+		return 0
+	}
+	for _, i := range list {
+		if _, ok := e.PerCPU[int(i)]; ok {
+			n++
+		}
+	}
+	return n
+}
+
+// sortList sorts a list of entries in the order of the shape. Elements without keys stay in their order.
+func (e *Entries) sortList(s Shape, list []uint32) {
+	if s.IsKeyless() {
+		return
+	}
+	slices.SortFunc(list, func(i, j uint32) int { return s.CompareKeys(e.Key(int(i)), e.Key(int(j))) })
+}
+
+// equal says whether two parts hold the same bytes.
+func (p *Part) equal(other *Part) bool { return p == other || bytes.Equal(p.Sum[:], other.Sum[:]) }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 // Differences are the properties in which have (what the kernel holds) and want differ, in the order
@@ -36,10 +37,10 @@ func (want Shape) Differences(have Shape) []Difference {
 }
 
 // InnerDifferences are the properties for which the kernel refuses have as inner map of an outer one that
-// was made for want: type, sizes and flags, and the capacity of arrays without the flag InnerMap
+// was made for want: type, sizes and flags, and the capacity of types that need the same one
 // (bpf_map_meta_equal, Linux 5.10).
 func (want Shape) InnerDifferences(have Shape) []Difference {
-	isFree := want.Type != v1alpha1.MapTypeXSKMap && (!want.IsArray() || slices.Contains(want.Flags, v1alpha1.FlagInnerMap))
+	isFree := want.traits().Inner != maptype.SameCapacity || slices.Contains(want.Flags, v1alpha1.FlagInnerMap)
 	return slices.DeleteFunc(want.Differences(have), func(d Difference) bool { return d.Field == "maxEntries" && isFree })
 }
 
@@ -62,7 +63,7 @@ func (r *Revision) Fingerprint() string {
 		Policy Policy
 		Pin    Pin
 		Digest string
-		Links  []v1alpha1.Link `json:",omitempty"`
+		Links  []v1alpha1.Reference `json:",omitempty"`
 	}{r.Shape, r.Policy, r.Pin, r.Digest, r.Links})
 	if err != nil {
 		panic("fingerprint of a revision: " + err.Error()) // plain data always marshals
@@ -73,13 +74,13 @@ func (r *Revision) Fingerprint() string {
 
 // ContentDigest is the digest of the entries and, if there are any, the links in them.
 func (r *Revision) ContentDigest() string {
-	digest := r.Entries.Digest()
+	digest := r.Contents.Digest()
 	if len(r.Links) == 0 {
 		return digest
 	}
 	b, err := json.Marshal(struct {
 		Entries string
-		Links   []v1alpha1.Link
+		Links   []v1alpha1.Reference
 	}{digest, r.Links})
 	if err != nil {
 		panic("digest of a revision: " + err.Error()) // plain data always marshals

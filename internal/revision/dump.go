@@ -13,7 +13,7 @@ type Formatter interface {
 	Format(b []byte) string
 }
 
-// Dump is r as text, for golden files and debugging: shape, policies, then a line an entry with its
+// Dump is r as text, for golden files and debugging: shape, policies, then one line per entry with its
 // bytes in hex. key may be nil for keyless types.
 func (r *Revision) Dump(key, value Formatter) string {
 	var b strings.Builder
@@ -33,19 +33,20 @@ func (r *Revision) Dump(key, value Formatter) string {
 	for _, l := range r.Links {
 		fmt.Fprintf(&b, "link %s %s\n", l.Type, l.Name)
 	}
-	for i := range r.Entries.Len {
-		if r.Entries.KeySize > 0 {
-			fmt.Fprintf(&b, "%s = ", key.Format(r.Entries.Key(i)))
+	c := &r.Contents
+	for i := range c.InOrder(r.Shape) {
+		if c.KeySize > 0 {
+			fmt.Fprintf(&b, "%s = ", key.Format(c.Key(i)))
 		}
-		if cpus, ok := r.Entries.PerCPU[i]; ok {
-			for cpu := range len(cpus) / r.Entries.ValueSize {
-				v := cpus[cpu*r.Entries.ValueSize : (cpu+1)*r.Entries.ValueSize]
+		if cpus, ok := c.PerCPU(i); ok {
+			for cpu := range len(cpus) / c.ValueSize {
+				v := cpus[cpu*c.ValueSize : (cpu+1)*c.ValueSize]
 				fmt.Fprintf(&b, "cpu%d %s (%x) ", cpu, value.Format(v), v)
 			}
 			b.WriteString("\n")
 			continue
 		}
-		fmt.Fprintf(&b, "%s (%x = %x)\n", value.Format(r.Entries.Value(i)), r.Entries.Key(i), r.Entries.Value(i))
+		fmt.Fprintf(&b, "%s (%x = %x)\n", value.Format(c.Value(i)), c.Key(i), c.Value(i))
 	}
 	return b.String()
 }

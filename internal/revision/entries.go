@@ -5,9 +5,8 @@ package revision
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
+	"fmt"
 	"slices"
 	"sort"
 )
@@ -82,6 +81,17 @@ func (e *Entries) Without(drop func(i int) bool) Entries {
 		kept.Len++
 	}
 	return kept
+}
+
+// checkKeySize refuses key sizes that CompareKeys can't read.
+func (s Shape) checkKeySize() error {
+	switch {
+	case s.IsIndexed() && s.KeySize != 4:
+		return fmt.Errorf("keys of a %s are %d bytes, not 4", s.Type, s.KeySize)
+	case s.IsLPM() && s.KeySize < 5:
+		return fmt.Errorf("keys of a %s are %d bytes, fewer than 5", s.Type, s.KeySize)
+	}
+	return nil
 }
 
 // CompareKeys orders two keys of a map type: indexes by number, LPM tries by address and then by
@@ -161,13 +171,6 @@ func (e *Entries) Sorted(s Shape) (sorted Entries, order []int) {
 // Find is the index of key in sorted entries, or where it would be, and whether it is there.
 func (e *Entries) Find(s Shape, key []byte) (int, bool) {
 	return sort.Find(e.Len, func(i int) int { return s.CompareKeys(key, e.Key(i)) })
-}
-
-// Digest is "sha256:" and the hex of a SHA-256 over the packed encoding of the entries: equal
-// digests mean equal keys and values. The map's shape and policies are not part of it.
-func (e *Entries) Digest() string {
-	sum := sha256.Sum256(e.Pack())
-	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // IsMasked says whether the bits of an LPM key behind its prefix length are clear, or the length is

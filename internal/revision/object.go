@@ -12,56 +12,79 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
-// ToObjects is r as API objects, without owner references and labels: the revision, and the chunks
-// that it names if its entries are too many for it.
-func ToObjects(r *Revision) (*v1alpha1.BPFMapRevision, []Chunk, error) {
+// ToObjects is r as API objects, without owner references and labels: the revision, and the parts that it
+// names as chunks if its entries are too many for it.
+func ToObjects(r *Revision) (*v1alpha1.BPFMapRevision, []*Part) {
 	obj := ToObject(r)
-	if r.Entries.PackedSize() <= v1alpha1.MaxInlineEntriesBytes {
-		obj.Spec.Entries = r.Entries.Pack()
-		return obj, nil, nil
+	parts := r.Contents.Parts()
+	if len(parts) == 1 && len(parts[0].Packed) <= v1alpha1.MaxInlineEntriesBytes {
+		obj.Spec.Entries = parts[0].Packed
+		return obj, nil
 	}
-	chunks, err := r.Entries.Split(r.Key.Name)
-	if err != nil {
-		return nil, nil, fmt.Errorf("split entries of %s: %w", r.Key, err)
+	for _, p := range parts {
+		obj.Spec.Chunks = append(obj.Spec.Chunks, p.Name(r.Key.Name))
 	}
-	for i := range chunks {
-		obj.Spec.Chunks = append(obj.Spec.Chunks, chunks[i].Name)
-	}
-	return obj, chunks, nil
+	return obj, parts
 }
 
 // ToObject is the API object of r without its entries, owner references and labels.
 func ToObject(r *Revision) *v1alpha1.BPFMapRevision {
 	uid, gid := int64(r.Pin.UID), int64(r.Pin.GID)
 	obj := &v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{
-		MapName: r.Key.Name, MapUID: r.UID, Revision: r.Number,
+		MapName: r.Key.Name, MapUID: r.UID, Number: r.Number,
 		Type: r.Shape.Type, KeySize: int64(r.Shape.KeySize), ValueSize: int64(r.Shape.ValueSize),
 		MaxEntries: int64(r.Shape.MaxEntries), Flags: r.Shape.Flags, NUMANode: r.Shape.NUMANode,
 		MapExtra: int64(r.Shape.MapExtra), Inner: innerObject(r.Shape.Inner),
-		Key: r.KeySchema, Value: r.ValueSchema, Links: r.Links,
+		Key: r.KeySchema, Value: r.ValueSchema, References: r.Links,
 		SyncPolicy: r.Policy.Sync, DriftPolicy: r.Policy.Drift, Freeze: r.Policy.Freeze,
 		ReplacePolicy: r.Policy.Replace, DeletionPolicy: r.Policy.Deletion,
 		Pin:          v1alpha1.Pin{Path: r.Pin.Path, Mode: fmt.Sprintf("%04o", r.Pin.Mode), UID: &uid, GID: &gid},
 		NodeSelector: r.NodeSelector,
-		Digest:       r.Digest, EntryCount: int64(r.Entries.Len),
+		Digest:       r.Digest, EntryCount: int64(r.Contents.Len),
 	}}
 	obj.Namespace, obj.Name = r.Key.Namespace, r.Name
 	return obj
 }
 
-// FromObject is the revision of an API object; chunks are the packed entries of the chunks that it
-// names, in their order. It trusts nothing that has a check: sizes, counts and the digest must agree
-// with the packed entries.
-func FromObject(obj *v1alpha1.BPFMapRevision, chunks [][]byte) (*Revision, error) {
+// FromObject is the revision of an API object; chunks are the parts that it names, in their order, as
+// ReadPart gave them. It trusts nothing that has a check: sizes, counts and the digest must agree with the
+// packed entries. What an earlier revision shared is not looked at again.
+func FromObject(obj *v1alpha1.BPFMapRevision, chunks []*Part) (*Revision, error) {
+	r, err := Describe(obj)
+	if err != nil {
+		return nil, err
+	}
+	s := &obj.Spec
+	if len(chunks) != len(s.Chunks) {
+		return nil, fmt.Errorf("read revision %s: %d chunks are here, %d are announced", obj.Name, len(chunks), len(s.Chunks))
+	}
+	if len(s.Chunks) == 0 {
+		part, err := ReadPart(r.Shape, "", s.Entries)
+		if err != nil {
+			return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
+		}
+		chunks = []*Part{part}
+	}
+	if r.Contents, err = JoinParts(r.Shape, chunks); err != nil {
+		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
+	}
+	if err := r.check(s.EntryCount); err != nil {
+		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
+	}
+	return r, nil
+}
+
+// Describe is the revision of an API object without its contents.
+func Describe(obj *v1alpha1.BPFMapRevision) (*Revision, error) {
 	s := &obj.Spec
 	key := Key{Namespace: obj.Namespace, Name: s.MapName}
 	r := &Revision{
-		Key: key, UID: s.MapUID, Name: obj.Name, Number: s.Revision,
+		Key: key, UID: s.MapUID, Name: obj.Name, Number: obj.Number(),
 		Shape: Shape{Type: s.Type, Flags: s.Flags, NUMANode: s.NUMANode, Name: MapName(key)},
 		Policy: Policy{
 			Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze,
 		},
-		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, Links: s.Links, Digest: s.Digest,
+		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, Links: s.References, Digest: s.Digest,
 	}
 	r.Shape.MapExtra = uint64(s.MapExtra)
 	sizes := []size{
@@ -82,20 +105,6 @@ func FromObject(obj *v1alpha1.BPFMapRevision, chunks [][]byte) (*Revision, error
 		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
 	}
 	if r.Pin, err = pinOf(&s.Pin); err != nil {
-		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
-	}
-	if len(chunks) != len(s.Chunks) {
-		return nil, fmt.Errorf("read revision %s: %d chunks are here, %d are announced", obj.Name, len(chunks), len(s.Chunks))
-	}
-	if len(s.Chunks) > 0 {
-		r.Entries, err = Join(r.Shape, chunks)
-	} else {
-		r.Entries, err = Unpack(s.Entries)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
-	}
-	if err := r.check(s.EntryCount); err != nil {
 		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
 	}
 	return r, nil
@@ -151,20 +160,11 @@ func pinOf(p *v1alpha1.Pin) (Pin, error) {
 }
 
 func (r *Revision) check(count int64) error {
-	e := &r.Entries
-	if e.KeySize != int(r.Shape.KeySize) || e.ValueSize != int(r.Shape.ValueSize) {
-		return fmt.Errorf("entries are %d+%d bytes each, the map's are %d+%d", e.KeySize, e.ValueSize, r.Shape.KeySize, r.Shape.ValueSize)
-	}
-	if int64(e.Len) != count {
-		return fmt.Errorf("there are %d entries, %d are announced", e.Len, count)
+	if int64(r.Contents.Len) != count {
+		return fmt.Errorf("there are %d entries, %d are announced", r.Contents.Len, count)
 	}
 	if digest := r.ContentDigest(); digest != r.Digest {
-		return fmt.Errorf("the entries' digest is %s, %s is announced", digest, r.Digest)
-	}
-	for i := 1; i < e.Len && !r.Shape.IsKeyless(); i++ {
-		if r.Shape.CompareKeys(e.Key(i-1), e.Key(i)) >= 0 {
-			return fmt.Errorf("entries %d and %d are out of order", i-1, i)
-		}
+		return fmt.Errorf("the digest of the entries is %s, %s is announced", digest, r.Digest)
 	}
 	return nil
 }

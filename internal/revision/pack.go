@@ -39,20 +39,29 @@ func (e *Entries) LargestPacked() int {
 // per-CPU element in ascending order its index, its number of CPUs, and its values. Integers of the
 // encoding are little-endian; keys and values are as the kernel takes them.
 func (e *Entries) Pack() []byte {
-	b := make([]byte, 4, e.PackedSize())
-	b[0] = packVersion
-	for _, n := range []int{e.KeySize, e.ValueSize, e.Len, len(e.PerCPU)} {
-		b = binary.LittleEndian.AppendUint32(b, uint32(n))
-	}
+	b := e.packHeader(make([]byte, 0, e.PackedSize()), len(e.PerCPU))
 	b = append(b, e.Keys...)
 	b = append(b, e.Values...)
 	for _, i := range slices.Sorted(maps.Keys(e.PerCPU)) {
-		v := e.PerCPU[i]
-		b = binary.LittleEndian.AppendUint32(b, uint32(i))
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(v)/e.ValueSize))
-		b = append(b, v...)
+		b = e.packPerCPU(b, i, e.PerCPU[i])
 	}
 	return b
+}
+
+// packHeader appends the header to b.
+func (e *Entries) packHeader(b []byte, perCPU int) []byte {
+	b = append(b, packVersion, 0, 0, 0)
+	for _, n := range [...]int{e.KeySize, e.ValueSize, e.Len, perCPU} {
+		b = binary.LittleEndian.AppendUint32(b, uint32(n))
+	}
+	return b
+}
+
+// packPerCPU appends the values that element i has for each CPU to b.
+func (e *Entries) packPerCPU(b []byte, i int, values []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(i))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(values)/e.ValueSize))
+	return append(b, values...)
 }
 
 // Unpack decodes what Pack made. The result shares b's memory. Every length is checked: b may come

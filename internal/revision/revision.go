@@ -41,10 +41,10 @@ type Revision struct {
 	KeySchema   *v1alpha1.Schema
 	ValueSchema v1alpha1.Schema
 
-	Entries Entries
+	Contents Contents
 	// Links are the names in the entries that each node resolves, sorted. In the entries their symbols
 	// (schema.Symbol) stand in their places.
-	Links []v1alpha1.Link
+	Links []v1alpha1.Reference
 	// Digest is ContentDigest(): "sha256:" and 64 hex digits.
 	Digest string
 }

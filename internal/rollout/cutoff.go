@@ -35,10 +35,10 @@ func Newest(revisions []v1alpha1.BPFMapRevision, node string) *v1alpha1.BPFMapRe
 	var best *v1alpha1.BPFMapRevision
 	for i := range revisions {
 		r := &revisions[i]
-		if r.DeletionTimestamp != nil || !Takes(node, r.Name, r.Status.Rollout.CutOff) {
+		if r.DeletionTimestamp != nil || !Takes(node, r.Name, r.Status.Rollout.Frontier) {
 			continue
 		}
-		if best == nil || r.Spec.Revision > best.Spec.Revision {
+		if best == nil || r.Number() > best.Number() {
 			best = r
 		}
 	}

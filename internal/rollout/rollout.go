@@ -65,8 +65,8 @@ const (
 
 // Status is what is remembered between two steps.
 type Status struct {
-	Phase  Phase
-	CutOff string
+	Phase    Phase
+	Frontier string
 	// ReadySince is since when all nodes up to the cut-off hold the new revision; zero if they don't.
 	ReadySince time.Time
 }
@@ -91,14 +91,14 @@ func Next(revision string, first bool, nodes []Node, p Policy, was Status, now t
 	}
 	order := ordered(revision, nodes)
 	taken := 0
-	for taken < len(order) && Takes(order[taken].Name, revision, was.CutOff) {
+	for taken < len(order) && Takes(order[taken].Name, revision, was.Frontier) {
 		taken++
 	}
 	if failing := names(order, Failing); len(failing) > 0 {
 		return failed(was, failing, taken, len(order), p)
 	}
 	if waiting := waitingFor(order[:taken]); waiting > 0 {
-		s := Step{Status: Status{Phase: Progressing, CutOff: was.CutOff}, Message: fmt.Sprintf("%d of %d nodes have it, waiting for %d of them", taken, len(order), waiting)}
+		s := Step{Status: Status{Phase: Progressing, Frontier: was.Frontier}, Message: fmt.Sprintf("%d of %d nodes have it, waiting for %d of them", taken, len(order), waiting)}
 		if p.Paused {
 			s.Phase, s.Message = Paused, s.Message+"; paused"
 		}
@@ -127,7 +127,7 @@ func advance(revision string, order []Node, taken, limit int, p Policy) Step {
 		}
 	}
 	return Step{
-		Status:  Status{Phase: Progressing, CutOff: Place(order[taken-1].Name, revision)},
+		Status:  Status{Phase: Progressing, Frontier: Place(order[taken-1].Name, revision)},
 		Message: fmt.Sprintf("%d of %d nodes are to have it", taken, len(order)),
 	}
 }
@@ -142,20 +142,20 @@ func finish(was Status, nodes int, p Policy, now time.Time) Step {
 }
 
 func complete(nodes int) Step {
-	return Step{Status: Status{Phase: Complete, CutOff: Everybody}, Message: fmt.Sprintf("rolled out to all %d nodes", nodes)}
+	return Step{Status: Status{Phase: Complete, Frontier: Everybody}, Message: fmt.Sprintf("rolled out to all %d nodes", nodes)}
 }
 
 func failed(was Status, failing []string, taken, all int, p Policy) Step {
 	list := strings.Join(failing[:min(3, len(failing))], ", ")
 	if p.Rollback {
-		return Step{Status: Status{Phase: RolledBack, CutOff: Nobody}, Message: fmt.Sprintf("rolled back after %d of %d nodes: failed on %s", taken, all, list)}
+		return Step{Status: Status{Phase: RolledBack, Frontier: Nobody}, Message: fmt.Sprintf("rolled back after %d of %d nodes: failed on %s", taken, all, list)}
 	}
-	return Step{Status: Status{Phase: Halted, CutOff: was.CutOff}, Message: fmt.Sprintf("halted at %d of %d nodes: failed on %s", taken, all, list)}
+	return Step{Status: Status{Phase: Halted, Frontier: was.Frontier}, Message: fmt.Sprintf("halted at %d of %d nodes: failed on %s", taken, all, list)}
 }
 
 // hold keeps the cut-off, and since when its nodes are ready.
 func hold(was Status, taken int, now time.Time, phase Phase) Status {
-	s := Status{Phase: phase, CutOff: was.CutOff, ReadySince: was.ReadySince}
+	s := Status{Phase: phase, Frontier: was.Frontier, ReadySince: was.ReadySince}
 	if s.ReadySince.IsZero() && taken > 0 {
 		s.ReadySince = now
 	}

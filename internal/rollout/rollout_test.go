@@ -49,7 +49,7 @@ func (f *fleet) tick() bool {
 	f.status = s.Status
 	for i := range f.nodes {
 		n := &f.nodes[i]
-		switch takes := rollout.Takes(n.Name, f.revision, f.status.CutOff); {
+		switch takes := rollout.Takes(n.Name, f.revision, f.status.Frontier); {
 		case n.Away:
 		case takes && f.failOn[n.Name]:
 			changed = changed || n.State != rollout.Failing
@@ -209,7 +209,7 @@ func TestExactlyK(t *testing.T) {
 func TestFirstGoesToAll(t *testing.T) {
 	f := newFleet(10, rollout.Policy{Batch: 1, Paused: true, Keep: 5})
 	s := rollout.Next(revision, true, f.nodes, f.policy, rollout.Status{}, f.now)
-	if s.Phase != rollout.Complete || s.CutOff != rollout.Everybody {
+	if s.Phase != rollout.Complete || s.Frontier != rollout.Everybody {
 		t.Errorf("%+v", s)
 	}
 }

@@ -21,7 +21,7 @@ func TestLinks(t *testing.T) {
 		}},
 	}}
 	var named []string
-	l, err := schema.NewLinked(s, func(link v1alpha1.Link) { named = append(named, string(link.Type)+" "+link.Name) })
+	l, err := schema.NewLinked(s, func(link v1alpha1.Reference) { named = append(named, string(link.Type)+" "+link.Name) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestNamesOfLinks(t *testing.T) {
 		v1alpha1.TypeCgroup:   {[]string{`"/"`, `"/a/b"`, `"a/b"`, `"kubepods.slice/x"`}, []string{`""`, `"a/../b"`, `"a//b"`, `".."`, `3`}},
 		v1alpha1.TypeCgroupID: {[]string{`"/"`, `"system.slice"`}, []string{`""`, `"./a"`}},
 	} {
-		l, err := schema.NewLinked(&v1alpha1.Schema{Type: typ}, func(v1alpha1.Link) {})
+		l, err := schema.NewLinked(&v1alpha1.Schema{Type: typ}, func(v1alpha1.Reference) {})
 		if err != nil {
 			t.Fatal(err)
 		}

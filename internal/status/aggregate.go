@@ -57,9 +57,9 @@ func Aggregate(in Input) v1alpha1.BPFMapStatus {
 		Nodes:              counts,
 		Frozen:             allFrozen(nodes),
 		CurrentRevision:    in.Map.Status.CurrentRevision,
-		MapName:            revision.MapName(revision.Key{Namespace: in.Map.Namespace, Name: in.Map.Name}),
+		KernelName:         revision.MapName(revision.Key{Namespace: in.Map.Namespace, Name: in.Map.Name}),
 		NodeStates:         nodeStates(nodes),
-		Contents:           contents(nodes),
+		ContentDigests:     contents(nodes),
 	}
 	if in.Revision != nil {
 		entries := in.Revision.Spec.EntryCount

@@ -119,7 +119,7 @@ var cases = []struct {
 		return in
 	}, inProgress},
 	{"pending-with-message", func() Input {
-		return input(lines{"node-a": line(newest, v1alpha1.NodeMapPending, v1alpha1.NodeReasonWaitingForLink, "1 of 7 entries wait: interface eth7 is not there")})
+		return input(lines{"node-a": line(newest, v1alpha1.NodeMapPending, v1alpha1.NodeReasonReferenceNotFound, "1 of 7 entries wait: interface eth7 is not there")})
 	}, inProgress},
 	{"one-failed", func() Input { return input(lines{"node-a": inSync(), "node-b": full(), "node-c": inSync()}) }, inProgress},
 	{"one-stalled", func() Input { return input(lines{"node-a": inSync(), "node-b": incompatible()}) }, failed},

@@ -76,7 +76,7 @@ func ready(in Input, nodes []node, counts v1alpha1.NodeCounts) metav1.Condition 
 func progress(in Input, nodes []node, counts v1alpha1.NodeCounts) (reconciling, stalled metav1.Condition) {
 	reconciling = metav1.Condition{
 		Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionFalse,
-		Reason: v1alpha1.ReasonDone, Message: "nothing is left to do",
+		Reason: v1alpha1.ReasonReconcileSucceeded, Message: "nothing is left to do",
 	}
 	stalled = metav1.Condition{
 		Type: v1alpha1.ConditionStalled, Status: metav1.ConditionFalse,

@@ -22,8 +22,8 @@ func TestRollout(t *testing.T) {
 	}{
 		{"Progressing", "Progressing", "Progressing", "NotStalled", inProgress},
 		{"Paused", "Progressing", "Progressing", "NotStalled", inProgress},
-		{"RolledBack", "RolledBack", "Done", "RolledBack", failed},
-		{"Complete", "Ready", "Done", "NotStalled", current},
+		{"RolledBack", "RolledBack", "ReconcileSucceeded", "RolledBack", failed},
+		{"Complete", "Ready", "ReconcileSucceeded", "NotStalled", current},
 	} {
 		in := input(lines{"node-a": inSync(), "node-b": inSync(), "node-c": inSync()})
 		in.Nodes = []string{"node-a", "node-b", "node-c"}
@@ -78,10 +78,10 @@ func TestContents(t *testing.T) {
 		{Digest: "sha256:b", Count: 2, Nodes: []string{"node-09", "node-10"}},
 		{Digest: "none", Count: 1, Nodes: []string{"node-11"}},
 	}
-	if diff := cmp.Diff(want, Aggregate(in).Contents); diff != "" {
+	if diff := cmp.Diff(want, Aggregate(in).ContentDigests); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if got := Aggregate(input(nil)).Contents; len(got) > 1 {
+	if got := Aggregate(input(nil)).ContentDigests; len(got) > 1 {
 		t.Errorf("contents without nodes: %+v", got)
 	}
 }

@@ -160,7 +160,7 @@ metadata: {name: table-1}
 spec:
   mapName: table
   mapUID: u
-  revision: 1
+  number: 1
   type: Hash
   keySize: 4
   valueSize: 1

@@ -52,7 +52,7 @@ func TestAPIServerTakesEveryObject(t *testing.T) {
 			"agent.mountBPFFS.enabled=true", "agent.extraCapabilities={NET_ADMIN,PERFMON}"),
 		"chart with little": helmTemplate(t, "crds.install=false", "rbac.create=false",
 			"agent.serviceAccount.create=false", "controller.serviceAccount.create=false",
-			"admissionPolicy.enabled=false"),
+			"nodeStateAdmissionPolicy.enabled=false"),
 	}
 	for name, rendered := range manifests {
 		t.Run(name, func(t *testing.T) {
@@ -242,7 +242,7 @@ func TestAskedForOnly(t *testing.T) {
 		{"NetworkPolicy", nil, 0},
 		{"NetworkPolicy", []string{"networkPolicy.enabled=true"}, 2},
 		{"ValidatingAdmissionPolicy", nil, 1},
-		{"ValidatingAdmissionPolicyBinding", []string{"admissionPolicy.enabled=false"}, 0},
+		{"ValidatingAdmissionPolicyBinding", []string{"nodeStateAdmissionPolicy.enabled=false"}, 0},
 		{"Service", []string{"metrics.enabled=true"}, 2},
 	} {
 		var got int
@@ -256,10 +256,10 @@ func TestAskedForOnly(t *testing.T) {
 		}
 	}
 	_, err := tool(t.Context(), "", "helm", "template", "x", chartDir, "--kube-version", "1.29.9")
-	if err == nil || !strings.Contains(err.Error(), "admissionPolicy.enabled needs Kubernetes 1.30") {
+	if err == nil || !strings.Contains(err.Error(), "nodeStateAdmissionPolicy.enabled needs Kubernetes 1.30") {
 		t.Errorf("Kubernetes 1.29 with the policy: got %v, want a refusal that says what to do", err)
 	}
-	if _, err := tool(t.Context(), "", "helm", "template", "x", chartDir, "--kube-version", "1.29.9", "--set", "admissionPolicy.enabled=false"); err != nil {
+	if _, err := tool(t.Context(), "", "helm", "template", "x", chartDir, "--kube-version", "1.29.9", "--set", "nodeStateAdmissionPolicy.enabled=false"); err != nil {
 		t.Errorf("Kubernetes 1.29 without the policy: %v", err)
 	}
 }

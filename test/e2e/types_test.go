@@ -72,7 +72,7 @@ func TestTypes(t *testing.T) {
 // TestNodeNetwork lets the agents see the nodes' interfaces: maps hold what these are on each node, and
 // follow one that is on a single node.
 func TestNodeNetwork(t *testing.T) {
-	reinstall(t, "agent.networkMaps=true")
+	reinstall(t, "agent.hostNetwork=true")
 	applied(t, "config/samples/node")
 	loopback, err := net.InterfaceByName("lo") // the first one everywhere
 	if err != nil {
@@ -102,7 +102,7 @@ func TestNodeNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range nodes {
-		w.awaitNodeReason("ports", n.name, v1alpha1.NodeReasonWaitingForLink)
+		w.awaitNodeReason("ports", n.name, v1alpha1.NodeReasonReferenceNotFound)
 	}
 	ctl(t, "inside", "node-2", "ip", "link", "add", "onlyhere", "type", "veth", "peer", "name", "onlyherep")
 	text, err := output(t.Context(), "hack/cluster/ctl.sh", "inside", "node-2", "sh", "-c", "ip -o link show onlyhere | cut -d: -f1")
@@ -117,12 +117,12 @@ func TestNodeNetwork(t *testing.T) {
 	w.awaitNodeReason("ports", "node-2", v1alpha1.NodeReasonInSync)
 	for _, n := range []*node{nodes[0], nodes[2]} {
 		n.awaitContents(t, w.namespace, "ports", contents{1: uint32(loopback.Index)})
-		if message := w.awaitNodeReason("ports", n.name, v1alpha1.NodeReasonWaitingForLink); !strings.Contains(message, "interface onlyhere is not there") {
+		if message := w.awaitNodeReason("ports", n.name, v1alpha1.NodeReasonReferenceNotFound); !strings.Contains(message, "interface onlyhere is not there") {
 			t.Errorf("%s says %q", n.name, message)
 		}
 	}
 	// The kernel drops the entry with the interface, and the agent says that it waits again.
 	ctl(t, "inside", "node-2", "ip", "link", "delete", "onlyhere")
 	nodes[1].awaitContents(t, w.namespace, "ports", contents{1: uint32(loopback.Index)})
-	w.awaitNodeReason("ports", "node-2", v1alpha1.NodeReasonWaitingForLink)
+	w.awaitNodeReason("ports", "node-2", v1alpha1.NodeReasonReferenceNotFound)
 }

@@ -28,9 +28,13 @@ func TestFrozenAndSwapped(t *testing.T) {
 		}
 
 		changed := *rev
-		changed.Entries = revision.Entries{KeySize: 8, ValueSize: 8}
-		changed.Entries.Append(prefix("198.51.100.0/24"), rule(1, 1), false)
-		changed.Digest = changed.Entries.Digest()
+		other := revision.Entries{KeySize: 8, ValueSize: 8}
+		other.Append(prefix("198.51.100.0/24"), rule(1, 1), false)
+		var err error
+		if changed.Contents, err = revision.NewContents(changed.Shape, &other); err != nil {
+			t.Fatal(err)
+		}
+		changed.Digest = changed.ContentDigest()
 		w.revisions["blocklist"] = &changed
 		second := w.sync("blocklist", engine.ActionReplaced)
 		after := w.start(load, object(t))

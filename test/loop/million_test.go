@@ -81,7 +81,7 @@ func benchmarkMillion(b *testing.B, sync string) {
 	loaded := time.Since(start)
 	pinned := n.open(b, "million")
 	chunks := w.chunkNames(b)
-	calls, read := metric(b, "bpfmap_bpf_calls_total"), metric(b, "bpfmap_chunk_bytes_total")
+	calls, read := metric(b, "bpfmap_bpf_syscalls_total"), metric(b, "bpfmap_chunk_read_bytes_total")
 	round := 0
 	for b.Loop() {
 		b.StopTimer()
@@ -104,8 +104,8 @@ func benchmarkMillion(b *testing.B, sync string) {
 		}
 	}
 	b.ReportMetric(float64(written)/float64(round), "chunks/op")
-	b.ReportMetric((metric(b, "bpfmap_bpf_calls_total")-calls)/float64(round), "agent-bpf-calls/op")
-	b.ReportMetric((metric(b, "bpfmap_chunk_bytes_total")-read)/float64(round), "agent-chunk-bytes/op")
+	b.ReportMetric((metric(b, "bpfmap_bpf_syscalls_total")-calls)/float64(round), "agent-bpf-calls/op")
+	b.ReportMetric((metric(b, "bpfmap_chunk_read_bytes_total")-read)/float64(round), "agent-chunk-bytes/op")
 	for _, p := range []struct {
 		name string
 		pid  int

@@ -133,7 +133,7 @@ var attempts = []attempt{
 	{"controller", "watch", nodeStates, "", "", works, ""},
 	{"controller", "create", revisions, "default/colours-2", "", works, "{apiVersion: bpfmap.io/v1alpha1, " +
 		"kind: BPFMapRevision, metadata: {name: colours-2, namespace: default}, " +
-		"spec: {mapName: colours, mapUID: u, revision: 2, " + revisionSpec + "}}"},
+		"spec: {mapName: colours, mapUID: u, number: 2, " + revisionSpec + "}}"},
 	{"controller", "patch", revisions, "default/colours-2", "", works, `{"metadata":{"labels":{"bpfmap.io/active":"true"}}}`},
 	{"controller", "delete", revisions, "default/colours-2", "", works, ""},
 	{"controller", "create", events, "default/c", "", works, fmt.Sprintf(event, "c")},

@@ -143,7 +143,7 @@ spec:
 apiVersion: bpfmap.io/v1alpha1
 kind: BPFMapRevision
 metadata: {name: colours-1, namespace: default}
-spec: {mapName: colours, mapUID: u, revision: 1, ` + revisionSpec + `}
+spec: {mapName: colours, mapUID: u, number: 1, ` + revisionSpec + `}
 `
 
 const revisionSpec = `type: Array, keySize: 4, valueSize: 4, maxEntries: 1, entryCount: 0, digest: d,

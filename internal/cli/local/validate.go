@@ -21,8 +21,7 @@ func newValidate() *cobra.Command {
 		Use:   "validate -f FILE",
 		Short: "Check manifests, without the kernel and without a cluster",
 		Long: `Check manifests by compiling them, as apply and the controller do. It needs no privileges, touches
-no map, and shows everything that is wrong with its file, line, entry and field. Exit code 1 if
-anything is.`,
+no map, and shows every problem with its file, line, entry and field. Exit code 1 if there is any.`,
 		Example: `  bpfmap validate -f maps/
   kustomize build . | bpfmap validate -f -`,
 		Args: cobra.NoArgs,
@@ -33,7 +32,7 @@ anything is.`,
 			}
 			for _, d := range maps {
 				_, err := fmt.Fprintf(c.OutOrStdout(), "%s is valid (%s, %d of %d entries, %s)\n",
-					id(d.rev.Key), d.rev.Shape.Type, d.rev.Entries.Len, d.rev.Shape.MaxEntries, memory(d.rev, cpus))
+					id(d.rev.Key), d.rev.Shape.Type, d.rev.Contents.Len, d.rev.Shape.MaxEntries, memory(d.rev, cpus))
 				if err != nil {
 					return err
 				}
@@ -52,8 +51,8 @@ anything is.`,
 // memory is about how much kernel memory a map takes on a node, for people.
 func memory(rev *revision.Revision, cpus int) string {
 	e := footprint.Of(rev.Shape, cpus)
-	text := "about " + footprint.Format(e.With(rev.Entries.Len))
-	if e.Element > 0 && e.Elements > int64(rev.Entries.Len) {
+	text := "about " + footprint.Format(e.With(rev.Contents.Len))
+	if e.Element > 0 && e.Elements > int64(rev.Contents.Len) {
 		text += ", " + footprint.Format(e.Full()) + " when full,"
 	}
 	text += " of kernel memory on a node with " + strconv.Itoa(cpus) + " CPU"

@@ -26,15 +26,15 @@ import (
 
 func TestPick(t *testing.T) {
 	rev := func(number int64, selector map[string]string) v1alpha1.BPFMapRevision {
-		r := v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{Revision: number, NodeSelector: selector}}
+		r := v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{Number: number, NodeSelector: selector}}
 		r.Name = fmt.Sprint("table-", number)
-		r.Status.Rollout.CutOff = rollout.Everybody
+		r.Status.Rollout.Frontier = rollout.Everybody
 		return r
 	}
 	notYet := rev(8, nil)
-	notYet.Status.Rollout.CutOff = rollout.Nobody
+	notYet.Status.Rollout.Frontier = rollout.Nobody
 	upToUs := rev(7, nil)
-	upToUs.Status.Rollout.CutOff = rollout.Place("node-a", upToUs.Name)
+	upToUs.Status.Rollout.Frontier = rollout.Place("node-a", upToUs.Name)
 	edge := map[string]string{"role": "edge"}
 	deleted := rev(9, nil)
 	deleted.DeletionTimestamp = &metav1.Time{}
@@ -59,7 +59,7 @@ func TestPick(t *testing.T) {
 		case undecided:
 			got = -1
 		case r != nil:
-			got = r.Spec.Revision
+			got = r.Spec.Number
 		}
 		if got != c.want {
 			t.Errorf("%s: revision %d, want %d", name, got, c.want)

@@ -40,9 +40,9 @@ type library struct {
 
 // volume is what is kept of one map.
 type volume struct {
-	uid    types.UID // of the revision's object
-	rev    *revision.Revision
-	chunks map[string][]byte
+	uid   types.UID // of the revision's object
+	rev   *revision.Revision
+	parts map[string]*revision.Part
 }
 
 func newLibrary(reader client.Reader, count func(int)) *library {
@@ -61,20 +61,24 @@ func (l *library) revision(ctx context.Context, object *v1alpha1.BPFMapRevision)
 	if old.rev != nil && old.uid == object.UID {
 		return old.rev, nil
 	}
-	v := volume{uid: object.UID, chunks: map[string][]byte{}}
-	packed, err := l.collect(ctx, object, old.chunks)
+	v := volume{uid: object.UID, parts: map[string]*revision.Part{}}
+	described, err := revision.Describe(object)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errInvalid, err)
+	}
+	parts, err := l.collect(ctx, object, described.Shape, old.parts)
 	if err != nil {
 		return nil, err
 	}
-	if v.rev, err = revision.FromObject(object, packed); err != nil {
+	if v.rev, err = revision.FromObject(object, parts); err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalid, err)
 	}
-	if len(packed) == 0 {
+	if len(parts) == 0 {
 		l.forget(key)
 		return v.rev, nil
 	}
 	for i, name := range object.Spec.Chunks {
-		v.chunks[name] = packed[i]
+		v.parts[name] = parts[i]
 	}
 	l.mu.Lock()
 	l.shelf[key] = v
@@ -89,13 +93,13 @@ func (l *library) forget(key revision.Key) {
 	delete(l.shelf, key)
 }
 
-// collect is the packed bytes of an object's chunks, of which some are at hand.
-func (l *library) collect(ctx context.Context, object *v1alpha1.BPFMapRevision, atHand map[string][]byte) ([][]byte, error) {
-	packed := make([][]byte, len(object.Spec.Chunks))
-	errs := make([]error, len(packed))
+// collect are the parts of an object's contents that are stored as chunks, of which some are at hand.
+func (l *library) collect(ctx context.Context, object *v1alpha1.BPFMapRevision, shape revision.Shape, atHand map[string]*revision.Part) ([]*revision.Part, error) {
+	parts := make([]*revision.Part, len(object.Spec.Chunks))
+	errs := make([]error, len(parts))
 	var lacking []int
 	for i, name := range object.Spec.Chunks {
-		if packed[i] = atHand[name]; packed[i] == nil {
+		if parts[i] = atHand[name]; parts[i] == nil {
 			lacking = append(lacking, i)
 		}
 	}
@@ -105,7 +109,7 @@ func (l *library) collect(ctx context.Context, object *v1alpha1.BPFMapRevision, 
 		workers.Go(func() {
 			sleep(ctx, rand.N(fetchJitter))
 			for i := range next {
-				packed[i], errs[i] = l.fetch(ctx, object.Namespace, object.Spec.Chunks[i])
+				parts[i], errs[i] = l.fetch(ctx, object.Namespace, object.Spec.Chunks[i], shape)
 			}
 		})
 	}
@@ -114,11 +118,11 @@ func (l *library) collect(ctx context.Context, object *v1alpha1.BPFMapRevision, 
 	}
 	close(next)
 	workers.Wait()
-	return packed, errors.Join(errs...)
+	return parts, errors.Join(errs...)
 }
 
 // fetch reads one chunk and checks it against its name.
-func (l *library) fetch(ctx context.Context, namespace, name string) ([]byte, error) {
+func (l *library) fetch(ctx context.Context, namespace, name string, shape revision.Shape) (*revision.Part, error) {
 	var chunk v1alpha1.BPFMapChunk
 	err := l.reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &chunk)
 	switch {
@@ -128,7 +132,7 @@ func (l *library) fetch(ctx context.Context, namespace, name string) ([]byte, er
 		return nil, fmt.Errorf("read chunk %s: %w", name, err)
 	}
 	l.count(len(chunk.Entries))
-	return chunk.Entries, revision.CheckChunk(name, chunk.Entries)
+	return revision.ReadPart(shape, name, chunk.Entries)
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -50,24 +50,31 @@ func large(t *testing.T, s *shop, uid types.UID, n uint64, change func(*revision
 		Shape: revision.Shape{Type: v1alpha1.MapTypeHash, KeySize: 8, ValueSize: 8, MaxEntries: 1 << 20},
 		Pin:   revision.Pin{Path: "bpfmap/edge/large", Mode: 0o600},
 	}
-	rev.Entries = revision.Entries{KeySize: 8, ValueSize: 8}
+	entries := revision.Entries{KeySize: 8, ValueSize: 8}
 	for i := range n {
 		k := binary.BigEndian.AppendUint64(nil, i)
-		rev.Entries.Append(k, k, false)
+		entries.Append(k, k, false)
 	}
 	if change != nil {
-		change(&rev.Entries)
+		change(&entries)
 	}
-	rev.Digest = rev.Entries.Digest()
-	object, chunks, err := revision.ToObjects(rev)
-	if err != nil {
+	var err error
+	if rev.Contents, err = revision.NewContents(rev.Shape, &entries); err != nil {
 		t.Fatal(err)
 	}
+	rev.Digest = rev.ContentDigest()
+	object, chunks := revision.ToObjects(rev)
 	object.UID = uid
 	for _, c := range chunks {
-		s.chunks[c.Name] = c.Packed
+		s.chunks[c.Name(rev.Key.Name)] = c.Packed
 	}
 	return object
+}
+
+// valueOf is the value at the key n.
+func valueOf(rev *revision.Revision, n uint64) []byte {
+	i, _ := rev.Contents.Find(rev.Shape, binary.BigEndian.AppendUint64(nil, n))
+	return rev.Contents.Value(i)
 }
 
 func TestLibrary(t *testing.T) {
@@ -75,8 +82,8 @@ func TestLibrary(t *testing.T) {
 	l := newLibrary(s, func(int) {})
 	first := large(t, s, "one", 50000, nil)
 	rev, err := l.revision(t.Context(), first)
-	if err != nil || rev.Entries.Len != 50000 || s.reads != len(first.Spec.Chunks) || s.reads < 4 {
-		t.Fatalf("%d entries, %d reads of %d chunks, %v", rev.Entries.Len, s.reads, len(first.Spec.Chunks), err)
+	if err != nil || rev.Contents.Len != 50000 || s.reads != len(first.Spec.Chunks) || s.reads < 4 {
+		t.Fatalf("%d entries, %d reads of %d chunks, %v", rev.Contents.Len, s.reads, len(first.Spec.Chunks), err)
 	}
 	if again, err := l.revision(t.Context(), first); err != nil || again != rev || s.reads != len(first.Spec.Chunks) {
 		t.Errorf("the same revision was read again: %d reads, %v", s.reads, err)
@@ -84,7 +91,7 @@ func TestLibrary(t *testing.T) {
 	// One changed entry costs one chunk.
 	s.reads = 0
 	second := large(t, s, "two", 50000, func(e *revision.Entries) { e.Value(4711)[0] = 1 })
-	if rev, err = l.revision(t.Context(), second); err != nil || rev.Entries.Value(4711)[0] != 1 || s.reads != 1 {
+	if rev, err = l.revision(t.Context(), second); err != nil || valueOf(rev, 4711)[0] != 1 || s.reads != 1 {
 		t.Errorf("%d reads, %v", s.reads, err)
 	}
 	// What is forgotten is read again.

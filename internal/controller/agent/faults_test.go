@@ -224,11 +224,10 @@ func (l *life) declare() {
 	must(l.T, err)
 	l.n++
 	rev.UID, rev.Name, rev.Number = "uid-"+l.name, fmt.Sprint(l.name, "-", l.n), int64(l.n)
-	object, _, err := revision.ToObjects(rev)
-	must(l.T, err)
+	object, _ := revision.ToObjects(rev)
 	object.Labels = map[string]string{v1alpha1.LabelActive: "true"}
 	must(l.T, l.good.Create(l.Context(), object))
-	object.Status.Rollout.CutOff = rollout.Everybody
+	object.Status.Rollout.Frontier = rollout.Everybody
 	must(l.T, l.good.Status().Update(l.Context(), object))
 }
 

@@ -25,7 +25,7 @@ const indexLinks = "spec.links"
 // enough for all of them.
 func linkKeys(object client.Object) []string {
 	var keys []string
-	for _, l := range object.(*v1alpha1.BPFMapRevision).Spec.Links {
+	for _, l := range object.(*v1alpha1.BPFMapRevision).Spec.References {
 		switch l.Type {
 		case v1alpha1.TypeMapRef:
 			keys = append(keys, string(l.Type)+"/"+l.Name)

@@ -113,7 +113,7 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	case errors.Is(unread, errInvalid):
 		report = fail(report, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonInvalidRevision, unread)
 	case unread != nil:
-		report = fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonError, unread)
+		report = fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed, unread)
 	default:
 		report = e.Sync(ctx, rev)
 		r.retryUnblocked(e)

@@ -41,7 +41,7 @@ func (r *reconciler) chunksOf(ctx context.Context, name types.NamespacedName) ([
 }
 
 // createChunks writes those of the chunks that aren't there yet.
-func (r *reconciler) createChunks(ctx context.Context, m *v1alpha1.BPFMap, chunks []revision.Chunk) error {
+func (r *reconciler) createChunks(ctx context.Context, m *v1alpha1.BPFMap, chunks []*revision.Part) error {
 	if len(chunks) == 0 {
 		return nil
 	}
@@ -51,11 +51,12 @@ func (r *reconciler) createChunks(ctx context.Context, m *v1alpha1.BPFMap, chunk
 	}
 	there := names(existing)
 	for i := range chunks {
-		if there[chunks[i].Name] {
+		name := chunks[i].Name(m.Name)
+		if there[name] {
 			continue
 		}
 		object := &v1alpha1.BPFMapChunk{EntryCount: int64(chunks[i].Len), Entries: chunks[i].Packed}
-		object.Namespace, object.Name, object.OwnerReferences = m.Namespace, chunks[i].Name, ownedBy(m)
+		object.Namespace, object.Name, object.OwnerReferences = m.Namespace, name, ownedBy(m)
 		if err := r.client.Create(ctx, object); err != nil && !stale(err) {
 			return fmt.Errorf("create chunk %s: %w", object.Name, err)
 		}
@@ -74,7 +75,7 @@ func (r *reconciler) keepChunks(ctx context.Context, m *v1alpha1.BPFMap, own []v
 	there := names(existing)
 	missing := slices.ContainsFunc(newest.Spec.Chunks, func(name string) bool { return !there[name] })
 	if missing && now.again != nil && newest.Spec.Digest == now.spec.Digest {
-		_, chunks, err := now.objects(m, newest.Spec.Revision)
+		_, chunks, err := now.objects(m, newest.Number())
 		if err != nil {
 			return err
 		}

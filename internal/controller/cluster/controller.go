@@ -38,8 +38,8 @@ type Options struct {
 	Namespace string
 	// Concurrency is how many BPFMaps are worked on at the same time.
 	Concurrency int
-	// RevisionHistory is how many revisions of each BPFMap are kept besides the active one.
-	RevisionHistory int
+	// RevisionHistoryLimit is how many revisions of each BPFMap are kept besides the active one.
+	RevisionHistoryLimit int
 }
 
 // Run works until ctx ends.
@@ -88,7 +88,7 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 		compiled: newMemo(recorder.Compile(compile.With)),
 		observe:  recorder.ObserveStatus,
 		forget:   recorder.Forget,
-		history:  o.RevisionHistory,
+		history:  o.RevisionHistoryLimit,
 		now:      time.Now,
 	}
 	if err := r.watch(m, max(1, o.Concurrency)); err != nil {

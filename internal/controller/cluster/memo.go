@@ -23,6 +23,7 @@ import (
 // entries. A map of many entries is reconciled once for every report of every node, and compiled once.
 type memo struct {
 	build recorders.CompileFunc
+	cache *compile.Cache
 	mu    sync.Mutex
 	last  map[types.NamespacedName]remembered
 }
@@ -31,7 +32,6 @@ type remembered struct {
 	uid        types.UID
 	generation int64
 	sources    string
-	cache      *compile.Cache
 	outcome    outcome
 	rejected   *status.Rejection
 }
@@ -48,7 +48,7 @@ type outcome struct {
 }
 
 func newMemo(build recorders.CompileFunc) *memo {
-	return &memo{build: build, last: map[types.NamespacedName]remembered{}}
+	return &memo{build: build, cache: compile.NewCache(), last: map[types.NamespacedName]remembered{}}
 }
 
 // compile is what m's spec and sources compile to, or why they don't. The error is a source that can't
@@ -62,12 +62,8 @@ func (c *memo) compile(m *v1alpha1.BPFMap, sources []compile.Source) (outcome, *
 	if ok && r.uid == m.UID && r.generation == m.Generation && r.sources == state {
 		return r.outcome, r.rejected, nil
 	}
-	cache := r.cache
-	if cache == nil || r.uid != m.UID {
-		cache = compile.NewCache()
-	}
-	build := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { return c.build(m, sources, cache) }
-	r = remembered{uid: m.UID, generation: m.Generation, sources: state, cache: cache, outcome: outcome{again: build}}
+	build := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { return c.build(m, sources, c.cache) }
+	r = remembered{uid: m.UID, generation: m.Generation, sources: state, outcome: outcome{again: build}}
 	fresh, err := build(m)
 	var unread *compile.LoadError
 	switch {
@@ -99,14 +95,15 @@ func (c *memo) forget(name types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.last, name)
+	c.cache.Forget(revision.Key{Namespace: name.Namespace, Name: name.Name})
 }
 
 // objects are the API objects of the outcome as revision number n.
-func (o outcome) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevision, []revision.Chunk, error) {
+func (o outcome) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevision, []*revision.Part, error) {
 	name := fmt.Sprintf("%s-%d", m.Name, n)
 	if o.object != nil {
 		object := &v1alpha1.BPFMapRevision{Spec: *o.object.Spec.DeepCopy()}
-		object.Namespace, object.Name, object.Spec.Revision = m.Namespace, name, n
+		object.Namespace, object.Name, object.Spec.Number = m.Namespace, name, n
 		return object, nil, nil
 	}
 	rev, err := o.revision(m)
@@ -114,7 +111,8 @@ func (o outcome) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevision,
 		return nil, nil, fmt.Errorf("compile again: %w", err)
 	}
 	rev.Name, rev.Number = name, n
-	return revision.ToObjects(rev)
+	object, chunks := revision.ToObjects(rev)
+	return object, chunks, nil
 }
 
 // revision is the whole compiled form, compiled again if only its outcome was remembered.

@@ -33,7 +33,7 @@ func (r *reconciler) revisions(ctx context.Context, name types.NamespacedName) (
 		return nil, fmt.Errorf("list revisions: %w", err)
 	}
 	slices.SortFunc(list.Items, func(a, b v1alpha1.BPFMapRevision) int {
-		return cmp.Compare(a.Spec.Revision, b.Spec.Revision)
+		return cmp.Compare(a.Number(), b.Number())
 	})
 	return list.Items, nil
 }
@@ -66,7 +66,7 @@ func (r *reconciler) revise(ctx context.Context, m *v1alpha1.BPFMap, own []v1alp
 // wanted is what the newest revision is to hold: what the spec and its sources compile to, or an earlier
 // revision that the spec names.
 func (r *reconciler) wanted(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision) (outcome, *status.Rejection, error) {
-	if m.Spec.Revision != "" {
+	if m.Spec.RollbackTo != "" {
 		return r.earlier(ctx, m, own)
 	}
 	sources, err := r.sources(ctx, m)
@@ -76,9 +76,9 @@ func (r *reconciler) wanted(ctx context.Context, m *v1alpha1.BPFMap, own []v1alp
 	return r.compiled.compile(m, sources)
 }
 
-// earlier is the revision that spec.revision names.
+// earlier is the revision that spec.rollbackTo names.
 func (r *reconciler) earlier(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision) (outcome, *status.Rejection, error) {
-	i := slices.IndexFunc(own, func(rev v1alpha1.BPFMapRevision) bool { return rev.Name == m.Spec.Revision })
+	i := slices.IndexFunc(own, func(rev v1alpha1.BPFMapRevision) bool { return rev.Name == m.Spec.RollbackTo })
 	if i < 0 {
 		names := make([]string, len(own))
 		for i := range own {
@@ -86,7 +86,7 @@ func (r *reconciler) earlier(ctx context.Context, m *v1alpha1.BPFMap, own []v1al
 		}
 		return outcome{}, &status.Rejection{
 			Reason:  v1alpha1.ReasonInvalidSpec,
-			Message: fmt.Sprintf("spec.revision: there is no revision %s: there are %s", m.Spec.Revision, strings.Join(names, ", ")),
+			Message: fmt.Sprintf("spec.rollbackTo: there is no revision %s: there are %s", m.Spec.RollbackTo, strings.Join(names, ", ")),
 		}, nil
 	}
 	spec := own[i].Spec
@@ -105,7 +105,7 @@ func (r *reconciler) earlier(ctx context.Context, m *v1alpha1.BPFMap, own []v1al
 // got to all of them.
 func activeOf(own []v1alpha1.BPFMapRevision) []v1alpha1.BPFMapRevision {
 	first := len(own) - 1
-	for first > 0 && own[first].Status.Rollout.CutOff != rollout.Everybody && own[first-1].Labels[v1alpha1.LabelActive] == active {
+	for first > 0 && own[first].Status.Rollout.Frontier != rollout.Everybody && own[first-1].Labels[v1alpha1.LabelActive] == active {
 		first--
 	}
 	return slices.Clone(own[first:])
@@ -135,7 +135,7 @@ func (r *reconciler) create(ctx context.Context, m *v1alpha1.BPFMap, want outcom
 // retire deactivates the revisions that no node is to hold any more, and deletes the oldest of them
 // beyond the history.
 func (r *reconciler) retire(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision, newest *v1alpha1.BPFMapRevision) error {
-	if newest.Status.Rollout.CutOff != rollout.Everybody {
+	if newest.Status.Rollout.Frontier != rollout.Everybody {
 		return nil // the newest one is with all nodes before older ones stop being active
 	}
 	old := own[:len(own)-1]
@@ -203,12 +203,12 @@ func nextNumber(existing []v1alpha1.BPFMapRevision) int64 {
 	if len(existing) == 0 {
 		return 1
 	}
-	return existing[len(existing)-1].Spec.Revision + 1
+	return existing[len(existing)-1].Number() + 1
 }
 
 // sameContents compares everything but the number; the digest stands for the entries.
 func sameContents(have, want v1alpha1.BPFMapRevisionSpec) bool {
-	have.Revision, want.Revision = 0, 0
+	have.Number, want.Number = 0, 0
 	have.Entries, want.Entries = nil, nil
 	have.Chunks, want.Chunks = nil, nil
 	return equality.Semantic.DeepEqual(have, want)

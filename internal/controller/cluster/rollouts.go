@@ -112,17 +112,17 @@ func (r *reconciler) roll(ctx context.Context, m *v1alpha1.BPFMap, f *fleet) (ti
 	newest := &f.revisions[len(f.revisions)-1]
 	nodes := f.concerned(m.UID)
 	was := newest.Status.Rollout
-	status := rollout.Status{Phase: rollout.Phase(was.Phase), CutOff: was.CutOff}
+	status := rollout.Status{Phase: rollout.Phase(was.Phase), Frontier: was.Frontier}
 	if was.ReadySince != nil {
 		status.ReadySince = was.ReadySince.Time
 	}
 	step := rollout.Next(newest.Name, len(f.revisions) == 1, nodes, policyOf(m.Spec.Rollout, len(nodes)), status, r.now())
-	next := v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutPhase(step.Phase), CutOff: step.CutOff, Message: step.Message}
+	next := v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutPhase(step.Phase), Frontier: step.Frontier, Message: step.Message}
 	if !step.ReadySince.IsZero() {
 		since := metav1.NewTime(step.ReadySince).Rfc3339Copy()
 		next.ReadySince = &since
 	}
-	if equality.Semantic.DeepEqual(was, next) || (next.Phase == was.Phase && next.CutOff == was.CutOff && next.CutOff == rollout.Everybody) {
+	if equality.Semantic.DeepEqual(was, next) || (next.Phase == was.Phase && next.Frontier == was.Frontier && next.Frontier == rollout.Everybody) {
 		return step.Again, nil
 	}
 	if err := r.writeRollout(ctx, newest, next); err != nil {

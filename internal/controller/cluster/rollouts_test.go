@@ -202,16 +202,16 @@ func TestRolloutPausesAndUndoes(t *testing.T) {
 	c.awaitPhase(rollout.Complete)
 
 	// Back to the first one, by its name, and forward again.
-	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.Revision = "blocklist-1" })
+	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "blocklist-1" })
 	c.awaitTaken("blocklist-3", 4)
 	c.follow()
 	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	if *m.Status.Entries != 2 {
 		t.Errorf("%d entries, want the 2 of the first revision", *m.Status.Entries)
 	}
-	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.Revision = "blocklist-99" })
+	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "blocklist-99" })
 	c.awaitMessage("there is no revision blocklist-99: there are blocklist-1, blocklist-2, blocklist-3")
-	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.Revision = "" })
+	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "" })
 	c.awaitTaken("blocklist-4", 4)
 }
 

@@ -145,8 +145,8 @@ func TestSources(t *testing.T) {
 	w.awaitEntries("blocklist", 3)
 	secret.StringData = map[string]string{"rules.csv": "key,value\n"}
 	w.update(secret)
-	w.awaitMessage("Secret rules, key rules.csv", "spec.allowEmpty")
-	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.AllowEmpty = true })
+	w.awaitMessage("Secret rules, key rules.csv", "spec.allowEmptySources")
+	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.AllowEmptySources = true })
 	w.awaitEntries("blocklist", 2)
 }
 

@@ -107,8 +107,8 @@ func restricted(t *testing.T) *rest.Config {
 func (w *world) start() {
 	w.t.Helper()
 	m, err := cluster.New(restricted(w.t), cluster.Options{
-		Options:         process.Options{MetricsBindAddress: process.Disabled, HealthProbeBindAddress: process.Disabled},
-		RevisionHistory: history, Concurrency: 4,
+		Options:              process.Options{MetricsBindAddress: process.Disabled, HealthProbeBindAddress: process.Disabled},
+		RevisionHistoryLimit: history, Concurrency: 4,
 	})
 	if err != nil {
 		w.t.Fatal(err)

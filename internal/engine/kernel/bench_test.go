@@ -34,8 +34,11 @@ func table(b *testing.B, typ v1alpha1.MapType) *revision.Revision {
 		key := binary.BigEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, 32), i)
 		e.Append(key, make([]byte, 8), false)
 	}
-	rev.Entries, _ = e.Sorted(rev.Shape)
-	rev.Digest = rev.Entries.Digest()
+	var err error
+	if rev.Contents, err = revision.NewContents(rev.Shape, &e); err != nil {
+		b.Fatal(err)
+	}
+	rev.Digest = rev.ContentDigest()
 	return rev
 }
 
@@ -68,6 +71,7 @@ func BenchmarkApply(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			flat := rev.Contents.Flat(rev.Shape)
 			o := bpf.CreateOpts{Type: kind, KeySize: 8, ValueSize: 8, MaxEntries: applied}
 			if kind == bpf.LPMTrie {
 				o.Flags = bpf.NoPrealloc
@@ -77,7 +81,7 @@ func BenchmarkApply(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err := m.UpdateBatch(b.Context(), rev.Entries.Keys, rev.Entries.Values, bpf.Any); err != nil {
+				if _, err := m.UpdateBatch(b.Context(), flat.Keys, flat.Values, bpf.Any); err != nil {
 					b.Fatal(err)
 				}
 				if err := m.Close(); err != nil {

@@ -35,7 +35,7 @@ type LinkOptions struct {
 const DefaultCgroups = "/sys/fs/cgroup"
 
 // Link finds what a name stands for on this node.
-func (b *Backend) Link(_ context.Context, key revision.Key, link v1alpha1.Link) (engine.Target, error) {
+func (b *Backend) Link(_ context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
 	switch link.Type {
 	case v1alpha1.TypeIfindex:
 		return b.linkInterface(link.Name)
@@ -56,7 +56,7 @@ func absent(format string, args ...any) error {
 func (b *Backend) linkInterface(name string) (engine.Target, error) {
 	if b.links.NoInterfaces {
 		return engine.Target{}, refuse(v1alpha1.NodeReasonNotPermitted,
-			"interface %s: this agent doesn't see the node's interfaces (chart value agent.networkMaps)", name)
+			"interface %s: this agent doesn't see the node's interfaces (chart value agent.hostNetwork)", name)
 	}
 	i, err := net.InterfaceByName(name)
 	if err != nil {
@@ -66,7 +66,7 @@ func (b *Backend) linkInterface(name string) (engine.Target, error) {
 }
 
 func (b *Backend) linkMap(key revision.Key) (engine.Target, error) {
-	m, err := b.pins.Kept(key)
+	m, err := b.pins.KeepAlive(key)
 	if err != nil {
 		return engine.Target{}, explain(err)
 	}
@@ -84,7 +84,7 @@ func (b *Backend) linkMap(key revision.Key) (engine.Target, error) {
 func (b *Backend) linkProgram(key revision.Key, path string) (engine.Target, error) {
 	if b.links.AllowProgram != nil {
 		if err := b.links.AllowProgram(key, path); err != nil {
-			return engine.Target{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonPinForbidden, Err: err}
+			return engine.Target{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonPinNotAllowed, Err: err}
 		}
 	}
 	p, err := b.pins.Program(path)
@@ -92,7 +92,7 @@ func (b *Backend) linkProgram(key revision.Key, path string) (engine.Target, err
 	case errors.Is(err, fs.ErrNotExist):
 		return engine.Target{}, absent("a program pinned at %s", path)
 	case errors.Is(err, bpf.ErrNotProgram):
-		return engine.Target{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidLink, Err: err}
+		return engine.Target{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidReference, Err: err}
 	case err != nil:
 		return engine.Target{}, explain(err)
 	}
@@ -100,7 +100,7 @@ func (b *Backend) linkProgram(key revision.Key, path string) (engine.Target, err
 }
 
 // linkCgroup opens a cgroup, which no symbolic link leads out of the mount.
-func (b *Backend) linkCgroup(link v1alpha1.Link) (engine.Target, error) {
+func (b *Backend) linkCgroup(link v1alpha1.Reference) (engine.Target, error) {
 	at := b.links.Cgroups
 	if at == "" {
 		at = DefaultCgroups

@@ -104,9 +104,9 @@ func TestProgArray(t *testing.T) {
 	// Programs of one array are alike, and a pinned map is not a program.
 	n.pinProgram("xdp/other", ebpf.XDP, ebpf.AttachXDP)
 	n.stalls(declare(t, "calls", `{type: ProgArray, maxEntries: 4, entries: [{key: 0, value: bpfmap/edge/p0}, {key: 1, value: xdp/other}]}`),
-		v1alpha1.NodeReasonInvalidLink, "programs in one ProgArray are all of one type")
+		v1alpha1.NodeReasonInvalidReference, "programs in one ProgArray are all of one type")
 	n.stalls(declare(t, "calls", `{type: ProgArray, maxEntries: 4, entries: [{key: 0, value: bpfmap/edge/calls}]}`),
-		v1alpha1.NodeReasonInvalidLink, "is not a program")
+		v1alpha1.NodeReasonInvalidReference, "is not a program")
 	n.holds(calls, map[uint32]uint32{0: p0, 3: p3})
 }
 
@@ -138,7 +138,7 @@ func TestPrograms(t *testing.T) {
 	n.pinProgram("bpfmap/other/secret", ebpf.SocketFilter, 0)
 	n.pinProgram("xdp/mine", ebpf.SocketFilter, 0)
 	n.stalls(declare(t, "calls", `{type: ProgArray, maxEntries: 4, entries: [{key: 0, value: bpfmap/other/secret}]}`),
-		v1alpha1.NodeReasonPinForbidden, "bpfmap/other/secret is not below bpfmap/edge")
+		v1alpha1.NodeReasonPinNotAllowed, "bpfmap/other/secret is not below bpfmap/edge")
 	n.sync(declare(t, "calls", `{type: ProgArray, maxEntries: 4, entries: [{key: 0, value: xdp/mine}]}`), v1alpha1.NodeMapReady, engine.ActionCreated)
 }
 

@@ -91,9 +91,9 @@ func (o openMap) explain(err error) error {
 	case invalid && o.flags == bpf.Lock:
 		return &engine.Error{ReasonWord: v1alpha1.NodeReasonIncompatible, Err: fmt.Errorf("%w: the map's BTF tells of no bpf_spin_lock in its values", err)}
 	case invalid && (t == bpf.ArrayOfMaps || t == bpf.HashOfMaps):
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidLink, Err: fmt.Errorf("%w: the map was made for inner maps of another type, size, flags or capacity", err)}
+		return &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: the map was made for inner maps of another type, size, flags or capacity", err)}
 	case invalid && t == bpf.ProgArray:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidLink, Err: fmt.Errorf("%w: programs in one ProgArray are all of one type, and attached alike", err)}
+		return &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: programs in one ProgArray are all of one type, and attached alike", err)}
 	}
 	return explain(err)
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +25,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -109,8 +109,8 @@ func TestEveryType(t *testing.T) {
 			state, countable = v1alpha1.NodeMapPending, false // its programs aren't pinned
 		}
 		report := n.sync(r, state, engine.ActionCreated)
-		if countable && (report.Entries == nil || *report.Entries != int64(r.Entries.Len)) {
-			t.Errorf("%s holds %v entries, want %d", m.Name(), report.Entries, r.Entries.Len)
+		if countable && (report.Entries == nil || *report.Entries != int64(r.Contents.Len)) {
+			t.Errorf("%s holds %v entries, want %d", m.Name(), report.Entries, r.Contents.Len)
 		}
 		if report.Frozen != m.Map.Spec.Freeze {
 			t.Errorf("%s: frozen %t", m.Name(), report.Frozen)
@@ -137,20 +137,12 @@ func holdsMaps(m manifest.Manifest) int {
 	return 0
 }
 
-// everyType is the enum of spec.type in the CRD.
+// everyType are the types that the API offers.
 func everyType(t *testing.T) map[v1alpha1.MapType]bool {
 	t.Helper()
-	source, err := os.ReadFile("../../../api/v1alpha1/policy_types.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile(`Enum=(\S+)\ntype MapType `).FindSubmatch(source)
-	if found == nil {
-		t.Fatal("the enum of MapType isn't found")
-	}
 	types := map[v1alpha1.MapType]bool{}
-	for name := range strings.SplitSeq(string(found[1]), ";") {
-		types[v1alpha1.MapType(name)] = true
+	for _, m := range maptype.Offered() {
+		types[v1alpha1.MapType(m.Name)] = true
 	}
 	if len(types) < 32 {
 		t.Fatalf("%d types", len(types))
@@ -180,7 +172,7 @@ func TestCapabilitiesOfEveryType(t *testing.T) {
 				refused := !withNetAdmin && slices.Contains(needNetAdmin, r.Shape.Type)
 				switch {
 				case refused && (report.Reason != v1alpha1.NodeReasonNotPermitted || !strings.Contains(report.Message, "CAP_NET_ADMIN") ||
-					!strings.Contains(report.Message, "agent.networkMaps")):
+					!strings.Contains(report.Message, "agent.hostNetwork")):
 					t.Errorf("%s (%s) without NET_ADMIN: %s: %s", m.Name(), r.Shape.Type, report.Reason, report.Message)
 				case !refused && report.Err != nil:
 					t.Errorf("%s (%s) with %v: %v", m.Name(), r.Shape.Type, capabilities, report.Err)

@@ -107,7 +107,7 @@ func newMap(fd *sys.FD, typ MapType, name string, key, value, entries uint32, fl
 		if err != nil {
 			return nil, closing(fd, err)
 		}
-		m.stride = cpus * roundUp8(m.value)
+		m.stride = cpus * maptype.Slot(m.value)
 	}
 	if m.traits.FDValued && m.value < 4 {
 		m.stride = 4

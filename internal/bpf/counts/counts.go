@@ -15,6 +15,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 const (
@@ -54,13 +55,16 @@ func Of(m *bpf.Map) (uint64, error) {
 	return uint64(n), nil
 }
 
+// countOf is how the kernel tells the number of elements of m.
+func countOf(m *bpf.Map) maptype.Count { return maptype.ByNumber(uint32(m.Type())).Or().Count }
+
 // program is what returns the count of m, packed. A map has fewer than 2³² elements, so the 32 bits that
 // a program returns hold it.
 func program(m *bpf.Map) ([]byte, error) {
 	insns := asm.Instructions{asm.LoadMapPtr(asm.R1, m.FD())}
 	known, err := kernelTypes()
-	switch m.Type() {
-	case bpf.Hash, bpf.LRUHash, bpf.PerCPUHash, bpf.LRUPerCPUHash, bpf.HashOfMaps:
+	switch countOf(m) {
+	case maptype.Sum:
 		if known.sum == 0 {
 			return nil, notSupported(m, "this kernel has no "+sumFunc+": Linux 6.6 with BTF is needed", err)
 		}
@@ -70,7 +74,7 @@ func program(m *bpf.Map) ([]byte, error) {
 			asm.JSGE.Imm(asm.R0, 0, "end"),
 			asm.Mov.Imm(asm.R0, 0),
 			asm.Return().WithSymbol("end"))
-	case bpf.LPMTrie:
+	case maptype.TrieEntries:
 		if known.entriesAt == 0 {
 			return nil, notSupported(m, "the kernel doesn't tell where a trie keeps its count: Linux 5.9 with BTF is needed", err)
 		}
@@ -103,7 +107,7 @@ const maxLog = 4096
 // explain says why the kernel doesn't take the program: a capability, or what the verifier says.
 func explain(m *bpf.Map, insns []byte, err error) error {
 	needed := []sys.Capability{sys.CapBPF}
-	if m.Type() == bpf.LPMTrie {
+	if countOf(m) == maptype.TrieEntries {
 		needed = append(needed, sys.CapPerfmon)
 	}
 	if sys.IsPermission(err) {

@@ -163,7 +163,7 @@ func (e *Engine) decide(ctx context.Context, o *Observation, reserve func(contex
 func (e *Engine) conclude(o *Observation, p *plan.Plan, out *Outcome) {
 	switch {
 	case out.err != nil && p.Writes():
-		e.options.Quota.Doubt(o.rev.Key)
+		e.options.Quota.Invalidate(o.rev.Key)
 		return
 	case out.err != nil || p.Action == plan.Stall:
 		return

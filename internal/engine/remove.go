@@ -29,7 +29,7 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 		if err := e.backend.Forget(ctx, key); err != nil {
 			report.Fail(fmt.Errorf("remove map %s: %w", key, err))
 		}
-		e.options.Quota.Gone(key)
+		e.options.Quota.Release(key)
 		return report
 	case e.options.Local && rec.UID != "":
 		report.Fail(clusterOwned(rec))
@@ -56,7 +56,7 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 	if err := e.backend.Forget(ctx, key); err != nil {
 		report.Fail(fmt.Errorf("remove map %s: %w", key, err))
 	}
-	e.options.Quota.Gone(key)
+	e.options.Quota.Release(key)
 	return report
 }
 

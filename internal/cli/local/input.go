@@ -56,14 +56,14 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 	}
 	set := f.read(c)
 	for _, s := range set.Skipped {
-		c.PrintErrf("Skipped: %s: %s is no BPFMap\n", s.Place, s.Object)
+		c.PrintErrf("Skipped: %s: %s is not a BPFMap\n", s.Place, s.Object)
 	}
 	ok = len(set.Problems) == 0
 	for _, p := range set.Problems {
 		printError(c, p)
 	}
 	for _, m := range set.Manifests {
-		rev, err := compile.With(m.Map, sourcesOf(m.Map, set.Sources), nil)
+		rev, err := compileManifest(&m, set.Sources)
 		if err != nil {
 			printProblems(c, m, err)
 			ok = false
@@ -77,6 +77,14 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 		return nil, false, errors.New("no BPFMap found")
 	}
 	return maps, ok, nil
+}
+
+func compileManifest(m *manifest.Manifest, sources []manifest.Source) (*revision.Revision, error) {
+	found, err := compile.Gather(&m.Map.Spec, objects{m.Map.Namespace, sources})
+	if err != nil {
+		return nil, err
+	}
+	return compile.With(m.Map, found, nil)
 }
 
 // printProblems prints each problem of a manifest with its place.

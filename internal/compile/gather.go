@@ -99,7 +99,9 @@ func selected(index int, by *v1alpha1.SourceSelector, in Objects) ([]Source, err
 	return all, nil
 }
 
-func sourceName(kind, object, key string) string { return fmt.Sprintf("%s %s, key %s", kind, object, key) }
+func sourceName(kind, object, key string) string {
+	return fmt.Sprintf("%s %s, key %s", kind, object, key)
+}
 
 func sourceOf(index int, kind string, object Object, key string) Source {
 	load := func() ([]byte, error) {

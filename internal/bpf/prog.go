@@ -5,7 +5,6 @@ package bpf
 
 import (
 	"slices"
-	"strconv"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
 )
@@ -29,7 +28,7 @@ type ProgramInfo struct {
 
 // String is "xdp_drop (id 12)".
 func (i ProgramInfo) String() string {
-	id := "id " + strconv.FormatUint(uint64(i.ID), 10)
+	id := idName(i.ID)
 	if i.Name == "" {
 		return "program " + id
 	}
@@ -93,7 +92,7 @@ func ProgramsUsing(mapID uint32) ([]ProgramInfo, error) {
 		case sys.IsNotExist(err):
 			continue
 		case err != nil:
-			return nil, idError("open program", "id "+strconv.FormatUint(uint64(id), 10), err)
+			return nil, idError("open program", idName(id), err)
 		}
 		p, err := program(fd)
 		if err != nil {

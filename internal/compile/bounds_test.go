@@ -86,7 +86,7 @@ func specOf(t *testing.T, spec string, data []byte) (*v1alpha1.BPFMap, []compile
 
 // from is an element of entriesFrom of a format.
 func from(format, more string) string {
-	return "entriesFrom: [{configMapKeyRef: {name: feed, key: list}, format: " + format + more + "}]"
+	return "entriesFrom: [{configMapRef: {name: feed, key: list}, format: " + format + more + "}]"
 }
 
 // TestBounds compiles what a tenant may write to take the controller's memory. Whatever the verdict, no

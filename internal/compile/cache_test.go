@@ -18,7 +18,7 @@ import (
 // changes beside a missing one.
 func TestCacheOfAFailingMap(t *testing.T) {
 	m, sources := specOf(t, "type: Hash\nkey: {type: u32}\nvalue: {type: u32}\nmaxEntries: 10\n"+
-		"entriesFrom: [{configMapKeyRef: {name: a, key: k}, format: Lines, value: 1}, {configMapKeyRef: {name: b, key: k}, format: Lines, value: 1}]", []byte("1\n"))
+		"entriesFrom: [{configMapRef: {name: a, key: k}, format: Lines, value: 1}, {configMapRef: {name: b, key: k}, format: Lines, value: 1}]", []byte("1\n"))
 	sources[1].Load = func() ([]byte, error) { return []byte("2\n"), nil }
 	cache := compile.NewCache()
 	sources[0].Version, sources[1].Version = "good", "good"
@@ -110,7 +110,7 @@ func TestCacheKey(t *testing.T) {
 func TestAllTexts(t *testing.T) {
 	defer compile.SetMaxTextBytes(3000)()
 	m, sources := specOf(t, "type: Hash\nkey: {type: u32}\nvalue: {type: u32}\nmaxEntries: 10\nconflictPolicy: First\n"+
-		"entriesFrom: [{configMapKeyRef: {name: a, key: k}, format: Lines, value: 1}, {configMapKeyRef: {name: b, key: k}, format: Lines, value: 1}]", []byte(strings.Repeat("1\n", 1000)))
+		"entriesFrom: [{configMapRef: {name: a, key: k}, format: Lines, value: 1}, {configMapRef: {name: b, key: k}, format: Lines, value: 1}]", []byte(strings.Repeat("1\n", 1000)))
 	sources[0].Version, sources[1].Version = "1", "1"
 	const want = "spec.entriesFrom[1] (feed): the sources of one map have more than 268435456 bytes together, once they are decompressed"
 	cache := compile.NewCache()

@@ -45,10 +45,10 @@ func Gather(spec *v1alpha1.BPFMapSpec, in Objects) ([]Source, error) {
 		var found []Source
 		var err error
 		switch {
-		case from.ConfigMapKeyRef != nil:
-			found, err = named(i, "ConfigMap", from.ConfigMapKeyRef, in)
-		case from.SecretKeyRef != nil:
-			found, err = named(i, "Secret", from.SecretKeyRef, in)
+		case from.ConfigMapRef != nil:
+			found, err = named(i, "ConfigMap", from.ConfigMapRef, in)
+		case from.SecretRef != nil:
+			found, err = named(i, "Secret", from.SecretRef, in)
 		case from.ConfigMapSelector != nil:
 			found, err = selected(i, from.ConfigMapSelector, in)
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// Usage is the kernel memory of all maps below our root: those of records, and, by namespace, those that
-// are pinned in a namespace's directory and belong to nobody, because they were retained.
+// Usage is the kernel memory of all maps below the pin root: of each managed map with its record, and by
+// namespace of those that are pinned in its directory without a record, because they were retained.
 func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 	records, err := b.Records(ctx)
 	if err != nil {
@@ -25,8 +25,8 @@ func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 	owned := map[uint32]bool{}
 	for i := range records {
 		r := &records[i]
-		use := quota.Use{Key: r.Key, Bytes: engine.RecordBytes(int64(len(r.Keys)))}
-		kept, err := b.pins.Kept(r.Key)
+		use := quota.Use{Key: r.Key, Bytes: engine.RecordBytes(r.KeyBytes())}
+		kept, err := b.pins.KeepAlive(r.Key)
 		if err != nil {
 			return nil, explain(err)
 		}
@@ -51,7 +51,7 @@ func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 	return uses, explain(err)
 }
 
-// taken is a map's id and what it really takes.
+// taken is a map's id and its kernel memory in bytes.
 func (b *Backend) taken(m *bpf.Map) (id uint32, bytes int64, err error) {
 	info, err := openMap{m: m}.Info()
 	if err != nil {

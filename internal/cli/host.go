@@ -107,7 +107,7 @@ func (h *host) WatchInterfaces(ctx context.Context, changed func()) error {
 
 // Inventory counts all maps of this machine.
 func (h *host) Inventory() (v1alpha1.NodeInventory, error) {
-	found, err := inventory.Read(h.bpffs)
+	found, err := inventory.Read(context.Background(), h.bpffs)
 	if err == nil {
 		err = found.Limited
 	}

@@ -4,6 +4,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -63,6 +64,9 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 		printError(c, p)
 	}
 	for _, m := range set.Manifests {
+		if ctx := c.Context(); ctx.Err() != nil {
+			return nil, false, context.Cause(ctx)
+		}
 		rev, err := compileManifest(&m, set.Sources)
 		if err != nil {
 			printProblems(c, m, err)
@@ -121,7 +125,7 @@ func refusePinConflicts(c *cobra.Command, maps []declared) (unique []declared, o
 		}
 		printError(c, manifest.Problem{
 			Place: d.At("spec.pin.path"), Object: d.Name(), Path: "spec.pin.path",
-			Message: fmt.Sprintf("%s is the pin of %s, too (%s)", d.rev.Pin.Path, other.Name(), other.Place),
+			Message: fmt.Sprintf("%s is also the pin of %s (%s)", d.rev.Pin.Path, other.Name(), other.Place),
 		})
 	}
 	return unique, len(unique) == len(maps)

@@ -103,7 +103,7 @@ func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map) error {
 	if err != nil {
 		return err
 	}
-	nameLinks(typing, t.bpffs)
+	nameLinks(&typing, t.bpffs)
 	it := m.Iterate(c.Context(), bpf.IterateOptions{})
 	if err := it.Err(); err != nil {
 		return err // before anything is printed

@@ -17,7 +17,7 @@ export GOFLAGS     := $(GOFLAGS) -buildvcs=false
 LDFLAGS := -s -w -X $(MODULE)/internal/cli.version=$(VERSION)
 
 # Tests and the demo find etcd and kube-apiserver in KUBEBUILDER_ASSETS, kubectl and helm there or in
-# PATH. A folder that is set from outside is used as it is; what lacks is built into the cache.
+# PATH. A folder that is set from outside is used as it is; what is missing is built into the cache.
 CACHE := $(shell hack/controlplane/build.sh --print-dir)
 export KUBEBUILDER_ASSETS := $(or $(KUBEBUILDER_ASSETS),$(CACHE))
 export PATH := $(CACHE):$(PATH)

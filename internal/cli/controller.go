@@ -4,30 +4,33 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
 )
 
-func newController() *cobra.Command {
+// newController is the command controller; run is cluster.Run.
+func newController(run func(context.Context, cluster.Options) error) *cobra.Command {
 	var o cluster.Options
 	var l logFlags
 	c := &cobra.Command{
 		Use:   "controller",
-		Short: "Compile BPFMaps into revisions and aggregate what the nodes report",
+		Short: "Compile BPFMaps into revisions and aggregate the reports of the nodes",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := l.use(c); err != nil {
+			if err := l.start(c); err != nil {
 				return err
 			}
-			return cluster.Run(c.Context(), o)
+			return run(c.Context(), o)
 		},
 	}
 	addProcessFlags(c, &o.Options, &l)
 	f := c.Flags()
-	f.BoolVar(&o.LeaderElect, "leader-elect", false, "let several controllers run, of which one works")
+	f.BoolVar(&o.LeaderElect, "leader-elect", false, "elect one active controller among several replicas")
 	f.StringVar(&o.Namespace, "leader-elect-namespace", "", "namespace of the lease (default the pod's own)")
-	f.IntVar(&o.Concurrency, "concurrency", 4, "how many BPFMaps are worked on at the same time")
-	f.IntVar(&o.RevisionHistoryLimit, "revision-history-limit", 5, "how many old revisions of each BPFMap are kept")
+	f.IntVar(&o.Concurrency, "concurrency", 4, "how many BPFMaps are reconciled in parallel")
+	f.IntVar(&o.RevisionHistoryLimit, "revision-history-limit", 5, "how many old revisions of each BPFMap are kept; spec.revisionHistoryLimit overrides it")
 	return c
 }

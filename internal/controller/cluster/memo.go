@@ -23,6 +23,7 @@ import (
 // entries. A map of many entries is reconciled once for every report of every node, and compiled once.
 type memo struct {
 	build recorders.CompileFunc
+	cache *compile.Cache
 	mu    sync.Mutex
 	last  map[types.NamespacedName]remembered
 }
@@ -31,7 +32,6 @@ type remembered struct {
 	uid        types.UID
 	generation int64
 	sources    string
-	cache      *compile.Cache
 	outcome    outcome
 	rejected   *status.Rejection
 }
@@ -48,7 +48,7 @@ type outcome struct {
 }
 
 func newMemo(build recorders.CompileFunc) *memo {
-	return &memo{build: build, last: map[types.NamespacedName]remembered{}}
+	return &memo{build: build, cache: compile.NewCache(), last: map[types.NamespacedName]remembered{}}
 }
 
 // compile is what m's spec and sources compile to, or why they don't. The error is a source that can't
@@ -62,12 +62,8 @@ func (c *memo) compile(m *v1alpha1.BPFMap, sources []compile.Source) (outcome, *
 	if ok && r.uid == m.UID && r.generation == m.Generation && r.sources == state {
 		return r.outcome, r.rejected, nil
 	}
-	cache := r.cache
-	if cache == nil || r.uid != m.UID {
-		cache = compile.NewCache()
-	}
-	build := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { return c.build(m, sources, cache) }
-	r = remembered{uid: m.UID, generation: m.Generation, sources: state, cache: cache, outcome: outcome{again: build}}
+	build := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { return c.build(m, sources, c.cache) }
+	r = remembered{uid: m.UID, generation: m.Generation, sources: state, outcome: outcome{again: build}}
 	fresh, err := build(m)
 	var unread *compile.LoadError
 	switch {
@@ -99,6 +95,7 @@ func (c *memo) forget(name types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.last, name)
+	c.cache.Forget(revision.Key{Namespace: name.Namespace, Name: name.Name})
 }
 
 // objects are the API objects of the outcome as revision number n.

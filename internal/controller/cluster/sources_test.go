@@ -56,8 +56,8 @@ func (w *world) awaitEntries(name string, want int64) *v1alpha1.BPFMap {
 		if m, err = w.get(name); err != nil {
 			return err
 		}
-		if m.Status.EntryCount == nil || *m.Status.EntryCount != want {
-			return fmt.Errorf("entries are %v, want %d; conditions %v", m.Status.EntryCount, want, m.Status.Conditions)
+		if m.Status.Entries == nil || *m.Status.Entries != want {
+			return fmt.Errorf("entries are %v, want %d; conditions %v", m.Status.Entries, want, m.Status.Conditions)
 		}
 		return nil
 	})

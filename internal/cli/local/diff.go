@@ -12,6 +12,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 // MaxNameLen is the longest map name in bytes: BPF_OBJ_NAME_LEN without the terminating NUL.
@@ -107,7 +108,7 @@ func newMap(fd *sys.FD, typ MapType, name string, key, value, entries uint32, fl
 		if err != nil {
 			return nil, closing(fd, err)
 		}
-		m.stride = cpus * roundUp8(m.value)
+		m.stride = cpus * maptype.Slot(m.value)
 	}
 	if m.traits.FDValued && m.value < 4 {
 		m.stride = 4

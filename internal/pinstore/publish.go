@@ -127,7 +127,11 @@ func (s *Store) Unpin(key revision.Key, rel string, maps ...uint32) error {
 
 // takeDown moves a pin into our state, where it can be looked at again before it is removed.
 func (s *Store) takeDown(key revision.Key, d *bpf.Dir, note exchangeNote) error {
-	own, err := s.makeDirs(state(key, ""), stateDirMode)
+	own, err := s.dir(state(key, ""))
+	if errors.Is(err, fs.ErrNotExist) {
+		defer s.removeEmpty(state(key, "")) // nobody has its lock
+		own, err = s.makeDirs(state(key, ""), stateDirMode)
+	}
 	if err != nil {
 		return err
 	}

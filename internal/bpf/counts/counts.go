@@ -20,7 +20,7 @@ import (
 
 const (
 	op = "count elements"
-	// license admits the kfunc, which is for programs under the GPL alone.
+	// license admits the kfunc, which only programs under the GPL may call.
 	license = "Dual BSD/GPL"
 	// ethernetHeader is the least that a program on packets is run on.
 	ethernetHeader = 14
@@ -80,7 +80,7 @@ func program(m *bpf.Map) ([]byte, error) {
 		}
 		insns = append(insns, asm.LoadMem(asm.R0, asm.R1, known.entriesAt, asm.DWord), asm.Return())
 	default:
-		return nil, notSupported(m, "the kernel counts hashes and tries alone", nil)
+		return nil, notSupported(m, "the kernel counts only hashes and tries", nil)
 	}
 	var packed bytes.Buffer
 	if err := insns.Marshal(&packed, byteOrder()); err != nil {
@@ -124,14 +124,14 @@ func explain(m *bpf.Map, insns []byte, err error) error {
 	return e
 }
 
-// whyRefused is the line of the verifier's log that tells, the last one before its statistics; empty if
+// whyRefused is the line of the verifier's log that says so, the last one before its statistics; empty if
 // it has nothing to say.
 func whyRefused(m *bpf.Map, insns []byte) (why string) {
 	log := make([]byte, maxLog)
 	fd, err := sys.LoadProgram(sys.ProgTypeSocketFilter, insns, license, "bpfmap_count", log)
 	runtime.KeepAlive(m)
 	if err == nil {
-		_ = fd.Close() // it went well the second time, and whoever counts again gets the count
+		_ = fd.Close() // it was accepted the second time: the next count will succeed
 		return ""
 	}
 	said, _, _ := strings.Cut(string(log), "\x00")

@@ -136,7 +136,7 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 		if err := s.apply(); err != nil {
 			report.fail(err)
 			s.describeFailure(&report)
-			e.options.Quota.Doubt(rev.Key)
+			e.options.Quota.Invalidate(rev.Key)
 			return report
 		}
 		report.Action = actionOf(s.plan.Action)
@@ -155,7 +155,7 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 	s.tellWaits(&report)
 	if err := s.describe(&report); err != nil {
 		report.fail(err)
-		e.options.Quota.Doubt(rev.Key)
+		e.options.Quota.Invalidate(rev.Key)
 		return report
 	}
 	e.settle(s, &report)
@@ -195,7 +195,7 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 		if err := e.backend.Forget(ctx, key); err != nil {
 			report.fail(fmt.Errorf("remove map %s: %w", key, err))
 		}
-		e.options.Quota.Gone(key)
+		e.options.Quota.Release(key)
 		return report
 	case e.options.Local && rec.UID != "":
 		report.fail(clusterOwned(rec))
@@ -222,7 +222,7 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 	if err := e.backend.Forget(ctx, key); err != nil {
 		report.fail(fmt.Errorf("remove map %s: %w", key, err))
 	}
-	e.options.Quota.Gone(key)
+	e.options.Quota.Release(key)
 	return report
 }
 

@@ -19,10 +19,10 @@ import (
 type Quota interface {
 	// Reserve promises memory to a map, or returns a *quota.Refusal.
 	Reserve(ctx context.Context, r quota.Request) error
-	// Settle, Doubt and Gone end a promise: the map takes so much, nobody knows, there is no map.
+	// Settle, Invalidate and Release end a promise: the map takes so much, nobody knows, there is no map.
 	Settle(key revision.Key, bytes int64)
-	Doubt(key revision.Key)
-	Gone(key revision.Key)
+	Invalidate(key revision.Key)
+	Release(key revision.Key)
 	// Unblocked are maps that were refused and may be tried again, sorted.
 	Unblocked() []revision.Key
 }
@@ -32,8 +32,8 @@ type noQuota struct{}
 
 func (noQuota) Reserve(context.Context, quota.Request) error { return nil }
 func (noQuota) Settle(revision.Key, int64)                   {}
-func (noQuota) Doubt(revision.Key)                           {}
-func (noQuota) Gone(revision.Key)                            {}
+func (noQuota) Invalidate(revision.Key)                      {}
+func (noQuota) Release(revision.Key)                         {}
 func (noQuota) Unblocked() []revision.Key                    { return nil }
 
 // Unblocked are maps that were stalled by a limit of kernel memory and may be synced again, since room

@@ -97,7 +97,7 @@ func printPlan(c *cobra.Command, d declared, p plan.Plan) error {
 		}
 		typing.Value = value
 		if size := p.Changes.Add.ValueSize; d.rev.Shape.IsPerCPU() && size > 0 {
-			typing.CPUs = size / ((value.Size() + 7) &^ 7)
+			typing.CPUs = size / (maptype.Slot(value.Size()))
 		}
 	}
 	var err error

@@ -113,5 +113,5 @@ func cpus(m *bpf.Map) int {
 	if !m.Type().Traits().PerCPU {
 		return 0
 	}
-	return m.ValueStride() / ((m.ValueSize() + 7) &^ 7)
+	return m.ValueStride() / maptype.Slot(m.ValueSize())
 }

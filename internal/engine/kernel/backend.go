@@ -23,9 +23,10 @@ type Options struct {
 
 // Backend keeps maps in the kernel and their pins in one BPF file system.
 type Backend struct {
-	pins  *pinstore.Store
-	links LinkOptions
-	cpus  int
+	pins     *pinstore.Store
+	links    LinkOptions
+	cpus     int
+	programs programIndex
 }
 
 // New is the backend of the BPF file system mounted at bpffs. Preflight says whether that can work.

@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 // Codec writes keys or values of one size as text. A *schema.Layout is one, and so is Bytes.

@@ -162,7 +162,7 @@ stringData: {list.csv: "key,value\n3,6\n"}
 	equal(t, ok(t, "dump", "--sort", "--pin", filepath.Join(bpffs, "bpfmap/default/fed")), "1 = 5\n2 = 5\n3 = 6\n4 = 7\nFound 4 elements\n")
 
 	r = runWith(t, strings.Replace(text, "{name: feed, namespace: default}", "{name: food}", 1), "validate", "-f", "-")
-	if r.code != 1 || !strings.Contains(r.errOut, "spec.entriesFrom[0] (ConfigMap feed, key list): there is no ConfigMap feed in namespace default among the manifests") {
+	if r.code != 1 || !strings.Contains(r.errOut, "spec.entriesFrom[0] (ConfigMap feed, key list): ConfigMap feed does not exist in namespace default among the manifests") {
 		t.Errorf("%s", r)
 	}
 }

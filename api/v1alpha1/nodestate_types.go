@@ -217,6 +217,8 @@ const (
 	NodeReasonReferenceNotFound = "ReferenceNotFound"
 	// NodeReasonInvalidReference: an entry names something of the wrong kind.
 	NodeReasonInvalidReference = "InvalidReference"
+	// NodeReasonInterrupted: the work on the map was cut short, as when the agent stops, and is resumed later.
+	NodeReasonInterrupted = "Interrupted"
 	// NodeReasonNodeNotReady: the node's own condition Ready is False.
 	NodeReasonNodeNotReady = "NodeNotReady"
 	// NodeReasonSyncFailed: any other error.

@@ -97,8 +97,8 @@ func printPlan(c *cobra.Command, d declared, p plan.Plan) error {
 			return err
 		}
 		typing.Value = value
-		if size := p.Changes.Add.ValueSize; d.rev.Shape.IsPerCPU() && size > 0 {
-			typing.CPUs = size / (maptype.Slot(value.Size()))
+		if size := p.Changes.ValueSize(); d.rev.Shape.IsPerCPU() && size > 0 {
+			typing.CPUs = size / maptype.Slot(value.Size())
 		}
 	}
 	var err error

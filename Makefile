@@ -24,7 +24,7 @@ export PATH := $(CACHE):$(PATH)
 
 # What `make generate` writes and `make verify` compares.
 GENERATED := api config/crd/bases config/rbac/controller_role.yaml config/rbac/agent_role.yaml \
-	$(CHART)/files docs/api.md
+	$(CHART)/files docs/api.md docs/concepts.md internal/bpf/zz_generated.maptype.go
 
 TEST_TIMEOUT  ?= 20m
 TEST_FLAGS    ?= -count=1
@@ -102,7 +102,8 @@ controlplane: ## Build etcd, kube-apiserver, kubectl and helm into the user's ca
 ##@ Develop
 
 .PHONY: generate
-generate: bin/tools/controller-gen ## Write deepcopy, CRDs, RBAC, API docs and the chart's copies.
+generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API docs and the chart's copies.
+	$(GO) run ./hack/typegen .
 	bin/tools/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	bin/tools/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
 	$(GO) run ./hack/crdgen config/crd/bases

@@ -67,9 +67,9 @@ type BPFMapStatus struct {
 	// +optional
 	Nodes NodeCounts `json:"nodes,omitempty"`
 
-	// entryCount is how many entries the current revision declares.
+	// entries is how many entries the current revision declares.
 	// +optional
-	EntryCount *int64 `json:"entryCount,omitempty"`
+	Entries *int64 `json:"entries,omitempty"`
 
 	// frozen is true when the map is frozen on every selected node.
 	// +optional
@@ -169,9 +169,9 @@ type NodeMapStatus struct {
 	// +optional
 	MapID int64 `json:"mapID,omitempty"`
 
-	// entryCount is how many entries the node's kernel holds; absent for types that can't be counted.
+	// entries is how many entries the node's kernel holds; absent for types that can't be counted.
 	// +optional
-	EntryCount *int64 `json:"entryCount,omitempty"`
+	Entries *int64 `json:"entries,omitempty"`
 
 	// frozen says whether the map is read-only for user space on this node.
 	// +optional

@@ -15,9 +15,9 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=bmap,categories={bpf,all}
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
-// +kubebuilder:printcolumn:name="Entries",type=integer,JSONPath=`.status.entryCount`
-// +kubebuilder:printcolumn:name="Max-Entries",type=integer,JSONPath=`.spec.maxEntries`
-// +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.nodes.desired`
+// +kubebuilder:printcolumn:name="Entries",type=integer,JSONPath=`.status.entries`
+// +kubebuilder:printcolumn:name="Max",type=integer,JSONPath=`.spec.maxEntries`
+// +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodes.desired`
 // +kubebuilder:printcolumn:name="Ready",type=integer,JSONPath=`.status.nodes.ready`
 // +kubebuilder:printcolumn:name="Frozen",type=boolean,JSONPath=`.status.frozen`
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
@@ -54,39 +54,39 @@ type BPFMapList struct {
 // +kubebuilder:validation:XValidation:rule="(has(self.replacePolicy) && self.replacePolicy == 'Swap') || self.type == oldSelf.type",message="type is immutable while replacePolicy is Never: a map can't change its type in place (delete and create, or set replacePolicy: Swap)"
 // +kubebuilder:validation:XValidation:rule="(has(self.replacePolicy) && self.replacePolicy == 'Swap') || (has(self.key) == has(oldSelf.key) && (!has(self.key) || self.key == oldSelf.key))",message="key is immutable while replacePolicy is Never"
 // +kubebuilder:validation:XValidation:rule="(has(self.replacePolicy) && self.replacePolicy == 'Swap') || (has(self.value) == has(oldSelf.value) && (!has(self.value) || self.value == oldSelf.value))",message="value is immutable while replacePolicy is Never"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['Queue','Stack','BloomFilter','RingBuf','UserRingBuf','Arena']) || !has(self.key)",message="Queue, Stack, BloomFilter, RingBuf, UserRingBuf and Arena have no key: leave out spec.key"
-// +kubebuilder:validation:XValidation:rule="self.type in ['Queue','Stack','BloomFilter','RingBuf','UserRingBuf','Arena'] || self.type in ['Array','PerCPUArray','ProgArray','PerfEventArray','CGroupArray','StackTrace','ArrayOfMaps','DevMap','DevMapHash','CPUMap','XSKMap','SockMap','ReusePortSockArray','SKStorage','InodeStorage','TaskStorage','CGRPStorage'] || has(self.key)",message="spec.key is required for this type"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['Array','PerCPUArray','ProgArray','PerfEventArray','CGroupArray','StackTrace','ArrayOfMaps','DevMap','CPUMap','XSKMap','SockMap','ReusePortSockArray']) || !has(self.key) || (has(self.key.type) && self.key.type == 'u32' && !has(self.key.length))",message="the key of this type is its index: leave out spec.key or set {type: u32}"
-// +kubebuilder:validation:XValidation:rule="self.type != 'LPMTrie' || !has(self.key) || (has(self.key.type) && self.key.type in ['ipv4Prefix','ipv6Prefix','hex'] && !has(self.key.length))",message="the key of an LPMTrie must be {type: ipv4Prefix}, {type: ipv6Prefix}, or {type: hex, size: 5…260} with the prefix length in the first 4 bytes"
-// +kubebuilder:validation:XValidation:rule="self.type == 'LPMTrie' || !has(self.key) || !has(self.key.type) || !(self.key.type in ['ipv4Prefix','ipv6Prefix'])",message="ipv4Prefix and ipv6Prefix keys need type LPMTrie: other types compare keys byte by byte"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['Hash','LRUHash','PerCPUHash','LRUPerCPUHash','Array','PerCPUArray','LPMTrie','Queue','Stack','BloomFilter','SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage']) || has(self.value)",message="spec.value is required for this type"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['RingBuf','UserRingBuf','Arena']) || !has(self.value)",message="RingBuf, UserRingBuf and Arena have no values: leave out spec.value"
-// +kubebuilder:validation:XValidation:rule="(self.type in ['ArrayOfMaps','HashOfMaps']) == has(self.inner)",message="spec.inner is needed for ArrayOfMaps and HashOfMaps, and only there"
-// +kubebuilder:validation:XValidation:rule="!has(self.hashFunctions) || self.type == 'BloomFilter'",message="hashFunctions: only a BloomFilter takes it"
-// +kubebuilder:validation:XValidation:rule="self.type in ['SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage'] || has(self.maxEntries)",message="spec.maxEntries is required for this type"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage']) || !has(self.maxEntries)",message="storage types have no maxEntries: leave it out"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['XSKMap','SockMap','SockHash','ReusePortSockArray','PerfEventArray','RingBuf','UserRingBuf','StackTrace','SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage','Arena']) || (!has(self.entries) && !has(self.entriesFrom))",message="what a map of this type holds is put in by programs and processes: leave out entries and entriesFrom"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['Queue','Stack']) || !has(self.syncPolicy) || self.syncPolicy == 'Seed'",message="Queue and Stack can only be seeded: their contents can't be compared without consuming them (syncPolicy: Seed)"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['BloomFilter','CGroupArray']) || !has(self.syncPolicy) || self.syncPolicy != 'Mirror'",message="nobody can list what a BloomFilter or CGroupArray holds, so it can't be a mirror: set syncPolicy to Merge or Seed"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['RingBuf','UserRingBuf']) || !has(self.maxEntries) || self.maxEntries in [4096,8192,16384,32768,65536,131072,262144,524288,1048576,2097152,4194304,8388608,16777216,33554432,67108864,134217728,268435456,536870912,1073741824,2147483648]",message="the size in bytes of a RingBuf or UserRingBuf (maxEntries) is a power of two and a multiple of the page size, 4096 or more"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['XSKMap','SockMap','SockHash','ReusePortSockArray','PerfEventArray','RingBuf','UserRingBuf','StackTrace','SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage','Arena']) || !has(self.syncPolicy) || self.syncPolicy == 'Seed'",message="what a map of this type holds is put in by programs and processes: syncPolicy Seed leaves it to them"
-// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.type) || self.value.type != 'mapRef' || self.type in ['ArrayOfMaps','HashOfMaps']",message="a value of type mapRef needs type ArrayOfMaps or HashOfMaps"
-// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.type) || self.value.type != 'progPin' || self.type == 'ProgArray'",message="a value of type progPin needs type ProgArray (in DevMap, DevMapHash and CPUMap it is the second field)"
-// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.type) || self.value.type != 'cgroup' || self.type == 'CGroupArray'",message="a value of type cgroup needs type CGroupArray"
-// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.fields) || !self.value.fields.exists(f, has(f.type) && f.type == 'spinLock') || self.type in ['Hash','Array','CGroupStorage','SKStorage','InodeStorage','TaskStorage','CGRPStorage']",message="values with a spinLock need type Hash, Array, CGroupStorage or a storage type"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${keyless}) || !has(self.key)",message="${keyless} have no key: leave out spec.key"
+// +kubebuilder:validation:XValidation:rule="self.type in ${keyless} || self.type in ${defaultKey} || has(self.key)",message="spec.key is required for this type"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${indexed}) || !has(self.key) || (has(self.key.type) && self.key.type == 'u32' && !has(self.key.length))",message="the key of this type is its index: leave out spec.key or set {type: u32}"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${prefixKey}) || !has(self.key) || (has(self.key.type) && self.key.type in ['ipv4Prefix','ipv6Prefix','hex'] && !has(self.key.length))",message="the key of ${prefixKey} must be {type: ipv4Prefix}, {type: ipv6Prefix}, or {type: hex, size: 5…260} with the prefix length in the first 4 bytes"
+// +kubebuilder:validation:XValidation:rule="self.type in ${prefixKey} || !has(self.key) || !has(self.key.type) || !(self.key.type in ['ipv4Prefix','ipv6Prefix'])",message="ipv4Prefix and ipv6Prefix keys are only for ${prefixKey}: other types compare keys byte by byte"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${needsValue}) || has(self.value)",message="spec.value is required for this type"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${valueless}) || !has(self.value)",message="${valueless} have no values: leave out spec.value"
+// +kubebuilder:validation:XValidation:rule="(self.type in ${mapOfMaps}) == has(self.inner)",message="spec.inner is needed for ${mapOfMaps}, and only there"
+// +kubebuilder:validation:XValidation:rule="!has(self.hashFunctions) || self.type in ${hashFilter}",message="hashFunctions is only for ${hashFilter}"
+// +kubebuilder:validation:XValidation:rule="self.type in ${unbounded} || has(self.maxEntries)",message="spec.maxEntries is required for this type"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${unbounded}) || !has(self.maxEntries)",message="${unbounded} have no maxEntries: leave it out"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${runtime}) || (!has(self.entries) && !has(self.entriesFrom))",message="elements of this type are created at run time, by programs and processes: entries and entriesFrom are not allowed"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${consumed}) || !has(self.syncPolicy) || self.syncPolicy == 'Seed'",message="${consumed} can only be seeded: their contents can't be compared without consuming them (syncPolicy: Seed)"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${unlistable}) || !has(self.syncPolicy) || self.syncPolicy != 'Mirror'",message="${unlistable} cannot be listed, so Mirror is not possible: set syncPolicy to Merge or Seed"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${sizedInBytes}) || !has(self.maxEntries) || self.maxEntries in [4096,8192,16384,32768,65536,131072,262144,524288,1048576,2097152,4194304,8388608,16777216,33554432,67108864,134217728,268435456,536870912,1073741824,2147483648]",message="maxEntries of ${sizedInBytes} is a size in bytes: a power of two and a multiple of the page size, 4096 or more"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${runtime}) || !has(self.syncPolicy) || self.syncPolicy == 'Seed'",message="elements of this type are created at run time, by programs and processes: syncPolicy must be Seed"
+// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.type) || self.value.type != 'mapRef' || self.type in ${mapRef}",message="values of type mapRef are only for ${mapRef}"
+// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.type) || self.value.type != 'progPin' || self.type in ${progPin}",message="values of type progPin are only for ${progPin} (in ${progBehind} it is the second field)"
+// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.type) || self.value.type != 'cgroup' || self.type in ${cgroup}",message="values of type cgroup are only for ${cgroup}"
+// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.fields) || !self.value.fields.exists(f, has(f.type) && f.type == 'spinLock') || self.type in ${spinLock}",message="values with a spinLock are only for ${spinLock}"
 // +kubebuilder:validation:XValidation:rule="!has(self.freeze) || !self.freeze || !has(self.value) || !has(self.value.fields) || !self.value.fields.exists(f, has(f.type) && f.type == 'spinLock')",message="the kernel does not freeze a map whose values hold a spin lock"
 // +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.key.type) || !(self.key.type in ['mapRef','progPin','cgroup','spinLock'])",message="mapRef, progPin, cgroup and spinLock are for values"
 // +kubebuilder:validation:XValidation:rule="!has(self.entries) || !has(self.maxEntries) || self.entries.size() <= self.maxEntries",messageExpression="'entries holds %d elements, more than maxEntries %d'.format([size(self.entries), self.maxEntries])"
-// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoPrealloc' in self.flags) || self.type in ['Hash','PerCPUHash','LPMTrie','HashOfMaps','SKStorage','InodeStorage','TaskStorage','CGRPStorage']",message="flag NoPrealloc: only Hash, PerCPUHash, HashOfMaps, LPMTrie and the storage types take it"
-// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoCommonLRU' in self.flags) || self.type in ['LRUHash','LRUPerCPUHash']",message="flag NoCommonLRU: only LRUHash and LRUPerCPUHash take it"
-// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('ZeroSeed' in self.flags) || self.type in ['Hash','PerCPUHash','LRUHash','LRUPerCPUHash','HashOfMaps']",message="flag ZeroSeed: only the hash family takes it"
-// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('Mmapable' in self.flags) || self.type in ['Array','Arena']",message="flag Mmapable: only Array and Arena take it"
-// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('InnerMap' in self.flags) || self.type == 'Array'",message="flag InnerMap: only Array takes it"
-// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('StackBuildID' in self.flags) || self.type == 'StackTrace'",message="flag StackBuildID: only StackTrace takes it"
-// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('PreserveElems' in self.flags) || self.type == 'PerfEventArray'",message="flag PreserveElems: only PerfEventArray takes it"
-// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('Clone' in self.flags) || self.type == 'SKStorage'",message="flag Clone: only SKStorage takes it"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoPrealloc' in self.flags) || self.type in ${flag.NoPrealloc}",message="flag NoPrealloc is only for ${flag.NoPrealloc}"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoCommonLRU' in self.flags) || self.type in ${flag.NoCommonLRU}",message="flag NoCommonLRU is only for ${flag.NoCommonLRU}"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('ZeroSeed' in self.flags) || self.type in ${flag.ZeroSeed}",message="flag ZeroSeed is only for ${flag.ZeroSeed}"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('Mmapable' in self.flags) || self.type in ${flag.Mmapable}",message="flag Mmapable is only for ${flag.Mmapable}"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('InnerMap' in self.flags) || self.type in ${flag.InnerMap}",message="flag InnerMap is only for ${flag.InnerMap}"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('StackBuildID' in self.flags) || self.type in ${flag.StackBuildID}",message="flag StackBuildID is only for ${flag.StackBuildID}"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('PreserveElems' in self.flags) || self.type in ${flag.PreserveElems}",message="flag PreserveElems is only for ${flag.PreserveElems}"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('Clone' in self.flags) || self.type in ${flag.Clone}",message="flag Clone is only for ${flag.Clone}"
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('RdOnlyProg' in self.flags && 'WrOnlyProg' in self.flags)",message="flags RdOnlyProg and WrOnlyProg exclude each other"
-// +kubebuilder:validation:XValidation:rule="!has(self.numaNode) || !(self.type in ['PerCPUHash','PerCPUArray','LRUPerCPUHash','PerCPUCGroupStorage'])",message="numaNode: per-CPU maps live on every node's memory and take none"
+// +kubebuilder:validation:XValidation:rule="!has(self.numaNode) || !(self.type in ${perCPU})",message="numaNode is not allowed for per-CPU maps, which have memory on every NUMA node"
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoCommonLRU' in self.flags) || !has(self.numaNode)",message="numaNode and flag NoCommonLRU exclude each other"
 type BPFMapSpec struct {
 	// type is the kernel's map type.
@@ -94,19 +94,18 @@ type BPFMapSpec struct {
 	Type MapType `json:"type"`
 
 	// key is the schema of a key. Types whose keys are indexes (u32) or always the same may leave it
-	// out; Queue, Stack, BloomFilter, RingBuf, UserRingBuf and Arena have none.
+	// out; queues, filters, ring buffers and arenas have none.
 	// +optional
 	Key *Schema `json:"key,omitempty"`
 
 	// value is the schema of a value. For per-CPU maps it is the schema of one CPU's value. Types whose
-	// values are always the same may leave it out: {type: mapRef} for ArrayOfMaps and HashOfMaps,
-	// {type: progPin} for ProgArray, {type: cgroup} for CGroupArray, {type: ifindex} for DevMap and
-	// DevMapHash, {type: u32} (the queue's size) for CPUMap. RingBuf, UserRingBuf and Arena have none.
+	// values are always the same may leave it out: links (mapRef, progPin, cgroup, ifindex), a CPUMap's
+	// {type: u32} (the queue's size), sockets and events. Ring buffers and arenas have none.
 	// +optional
 	Value Schema `json:"value,omitzero"`
 
-	// inner is what the maps in an ArrayOfMaps or HashOfMaps look like: the kernel takes only inner maps
-	// of the same type, sizes and flags, and for an Array without the flag InnerMap the same maxEntries.
+	// inner is what the maps in a map of maps look like: the kernel takes only inner maps of the same
+	// type, sizes and flags, and for an Array without the flag InnerMap the same maxEntries.
 	// +optional
 	Inner *InnerMap `json:"inner,omitempty"`
 
@@ -118,14 +117,14 @@ type BPFMapSpec struct {
 	// +kubebuilder:validation:Maximum=4294967295
 	MaxEntries int64 `json:"maxEntries,omitempty"`
 
-	// hashFunctions is how many hash functions a BloomFilter has; the kernel takes 5 if not given.
+	// hashFunctions is how many hash functions a BloomFilter has; 5, the kernel's choice, if not given.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=15
 	HashFunctions int32 `json:"hashFunctions,omitempty"`
 
-	// flags are the kernel's map flags. LPMTrie and the storage types always carry NoPrealloc, an Arena
-	// Mmapable, named or not.
+	// flags are the kernel's map flags. Those that the kernel demands for a type, such as NoPrealloc for
+	// an LPMTrie, are always set, named or not.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
@@ -217,13 +216,12 @@ type BPFMapSpec struct {
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
-// InnerMap is the shape of the maps in an ArrayOfMaps or HashOfMaps.
+// InnerMap is the shape of the maps in a map of maps.
 //
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['ArrayOfMaps','HashOfMaps','ProgArray','Arena','SKStorage','InodeStorage','TaskStorage','CGRPStorage','CGroupStorage','PerCPUCGroupStorage'])",message="maps of this type can't be inner maps"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['Queue','Stack','BloomFilter','RingBuf','UserRingBuf']) || !has(self.key)",message="this inner type has no key: leave out inner.key"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${notInner})",message="${notInner} can't be inner maps"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ${innerKeyless}) || !has(self.key)",message="${innerKeyless} have no key: leave out inner.key"
 type InnerMap struct {
-	// type is the inner maps' type. Maps of maps, ProgArray, Arena and the storage types can't be inner
-	// maps.
+	// type is the inner maps' type. Not every type can be an inner map.
 	// +required
 	Type MapType `json:"type"`
 

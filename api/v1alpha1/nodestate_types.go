@@ -259,9 +259,9 @@ type NodeMap struct {
 	// +kubebuilder:validation:MaxLength=4096
 	PinPath string `json:"pinPath,omitempty"`
 
-	// entryCount is how many entries the kernel holds; absent for types that can't be counted.
+	// entries is how many entries the kernel holds; absent for types that can't be counted.
 	// +optional
-	EntryCount *int64 `json:"entryCount,omitempty"`
+	Entries *int64 `json:"entries,omitempty"`
 
 	// memlockBytes is the map's kernel memory.
 	// +optional

@@ -44,15 +44,15 @@ const (
 // EntrySource is one source of entries. Data that begin as gzip does are decompressed, to at most
 // 64 MiB.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.configMapKeyRef) ? 1 : 0) + (has(self.secretKeyRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) == 1",message="exactly one of configMapKeyRef, secretKeyRef and configMapSelector is needed"
+// +kubebuilder:validation:XValidation:rule="(has(self.configMapRef) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) == 1",message="exactly one of configMapRef, secretRef and configMapSelector is needed"
 type EntrySource struct {
-	// configMapKeyRef names one key of a ConfigMap.
+	// configMapRef names one key of a ConfigMap.
 	// +optional
-	ConfigMapKeyRef *SourceRef `json:"configMapKeyRef,omitempty"`
+	ConfigMapRef *SourceRef `json:"configMapRef,omitempty"`
 
-	// secretKeyRef names one key of a Secret.
+	// secretRef names one key of a Secret.
 	// +optional
-	SecretKeyRef *SourceRef `json:"secretKeyRef,omitempty"`
+	SecretRef *SourceRef `json:"secretRef,omitempty"`
 
 	// configMapSelector selects ConfigMaps by labels: several of them make one set, in the order of
 	// their names, so that teams can contribute to one map.

@@ -1,8 +1,9 @@
 // Copyright The bpfmap-operator Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command crdgen finishes the CRDs that controller-gen made: it writes the recursive property
-// `fields` out to v1alpha1.MaxFieldDepth levels, since OpenAPI in CRDs knows no recursion.
+// Command crdgen finishes the CRDs that controller-gen made. It writes the recursive property `fields`
+// out to v1alpha1.MaxFieldDepth levels, since OpenAPI in CRDs knows no recursion; and in validation rules
+// and their messages it writes the map types in the place of ${SET}, a set of internal/maptype.
 //
 // Usage: crdgen DIRECTORY
 package main
@@ -47,6 +48,9 @@ func finish(file string) error {
 		return fmt.Errorf("read %s: %w", file, err)
 	}
 	unroll(crd)
+	if err := nameTypes(crd); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
 	out, err := yaml.Marshal(crd)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)

@@ -159,6 +159,46 @@ func (d *Dir) Rename(name string, to *Dir, toName string, replace bool) error {
 	return renamePin(d.at(name), to.at(toName), d.Path(name)+" to "+to.Path(toName), replace)
 }
 
+// Exchange swaps name in d with toName in another directory of the same file system, in one step for
+// programs that open either. Both must be there, else the error is ErrNotExist. It is ErrNotSupported before
+// Linux 5.16.
+func (d *Dir) Exchange(name string, to *Dir, toName string) error {
+	err := sys.RenameExchange(d.at(name), to.at(toName))
+	if err == nil {
+		return nil
+	}
+	e := &Error{Op: "exchange pins", Map: d.Path(name) + " and " + to.Path(toName), Err: errors.Unwrap(err)}
+	switch {
+	case sys.IsNotExist(err):
+		e.Kind = ErrNotExist
+	case sys.IsInvalid(err):
+		e.Kind = ErrNotSupported
+	case sys.IsPermission(err):
+		e.Kind, e.Hint = ErrNotPermitted, "by the permissions of the directories"
+	}
+	return e
+}
+
+// Symlink makes a symbolic link with any text. What is there already is fs.ErrExist.
+func (d *Dir) Symlink(name, text string) error {
+	if err := os.Symlink(text, d.at(name)); err != nil {
+		return &fs.PathError{Op: "make symbolic link", Path: d.Path(name), Err: errors.Unwrap(err)}
+	}
+	return nil
+}
+
+// Readlink is the text of a symbolic link. What isn't there is fs.ErrNotExist, what isn't one EINVAL.
+func (d *Dir) Readlink(name string) (string, error) {
+	text, err := os.Readlink(d.at(name))
+	return text, d.shown(err, name)
+}
+
+// Open opens the directory itself anew, for flock(2): a Dir is only good for finding what is in it.
+func (d *Dir) Open() (*os.File, error) {
+	f, err := os.Open(d.at(""))
+	return f, d.shown(err, "")
+}
+
 // shown puts the path that people know into an error.
 func (d *Dir) shown(err error, name string) error {
 	if p := (*fs.PathError)(nil); errors.As(err, &p) {

@@ -25,6 +25,8 @@ var (
 	ErrFrozen = errors.New("map is frozen")
 	// ErrMapped: the map can't be frozen while somebody has it mapped writable or writes to it.
 	ErrMapped = errors.New("map is mapped writable or being written to")
+	// ErrBusy: the kernel didn't get a lock of the map, although the call was repeated.
+	ErrBusy = errors.New("map is busy")
 	// ErrNotPermitted: a capability, a file permission or the open mode forbids it.
 	ErrNotPermitted = errors.New("not permitted")
 	// ErrNoMemory: the kernel has no memory for it, or the memory cgroup's limit is reached.

@@ -5,8 +5,12 @@ package bpf
 
 import (
 	"fmt"
+	"os"
+	"strings"
+	"sync"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 // explain turns a failure of an operation on an open map into an Error: it is the one place that
@@ -33,6 +37,8 @@ func (m *Map) explain(op string, flags ElemFlags, err error) error {
 		e.Kind, e.Hint = ErrNotSupported, "Lock needs a bpf_spin_lock in the BTF of the value"
 	case sys.IsPermission(err):
 		e.Hint, e.Kind = m.whyNotPermitted(op)
+	case m.contended(err):
+		e.Kind, e.Hint = ErrBusy, "programs or others hold its lock: try again"
 	}
 	return e
 }
@@ -68,24 +74,65 @@ func createError(o CreateOpts, err error) error {
 	case sys.IsPermission(err):
 		e.Kind, e.Hint = ErrNotPermitted, missing(createCapabilities(o.Type))
 	case sys.IsNotSupp(err):
-		e.Kind = ErrNotSupported
+		e.Kind, e.Hint = ErrNotSupported, newerThan(runningKernel(), o.Type, o.Flags)
 	case sys.IsInvalid(err) && isDisabled(o.Type):
 		e.Kind, e.Hint = ErrNotSupported, "the feature "+o.Type.String()+" is disabled on this node"
 	case sys.IsInvalid(err) && !knownByKernel(o.Type):
-		e.Kind, e.Hint = ErrNotSupported, "this kernel doesn't know the type"
+		e.Kind, e.Hint = ErrNotSupported, "this kernel doesn't know the type"+cameWith(o.Type)
 	case sys.IsInvalid(err):
 		e.Hint = fmt.Sprintf("key_size %d, value_size %d, max_entries %d, flags %s", o.KeySize, o.ValueSize, o.MaxEntries, o.Flags)
+		if newer := newerThan(runningKernel(), o.Type, o.Flags); newer != "" {
+			e.Kind, e.Hint = ErrNotSupported, e.Hint+"; "+newer
+		}
 	case sys.IsTooBig(err):
 		e.Hint = fmt.Sprintf("key_size %d, value_size %d, max_entries %d are over the limits of the type", o.KeySize, o.ValueSize, o.MaxEntries)
 	case sys.IsNoMemory(err):
-		e.Kind, e.Hint = ErrNoMemory, "or over the limit of this process' memory cgroup"
+		e.Kind, e.Hint = ErrNoMemory, "no kernel memory, or the memory cgroup limit is reached"
 	}
 	return e
 }
 
+// cameWith is the release that brought a type, for the end of a sentence; empty if it isn't in the table.
+func cameWith(t MapType) string {
+	known := maptype.ByNumber(uint32(t))
+	if known == nil {
+		return ""
+	}
+	return ": it came with " + known.Since.String()
+}
+
+// newerThan names the flags that came with a later kernel than the running one; empty if there are none,
+// or if the running one isn't known. Distributions carry flags to older kernels, so it explains a refusal
+// and never makes one.
+func newerThan(running maptype.Kernel, t MapType, flags MapFlags) string {
+	if (running == maptype.Kernel{}) {
+		return ""
+	}
+	known := maptype.ByNumber(uint32(t)).Or()
+	var all []string
+	for _, f := range maptype.Flags(flags).Split() {
+		if since := known.FlagSince(f); running.Before(since) {
+			all = append(all, fmt.Sprintf("flag %s needs %s", f.Name, since))
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return strings.Join(all, ", ") + fmt.Sprintf(", this is %s", running)
+}
+
+// runningKernel is this machine's release; zero if it can't be told.
+var runningKernel = sync.OnceValue(func() maptype.Kernel {
+	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	var k maptype.Kernel
+	if _, scanErr := fmt.Sscanf(string(text), "%d.%d", &k.Major, &k.Minor); err != nil || scanErr != nil {
+		return maptype.Kernel{}
+	}
+	return k
+})
+
 func createCapabilities(t MapType) []sys.Capability {
-	switch t {
-	case DevMap, DevMapHash, SockMap, SockHash, XSKMap:
+	if maptype.ByNumber(uint32(t)).Or().NetAdmin {
 		return []sys.Capability{sys.CapBPF, sys.CapNetAdmin}
 	}
 	return []sys.Capability{sys.CapBPF}
@@ -103,7 +150,7 @@ func missing(caps []sys.Capability) string {
 		}
 	}
 	if hint == "" {
-		return "though no capability is missing: a security module or a seccomp filter may forbid it"
+		return "no capability is missing: a security module or a seccomp filter may forbid it"
 	}
 	return "missing " + hint
 }

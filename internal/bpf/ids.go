@@ -45,10 +45,16 @@ func GetFDByID(id uint32) (*Map, error) { return GetFDByIDOpts(id, OpenOpts{}) }
 func GetFDByIDOpts(id uint32, o OpenOpts) (*Map, error) {
 	fd, err := sys.MapByID(id, uint32(o.OpenFlags), o.TokenFD)
 	if err != nil {
-		return nil, idError("open map", "id "+strconv.FormatUint(uint64(id), 10), err)
+		return nil, idError("open map", idName(id), err)
 	}
-	return fromFD(fd)
+	m, err := fromFD(fd)
+	if err != nil {
+		return nil, &Error{Op: "open map", Map: idName(id), Err: err}
+	}
+	return m, nil
 }
+
+func idName(id uint32) string { return "id " + strconv.FormatUint(uint64(id), 10) }
 
 // Maps opens the kernel's maps one after the other, in the order of their ids; the consumer closes
 // each. Maps that vanish between the two calls are passed over.

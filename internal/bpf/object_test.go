@@ -300,7 +300,12 @@ func TestFeatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"Array", "Batch", "BloomFilter", "Freeze", "Hash", "LPMTrie", "LRUHash", "LRUPerCPUHash", "PerCPUArray", "PerCPUHash", "Queue", "RingBuf", "Stack", "UserRingBuf"}
+	want := []string{
+		"Arena", "Array", "ArrayOfMaps", "Batch", "BloomFilter", "CGRPStorage", "CGroupArray", "CGroupStorage", "CPUMap", "DevMap",
+		"DevMapHash", "Freeze", "Hash", "HashOfMaps", "InodeStorage", "LPMTrie", "LRUHash", "LRUPerCPUHash", "PerCPUArray",
+		"PerCPUCGroupStorage", "PerCPUHash", "PerfEventArray", "ProgArray", "Queue", "ReusePortSockArray", "RingBuf", "SKStorage",
+		"SockHash", "SockMap", "Stack", "StackTrace", "TaskStorage", "UserRingBuf", "XSKMap",
+	}
 	if !slices.Equal(features, want) {
 		t.Errorf("features %v, want %v", features, want)
 	}

@@ -3,8 +3,11 @@
 
 package bpf
 
-// Traits is what a map type can do, measured on Linux 6.18. "Not supported" is decided by this
-// table: the kernel says it with four different errnos.
+import "github.com/bpfmap-io/bpfmap-operator/internal/maptype"
+
+// Traits is what a map type can do, as far as operations on elements are concerned: the answers of
+// internal/maptype in the form that a handle asks for them. "Not supported" is decided by them: the
+// kernel says it with four different errnos.
 type Traits struct {
 	// Keyless types take no key: queue, stack and bloom filter.
 	Keyless bool
@@ -30,65 +33,20 @@ type Traits struct {
 	IndexKey bool
 }
 
-var (
-	hashTraits = Traits{
-		Lookup: true, Update: true, Delete: true, LookupAndDelete: true, Iterate: true, Freezable: true,
-		LookupBatch: true, UpdateBatch: true, DeleteBatch: true, LookupAndDeleteBatch: true,
-	}
-	arrayTraits = Traits{
-		Array: true, IndexKey: true, Lookup: true, Update: true, Iterate: true, Freezable: true,
-		LookupBatch: true, UpdateBatch: true,
-	}
-	queueTraits = Traits{Keyless: true, Lookup: true, Update: true, LookupAndDelete: true, Freezable: true}
-	fdArray     = Traits{
-		FDValued: true, IndexKey: true, Lookup: true, Update: true, Delete: true, Iterate: true, Freezable: true,
-	}
-	storageTraits = Traits{Lookup: true, Update: true, Delete: true, Freezable: true}
-	bufferTraits  = Traits{Freezable: true}
-)
-
-func with(t Traits, change func(*Traits)) Traits { change(&t); return t }
-
-var typeTraits = map[MapType]Traits{
-	Hash:          hashTraits,
-	LRUHash:       with(hashTraits, func(t *Traits) { t.LRU = true }),
-	PerCPUHash:    with(hashTraits, func(t *Traits) { t.PerCPU = true }),
-	LRUPerCPUHash: with(hashTraits, func(t *Traits) { t.PerCPU, t.LRU = true, true }),
-	HashOfMaps:    with(hashTraits, func(t *Traits) { t.FDValued, t.LookupAndDelete = true, false }),
-	LPMTrie: with(hashTraits, func(t *Traits) {
-		t.LookupAndDelete, t.LookupAndDeleteBatch, t.FullIsENOSPC = false, false, true
-	}),
-	Array:       arrayTraits,
-	PerCPUArray: with(arrayTraits, func(t *Traits) { t.PerCPU = true }),
-	ArrayOfMaps: with(fdArray, func(t *Traits) { t.LookupBatch, t.UpdateBatch = true, true }),
-	ProgArray:   fdArray,
-	// Perf event and cgroup arrays can be written and not read.
-	PerfEventArray: with(fdArray, func(t *Traits) { t.Lookup = false }),
-	CGroupArray:    with(fdArray, func(t *Traits) { t.Lookup = false }),
-	// Programs alone write stack traces.
-	StackTrace: {IndexKey: true, Lookup: true, Delete: true, LookupAndDelete: true, Iterate: true, Freezable: true},
-	DevMap:     with(fdArray, func(t *Traits) { t.FDValued = false }),
-	CPUMap:     with(fdArray, func(t *Traits) { t.FDValued = false }),
-	DevMapHash: {Lookup: true, Update: true, Delete: true, Iterate: true, Freezable: true},
-	SockMap:    fdArray,
-	SockHash:   with(fdArray, func(t *Traits) { t.IndexKey = false }),
-	XSKMap:     with(fdArray, func(t *Traits) { t.Lookup = false }),
-
-	ReusePortSockArray:  fdArray,
-	CGroupStorage:       {Lookup: true, Update: true, Iterate: true, Freezable: true},
-	PerCPUCGroupStorage: {PerCPU: true, Lookup: true, Update: true, Iterate: true, Freezable: true},
-	Queue:               queueTraits,
-	Stack:               queueTraits,
-	BloomFilter:         {Keyless: true, Lookup: true, Update: true, Freezable: true},
-	SKStorage:           storageTraits,
-	InodeStorage:        storageTraits,
-	TaskStorage:         storageTraits,
-	CGRPStorage:         storageTraits,
-	RingBuf:             bufferTraits,
-	UserRingBuf:         bufferTraits,
-	Arena:               bufferTraits,
-	StructOps:           {Lookup: true, Update: true, Delete: true, Iterate: true},
-}
-
 // Traits is what maps of this type can do; zero for a type that isn't in the table.
-func (t MapType) Traits() Traits { return typeTraits[t] }
+func (t MapType) Traits() Traits {
+	known := maptype.ByNumber(uint32(t))
+	if known == nil {
+		return Traits{}
+	}
+	has := known.Ops.Has
+	return Traits{
+		Keyless: known.IsKeyless() && known.Value.Exists(), PerCPU: known.PerCPU, LRU: known.LRU, Array: known.Array,
+		FDValued: known.Values == maptype.Descriptors,
+		Lookup:   has(maptype.Lookup), Update: has(maptype.Update), Delete: has(maptype.Delete),
+		LookupAndDelete: has(maptype.LookupAndDelete), Iterate: has(maptype.NextKey),
+		LookupBatch: has(maptype.LookupBatch), UpdateBatch: has(maptype.UpdateBatch), DeleteBatch: has(maptype.DeleteBatch),
+		LookupAndDeleteBatch: has(maptype.LookupAndDeleteBatch), Freezable: has(maptype.Freeze),
+		FullIsENOSPC: known.LPM, IndexKey: known.Indexed,
+	}
+}

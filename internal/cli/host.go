@@ -12,8 +12,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
@@ -23,7 +25,10 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
+	"github.com/bpfmap-io/bpfmap-operator/internal/nodelock"
+	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -43,9 +48,10 @@ func (h *host) Probe(context.Context) error { return kernel.Preflight(h.bpffs) }
 
 // Open is the engine over this kernel.
 func (h *host) Open() (agent.Engine, error) {
-	b, err := kernel.New(h.bpffs, kernel.Options{Links: kernel.LinkOptions{
-		NoInterfaces: !h.network, Cgroups: h.cgroups, AllowProgram: h.prefixes.Allow,
-	}})
+	b, err := kernel.New(h.bpffs, kernel.Options{
+		Pins:  pinstore.Options{OnWait: logWait},
+		Links: kernel.LinkOptions{NoInterfaces: !h.network, Cgroups: h.cgroups, AllowProgram: h.prefixes.Allow},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +60,12 @@ func (h *host) Open() (agent.Engine, error) {
 		UsageOf: b.UsageOf,
 		Cgroups: func() ([]quota.CgroupLimit, error) { return cgroup.Limits("/") },
 	})
-	return agent.Locked(engine.New(b, engine.Options{AllowPin: h.prefixes.Allow, Quota: ledger}), h.bpffs), nil
+	return locked.New(engine.New(b, engine.Options{AllowPin: h.prefixes.Allow, Quota: ledger}), b.Lock), nil
+}
+
+// logWait tells of a lock that another process holds for long.
+func logWait(w nodelock.Wait) {
+	log.Log.WithName("lock").Info("Waiting for a lock that another process or another map's work holds", "lock", w.For, "waited", w.Waited.Round(time.Second).String())
 }
 
 // Facts are what this machine is. Without the capability to try them, there are no features.

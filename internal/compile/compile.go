@@ -41,7 +41,7 @@ func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revisio
 	c.checkName(m)
 	rev.Policy = c.policy()
 	rev.Pin = c.pin(rev.Key)
-	whole := part{"spec", m.Spec.Type, traitsOf(m.Spec.Type)}
+	whole := newPart("spec", m.Spec.Type, m.Spec.Flags)
 	keySchema, valueSchema := c.schemas(whole, m.Spec.Key, m.Spec.Value)
 	key, value := c.layouts(whole, keySchema, valueSchema)
 	if err := c.problems.err(); err != nil {
@@ -173,18 +173,18 @@ func (c *compiler) policy() revision.Policy {
 	c.oneOf("spec.conflictPolicy", string(c.conflictPolicy()), string(v1alpha1.ConflictFail), string(v1alpha1.ConflictFirst), string(v1alpha1.ConflictLast))
 	p := revision.Policy{Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze}
 	t := traitsOf(s.Type)
-	seedOnly := t.noEntries || t.keyless && !t.unlisted
 	switch {
-	case p.Sync == "" && seedOnly:
+	case p.Sync == "" && t != nil && isSeedOnly(t):
 		p.Sync = v1alpha1.SyncSeed
 	case p.Sync == "":
 		p.Sync = v1alpha1.SyncMerge
-	case t.noEntries && p.Sync != v1alpha1.SyncSeed:
-		c.problems.add("spec.syncPolicy", "%s: what a %s holds is put in by programs and processes (Seed leaves it to them)", p.Sync, s.Type)
-	case seedOnly && p.Sync != v1alpha1.SyncSeed:
+	case t == nil: // shape says that there is no such type
+	case t.Runtime && p.Sync != v1alpha1.SyncSeed:
+		c.problems.add("spec.syncPolicy", "%s: the elements of a %s are created at run time (only Seed is possible)", p.Sync, s.Type)
+	case isSeedOnly(t) && p.Sync != v1alpha1.SyncSeed:
 		c.problems.add("spec.syncPolicy", "%s: a %s can only be seeded (Seed), its contents can't be compared without consuming them", p.Sync, s.Type)
-	case t.unlisted && p.Sync == v1alpha1.SyncMirror:
-		c.problems.add("spec.syncPolicy", "%s: nobody can list what a %s holds, to take away what isn't declared (Merge and Seed are possible)", p.Sync, s.Type)
+	case isUnlisted(t) && p.Sync == v1alpha1.SyncMirror:
+		c.problems.add("spec.syncPolicy", "%s: a %s cannot be listed, so Mirror is not possible (Merge and Seed are)", p.Sync, s.Type)
 	}
 	if p.Drift == "" {
 		p.Drift = v1alpha1.DriftRepair

@@ -21,7 +21,7 @@ func TestLinksOfSources(t *testing.T) {
 	m := &v1alpha1.BPFMap{}
 	m.Namespace, m.Name = "edge", "limits"
 	spec := `{type: Hash, key: {type: ifindex}, value: {type: u32}, maxEntries: 64, entries: [{key: eth0, value: 1}],
-		entriesFrom: [{configMapKeyRef: {name: a, key: a}, format: Lines, value: 5}, {configMapKeyRef: {name: b, key: b}, format: Lines, value: 6}]}`
+		entriesFrom: [{configMapRef: {name: a, key: a}, format: Lines, value: 5}, {configMapRef: {name: b, key: b}, format: Lines, value: 6}]}`
 	if err := yaml.UnmarshalStrict([]byte(spec), &m.Spec); err != nil {
 		t.Fatal(err)
 	}

@@ -4,12 +4,14 @@
 package compile
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
@@ -20,16 +22,16 @@ func (c *compiler) shape(name revision.Key, key, value *schema.Layout) revision.
 	s := c.spec
 	t := traitsOf(s.Type)
 	shape := revision.Shape{Type: s.Type, NUMANode: s.NUMANode, Name: revision.MapName(name), MapExtra: uint64(s.HashFunctions)}
-	if !t.known {
-		c.problems.add("spec.type", "%q is no map type of this version", s.Type)
+	if t == nil {
+		c.problems.add("spec.type", "%q is not a supported map type", s.Type)
 		return shape
 	}
-	outer := part{"spec", s.Type, t}
+	outer := newPart("spec", s.Type, s.Flags)
 	shape.KeySize, shape.ValueSize = c.sizes(outer, s.Key, key, value)
 	shape.MaxEntries = c.maxEntries(outer, s.MaxEntries)
 	shape.Flags = c.flags(outer, s.Flags)
-	if s.HashFunctions != 0 && (s.Type != v1alpha1.MapTypeBloomFilter || s.HashFunctions < 1 || s.HashFunctions > 15) {
-		c.problems.add("spec.hashFunctions", "%d: a BloomFilter takes 1…15, other types none", s.HashFunctions)
+	if s.HashFunctions != 0 && (s.HashFunctions < 1 || int(s.HashFunctions) > t.HashFunctions) {
+		c.problems.add("spec.hashFunctions", "%d: %s", s.HashFunctions, hashFunctionsOf(t))
 	}
 	shape.Inner = c.inner()
 	c.checkNUMANode(t, shape.Flags)
@@ -37,12 +39,22 @@ func (c *compiler) shape(name revision.Key, key, value *schema.Layout) revision.
 	return shape
 }
 
-func (c *compiler) checkNUMANode(t typeTraits, flags []v1alpha1.MapFlag) {
+// hashFunctionsOf says how many hash functions a type takes.
+func hashFunctionsOf(t *maptype.Type) string {
+	if t.HashFunctions == 0 {
+		return t.Name + " does not have hash functions: leave it out"
+	}
+	return fmt.Sprintf("a %s takes 1…%d", t.Name, t.HashFunctions)
+}
+
+func (c *compiler) checkNUMANode(t *maptype.Type, flags []v1alpha1.MapFlag) {
 	node := c.spec.NUMANode
 	switch {
 	case node == nil:
-	case t.perCPU:
+	case t.PerCPU:
 		c.problems.add("spec.numaNode", "%d: %s has memory on every node and takes none", *node, c.spec.Type)
+	case !t.NUMA:
+		c.problems.add("spec.numaNode", "%d: the kernel does not place a %s: leave it out", *node, c.spec.Type)
 	case *node < 0:
 		c.problems.add("spec.numaNode", "%d is negative", *node)
 	case slices.Contains(flags, v1alpha1.FlagNoCommonLRU):
@@ -51,7 +63,7 @@ func (c *compiler) checkNUMANode(t typeTraits, flags []v1alpha1.MapFlag) {
 }
 
 // checkLocks refuses spin locks where the kernel does, and those that would make the map unmanageable.
-func (c *compiler) checkLocks(t typeTraits, value *schema.Layout) {
+func (c *compiler) checkLocks(t *maptype.Type, value *schema.Layout) {
 	if value == nil {
 		return
 	}
@@ -60,8 +72,9 @@ func (c *compiler) checkLocks(t typeTraits, value *schema.Layout) {
 	case len(locks) == 0 && c.spec.Value.Type == v1alpha1.TypeSpinLock:
 		c.problems.add("spec.value.type", "spinLock alone protects nothing: make it a field of a struct")
 	case len(locks) == 0:
-	case !t.locks:
-		c.problems.add("spec.value", "%s takes no spin lock (Hash, Array, CGroupStorage and the storage types do)", c.spec.Type)
+	case !t.SpinLock:
+		locking, _ := maptype.Set("spinLock")
+		c.problems.add("spec.value", "%s does not allow a spin lock (allowed in %s)", c.spec.Type, maptype.List(locking))
 	case len(locks) > 1:
 		c.problems.add("spec.value", "holds %d spin locks, the kernel takes one", len(locks))
 	case nested:
@@ -74,7 +87,7 @@ func (c *compiler) checkLocks(t typeTraits, value *schema.Layout) {
 // inner is the shape of the maps in a map of maps.
 func (c *compiler) inner() *revision.Shape {
 	in := c.spec.Inner
-	takes := traitsOf(c.spec.Type).outer
+	takes := traitsOf(c.spec.Type).MapOfMaps
 	switch {
 	case !takes && in != nil:
 		c.problems.add("spec.inner", "%s holds no maps: leave it out", c.spec.Type)
@@ -85,12 +98,11 @@ func (c *compiler) inner() *revision.Shape {
 		c.problems.add("spec.inner", "is missing: %s needs to know what the maps in it look like", c.spec.Type)
 		return nil
 	}
-	t := traitsOf(in.Type)
-	if !t.known || t.outer || t.noInner {
+	if t := traitsOf(in.Type); t == nil || t.Inner == maptype.NotInner {
 		c.problems.add("spec.inner.type", "%q can't be an inner map", in.Type)
 		return nil
 	}
-	p := part{"spec.inner", in.Type, t}
+	p := newPart("spec.inner", in.Type, in.Flags)
 	keySchema, valueSchema := c.schemas(p, in.Key, in.Value)
 	key, value := c.layouts(p, keySchema, valueSchema)
 	if c.problems.total > 0 {
@@ -107,7 +119,12 @@ func (c *compiler) inner() *revision.Shape {
 type part struct {
 	path   string
 	typ    v1alpha1.MapType
-	traits typeTraits
+	traits *maptype.Type // nil if there is no such type
+	flags  maptype.Flags
+}
+
+func newPart(path string, typ v1alpha1.MapType, flags []v1alpha1.MapFlag) part {
+	return part{path: path, typ: typ, traits: traitsOf(typ), flags: flagSet(flags)}
 }
 
 // sizes are those of key and value, checked against the type.
@@ -119,24 +136,32 @@ func (c *compiler) sizes(p part, keySchema *v1alpha1.Schema, key, value *schema.
 	if value == nil {
 		return keySize, 0
 	}
-	t := p.traits
-	switch size := value.Size(); {
-	case size > t.maxValue:
-		c.problems.add(p.path+".value", "is %d bytes long, %s takes at most %d", size, p.typ, t.maxValue)
-	case len(t.valueSizes) > 0 && !slices.Contains(t.valueSizes, size):
-		c.problems.add(p.path+".value", "is %d bytes long, %s takes %s", size, p.typ, oneOf(t.valueSizes))
-	case p.typ == v1alpha1.MapTypeStackTrace && size%8 != 0:
-		c.problems.add(p.path+".value", "is %d bytes long, %s takes a multiple of 8, the size of an address", size, p.typ)
+	if c.checkSize(p, p.path+".value", value.Size(), p.traits.ValueWith(p.flags)) {
+		if most := p.traits.MaxElement; most > 0 && int(keySize)+value.Size() > most {
+			c.problems.add(p.path+".value", "is %d bytes long, and the key %d: %s takes at most %d together", value.Size(), keySize, p.typ, most)
+		}
 	}
 	return keySize, uint32(value.Size())
 }
 
-func oneOf(sizes []int) string {
-	text := make([]string, len(sizes))
-	for i, n := range sizes {
-		text[i] = strconv.Itoa(n)
+// checkSize says whether the type takes a key or value of a size in bytes.
+func (c *compiler) checkSize(p part, path string, size int, d maptype.Datum) bool {
+	if d.Takes(size) {
+		return true
 	}
-	return strings.Join(text, " or ")
+	limit := fmt.Sprintf("%d…%d", d.Min, d.Max)
+	switch {
+	case d.Min == d.Max:
+		limit = strconv.Itoa(d.Min)
+	case d.Multiple > 0 && d.Max == 2*d.Multiple:
+		limit = fmt.Sprintf("%d or %d", d.Min, d.Max)
+	case d.Multiple > 0:
+		limit += fmt.Sprintf(", a multiple of %d", d.Multiple)
+	case size > d.Max:
+		limit = fmt.Sprintf("at most %d", d.Max)
+	}
+	c.problems.add(path, "is %d bytes long, %s takes %s", size, p.typ, limit)
+	return false
 }
 
 // pageSize is the smallest page size of the kernels that this runs on; a node with larger pages says so
@@ -146,12 +171,12 @@ const pageSize = 4096
 func (c *compiler) maxEntries(p part, n int64) uint32 {
 	at := p.path + ".maxEntries"
 	switch t := p.traits; {
-	case t.noMaxEntries && n != 0:
+	case t.Capacity == maptype.Unbounded && n != 0:
 		c.problems.add(at, "%d: a %s grows with what it is attached to and takes none", n, p.typ)
-	case t.noMaxEntries:
+	case t.Capacity == maptype.Unbounded:
 	case n < 1 || n > math.MaxUint32:
 		c.problems.add(at, "%d is out of range (1…%d)", n, math.MaxUint32)
-	case t.ring && (n < pageSize || n&(n-1) != 0):
+	case t.Capacity == maptype.Bytes && (n < pageSize || n&(n-1) != 0):
 		c.problems.add(at, "%d: the size in bytes of a %s is a power of two and a multiple of the page size, %d or more", n, p.typ, pageSize)
 	}
 	return uint32(n)
@@ -161,24 +186,21 @@ func (c *compiler) checkKey(p part, k *v1alpha1.Schema, key *schema.Layout) {
 	typ, t := p.typ, p.traits
 	isPrefix := k != nil && (k.Type == v1alpha1.TypeIPv4Prefix || k.Type == v1alpha1.TypeIPv6Prefix)
 	switch {
-	case t.index:
+	case t.Indexed:
 		if k != nil && (k.Type != v1alpha1.TypeU32 || k.Length != 0) {
 			c.problems.add(p.path+".key", "the key of %s is its index: leave it out or set {type: u32}", typ)
 		}
-	case t.lpm:
+	case t.LPM:
 		if k.Length != 0 || !isPrefix && k.Type != v1alpha1.TypeHex {
 			c.problems.add(p.path+".key", "the key of %s is a prefix: {type: ipv4Prefix}, {type: ipv6Prefix} or {type: hex} with the prefix length in the first 4 bytes", typ)
-		} else if key.Size() < 5 {
-			c.problems.add(p.path+".key.size", "%d leaves no room for data behind the 4 bytes of the prefix length (5…260)", key.Size())
+		} else if key.Size() < t.Key.Min {
+			c.problems.add(p.path+".key.size", "%d leaves no room for data behind the 4 bytes of the prefix length (%d…%d)", key.Size(), t.Key.Min, t.Key.Max)
 		}
 	case isPrefix:
 		c.problems.add(p.path+".key.type", "%s needs type LPMTrie: %s compares keys byte by byte", k.Type, typ)
 	}
-	switch {
-	case key.Size() > t.maxKey:
-		c.problems.add(p.path+".key", "is %d bytes long, %s takes at most %d", key.Size(), typ, t.maxKey)
-	case len(t.keySizes) > 0 && !slices.Contains(t.keySizes, key.Size()):
-		c.problems.add(p.path+".key", "is %d bytes long, %s takes %s", key.Size(), typ, oneOf(t.keySizes))
+	if !t.LPM || key.Size() >= t.Key.Min { // a prefix that is too short was told above
+		c.checkSize(p, p.path+".key", key.Size(), t.Key)
 	}
 }
 
@@ -191,15 +213,15 @@ func (c *compiler) flags(p part, declared []v1alpha1.MapFlag) []v1alpha1.MapFlag
 		switch {
 		case slices.Contains(flags[:i], f):
 			c.problems.add(at, "%s is listed twice", f)
-		case !slices.Contains(t.flags, f):
-			c.problems.add(at, "%s does not take %s (it takes %s)", p.typ, f, join(t.flags))
+		case flagSet(flags[i:i+1])&t.Flags == 0:
+			c.problems.add(at, "%s does not allow %s (allowed: %s)", p.typ, f, join(t.Flags.Names()))
 		}
 	}
 	if slices.Contains(flags, v1alpha1.FlagRdOnlyProg) && slices.Contains(flags, v1alpha1.FlagWrOnlyProg) {
 		c.problems.add(p.path+".flags", "RdOnlyProg and WrOnlyProg exclude each other")
 	}
-	if t.implied != "" && !slices.Contains(flags, t.implied) {
-		flags = append(flags, t.implied) // the kernel demands it
+	for _, f := range (t.Implied &^ p.flags).Split() {
+		flags = append(flags, v1alpha1.MapFlag(f.Name)) // the kernel demands it
 	}
 	slices.Sort(flags)
 	return flags

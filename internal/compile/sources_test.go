@@ -30,8 +30,8 @@ spec:
   entries:
   - {key: 10.0.0.0/8, value: {action: 1, rule: 1}}
   entriesFrom:
-  - {configMapKeyRef: {name: feed, key: drop.txt}, format: Lines, value: {action: 1, rule: 9}}
-  - {secretKeyRef: {name: more, key: rules.csv}, format: CSV}
+  - {configMapRef: {name: feed, key: drop.txt}, format: Lines, value: {action: 1, rule: 9}}
+  - {secretRef: {name: more, key: rules.csv}, format: CSV}
 ` + more
 	if err := yaml.UnmarshalStrict([]byte(text), m); err != nil {
 		t.Fatal(err)

@@ -6,9 +6,9 @@ package engine
 import (
 	"bytes"
 	"fmt"
-	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -55,7 +55,7 @@ func (s *session) applyNew() error {
 	if err := s.save(rec); err != nil {
 		return err
 	}
-	if err := s.backend.Publish(s.ctx, s.rev.Key, m, s.rev.Pin, s.plan.Action == plan.Replace); err != nil {
+	if err := s.backend.Publish(s.ctx, s.rev.Key, m, s.rev.Pin, s.replaces()...); err != nil {
 		return fmt.Errorf("pin new map: %w", err)
 	}
 	if err := s.sweep(m); err != nil {
@@ -84,7 +84,7 @@ func (s *session) applyExisting() error {
 		}
 	}
 	if s.plan.Pin || s.base != s.state.Kept && s.keptID() != id {
-		if err := s.backend.Publish(s.ctx, s.rev.Key, s.base, s.rev.Pin, false); err != nil {
+		if err := s.backend.Publish(s.ctx, s.rev.Key, s.base, s.rev.Pin); err != nil {
 			return fmt.Errorf("pin map: %w", err)
 		}
 	}
@@ -95,7 +95,7 @@ func (s *session) applyExisting() error {
 // which a removed pin would be the end of the map, and drift that was reported may be over.
 func (s *session) confirm() error {
 	if s.keptID() != s.infos[s.base].ID {
-		if err := s.backend.Publish(s.ctx, s.rev.Key, s.base, s.rev.Pin, false); err != nil {
+		if err := s.backend.Publish(s.ctx, s.rev.Key, s.base, s.rev.Pin); err != nil {
 			return fmt.Errorf("pin map a second time: %w", err)
 		}
 	}
@@ -174,7 +174,7 @@ func (s *session) put(m Map, e *revision.Entries) error {
 func (s *session) settle(id uint32) error {
 	rec := s.newRecord(id)
 	for _, path := range rec.PreviousPaths {
-		if err := s.backend.Unpin(s.ctx, path, append(rec.EarlierMaps, id)...); err != nil {
+		if err := s.backend.Unpin(s.ctx, s.rev.Key, path, append(rec.EarlierMaps, id)...); err != nil {
 			return fmt.Errorf("remove the pin at the earlier path: %w", err)
 		}
 	}
@@ -199,7 +199,26 @@ func (s *session) countDrift() error {
 	return s.save(&rec)
 }
 
+// save stores the record, and before it the keys that it has no room for.
 func (s *session) save(r *Record) error {
+	for _, l := range []*ownership.KeyLog{&r.Keys, &r.PreviousKeys} {
+		if !l.IsDue() {
+			continue
+		}
+		base, err := s.baseOf(*l)
+		if err != nil {
+			return err
+		}
+		generation := max(r.NextGeneration(), s.generation+1)
+		log, base := ownership.NewKeyLog(l.KeySize, generation, l.Packed(base))
+		if base != nil {
+			if err := s.backend.SaveKeys(s.ctx, r.Key, generation, base); err != nil {
+				return fmt.Errorf("save keys: %w", err)
+			}
+			s.generation, s.bases[generation] = generation, base
+		}
+		*l = log
+	}
 	if err := s.backend.SaveRecord(s.ctx, r); err != nil {
 		return fmt.Errorf("save record: %w", err)
 	}
@@ -215,17 +234,13 @@ func (s *session) newRecord(id uint32) *Record {
 		KeySchema: s.rev.KeySchema, ValueSchema: s.rev.ValueSchema,
 	}
 	if s.rev.Policy.Sync != v1alpha1.SyncSeed { // Mirror needs them once it becomes Merge
-		rec.Keys = union(s.rev.Shape, s.entries.Keys, s.linked.held)
+		rec.Keys = s.declaredLog(s.declaredKeys())
 	}
 	if old := s.state.Record; old != nil {
-		rec.DriftCount, rec.Replaced = old.DriftCount, old.Replaced
-		if rec.PreviousPaths = previousPaths(old, s.rev.Pin.Path); len(rec.PreviousPaths) > 0 {
-			rec.EarlierMaps = append([]uint32{old.MapID, old.PreviousMapID}, old.EarlierMaps...)
-		}
+		rec.Follow(old, s.keptID())
 	}
 	if s.plan.Action == plan.Replace {
-		rec.Replaced = append([]uint32{s.infos[s.replaced()].ID}, rec.Replaced...)
-		rec.Replaced = rec.Replaced[:min(len(rec.Replaced), maxReplaced)]
+		rec.Replace(s.infos[s.replaced()].ID)
 	}
 	if s.plan.Drift != "" {
 		rec.DriftCount++
@@ -233,36 +248,75 @@ func (s *session) newRecord(id uint32) *Record {
 	return rec
 }
 
-// maxReplaced bounds the replaced maps that a record remembers.
-const maxReplaced = 4
+// declaredKeys are the keys of all entries, those that wait among them.
+func (s *session) declaredKeys() []byte { return union(s.rev.Shape, s.entries.Keys, s.linked.held) }
 
-// previousPaths are the paths of pins that a record knows, without the one that stays.
-func previousPaths(old *Record, stays string) []string {
-	var paths []string
-	for _, path := range append([]string{old.Pin.Path}, old.PreviousPaths...) {
-		if path != stays && !slices.Contains(paths, path) {
-			paths = append(paths, path)
+// declaredLog is the log of these keys, as changes to the stored keys of the recorded map if the sizes agree.
+func (s *session) declaredLog(keys []byte) ownership.KeyLog {
+	size := int(s.rev.Shape.KeySize)
+	if rec := s.state.Record; rec != nil && rec.Keys.KeySize == size {
+		if base, err := s.baseOf(rec.Keys); err == nil {
+			return rec.Keys.Become(base, keys)
 		}
 	}
-	return paths
+	return ownership.KeyLog{KeySize: size}.Add(keys)
+}
+
+// baseOf are the stored keys of a log.
+func (s *session) baseOf(l ownership.KeyLog) ([]byte, error) {
+	if base, known := s.bases[l.Generation]; known || l.Generation == 0 {
+		return base, nil
+	}
+	base, err := s.backend.Keys(s.ctx, s.rev.Key, l.Generation)
+	if err == nil {
+		err = l.CheckBase(base)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the declared keys: %w", err)
+	}
+	s.bases[l.Generation] = base
+	return base, nil
+}
+
+// replaces are the maps that a new one may take the pin of.
+func (s *session) replaces() []uint32 {
+	if s.plan.Action != plan.Replace || s.state.Pinned == nil {
+		return nil
+	}
+	return []uint32{s.infos[s.state.Pinned].ID}
 }
 
 // keepKeys adds to a record, before anything is written, the keys that are ours in the map so far.
 func (s *session) keepKeys(rec *Record) {
 	if s.rev.Policy.Sync != v1alpha1.SyncSeed {
-		rec.Keys = union(s.rev.Shape, rec.Keys, s.recordedKeys(s.base))
+		rec.Keys = s.declaredLog(union(s.rev.Shape, s.declaredKeys(), s.recordedKeys(s.base)))
 	}
 }
 
 // keepPrevious notes the map that was ours so far beside the one that is to be: either may be what a
 // crash leaves.
 func (s *session) keepPrevious(rec *Record, m Map) {
-	rec.PreviousMapID, rec.PreviousKeys = s.infos[m].ID, s.recordedKeys(m)
+	rec.PreviousMapID, rec.PreviousKeys = s.infos[m].ID, s.recordedLog(m)
 }
 
 // recordedKeys are the keys of a map that the record says are ours, in the order of its shape. A map
 // that the record doesn't name holds none, whatever keys it has.
 func (s *session) recordedKeys(m Map) []byte {
+	log := s.recordedLog(m)
+	base, err := s.baseOf(log)
+	if err != nil {
+		return nil // observe read it
+	}
+	keys := revision.Entries{KeySize: log.KeySize, Keys: log.Packed(base)}
+	if log.KeySize > 0 && log.KeySize == int(s.infos[m].Shape.KeySize) {
+		keys.Len = len(keys.Keys) / log.KeySize
+		keys, _ = keys.Sorted(s.infos[m].Shape)
+	}
+	return keys.Keys
+}
+
+// recordedLog is the set of recordedKeys.
+func (s *session) recordedLog(m Map) ownership.KeyLog {
 	rec, info := s.state.Record, s.infos[m]
 	switch {
 	case rec == nil:
@@ -271,7 +325,7 @@ func (s *session) recordedKeys(m Map) []byte {
 	case info.ID == rec.PreviousMapID:
 		return rec.PreviousKeys
 	}
-	return nil
+	return ownership.KeyLog{}
 }
 
 // keys are an entries' packed keys, nil for keyless maps.

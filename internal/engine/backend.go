@@ -8,12 +8,12 @@ import (
 	"errors"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/record"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 // Record is the ownership record of one map.
-type Record = record.Record
+type Record = ownership.Record
 
 // Backend is where maps live. Each method is atomic: it happens or it doesn't, also when the process
 // dies in it. Errors may implement Reasoner.
@@ -27,15 +27,29 @@ type Backend interface {
 	// Link finds what a name in the entries of a map stands for on this node. The error is ErrAbsent if
 	// that isn't there yet.
 	Link(ctx context.Context, key revision.Key, link v1alpha1.Reference) (Target, error)
-	// Publish gives m its second pin and its pin with mode and owner, in one step for whoever looks
-	// at the pin. over says that a map at the pin may be replaced; otherwise one that isn't m is an
-	// error.
-	Publish(ctx context.Context, key revision.Key, m Map, pin revision.Pin, over bool) error
-	// Unpin removes the pin at path, relative to the file system, if one of the maps is there.
-	Unpin(ctx context.Context, path string, maps ...uint32) error
-	// SaveRecord replaces the record.
+	// Publish gives m its KeepAlive pin and its pin with mode and owner, in one step for programs that open
+	// the pin. A map at the pin whose id is in replaces may give way; another one that isn't m stays, also
+	// if it appears meanwhile, and is an error with the reason PinConflict that names its id.
+	Publish(ctx context.Context, key revision.Key, m Map, pin revision.Pin, replaces ...uint32) error
+	// Unpin removes the pin at path, relative to the file system, if one of the maps is there. It is not
+	// an error if nothing or another map is.
+	Unpin(ctx context.Context, key revision.Key, path string, maps ...uint32) error
+	// SaveRecord replaces the record, claims its paths and maps for its BPFMap, and gives up what an
+	// earlier record claimed. Bases of keys that it doesn't name are removed. The error's reason is
+	// PinConflict if a record of another BPFMap claims a path or a map already. A KeyLog that IsDue is
+	// refused: its keys are to be saved as a new base first.
 	SaveRecord(ctx context.Context, r *Record) error
-	// Forget removes the record and our second pin. It is no error if there are none.
+	// SaveKeys stores packed keys under a generation, which no record of the map names yet: a record
+	// that does may be saved then. Without such a record the next SaveRecord removes them.
+	SaveKeys(ctx context.Context, key revision.Key, generation uint64, keys []byte) error
+	// Keys are the packed keys of a generation; those of generation 0 are none. The error is
+	// ownership.ErrNoBase if they are missing or can't be believed.
+	Keys(ctx context.Context, key revision.Key, generation uint64) ([]byte, error)
+	// Owners are the other BPFMaps, not key, whose records claim a pin's path and a map: nil for none. An
+	// empty path and the id 0 are nobody's. The cost doesn't depend on the number of maps.
+	Owners(ctx context.Context, key revision.Key, pinPath string, mapID uint32) (ofPin, ofMap *revision.Key, err error)
+	// Forget removes the record, the stored keys, the claims and the KeepAlive pin. It is not an error
+	// if there are none.
 	Forget(ctx context.Context, key revision.Key) error
 	// Records lists the records that can be read, sorted by key.
 	Records(ctx context.Context) ([]Record, error)

@@ -214,7 +214,7 @@ func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
 		}
 	}
 	for _, path := range paths {
-		if err := e.backend.Unpin(ctx, path, append(rec.EarlierMaps, rec.MapID, rec.PreviousMapID)...); err != nil {
+		if err := e.backend.Unpin(ctx, key, path, append(rec.EarlierMaps, rec.MapID, rec.PreviousMapID)...); err != nil {
 			report.fail(fmt.Errorf("remove map %s: %w", key, err))
 			return report
 		}

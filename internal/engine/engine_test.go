@@ -240,11 +240,11 @@ func TestDrift(t *testing.T) {
 		}{
 			{plan.DriftContents, func() { w.must(w.open(r).Write([]byte{1}, []byte{66})) }},
 			{plan.DriftContents, func() { w.must(w.open(r).Delete([]byte{2})) }},
-			{plan.DriftPinRemoved, func() { w.must(w.b.Unpin(t.Context(), r.Pin.Path, id)) }},
+			{plan.DriftPinRemoved, func() { w.must(w.b.Unpin(t.Context(), key, r.Pin.Path, id)) }},
 			{plan.DriftPinMode, func() {
 				pin := r.Pin
 				pin.Mode = 0o666
-				w.must(w.b.Publish(t.Context(), key, w.open(r), pin, false))
+				w.must(w.b.Publish(t.Context(), key, w.open(r), pin))
 			}},
 		} {
 			c.wreck()

@@ -98,7 +98,7 @@ func TestSecondPinIsPutBack(t *testing.T) {
 		id := w.ready(r, engine.ActionCreated).MapID
 		w.must(w.rig.lose(key, false))
 		w.ready(r, engine.ActionNone)
-		w.must(w.b.Unpin(w.Context(), r.Pin.Path, id))
+		w.must(w.b.Unpin(w.Context(), key, r.Pin.Path, id))
 		if report := w.ready(r, engine.ActionRepaired); report.MapID != id {
 			w.Errorf("map %d, was %d", report.MapID, id)
 		}
@@ -124,7 +124,7 @@ func TestRecreatedWhileRemovalWasCutOff(t *testing.T) {
 	onRigs(t, func(w *wrecked) {
 		r := hash(w.T, "driftPolicy: Report,", "1=10")
 		id := w.ready(r, engine.ActionCreated).MapID
-		w.must(w.b.Unpin(w.Context(), r.Pin.Path, id)) // and then the process died
+		w.must(w.b.Unpin(w.Context(), key, r.Pin.Path, id)) // and then the process died
 		w.must(w.rig.lose(key, false))
 		again := hash(w.T, "driftPolicy: Report,", "1=10")
 		again.UID = "uid-2"
@@ -244,7 +244,7 @@ func TestAdoptionCutOff(t *testing.T) {
 			own := s.Kept != nil && w.id(s.Kept) != pinned
 			w.must(s.Pinned.Close())
 			w.must(s.Kept.Close())
-			w.must(w.b.Unpin(w.Context(), r(w.T).Pin.Path, pinned))
+			w.must(w.b.Unpin(w.Context(), key, r(w.T).Pin.Path, pinned))
 			w.Sync(w.Context(), r(w.T))
 			if own {
 				w.holds(r(w.T), "1=10 2=20 9=90")

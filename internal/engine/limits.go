@@ -94,10 +94,10 @@ func (s *session) movedAtMost() int {
 // recordKeys is how many bytes of keys the record holds.
 func (s *session) recordKeys() int64 {
 	if rec := s.saved; rec != nil {
-		return int64(len(rec.Keys))
+		return rec.KeyBytes()
 	}
 	if rec := s.state.Record; rec != nil {
-		return int64(len(rec.Keys))
+		return rec.KeyBytes()
 	}
 	return 0
 }

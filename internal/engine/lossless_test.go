@@ -63,7 +63,7 @@ func TestMovedOntoWithContents(t *testing.T) {
 			w.holds(first, "1=10 9=90")
 			w.holds(moved, "")
 			// Once the other map is away, ours moves.
-			w.must(w.b.Unpin(w.Context(), moved.Pin.Path, theirs))
+			w.must(w.b.Unpin(w.Context(), key, moved.Pin.Path, theirs))
 			if report := w.ready(moved, engine.ActionUpdated); report.MapID != ours {
 				w.Errorf("map %d, want %d", report.MapID, ours)
 			}
@@ -120,8 +120,8 @@ func TestRetainedWhileThePinMoved(t *testing.T) {
 			if len(at) != 1 {
 				w.Errorf("dead at call %d (%s): the map is at %d pins, want one", call, hit, len(at))
 			}
-			w.must(w.b.Unpin(w.Context(), first.Pin.Path, id))
-			w.must(w.b.Unpin(w.Context(), moved.Pin.Path, id))
+			w.must(w.b.Unpin(w.Context(), key, first.Pin.Path, id))
+			w.must(w.b.Unpin(w.Context(), key, moved.Pin.Path, id))
 		}
 	})
 }

@@ -24,8 +24,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
-	"github.com/bpfmap-io/bpfmap-operator/internal/record"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -178,7 +178,8 @@ func ignoreAbsent(err error) error {
 	return err
 }
 
-// pinsBelow are all files below root, relative to it, and the directories of our state.
+// pinsBelow are all files below root, relative to it, and the directories of maps' states. The directory of
+// all state and those of its index stay.
 func pinsBelow(root string) ([]string, error) {
 	var all []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -186,7 +187,7 @@ func pinsBelow(root string) ([]string, error) {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
-		if !d.IsDir() || strings.HasPrefix(rel, "bpfmap/_state/") {
+		if !d.IsDir() || strings.HasPrefix(rel, "bpfmap/_state/") && !strings.HasPrefix(rel, "bpfmap/_state/_owners") {
 			all = append(all, rel)
 		}
 		return err
@@ -323,7 +324,7 @@ func (r *rig) look(ctx context.Context, modes map[string]fs.FileMode) (*snapshot
 			s.kept[key] = v
 		}
 		if state.Record != nil {
-			text, err := record.Encode(state.Record)
+			text, err := ownership.Encode(state.Record)
 			if err != nil {
 				return nil, err
 			}

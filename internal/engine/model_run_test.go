@@ -14,6 +14,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -137,7 +138,7 @@ func (w *run) others(o op) error {
 			return err
 		}
 		_, _, _, err = writeAsOther(w.ctx, w.Backend, m, o.key, o.value)
-		err = errors.Join(err, w.Publish(w.ctx, other, m, revision.Pin{Path: path, Mode: 0o600}, true), w.Forget(w.ctx, other))
+		err = errors.Join(err, enginetest.Intrude(w.ctx, w.Backend, other, m, revision.Pin{Path: path, Mode: 0o600}))
 		return errors.Join(err, m.Close())
 	}
 	s, err := w.Open(w.ctx, other, &revision.Pin{Path: path})
@@ -156,7 +157,7 @@ func (w *run) otherChange(o op, m engine.Map) error {
 	key := shape.key(o.key)
 	switch {
 	case o.kind == opUnpin:
-		return w.Unpin(w.ctx, modelPins[o.pin], info.ID)
+		return w.Unpin(w.ctx, revision.Key{Namespace: "somebody", Name: "else"}, modelPins[o.pin], info.ID)
 	case o.kind == opFreeze && shape.lock:
 		return nil // the kernel refuses it
 	case o.kind == opFreeze:

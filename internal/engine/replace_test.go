@@ -19,11 +19,11 @@ type lateWriter struct {
 	writes func(engine.Map)
 }
 
-func (b *lateWriter) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, over bool) error {
-	if over {
+func (b *lateWriter) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, replaces ...uint32) error {
+	if len(replaces) > 0 {
 		b.writes(b.old)
 	}
-	return b.Backend.Publish(ctx, key, m, pin, over)
+	return b.Backend.Publish(ctx, key, m, pin, replaces...)
 }
 
 // TestSecondSweep moves what others write between the copy and the switch, too.

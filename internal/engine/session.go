@@ -7,9 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -39,6 +39,9 @@ type session struct {
 	cutOff bool    // apply failed: the plan was done in part
 	saved  *Record // the record as saved last
 	note   string  // what people should know of a success
+
+	bases      map[uint64][]byte // stored keys by generation
+	generation uint64            // the last one that this run stored
 }
 
 func (e *Engine) open(ctx context.Context, rev *revision.Revision) (*session, error) {
@@ -47,7 +50,7 @@ func (e *Engine) open(ctx context.Context, rev *revision.Revision) (*session, er
 			return nil, &Error{v1alpha1.NodeReasonPinNotAllowed, err}
 		}
 	}
-	s := &session{ctx: ctx, backend: e.backend, rev: rev, infos: map[Map]MapInfo{}, state: &State{}}
+	s := &session{ctx: ctx, backend: e.backend, rev: rev, infos: map[Map]MapInfo{}, state: &State{}, bases: map[uint64][]byte{}}
 	if err := s.link(); err != nil {
 		return nil, fmt.Errorf("link: %w", err)
 	}
@@ -107,6 +110,13 @@ func (s *session) observe() error {
 		}
 		s.infos[m.from] = info
 		*m.to = &plan.Observed{ID: info.ID, Shape: info.Shape, Frozen: info.Frozen}
+		_, err = s.baseOf(s.recordedLog(m.from))
+		switch {
+		case errors.Is(err, ownership.ErrNoBase):
+			s.forgetKeys()
+		case err != nil:
+			return err
+		}
 	}
 	if rec := s.state.Record; rec != nil {
 		s.have.Recorded = &plan.Recorded{
@@ -122,25 +132,33 @@ func (s *session) observe() error {
 	return s.findOwner()
 }
 
+// forgetKeys lets a record whose stored keys are lost own only the keys that it holds itself: what nobody
+// remembers is left alone.
+func (s *session) forgetKeys() {
+	r := *s.state.Record
+	for _, l := range []*ownership.KeyLog{&r.Keys, &r.PreviousKeys} {
+		*l = ownership.KeyLog{KeySize: l.KeySize, Added: l.Added}
+	}
+	r.Applied = ""
+	s.state.Record = &r
+}
+
 // findOwner looks for another map's record of our pin, or of the map that is there: a hard link or a second
-// pin gives nobody a map of somebody else. It reads all records, which is why it is done only for what
-// isn't ours yet.
+// pin gives nobody a map of somebody else.
 func (s *session) findOwner() error {
-	records, err := s.backend.Records(s.ctx)
+	pinned := uint32(0)
+	if s.have.Pinned != nil {
+		pinned = s.have.Pinned.ID
+	}
+	ofPin, ofMap, err := s.backend.Owners(s.ctx, s.rev.Key, s.rev.Pin.Path, pinned)
 	if err != nil {
 		return err
 	}
-	for i := range records {
-		r := &records[i]
-		if r.Key == s.rev.Key {
-			continue
-		}
-		if r.Pin.Path == s.rev.Pin.Path || slices.Contains(r.PreviousPaths, s.rev.Pin.Path) {
-			s.have.ElsewhereOwner = r.Key.String()
-		}
-		if p := s.have.Pinned; p != nil && (p.ID == r.MapID || p.ID == r.PreviousMapID) {
-			s.have.PinnedOwner = r.Key.String()
-		}
+	if ofPin != nil {
+		s.have.ElsewhereOwner = ofPin.String()
+	}
+	if ofMap != nil {
+		s.have.PinnedOwner = ofMap.String()
 	}
 	return nil
 }

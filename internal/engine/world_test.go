@@ -203,8 +203,7 @@ func (w *world) foreign(r *revision.Revision, shape revision.Shape) engine.Map {
 	m, err := w.b.Create(w.Context(), &revision.Revision{Key: other, Shape: shape})
 	w.must(err)
 	w.Cleanup(func() { w.must(m.Close()) })
-	w.must(w.b.Publish(w.Context(), other, m, r.Pin, true))
-	w.must(w.b.Forget(w.Context(), other))
+	w.must(enginetest.Intrude(w.Context(), w.b, other, m, r.Pin))
 	return m
 }
 

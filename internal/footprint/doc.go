@@ -5,5 +5,6 @@
 // The figures follow from the layout of the kernel's maps (kernel/bpf of Linux 6.18) and are held
 // against a kernel by the package's tests. They err on the high side.
 //
-// It is not for deciding what a map may take (quota) nor for asking the kernel (bpf).
+// Out of scope: what a map may take (quota), asking the kernel (bpf), and which layout a type has
+// (maptype).
 package footprint

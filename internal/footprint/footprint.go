@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -44,14 +45,16 @@ func (e Estimate) Charged(memlock int64) int64 {
 	return add(e.Empty, times(elements, e.Element))
 }
 
-// Of estimates a map of a shape on a node with so many possible CPUs. A type that isn't known is
+// Of estimates a map of a shape on a node with a number of possible CPUs. A type that isn't known is
 // estimated as if it took all its elements at creation.
 func Of(s revision.Shape, cpus int) Estimate {
 	m := layout{
 		Shape: s, cpus: int64(max(cpus, 1)), entries: int64(s.MaxEntries),
 		key: roundUp(int64(s.KeySize), word), value: roundUp(int64(s.ValueSize), word),
 	}
-	estimate, ok := types[s.Type]
+	memory := maptype.ByName(string(s.Type)).Or().Memory
+	m.objectSize = memory.Object
+	estimate, ok := formulas[memory.Formula]
 	if !ok {
 		estimate = layout.unknown
 	}
@@ -67,6 +70,7 @@ func Of(s revision.Shape, cpus int) Estimate {
 type layout struct {
 	revision.Shape
 	cpus, entries, key, value int64
+	objectSize                int64 // of what an element points to
 }
 
 func (m layout) has(flag v1alpha1.MapFlag) bool { return slices.Contains(m.Flags, flag) }

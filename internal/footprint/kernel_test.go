@@ -15,6 +15,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -194,7 +195,7 @@ const (
 )
 
 // TestAgainstTheKernel holds the estimates of all types against what the kernel accounts for, and charges
-// to the cgroup of who makes the map.
+// to the cgroup of the process that makes the map.
 func TestAgainstTheKernel(t *testing.T) {
 	cpus, err := bpf.PossibleCPUs()
 	if err != nil {
@@ -232,9 +233,9 @@ func TestAgainstTheKernel(t *testing.T) {
 
 // TestEveryType finds a formula for every type of the kernel.
 func TestEveryType(t *testing.T) {
-	for typ := bpf.Hash; typ <= bpf.Arena; typ++ {
-		if !footprint.Knows(v1alpha1.MapType(typ.String())) {
-			t.Errorf("%s has no formula", typ)
+	for _, typ := range maptype.All() {
+		if !footprint.Knows(v1alpha1.MapType(typ.Name)) {
+			t.Errorf("%s has no formula", typ.Name)
 		}
 	}
 }

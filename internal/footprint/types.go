@@ -3,43 +3,27 @@
 
 package footprint
 
-import "github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+import (
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
+)
 
-// types has a formula for every map type of the kernel, by the names of internal/bpf.
-var types = map[v1alpha1.MapType]func(layout) Estimate{
-	"Hash":                layout.hash,
-	"PerCPUHash":          layout.hash,
-	"LRUHash":             layout.hash,
-	"LRUPerCPUHash":       layout.hash,
-	"HashOfMaps":          layout.hash,
-	"Array":               layout.array,
-	"PerCPUArray":         layout.perCPUArray,
-	"ProgArray":           pointersTo(0),
-	"PerfEventArray":      pointersTo(perfEvent),
-	"CGroupArray":         pointersTo(0),
-	"ArrayOfMaps":         pointersTo(0),
-	"LPMTrie":             layout.lpmTrie,
-	"Queue":               layout.queue,
-	"Stack":               layout.queue,
-	"BloomFilter":         layout.bloomFilter,
-	"StackTrace":          layout.stackTrace,
-	"DevMap":              pointersTo(device),
-	"DevMapHash":          layout.deviceHash,
-	"CPUMap":              pointersTo(cpuQueue),
-	"SockMap":             pointersTo(socketLinks),
-	"SockHash":            layout.socketHash,
-	"XSKMap":              pointersTo(socketNode),
-	"ReusePortSockArray":  pointersTo(0),
-	"RingBuf":             layout.ringBuf,
-	"UserRingBuf":         layout.ringBuf,
-	"Arena":               layout.arena,
-	"StructOps":           layout.structOps,
-	"SKStorage":           layout.storage,
-	"InodeStorage":        layout.storage,
-	"TaskStorage":         layout.storage,
-	"CGRPStorage":         layout.storage,
-	"CGroupStorage":       layout.storage,
-	"PerCPUCGroupStorage": layout.storage,
+// formulas are the layouts of memory that internal/maptype names.
+var formulas = map[maptype.Formula]func(layout) Estimate{
+	maptype.HashTable:        layout.hash,
+	maptype.ValueArray:       layout.array,
+	maptype.PerCPUValueArray: layout.perCPUArray,
+	maptype.PointerArray:     layout.pointerArray,
+	maptype.PointerHash:      layout.pointerHash,
+	maptype.SocketHash:       layout.socketHash,
+	maptype.Trie:             layout.lpmTrie,
+	maptype.RingOfValues:     layout.queue,
+	maptype.Bits:             layout.bloomFilter,
+	maptype.StackBuckets:     layout.stackTrace,
+	maptype.RingBuffer:       layout.ringBuf,
+	maptype.LazyPages:        layout.arena,
+	maptype.KernelStruct:     layout.structOps,
+	maptype.LocalStorage:     layout.storage,
 }
 
 // Sizes of the kernel's structures in bytes, rounded up.
@@ -48,15 +32,8 @@ const (
 	hashBucket  = 16
 	hashElement = 48
 	// listNode is what the allocator of elements puts in front of each one.
-	listNode = 8
-	trieNode = 40
-	// perfEvent, device, socketLinks and socketNode are what an entry of an array points to.
-	perfEvent   = 64
-	device      = 128
-	socketLinks = 192
-	socketNode  = 96
-	// cpuQueue is an entry of a CPU map, mostly its queue, which may have up to 16384 places.
-	cpuQueue    = 16384*word + page
+	listNode    = 8
+	trieNode    = 40
 	stackBucket = 32
 	// storageElement is a local storage element without its value.
 	storageElement = 128
@@ -113,23 +90,25 @@ func (m layout) perCPUArray() Estimate {
 	return Estimate{Empty: add(area(add(times(m.slots(), word), tableHeader)), times(m.entries, times(m.value, m.cpus)))}
 }
 
-// pointersTo is for arrays of pointers, to structures of so many bytes.
-func pointersTo(size int64) func(layout) Estimate {
-	return func(m layout) Estimate {
-		e := Estimate{Empty: area(add(times(m.slots(), word), tableHeader))}
-		if size > 0 {
-			e.Element = kmalloc(size)
-		}
-		return e
-	}
+// pointerArray is for arrays of pointers, to objects that the map owns or to none.
+func (m layout) pointerArray() Estimate {
+	return Estimate{Empty: area(add(times(m.slots(), word), tableHeader)), Element: m.object()}
 }
 
-func (m layout) deviceHash() Estimate {
-	return Estimate{Empty: area(times(m.slots(), word)), Element: kmalloc(device)}
+func (m layout) pointerHash() Estimate {
+	return Estimate{Empty: area(times(m.slots(), word)), Element: m.object()}
 }
 
 func (m layout) socketHash() Estimate {
-	return Estimate{Empty: area(times(m.slots(), hashBucket)), Element: kmalloc(hashElement+m.key) + kmalloc(socketLinks)}
+	return Estimate{Empty: area(times(m.slots(), hashBucket)), Element: kmalloc(hashElement+m.key) + m.object()}
+}
+
+// object is what an element points to.
+func (m layout) object() int64 {
+	if m.objectSize == 0 {
+		return 0
+	}
+	return kmalloc(m.objectSize)
 }
 
 // lpmTrie: where two prefixes part there is a node in between, as many as there are prefixes less one
@@ -144,7 +123,7 @@ func (m layout) queue() Estimate {
 	return Estimate{Empty: area(add(times(add(m.entries, 1), int64(m.ValueSize)), tableHeader))}
 }
 
-// defaultHashes is how many hash functions a bloom filter has if nobody says.
+// defaultHashes is how many hash functions a bloom filter has if none are asked for.
 const defaultHashes = 5
 
 // bloomFilter has 7/5 bits for each entry and hash function, rounded up to a power of two.
@@ -174,7 +153,7 @@ func (m layout) arena() Estimate { return Estimate{Empty: 4 * page, Element: pag
 // structOps holds two copies of the structure, and pages of code that call its programs.
 func (m layout) structOps() Estimate { return Estimate{Empty: add(2*m.value, 16*page), Elements: 1} }
 
-// storage is for values that hang on sockets, inodes, tasks and cgroups. Nobody bounds how many.
+// storage is for values that are kept with sockets, inodes, tasks and cgroups. Their number has no bound.
 func (m layout) storage() Estimate {
 	values := m.value
 	if m.IsPerCPU() {
@@ -189,4 +168,6 @@ func (m layout) unknown() Estimate {
 }
 
 // Knows says whether there is a formula for a type.
-func Knows(t v1alpha1.MapType) bool { return types[t] != nil }
+func Knows(t v1alpha1.MapType) bool {
+	return formulas[maptype.ByName(string(t)).Or().Memory.Formula] != nil
+}

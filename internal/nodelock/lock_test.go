@@ -7,10 +7,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/nodelock"
@@ -30,27 +34,50 @@ func mountBPFFS(t *testing.T) string {
 	return dir
 }
 
+// directory is path, made if it isn't there.
+func directory(path string) nodelock.Directory {
+	return nodelock.Directory{Name: "the test's lock", Open: func() (*os.File, error) {
+		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		return os.Open(path)
+	}}
+}
+
+func acquire(t *testing.T, d nodelock.Directory) *nodelock.Lock {
+	t.Helper()
+	l, err := nodelock.Acquire(t.Context(), d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// TestOneHolderAtATime counts without a lock of its own: the race detector sees it, too. Half of the holders
+// remove the directory: those that wait for it then wait for the next one.
 func TestOneHolderAtATime(t *testing.T) {
-	dir := mountBPFFS(t)
-	var inside, most int
-	var mu sync.Mutex
+	path := filepath.Join(mountBPFFS(t), "locked")
+	var inside atomic.Int32
+	total := 0 // protected by the lock alone
 	var workers sync.WaitGroup
-	for range 8 {
+	for worker := range 8 {
 		workers.Go(func() {
-			for range 5 {
-				l, err := nodelock.Acquire(t.Context(), dir)
+			for range 50 {
+				l, err := nodelock.Acquire(t.Context(), directory(path), nil)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				mu.Lock()
-				inside++
-				most = max(most, inside)
-				mu.Unlock()
-				time.Sleep(100 * time.Microsecond)
-				mu.Lock()
-				inside--
-				mu.Unlock()
+				if n := inside.Add(1); n != 1 {
+					t.Errorf("%d hold the lock at the same time", n)
+				}
+				total++
+				inside.Add(-1)
+				if worker%2 == 0 { // the last thing that a holder may do
+					if err := os.Remove(path); err != nil {
+						t.Error(err)
+					}
+				}
 				if err := l.Unlock(); err != nil {
 					t.Error(err)
 				}
@@ -58,35 +85,58 @@ func TestOneHolderAtATime(t *testing.T) {
 		})
 	}
 	workers.Wait()
-	if most != 1 {
-		t.Errorf("%d held the lock at the same time", most)
+	if total != 400 {
+		t.Errorf("%d turns, want 400", total)
 	}
 }
 
 func TestAcquireEndsWithContext(t *testing.T) {
-	dir := mountBPFFS(t)
-	l, err := nodelock.Acquire(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := nodelock.Acquire(ctx, dir); !errors.Is(err, context.DeadlineExceeded) {
+	d := directory(filepath.Join(mountBPFFS(t), "locked"))
+	l := acquire(t, d)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := nodelock.Acquire(ctx, d, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("Acquire of a taken lock = %v, want the context's error", err)
 	}
 	if err := l.Unlock(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err = nodelock.Acquire(t.Context(), dir); err != nil {
-		t.Fatalf("Acquire after Unlock: %v", err)
-	}
-	if err := l.Unlock(); err != nil {
+	if err := acquire(t, d).Unlock(); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAcquireWithoutBPFFS(t *testing.T) {
-	_, err := nodelock.Acquire(t.Context(), filepath.Join(t.TempDir(), "missing"))
+// TestLongWaitIsTold runs on a clock of its own.
+func TestLongWaitIsTold(t *testing.T) {
+	d := directory(filepath.Join(mountBPFFS(t), "locked"))
+	holder := acquire(t, d)
+	var told []nodelock.Wait
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 75*time.Second)
+		defer cancel()
+		_, err := nodelock.Acquire(ctx, d, func(w nodelock.Wait) { told = append(told, w) })
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Acquire = %v", err)
+		}
+	})
+	var after []time.Duration
+	for _, w := range told {
+		if w.For != "the test's lock" {
+			t.Errorf("told to wait for %q", w.For)
+		}
+		after = append(after, w.Waited.Truncate(time.Second))
+	}
+	if want := []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second}; !slices.Equal(after, want) {
+		t.Errorf("told after %v, want %v", after, want)
+	}
+	if err := holder.Unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAcquireWithoutDirectory(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing", "locked")
+	_, err := nodelock.Acquire(t.Context(), directory(missing), nil)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Acquire = %v, want a missing directory", err)
 	}

@@ -19,15 +19,28 @@ import (
 // othersWrite are the bits of a mode that let others than the owner write.
 const othersWrite fs.FileMode = 0o022
 
-// dir opens the directory rel, which isn't there as fs.ErrNotExist. It refuses, as ErrOccupied, a way that
-// leads over anything but directories, since a BPF file system may be writable to all and a symbolic link
-// may lead anywhere; and directories of ours that others can write to, who could forge what is in them.
+// dir opens the directory rel; the error is fs.ErrNotExist if it is missing. A path with anything but
+// directories in it is ErrOccupied, since a BPF file system may be writable to all and a symbolic link may
+// lead anywhere. So are directories of ours that others can write to: they could forge what is in them.
 func (s *Store) dir(rel string) (*bpf.Dir, error) {
 	return s.walk(rel, func(d *bpf.Dir, _, name string) (*bpf.Dir, error) { return d.Dir(name) })
 }
 
-// makeDirs opens the directory rel, and makes it and its parents if they aren't there.
+// maxRaces bounds how often work starts again because somebody else changed a directory or a pin just then.
+const maxRaces = 16
+
+// makeDirs opens the directory rel, and makes it and its parents if they aren't there. Those that are
+// removed meanwhile, since they were empty, are made again.
 func (s *Store) makeDirs(rel string, mode fs.FileMode) (*bpf.Dir, error) {
+	for try := 1; ; try++ {
+		d, err := s.tryMakeDirs(rel, mode)
+		if !errors.Is(err, fs.ErrNotExist) || try == maxRaces {
+			return d, err
+		}
+	}
+}
+
+func (s *Store) tryMakeDirs(rel string, mode fs.FileMode) (*bpf.Dir, error) {
 	return s.walk(rel, func(d *bpf.Dir, at, name string) (*bpf.Dir, error) {
 		next, err := d.Dir(name)
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -35,7 +48,7 @@ func (s *Store) makeDirs(rel string, mode fs.FileMode) (*bpf.Dir, error) {
 		}
 		own := mode
 		if at == revision.PinRoot {
-			own = pinDirMode // the root of our pins, whoever makes it first
+			own = pinDirMode // the root of all pins, also if the state is made first
 		}
 		err = s.step("make directory", func() error { return d.Mkdir(name, own) })
 		if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -74,7 +87,7 @@ func (s *Store) walk(rel string, next func(d *bpf.Dir, at, name string) (*bpf.Di
 func enter(d *bpf.Dir, at, name string, next func(d *bpf.Dir, at, name string) (*bpf.Dir, error)) (*bpf.Dir, error) {
 	inner, err := next(d, at, name)
 	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
-		return nil, fmt.Errorf("%s: %w by something that is no directory", d.Path(name), ErrOccupied)
+		return nil, fmt.Errorf("%s: %w: it is not a directory", d.Path(name), ErrOccupied)
 	}
 	if err != nil || at != revision.PinRoot && at != stateDir && !strings.HasPrefix(at, stateDir+"/") {
 		return inner, err
@@ -93,9 +106,9 @@ func checkOwn(d *bpf.Dir) error {
 	case err != nil:
 		return err
 	case int(uid) != os.Geteuid():
-		return fmt.Errorf("%s: %w by user %d", d.Path(""), ErrOccupied, uid)
+		return fmt.Errorf("%s: %w: it is not owned by this process (owner uid %d)", d.Path(""), ErrOccupied, uid)
 	case st.Mode()&othersWrite != 0:
-		return fmt.Errorf("%s: %w by whoever likes: others can write to it (mode %04o)", d.Path(""), ErrOccupied, st.Mode().Perm())
+		return fmt.Errorf("%s: %w: it is not trusted, since group or others can write to it (mode %04o)", d.Path(""), ErrOccupied, st.Mode().Perm())
 	}
 	return nil
 }
@@ -103,7 +116,7 @@ func checkOwn(d *bpf.Dir) error {
 // checkPath refuses a path with "..", "." or empty elements.
 func checkPath(rel string) error {
 	if !fs.ValidPath(rel) || rel == "." {
-		return fmt.Errorf("%q is no path of a pin below the BPF file system", rel)
+		return fmt.Errorf("%q is not a path of a pin below the BPF file system", rel)
 	}
 	return nil
 }

@@ -1,9 +1,10 @@
 // Copyright The bpfmap-operator Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pinstore keeps managed maps in a BPF file system: their pins, and beside them, in
-// bpfmap/_state, a second pin of each and its ownership record. Whoever looks sees each change as a
-// whole or not at all.
+// Package pinstore keeps managed maps in a BPF file system: their pins, and in bpfmap/_state, for each, a
+// KeepAlive pin, its ownership record and its declared keys; and beside these an index of which BPFMap
+// claims a pin or a map. Each change is seen as a whole or not at all, and a crash between any two steps
+// leaves what the next run puts right.
 //
-// It is not for what maps hold (engine) nor for what a record says (record).
+// Out of scope: what maps hold (engine), and what a record says (ownership).
 package pinstore

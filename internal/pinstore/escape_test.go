@@ -12,8 +12,8 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
-	"github.com/bpfmap-io/bpfmap-operator/internal/record"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -44,7 +44,7 @@ func TestSwappedDirectory(t *testing.T) {
 				os.Rename(filepath.Join(dir, foreignDir), filepath.Join(dir, "xdp/moved")),
 				os.Symlink(victim, filepath.Join(dir, foreignDir)))
 		}})
-		err := s.Publish(key, newMap(t), foreign, true)
+		err := s.Publish(key, newMap(t), foreign, mapID(t, theirs))
 		if id := pinnedID(t, filepath.Join(victim, "table")); id != mapID(t, theirs) {
 			t.Fatalf("step %d: map %d took the pin of another namespace (%v)", at, id, err)
 		}
@@ -85,7 +85,7 @@ func TestStateThatOthersWrite(t *testing.T) {
 		} {
 			dir := bpftest.BPFFS(t)
 			s := pinstore.New(dir, pinstore.Options{})
-			if err := s.SaveRecord(&record.Record{Key: key, MapID: 7}); err != nil {
+			if err := s.SaveRecord(t.Context(), &ownership.Record{Key: key, MapID: 7}); err != nil {
 				t.Fatal(err)
 			}
 			if err := spoil(filepath.Join(dir, at)); err != nil {
@@ -94,7 +94,7 @@ func TestStateThatOthersWrite(t *testing.T) {
 			if r, err := s.LoadRecord(key); r != nil {
 				t.Errorf("%s of %s: the record is believed: %+v, %v", how, at, r, err)
 			}
-			if err := s.Publish(key, newMap(t), pin, true); !errors.Is(err, pinstore.ErrOccupied) {
+			if err := s.Publish(key, newMap(t), pin); !errors.Is(err, pinstore.ErrOccupied) {
 				t.Errorf("%s of %s: publish: %v", how, at, err)
 			}
 		}
@@ -106,10 +106,10 @@ func TestStateThatOthersWrite(t *testing.T) {
 func TestForgedRecord(t *testing.T) {
 	dir := bpftest.BPFFS(t)
 	s := pinstore.New(dir, pinstore.Options{})
-	if err := s.SaveRecord(&record.Record{Key: key, MapID: 1}); err != nil {
+	if err := s.SaveRecord(t.Context(), &ownership.Record{Key: key, MapID: 1}); err != nil {
 		t.Fatal(err)
 	}
-	text, err := record.Encode(&record.Record{Key: key, MapID: 99})
+	text, err := ownership.Encode(&ownership.Record{Key: key, MapID: 99})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,12 +141,12 @@ func TestNamesOfDirectories(t *testing.T) {
 	dir := bpftest.BPFFS(t)
 	s := pinstore.New(dir, pinstore.Options{})
 	for _, path := range []string{"bpfmap/edge/../other/x", "../x", "bpfmap//x", "./x"} {
-		if err := s.Publish(key, newMap(t), revision.Pin{Path: path, Mode: 0o600}, true); err == nil || !strings.Contains(err.Error(), "no path of a pin") {
+		if err := s.Publish(key, newMap(t), revision.Pin{Path: path, Mode: 0o600}); err == nil || !strings.Contains(err.Error(), "not a path of a pin") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
 	long := revision.Pin{Path: "bpfmap/edge/" + strings.Repeat("a", 256), Mode: 0o600}
-	if err := s.Publish(key, newMap(t), long, true); err == nil || !strings.Contains(err.Error(), "too long") {
+	if err := s.Publish(key, newMap(t), long); err == nil || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("a name of 256 characters: %v", err)
 	}
 }

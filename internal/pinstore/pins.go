@@ -13,8 +13,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// Pins shows every map that is pinned in the directories of namespaces, whoever owns it, and closes it
-// afterwards. What is no map, can't be opened, or goes meanwhile is passed over.
+// Pins calls yield for every map that is pinned in the directories of namespaces, managed or not, and
+// closes it afterwards. What is not a map, can't be opened, or is removed meanwhile is passed over.
 func (s *Store) Pins(yield func(namespace string, m *bpf.Map) error) error {
 	namespaces, err := s.list(revision.PinRoot)
 	if err != nil {

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/nodelock"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -23,6 +22,9 @@ var ErrOccupied = errors.New("path is occupied")
 type Store struct {
 	root string
 	o    Options
+	// claiming is full while a call of this process writes claims: calls wait here in their order, and only
+	// processes wait for each other's flock(2).
+	claiming chan struct{}
 }
 
 // Options tune a Store.
@@ -30,33 +32,25 @@ type Options struct {
 	// BeforeStep is called before each change of the file system. Its error ends the operation there:
 	// so tests see what a crash at that point leaves behind.
 	BeforeStep func(step string) error
+	// OnWait, if not nil, is called when a lock has been waited for long: see nodelock.
+	OnWait func(nodelock.Wait)
+	// NoExchange does without RENAME_EXCHANGE, as kernels before Linux 5.16 do.
+	NoExchange bool
 }
 
 // New is the store of the BPF file system mounted at root.
-func New(root string, o Options) *Store { return &Store{root: filepath.Clean(root), o: o} }
+func New(root string, o Options) *Store {
+	return &Store{root: filepath.Clean(root), o: o, claiming: make(chan struct{}, 1)}
+}
 
 // Path is the absolute path of a pin, given relative to the file system.
 func (s *Store) Path(rel string) string { return filepath.Join(s.root, rel) }
-
-// The names in a map's state directory.
-const (
-	stateDir   = revision.PinRoot + "/_state"
-	nameKept   = "map"
-	nameNext   = "next"
-	nameRecord = "record"
-	nameDraft  = "record_new"
-)
 
 // Directory modes: everybody may look for pins, which have modes of their own; the state is ours.
 const (
 	pinDirMode   fs.FileMode = 0o755
 	stateDirMode fs.FileMode = 0o700
 )
-
-// state is the path, relative to the file system, of a map's state directory or a pin in it.
-func state(key revision.Key, name string) string {
-	return path.Join(stateDir, strings.TrimPrefix(revision.DefaultPinPath(key), revision.PinRoot+"/"), name)
-}
 
 // step runs one change of the file system.
 func (s *Store) step(name string, change func() error) error {
@@ -68,7 +62,7 @@ func (s *Store) step(name string, change func() error) error {
 	return change()
 }
 
-// Pinned opens the map at rel, nil if nothing is there. What is no map is ErrOccupied.
+// Pinned opens the map at rel, nil if nothing is there. What is not a map is ErrOccupied.
 func (s *Store) Pinned(rel string) (*bpf.Map, error) {
 	var m *bpf.Map
 	err := s.in(rel, func(d *bpf.Dir, name string) (err error) {
@@ -81,7 +75,7 @@ func (s *Store) Pinned(rel string) (*bpf.Map, error) {
 	return m, err
 }
 
-// mapIn opens the map pinned as name, nil if nothing is there. What is no map is ErrOccupied.
+// mapIn opens the map pinned as name, nil if nothing is there. What is not a map is ErrOccupied.
 func mapIn(d *bpf.Dir, name string) (*bpf.Map, error) {
 	m, err := d.Map(name, 0)
 	switch {
@@ -104,10 +98,12 @@ func (s *Store) Program(rel string) (*bpf.Program, error) {
 	return p, err
 }
 
-// Kept opens the second pin of a map, nil if there is none.
-func (s *Store) Kept(key revision.Key) (*bpf.Map, error) { return s.Pinned(state(key, nameKept)) }
+// KeepAlive opens the map at a BPFMap's KeepAlive pin, nil if there is none.
+func (s *Store) KeepAlive(key revision.Key) (*bpf.Map, error) {
+	return s.Pinned(state(key, nameKeepAlive))
+}
 
-// Differs says whether mode or owner of the pin aren't as they are to be. A pin that isn't there
+// Differs says whether mode or owner of the pin differ from those of pin. A pin that isn't there
 // doesn't differ.
 func (s *Store) Differs(pin revision.Pin) (differs bool, err error) {
 	err = s.in(pin.Path, func(d *bpf.Dir, name string) error {
@@ -128,7 +124,7 @@ func (s *Store) Differs(pin revision.Pin) (differs bool, err error) {
 func owner(st fs.FileInfo) (uid, gid uint32, err error) {
 	t, ok := st.Sys().(*syscall.Stat_t)
 	if !ok {
-		return 0, 0, fmt.Errorf("look at pin %s: no owner is told", st.Name())
+		return 0, 0, fmt.Errorf("look at %s: the file system reports no owner", st.Name())
 	}
 	return t.Uid, t.Gid, nil
 }

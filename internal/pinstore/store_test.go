@@ -13,8 +13,8 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
-	"github.com/bpfmap-io/bpfmap-operator/internal/record"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -53,10 +53,10 @@ func TestPermissions(t *testing.T) {
 	defer syscall.Umask(old)
 	dir := bpftest.BPFFS(t)
 	s := pinstore.New(dir, pinstore.Options{})
-	if err := s.Publish(key, newMap(t), pin, false); err != nil {
+	if err := s.Publish(key, newMap(t), pin); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SaveRecord(&record.Record{Key: key, Pin: pin}); err != nil {
+	if err := s.SaveRecord(t.Context(), &ownership.Record{Key: key, Pin: pin}); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]fs.FileMode{
@@ -101,10 +101,10 @@ func TestHostilePaths(t *testing.T) {
 			if !errors.Is(err, pinstore.ErrOccupied) || m != nil {
 				t.Errorf("open: %v, %v", m, err)
 			}
-			if err := s.Publish(key, newMap(t), pin, true); !errors.Is(err, pinstore.ErrOccupied) {
+			if err := s.Publish(key, newMap(t), pin); !errors.Is(err, pinstore.ErrOccupied) {
 				t.Errorf("publish: %v", err)
 			}
-			if err := s.Unpin(pin.Path, 1); err != nil {
+			if err := s.Unpin(key, pin.Path, 1); err != nil {
 				t.Errorf("unpin: %v", err) // it isn't ours
 			}
 		})
@@ -116,14 +116,14 @@ func TestEmptyDirectoriesGo(t *testing.T) {
 	s := pinstore.New(dir, pinstore.Options{})
 	m := newMap(t)
 	elsewhere := revision.Pin{Path: "globals/tc/table", Mode: 0o600}
-	if err := errors.Join(s.Publish(key, m, pin, false), s.Publish(key, m, elsewhere, false)); err != nil {
+	if err := errors.Join(s.Publish(key, m, pin), s.Publish(key, m, elsewhere)); err != nil {
 		t.Fatal(err)
 	}
 	info, err := m.Info()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.Unpin(pin.Path, info.ID), s.Unpin(elsewhere.Path, info.ID), s.Forget(key), s.Forget(key)); err != nil {
+	if err := errors.Join(s.Unpin(key, pin.Path, info.ID), s.Unpin(key, elsewhere.Path, info.ID), s.Forget(t.Context(), key), s.Forget(t.Context(), key)); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]bool{"bpfmap": true, "bpfmap/edge": false, "bpfmap/_state/edge": false, "globals/tc": true} {
@@ -137,7 +137,7 @@ func TestEmptyDirectoriesGo(t *testing.T) {
 func TestDamagedRecord(t *testing.T) {
 	dir := bpftest.BPFFS(t)
 	s := pinstore.New(dir, pinstore.Options{})
-	if err := s.SaveRecord(&record.Record{Key: key, MapID: 7}); err != nil {
+	if err := s.SaveRecord(t.Context(), &ownership.Record{Key: key, MapID: 7}); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := s.LoadRecord(key); err != nil || r == nil || r.MapID != 7 {
@@ -155,7 +155,7 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	// A record that was moved speaks of another map.
 	other := revision.Key{Namespace: "edge", Name: "other"}
-	if err := s.SaveRecord(&record.Record{Key: other}); err != nil {
+	if err := s.SaveRecord(t.Context(), &ownership.Record{Key: other}); err != nil {
 		t.Fatal(err)
 	}
 	if err := bpf.RenamePin(filepath.Join(dir, "bpfmap/_state/edge/other/record"), at, true); err != nil {

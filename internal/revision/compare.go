@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 // Differences are the properties in which have (what the kernel holds) and want differ, in the order
@@ -36,10 +37,10 @@ func (want Shape) Differences(have Shape) []Difference {
 }
 
 // InnerDifferences are the properties for which the kernel refuses have as inner map of an outer one that
-// was made for want: type, sizes and flags, and the capacity of arrays without the flag InnerMap
+// was made for want: type, sizes and flags, and the capacity of types that need the same one
 // (bpf_map_meta_equal, Linux 5.10).
 func (want Shape) InnerDifferences(have Shape) []Difference {
-	isFree := want.Type != v1alpha1.MapTypeXSKMap && (!want.IsArray() || slices.Contains(want.Flags, v1alpha1.FlagInnerMap))
+	isFree := want.traits().Inner != maptype.SameCapacity || slices.Contains(want.Flags, v1alpha1.FlagInnerMap)
 	return slices.DeleteFunc(want.Differences(have), func(d Difference) bool { return d.Field == "maxEntries" && isFree })
 }
 

@@ -63,7 +63,7 @@ func Aggregate(in Input) v1alpha1.BPFMapStatus {
 	}
 	if in.Revision != nil {
 		entries := in.Revision.Spec.EntryCount
-		s.EntryCount = &entries
+		s.Entries = &entries
 		s.UpdateRevision = in.Revision.Name
 		s.Digest = in.Revision.Spec.Digest
 		s.PinPath = in.Revision.Spec.Pin.Path

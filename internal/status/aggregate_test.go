@@ -57,7 +57,7 @@ func input(lines map[string]v1alpha1.NodeMap) Input {
 func line(revision string, state v1alpha1.NodeMapState, reason, message string) v1alpha1.NodeMap {
 	entries := int64(7)
 	return v1alpha1.NodeMap{
-		Namespace: "edge", Name: "blocklist", UID: uid, Revision: revision, MapID: 42, EntryCount: &entries,
+		Namespace: "edge", Name: "blocklist", UID: uid, Revision: revision, MapID: 42, Entries: &entries,
 		State: state, Reason: reason, Message: message,
 	}
 }

@@ -122,9 +122,9 @@ func (n node) status() v1alpha1.NodeMapStatus {
 		Ready:  n.class == classReady,
 		Reason: n.reason(),
 	}
-	if n.line.EntryCount != nil {
-		entries := *n.line.EntryCount
-		s.EntryCount = &entries
+	if n.line.Entries != nil {
+		entries := *n.line.Entries
+		s.Entries = &entries
 	}
 	if !s.Ready {
 		s.Message = truncate(n.message(), maxNodeMessage)

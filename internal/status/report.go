@@ -15,7 +15,7 @@ const maxLineMessage = 1024
 func FromReport(r engine.Report) v1alpha1.NodeMap {
 	line := v1alpha1.NodeMap{
 		Namespace: r.Key.Namespace, Name: r.Key.Name, UID: r.UID, Revision: r.Revision, Digest: r.Digest,
-		MapID: int64(r.MapID), PinPath: r.PinPath, EntryCount: r.Entries, MemlockBytes: r.MemlockBytes, Frozen: r.Frozen,
+		MapID: int64(r.MapID), PinPath: r.PinPath, Entries: r.Entries, MemlockBytes: r.MemlockBytes, Frozen: r.Frozen,
 		State: r.State, Reason: r.Reason, Message: truncate(r.Message, maxLineMessage),
 		Drifted: r.Drift != nil && !r.Drift.Repaired, DriftCount: r.DriftCount,
 	}

@@ -31,7 +31,7 @@ func TestEdits(t *testing.T) {
 	nodes[2].awaitContents(t, w.namespace, "blocklist", contents{1: 11, 3: 30})
 	m := w.awaitReady("blocklist", 3)
 	for node, want := range map[string]int64{"node-1": 2, "node-2": 3, "node-3": 2} {
-		if s, err := nodeState(m, node); err != nil || s.EntryCount == nil || *s.EntryCount != want {
+		if s, err := nodeState(m, node); err != nil || s.Entries == nil || *s.Entries != want {
 			t.Errorf("status of %s is %+v (%v), want %d entries", node, s, err, want)
 		}
 	}

@@ -53,12 +53,12 @@ func TestSamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			kernel := n.show(t, "/sys/fs/bpf/"+m.Status.PinPath, state.EntryCount != nil)
+			kernel := n.show(t, "/sys/fs/bpf/"+m.Status.PinPath, state.Entries != nil)
 			if state.MapID != kernel.ID || state.Frozen != (kernel.Frozen == 1) || kernel.Max != m.Spec.MaxEntries {
 				t.Errorf("%s on %s: status says %+v, the kernel %+v", m.Name, n.name, state, kernel)
 			}
-			if state.EntryCount != nil && *state.EntryCount != kernel.Entries {
-				t.Errorf("%s on %s: status says %d entries, the kernel %d", m.Name, n.name, *state.EntryCount, kernel.Entries)
+			if state.Entries != nil && *state.Entries != kernel.Entries {
+				t.Errorf("%s on %s: status says %d entries, the kernel %d", m.Name, n.name, *state.Entries, kernel.Entries)
 			}
 			if other := seen[kernel.ID]; other != "" {
 				t.Errorf("%s on %s has the same map %d as %s", m.Name, n.name, kernel.ID, other)

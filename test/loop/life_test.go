@@ -157,7 +157,7 @@ spec:
   value: {type: u32}
   maxEntries: 60000
   nodeSelector: {world: NAMESPACE}
-  entriesFrom: [{configMapKeyRef: {name: feed, key: keys}, format: Lines, value: 7}]
+  entriesFrom: [{configMapRef: {name: feed, key: keys}, format: Lines, value: 7}]
 `)
 	w.awaitReady("large")
 	want := contents{}

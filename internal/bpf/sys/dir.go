@@ -52,3 +52,12 @@ func (fd *FD) Stat() (os.FileInfo, error) {
 // ProcPath is a path that leads to the open file, whatever happens to its names; and with a name behind it
 // into the open directory. It is good while fd is open.
 func (fd *FD) ProcPath() string { return "/proc/self/fd/" + itoa(fd.Raw()) }
+
+// RenameExchange swaps what two names stand for, in one step (renameat2(2), RENAME_EXCHANGE). The BPF file
+// system can since Linux 5.16, and answers EINVAL before.
+func RenameExchange(a, b string) error {
+	if err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE); err != nil {
+		return &os.LinkError{Op: "renameat2", Old: a, New: b, Err: err}
+	}
+	return nil
+}

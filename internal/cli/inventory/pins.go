@@ -9,10 +9,9 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
-	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 )
 
 // pins are the maps pinned in one BPF file system.
@@ -23,9 +22,6 @@ type pins struct {
 	maps       map[uint32]Map
 	unreadable []error
 }
-
-// stateFolder holds, for each managed map, a second pin of it ("map") and its record ("record").
-const stateFolder = "_state"
 
 func findPins(bpffs string) *pins {
 	p := &pins{
@@ -50,7 +46,7 @@ func findPins(bpffs string) *pins {
 func (p *pins) add(bpffs, path string) {
 	m, err := bpf.GetPinned(path, bpf.RdOnly)
 	if err != nil {
-		// Pins of programs and links are no maps, and a pin may vanish.
+		// Pins of programs and links are not maps, and a pin may vanish.
 		if errors.Is(err, bpf.ErrNotPermitted) {
 			p.unreadable = append(p.unreadable, err)
 		}
@@ -62,29 +58,18 @@ func (p *pins) add(bpffs, path string) {
 		return
 	}
 	p.maps[described.ID] = described
-	owner, kind := stateOf(bpffs, path)
-	switch kind {
-	case "":
-		p.paths[described.ID] = append(p.paths[described.ID], path)
-	case "record":
-		p.records[described.ID] = true
-		p.owners[described.ID] = owner
-	default:
-		p.owners[described.ID] = owner
-	}
-}
-
-// stateOf splits a pin of private state into its owner and what it is: "record", "map" or "next".
-func stateOf(bpffs, path string) (owner, kind string) {
-	rel, err := filepath.Rel(filepath.Join(bpffs, revision.PinRoot, stateFolder), path)
+	rel, err := filepath.Rel(bpffs, path)
 	if err != nil {
-		return "", ""
+		p.unreadable = append(p.unreadable, err)
+		return
 	}
-	parts := strings.Split(rel, string(filepath.Separator))
-	if len(parts) != 3 || parts[0] == ".." {
-		return "", ""
+	owner, part := pinstore.StatePart(rel)
+	if part == pinstore.PartNone {
+		p.paths[described.ID] = append(p.paths[described.ID], path)
+		return
 	}
-	return parts[0] + "/" + parts[1], parts[2]
+	p.owners[described.ID] = owner
+	p.records[described.ID] = part == pinstore.PartRecord
 }
 
 func (p *pins) mark(id uint32, m *Map) {

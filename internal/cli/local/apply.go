@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -37,7 +38,11 @@ could not be brought there; the others are.`,
 			if !ok {
 				return errors.New("nothing was applied")
 			}
-			return withEngine(c.Context(), node, func(e *engine.Engine) error { return applyAll(c, e, maps, showPlan) })
+			e, err := newEngine(c, node)
+			if err != nil {
+				return err
+			}
+			return applyAll(c, e, maps, showPlan)
 		},
 	}
 	in.add(c)
@@ -46,7 +51,7 @@ could not be brought there; the others are.`,
 	return c
 }
 
-func applyAll(c *cobra.Command, e *engine.Engine, maps []declared, showPlan bool) error {
+func applyAll(c *cobra.Command, e *locked.Engine, maps []declared, showPlan bool) error {
 	var failed error
 	for _, d := range innerFirst(maps) {
 		r := e.Sync(c.Context(), d.rev)

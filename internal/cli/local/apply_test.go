@@ -138,8 +138,8 @@ func TestPerCPUPlan(t *testing.T) {
 func TestApplyWithSources(t *testing.T) {
 	bpffs := mountBPFFS(t)
 	text := minimalManifest("fed", 8) + `  entriesFrom:
-  - {configMapKeyRef: {name: feed, key: list}, format: Lines, value: 5}
-  - {secretKeyRef: {name: hidden, key: list.csv}, format: CSV}
+  - {configMapRef: {name: feed, key: list}, format: Lines, value: 5}
+  - {secretRef: {name: hidden, key: list.csv}, format: CSV}
   - {configMapSelector: {matchLabels: {team: a}}, format: JSON}
 ---
 apiVersion: v1

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -43,7 +44,11 @@ The kernel frees a map when no program uses it any more.`,
 			if len(keys) == 0 {
 				return errors.New("no BPFMap found")
 			}
-			return withEngine(c.Context(), nodeFlags{bpffs: bpffs}, func(e *engine.Engine) error { return deleteAll(c, e, keys, ignoreNotFound) })
+			e, err := newEngine(c, nodeFlags{bpffs: bpffs})
+			if err != nil {
+				return err
+			}
+			return deleteAll(c, e, keys, ignoreNotFound)
 		},
 	}
 	in.add(c)
@@ -52,7 +57,7 @@ The kernel frees a map when no program uses it any more.`,
 	return c
 }
 
-func deleteAll(c *cobra.Command, e *engine.Engine, keys []revision.Key, ignoreNotFound bool) error {
+func deleteAll(c *cobra.Command, e *locked.Engine, keys []revision.Key, ignoreNotFound bool) error {
 	var failed error
 	for _, key := range keys {
 		r := e.Remove(c.Context(), key)

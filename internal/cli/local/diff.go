@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
-	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
@@ -37,10 +37,10 @@ Exit code 0 if there is nothing to do, 1 if there is, 2 for errors.`,
 			code := 0
 			maps, ok, err := in.compile(c)
 			if err == nil {
-				err = withEngine(c.Context(), node, func(e *engine.Engine) (err error) {
+				var e *locked.Engine
+				if e, err = newEngine(c, node); err == nil {
 					code, err = diffAll(c, e, maps)
-					return err
-				})
+				}
 			}
 			if err != nil {
 				printError(c, err)
@@ -59,7 +59,7 @@ Exit code 0 if there is nothing to do, 1 if there is, 2 for errors.`,
 	return c
 }
 
-func diffAll(c *cobra.Command, e *engine.Engine, maps []declared) (code int, err error) {
+func diffAll(c *cobra.Command, e *locked.Engine, maps []declared) (code int, err error) {
 	for _, d := range maps {
 		p, err := e.Plan(c.Context(), d.rev)
 		if err != nil {

@@ -4,14 +4,15 @@
 package local
 
 import (
-	"context"
-	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/nodelock"
+	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 )
 
 // nodeFlags say where things are on this machine.
@@ -23,19 +24,20 @@ func (n *nodeFlags) add(c *cobra.Command) {
 	_ = c.MarkFlagDirname("cgroup-root") // fails only for a flag that doesn't exist
 }
 
-// withEngine runs do with an engine over this machine's kernel, alone among all processes that manage
-// maps of the BPF file system.
-func withEngine(ctx context.Context, n nodeFlags, do func(*engine.Engine) error) error {
+// newEngine is an engine over this machine's kernel, which takes the lock of each map that it works on. It
+// tells c's user of a lock that another process holds for long.
+func newEngine(c *cobra.Command, n nodeFlags) (*locked.Engine, error) {
 	if err := kernel.Preflight(n.bpffs); err != nil {
-		return err
+		return nil, err
 	}
-	backend, err := kernel.New(n.bpffs, kernel.Options{Links: kernel.LinkOptions{Cgroups: n.cgroups}})
+	onWait := func(w nodelock.Wait) {
+		c.PrintErrf("Waiting for %s, which another process holds (%s so far)\n", w.For, w.Waited.Round(time.Second))
+	}
+	backend, err := kernel.New(n.bpffs, kernel.Options{
+		Pins: pinstore.Options{OnWait: onWait}, Links: kernel.LinkOptions{Cgroups: n.cgroups},
+	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	lock, err := nodelock.Acquire(ctx, n.bpffs)
-	if err != nil {
-		return err
-	}
-	return errors.Join(do(engine.New(backend, engine.Options{Local: true})), lock.Unlock())
+	return locked.New(engine.New(backend, engine.Options{Local: true}), backend.Lock), nil
 }

@@ -23,10 +23,10 @@ func sourcesOf(m *v1alpha1.BPFMap, available []manifest.Source) []compile.Source
 	var all []compile.Source
 	for i, from := range m.Spec.EntriesFrom {
 		switch {
-		case from.ConfigMapKeyRef != nil:
-			all = append(all, named(i, m.Namespace, "ConfigMap", *from.ConfigMapKeyRef, available))
-		case from.SecretKeyRef != nil:
-			all = append(all, named(i, m.Namespace, "Secret", *from.SecretKeyRef, available))
+		case from.ConfigMapRef != nil:
+			all = append(all, named(i, m.Namespace, "ConfigMap", *from.ConfigMapRef, available))
+		case from.SecretRef != nil:
+			all = append(all, named(i, m.Namespace, "Secret", *from.SecretRef, available))
 		case from.ConfigMapSelector != nil:
 			all = append(all, selected(i, m.Namespace, *from.ConfigMapSelector, available)...)
 		}

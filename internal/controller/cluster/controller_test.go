@@ -50,7 +50,7 @@ func TestFromSpecToReady(t *testing.T) {
 	w.report(node, ready(m, "blocklist-1"))
 	m = w.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	s := m.Status
-	if s.Nodes.Ready != 1 || s.CurrentRevision != "blocklist-1" || *s.EntryCount != 2 || s.PinPath != "bpfmap/"+w.namespace+"/blocklist" {
+	if s.Nodes.Ready != 1 || s.CurrentRevision != "blocklist-1" || *s.Entries != 2 || s.PinPath != "bpfmap/"+w.namespace+"/blocklist" {
 		t.Errorf("status = %+v", s)
 	}
 	for _, reason := range []string{"RevisionCreated", "Ready"} {
@@ -249,8 +249,8 @@ func TestLargeMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	m = w.awaitCondition("large", v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted)
-	if *m.Status.EntryCount != entries {
-		t.Errorf("entries = %d, want %d", *m.Status.EntryCount, entries)
+	if *m.Status.Entries != entries {
+		t.Errorf("entries = %d, want %d", *m.Status.Entries, entries)
 	}
 	w.edit("large", func(s *v1alpha1.BPFMapSpec) { s.Entries = s.Entries[1:] })
 	w.awaitRevisions("large", map[string]bool{"large-1": false, "large-2": true})

@@ -206,8 +206,8 @@ func TestRolloutPausesAndUndoes(t *testing.T) {
 	c.awaitTaken("blocklist-3", 4)
 	c.follow()
 	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	if *m.Status.EntryCount != 2 {
-		t.Errorf("%d entries, want the 2 of the first revision", *m.Status.EntryCount)
+	if *m.Status.Entries != 2 {
+		t.Errorf("%d entries, want the 2 of the first revision", *m.Status.Entries)
 	}
 	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "blocklist-99" })
 	c.awaitMessage("there is no revision blocklist-99: there are blocklist-1, blocklist-2, blocklist-3")

@@ -42,10 +42,10 @@ func sourcesOf(o client.Object) []string {
 	var keys []string
 	for _, from := range o.(*v1alpha1.BPFMap).Spec.EntriesFrom {
 		switch {
-		case from.ConfigMapKeyRef != nil:
-			keys = append(keys, sourceKey(process.ConfigMapKind, from.ConfigMapKeyRef.Name))
-		case from.SecretKeyRef != nil:
-			keys = append(keys, sourceKey(process.SecretKind, from.SecretKeyRef.Name))
+		case from.ConfigMapRef != nil:
+			keys = append(keys, sourceKey(process.ConfigMapKind, from.ConfigMapRef.Name))
+		case from.SecretRef != nil:
+			keys = append(keys, sourceKey(process.SecretKind, from.SecretRef.Name))
 		case from.ConfigMapSelector != nil:
 			keys = append(keys, anySelector)
 		}
@@ -109,14 +109,14 @@ func (r *reconciler) sources(ctx context.Context, m *v1alpha1.BPFMap) ([]compile
 	var all []compile.Source
 	for i, from := range m.Spec.EntriesFrom {
 		switch {
-		case from.ConfigMapKeyRef != nil:
-			s, err := r.named(ctx, i, m.Namespace, process.ConfigMapKind, *from.ConfigMapKeyRef)
+		case from.ConfigMapRef != nil:
+			s, err := r.named(ctx, i, m.Namespace, process.ConfigMapKind, *from.ConfigMapRef)
 			if err != nil {
 				return nil, err
 			}
 			all = append(all, s)
-		case from.SecretKeyRef != nil:
-			s, err := r.named(ctx, i, m.Namespace, process.SecretKind, *from.SecretKeyRef)
+		case from.SecretRef != nil:
+			s, err := r.named(ctx, i, m.Namespace, process.SecretKind, *from.SecretRef)
 			if err != nil {
 				return nil, err
 			}

@@ -27,8 +27,8 @@ spec:
   value: {type: u32}
   maxEntries: 64
   entriesFrom:
-  - {configMapKeyRef: {name: feed, key: drop.txt}, format: Lines, value: 1}
-  - {secretKeyRef: {name: rules, key: rules.csv}, format: CSV}
+  - {configMapRef: {name: feed, key: drop.txt}, format: Lines, value: 1}
+  - {secretRef: {name: rules, key: rules.csv}, format: CSV}
   - {configMapSelector: {matchLabels: {blocklist: team}}, format: YAML}
 `
 
@@ -56,8 +56,8 @@ func (w *world) awaitEntries(name string, want int64) *v1alpha1.BPFMap {
 		if m, err = w.get(name); err != nil {
 			return err
 		}
-		if m.Status.EntryCount == nil || *m.Status.EntryCount != want {
-			return fmt.Errorf("entries are %v, want %d; conditions %v", m.Status.EntryCount, want, m.Status.Conditions)
+		if m.Status.Entries == nil || *m.Status.Entries != want {
+			return fmt.Errorf("entries are %v, want %d; conditions %v", m.Status.Entries, want, m.Status.Conditions)
 		}
 		return nil
 	})
@@ -177,7 +177,7 @@ spec:
   key: {type: ipv4Prefix}
   value: {type: u64}
   maxEntries: 100000
-  entriesFrom: [{configMapKeyRef: {name: feed, key: drop.txt}, format: Lines, value: 1}]
+  entriesFrom: [{configMapRef: {name: feed, key: drop.txt}, format: Lines, value: 1}]
 `)
 	w.awaitEntries("large", 40000)
 	first := w.chunks("large-1")

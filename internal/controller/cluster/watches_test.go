@@ -19,10 +19,10 @@ func TestChangedLines(t *testing.T) {
 	state := func(lines ...v1alpha1.NodeMap) *v1alpha1.BPFNodeState {
 		return &v1alpha1.BPFNodeState{Status: v1alpha1.BPFNodeStateStatus{Maps: lines}}
 	}
-	same := v1alpha1.NodeMap{Namespace: "edge", Name: "same", EntryCount: entries(3)}
-	again := v1alpha1.NodeMap{Namespace: "edge", Name: "same", EntryCount: entries(3)}
-	before := state(same, v1alpha1.NodeMap{Namespace: "edge", Name: "gone"}, v1alpha1.NodeMap{Namespace: "edge", Name: "other", EntryCount: entries(1)})
-	after := state(again, v1alpha1.NodeMap{Namespace: "edge", Name: "new"}, v1alpha1.NodeMap{Namespace: "edge", Name: "other", EntryCount: entries(2)})
+	same := v1alpha1.NodeMap{Namespace: "edge", Name: "same", Entries: entries(3)}
+	again := v1alpha1.NodeMap{Namespace: "edge", Name: "same", Entries: entries(3)}
+	before := state(same, v1alpha1.NodeMap{Namespace: "edge", Name: "gone"}, v1alpha1.NodeMap{Namespace: "edge", Name: "other", Entries: entries(1)})
+	after := state(again, v1alpha1.NodeMap{Namespace: "edge", Name: "new"}, v1alpha1.NodeMap{Namespace: "edge", Name: "other", Entries: entries(2)})
 
 	got := changedLines(linesByName(before), linesByName(after))
 	slices.SortFunc(got, func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) })

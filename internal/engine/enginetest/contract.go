@@ -12,6 +12,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -34,6 +35,10 @@ func RunContract(t *testing.T, newBackend func(*testing.T) engine.Backend) {
 		"Bloom":     testBloom,
 		"MapOfMaps": testMapOfMaps,
 		"Runtime":   testRuntime,
+		"Keys":      testKeys,
+		"Owners":    testOwners,
+		"Bounds":    testRecordBounds,
+		"Strangers": testStrangers,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newBackend(t)) })
 	}
@@ -147,13 +152,13 @@ func testPublish(t *testing.T, b engine.Backend) {
 	if s := openState(t, b, &contractPin); s.Pinned != nil {
 		t.Error("a map is pinned before it is published")
 	}
-	must(t, b.Publish(t.Context(), contractKey, m, contractPin, false))
+	must(t, b.Publish(t.Context(), contractKey, m, contractPin))
 	for range 2 {
 		s := openState(t, b, &contractPin)
 		if idOf(t, s.Pinned) != idOf(t, m) || idOf(t, s.Kept) != idOf(t, m) || s.PinDiffers {
 			t.Errorf("published map %d, see pinned %d, kept %d, pin differs %t", idOf(t, m), idOf(t, s.Pinned), idOf(t, s.Kept), s.PinDiffers)
 		}
-		must(t, b.Publish(t.Context(), contractKey, m, contractPin, false)) // again is no error
+		must(t, b.Publish(t.Context(), contractKey, m, contractPin)) // again is no error
 	}
 	changed := contractPin
 	changed.Mode = 0o600
@@ -165,7 +170,7 @@ func testPublish(t *testing.T, b engine.Backend) {
 	if s := openState(t, b, &changed); !s.PinDiffers {
 		t.Error("another group isn't seen")
 	}
-	must(t, b.Publish(t.Context(), contractKey, m, changed, false))
+	must(t, b.Publish(t.Context(), contractKey, m, changed))
 	if s := openState(t, b, &changed); s.PinDiffers || idOf(t, s.Pinned) != idOf(t, m) {
 		t.Error("publishing again didn't change the group")
 	}
@@ -176,12 +181,12 @@ func testPublish(t *testing.T, b engine.Backend) {
 
 func testPublishOver(t *testing.T, b engine.Backend) {
 	first, second := create(t, b, shape(v1alpha1.MapTypeHash, 4, 4, 2)), create(t, b, shape(v1alpha1.MapTypeHash, 4, 4, 2))
-	must(t, b.Publish(t.Context(), contractKey, first, contractPin, false))
-	wantReason(t, b.Publish(t.Context(), contractKey, second, contractPin, false), v1alpha1.NodeReasonPinConflict)
+	must(t, b.Publish(t.Context(), contractKey, first, contractPin))
+	wantReason(t, b.Publish(t.Context(), contractKey, second, contractPin), v1alpha1.NodeReasonPinConflict)
 	if s := openState(t, b, &contractPin); idOf(t, s.Pinned) != idOf(t, first) {
 		t.Error("the pin was taken without permission")
 	}
-	must(t, b.Publish(t.Context(), contractKey, second, contractPin, true))
+	must(t, b.Publish(t.Context(), contractKey, second, contractPin, idOf(t, first)))
 	if s := openState(t, b, &contractPin); idOf(t, s.Pinned) != idOf(t, second) || idOf(t, s.Kept) != idOf(t, second) {
 		t.Error("the second map isn't at both pins")
 	}
@@ -189,13 +194,13 @@ func testPublishOver(t *testing.T, b engine.Backend) {
 
 func testUnpin(t *testing.T, b engine.Backend) {
 	m := create(t, b, shape(v1alpha1.MapTypeHash, 4, 4, 2))
-	must(t, b.Publish(t.Context(), contractKey, m, contractPin, false))
-	must(t, b.Unpin(t.Context(), contractPin.Path, idOf(t, m)+1))
+	must(t, b.Publish(t.Context(), contractKey, m, contractPin))
+	must(t, b.Unpin(t.Context(), contractKey, contractPin.Path, idOf(t, m)+1))
 	if s := openState(t, b, &contractPin); s.Pinned == nil {
 		t.Error("the pin of another map was removed")
 	}
-	must(t, b.Unpin(t.Context(), contractPin.Path, 0, idOf(t, m)))
-	must(t, b.Unpin(t.Context(), contractPin.Path, idOf(t, m)))
+	must(t, b.Unpin(t.Context(), contractKey, contractPin.Path, 0, idOf(t, m)))
+	must(t, b.Unpin(t.Context(), contractKey, contractPin.Path, idOf(t, m)))
 	if s := openState(t, b, &contractPin); s.Pinned != nil || s.Kept == nil {
 		t.Error("the pin is still there, or the second one isn't")
 	}
@@ -203,8 +208,9 @@ func testUnpin(t *testing.T, b engine.Backend) {
 
 func testRecords(t *testing.T, b engine.Backend) {
 	var want []engine.Record
-	for _, name := range []string{"a", "b.c", "table"} {
-		r := engine.Record{Key: revision.Key{Namespace: "edge", Name: name}, MapID: 7, Pin: contractPin, Keys: bytes.Repeat([]byte{1, 2, 3, 4}, 5000)}
+	for i, name := range []string{"a", "b.c", "table"} {
+		keys, _ := ownership.NewKeyLog(4, 1, []byte{1, 2, 3, 4, 5, 6, 7, 8})
+		r := engine.Record{Key: revision.Key{Namespace: "edge", Name: name}, MapID: uint32(5 + i), Pin: revision.Pin{Path: "bpfmap/edge/" + name}, Keys: keys}
 		must(t, b.SaveRecord(t.Context(), &r))
 		r.Applied = "now"
 		must(t, b.SaveRecord(t.Context(), &r))
@@ -216,8 +222,8 @@ func testRecords(t *testing.T, b engine.Backend) {
 		t.Fatalf("%d records, want %d", len(got), len(want))
 	}
 	for i := range want {
-		if got[i].Key != want[i].Key || got[i].Applied != "now" || !bytes.Equal(got[i].Keys, want[i].Keys) {
-			t.Errorf("record %d is of %s (applied %q, %d bytes of keys)", i, got[i].Key, got[i].Applied, len(got[i].Keys))
+		if got[i].Key != want[i].Key || got[i].Applied != "now" || !bytes.Equal(got[i].Keys.Packed(nil), want[i].Keys.Packed(nil)) {
+			t.Errorf("record %d is of %s (applied %q, %d bytes of keys)", i, got[i].Key, got[i].Applied, got[i].Keys.LogBytes())
 		}
 	}
 	if s := openState(t, b, nil); s.Record == nil || s.Record.MapID != 7 {
@@ -229,7 +235,7 @@ func testForgotten(t *testing.T, b engine.Backend) {
 	must(t, b.Forget(t.Context(), contractKey)) // nothing there is no error
 	m := create(t, b, shape(v1alpha1.MapTypeHash, 4, 4, 2))
 	must(t, b.SaveRecord(t.Context(), &engine.Record{Key: contractKey, Pin: contractPin}))
-	must(t, b.Publish(t.Context(), contractKey, m, contractPin, false))
+	must(t, b.Publish(t.Context(), contractKey, m, contractPin))
 	must(t, b.Forget(t.Context(), contractKey))
 	if s := openState(t, b, &contractPin); s.Record != nil || s.Kept != nil || s.Pinned == nil {
 		t.Errorf("after Forget: %+v, want the pin alone", s)

@@ -36,7 +36,7 @@ func testMapOfMaps(t *testing.T, b engine.Backend) {
 	}
 	inner := shape(v1alpha1.MapTypeHash, 1, 1, 4)
 	m := create(t, b, inner)
-	must(t, b.Publish(t.Context(), contractKey, m, contractPin, false))
+	must(t, b.Publish(t.Context(), contractKey, m, contractPin))
 	target, err := b.Link(t.Context(), contractKey, link)
 	must(t, err)
 	if target.Read != uint64(idOf(t, m)) || target.Shape == nil || len(inner.Differences(*target.Shape)) > 0 {

@@ -101,7 +101,7 @@ func testFreeze(t *testing.T, b engine.Backend) {
 	wantReason(t, m.Write([]byte{2}, []byte{20}), v1alpha1.NodeReasonFrozen)
 	wantReason(t, m.Delete([]byte{1}), v1alpha1.NodeReasonFrozen)
 	wantElements(t, m, "01=0a")
-	must(t, b.Publish(t.Context(), contractKey, m, contractPin, false))
+	must(t, b.Publish(t.Context(), contractKey, m, contractPin))
 	if s := openState(t, b, &contractPin); s.Pinned == nil {
 		t.Error("a frozen map can't be published")
 	}

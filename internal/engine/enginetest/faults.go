@@ -75,19 +75,19 @@ func (c *Crashing) Create(ctx context.Context, rev *revision.Revision) (engine.M
 }
 
 // Publish pins m.
-func (c *Crashing) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, over bool) error {
+func (c *Crashing) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, replaces ...uint32) error {
 	if _, err := c.step(); err != nil {
 		return err
 	}
-	return c.Backend.Publish(ctx, key, m.(crashingMap).Map, pin, over)
+	return c.Backend.Publish(ctx, key, m.(crashingMap).Map, pin, replaces...)
 }
 
 // Unpin removes a pin.
-func (c *Crashing) Unpin(ctx context.Context, path string, maps ...uint32) error {
+func (c *Crashing) Unpin(ctx context.Context, key revision.Key, path string, maps ...uint32) error {
 	if _, err := c.step(); err != nil {
 		return err
 	}
-	return c.Backend.Unpin(ctx, path, maps...)
+	return c.Backend.Unpin(ctx, key, path, maps...)
 }
 
 // SaveRecord replaces the record.
@@ -96,6 +96,14 @@ func (c *Crashing) SaveRecord(ctx context.Context, r *engine.Record) error {
 		return err
 	}
 	return c.Backend.SaveRecord(ctx, r)
+}
+
+// SaveKeys stores keys.
+func (c *Crashing) SaveKeys(ctx context.Context, key revision.Key, generation uint64, keys []byte) error {
+	if _, err := c.step(); err != nil {
+		return err
+	}
+	return c.Backend.SaveKeys(ctx, key, generation, keys)
 }
 
 // Forget removes the record and the second pin.

@@ -162,18 +162,41 @@ func (f *Faulty) Link(ctx context.Context, key revision.Key, link v1alpha1.Refer
 }
 
 // Publish pins m.
-func (f *Faulty) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, over bool) error {
-	return f.run("Publish", nil, func() error { return f.Backend.Publish(ctx, key, bare(m), pin, over) })
+func (f *Faulty) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, replaces ...uint32) error {
+	return f.run("Publish", nil, func() error { return f.Backend.Publish(ctx, key, bare(m), pin, replaces...) })
 }
 
 // Unpin removes a pin.
-func (f *Faulty) Unpin(ctx context.Context, path string, maps ...uint32) error {
-	return f.run("Unpin", nil, func() error { return f.Backend.Unpin(ctx, path, maps...) })
+func (f *Faulty) Unpin(ctx context.Context, key revision.Key, path string, maps ...uint32) error {
+	return f.run("Unpin", nil, func() error { return f.Backend.Unpin(ctx, key, path, maps...) })
 }
 
 // SaveRecord replaces the record.
 func (f *Faulty) SaveRecord(ctx context.Context, r *engine.Record) error {
 	return f.run("SaveRecord", nil, func() error { return f.Backend.SaveRecord(ctx, r) })
+}
+
+// SaveKeys stores keys.
+func (f *Faulty) SaveKeys(ctx context.Context, key revision.Key, generation uint64, keys []byte) error {
+	return f.run("SaveKeys", nil, func() error { return f.Backend.SaveKeys(ctx, key, generation, keys) })
+}
+
+// Keys are stored keys.
+func (f *Faulty) Keys(ctx context.Context, key revision.Key, generation uint64) (keys []byte, err error) {
+	err = f.run("Keys", nil, func() error {
+		keys, err = f.Backend.Keys(ctx, key, generation)
+		return err
+	})
+	return keys, err
+}
+
+// Owners are the other BPFMaps that claim a pin and a map.
+func (f *Faulty) Owners(ctx context.Context, key revision.Key, pinPath string, mapID uint32) (ofPin, ofMap *revision.Key, err error) {
+	err = f.run("Owners", nil, func() error {
+		ofPin, ofMap, err = f.Backend.Owners(ctx, key, pinPath, mapID)
+		return err
+	})
+	return ofPin, ofMap, err
 }
 
 // Forget removes the record and the second pin.

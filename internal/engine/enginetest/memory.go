@@ -4,16 +4,14 @@
 package enginetest
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"path"
-	"slices"
 	"sync"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
-	"github.com/bpfmap-io/bpfmap-operator/internal/record"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -27,6 +25,7 @@ type Memory struct {
 	pins    map[string]pin
 	kept    map[revision.Key]*memoryMap
 	records map[revision.Key][]byte
+	bases   map[revision.Key]map[uint64][]byte
 	links   map[v1alpha1.Reference]uint64
 	open    int
 }
@@ -40,7 +39,7 @@ type pin struct {
 // NewMemory is an empty backend.
 func NewMemory() *Memory {
 	return &Memory{
-		pins: map[string]pin{}, kept: map[revision.Key]*memoryMap{}, records: map[revision.Key][]byte{}, links: map[v1alpha1.Reference]uint64{},
+		pins: map[string]pin{}, kept: map[revision.Key]*memoryMap{}, records: map[revision.Key][]byte{}, bases: map[revision.Key]map[uint64][]byte{}, links: map[v1alpha1.Reference]uint64{},
 	}
 }
 
@@ -50,7 +49,7 @@ func (b *Memory) Open(_ context.Context, key revision.Key, want *revision.Pin) (
 	defer b.mu.Unlock()
 	state := &engine.State{}
 	if text, ok := b.records[key]; ok {
-		r, err := record.Decode(text)
+		r, err := ownership.Decode(text)
 		if err != nil {
 			return nil, err
 		}
@@ -119,66 +118,6 @@ func (b *Memory) SetLink(link v1alpha1.Reference, id uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.links[link] = id
-}
-
-// Publish pins m.
-func (b *Memory) Publish(_ context.Context, key revision.Key, m engine.Map, want revision.Pin, over bool) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	target := m.(*memoryHandle).m
-	b.kept[key] = target
-	if at, ok := b.pins[want.Path]; ok && at.m != target && !over {
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonPinConflict, Err: fmt.Errorf("pin %s: map %d is there", want.Path, at.m.id)}
-	}
-	b.pins[want.Path] = pin{target, want}
-	return nil
-}
-
-// Unpin removes the pin at path if one of the maps is there.
-func (b *Memory) Unpin(_ context.Context, path string, maps ...uint32) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if at, ok := b.pins[path]; ok && slices.Contains(maps, at.m.id) {
-		delete(b.pins, path)
-	}
-	return nil
-}
-
-// SaveRecord replaces the record.
-func (b *Memory) SaveRecord(_ context.Context, r *engine.Record) error {
-	text, err := record.Encode(r)
-	if err != nil {
-		return err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.records[r.Key] = text
-	return nil
-}
-
-// Forget removes the record and the second pin.
-func (b *Memory) Forget(_ context.Context, key revision.Key) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.records, key)
-	delete(b.kept, key)
-	return nil
-}
-
-// Records lists the records.
-func (b *Memory) Records(context.Context) ([]engine.Record, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var all []engine.Record
-	for _, text := range b.records {
-		r, err := record.Decode(text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, *r)
-	}
-	slices.SortFunc(all, func(a, b engine.Record) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
-	return all, nil
 }
 
 // PossibleCPUs is how many values an element of a per-CPU map has.

@@ -45,8 +45,8 @@ func (w *Watched) Create(ctx context.Context, rev *revision.Revision) (engine.Ma
 }
 
 // Publish pins m.
-func (w *Watched) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, over bool) error {
-	return w.Backend.Publish(ctx, key, m.(watchedMap).Map, pin, over)
+func (w *Watched) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, replaces ...uint32) error {
+	return w.Backend.Publish(ctx, key, m.(watchedMap).Map, pin, replaces...)
 }
 
 type watchedMap struct {

@@ -38,14 +38,26 @@ func New(bpffs string, o Options) (*Backend, error) {
 	return &Backend{pins: pinstore.New(bpffs, o.Pins), links: o.Links, cpus: cpus}, nil
 }
 
-// Open shows what there is of a map.
+// Lock takes the lock of a map among all processes that manage maps of the BPF file system.
+func (b *Backend) Lock(ctx context.Context, key revision.Key) (unlock func() error, err error) {
+	lock, err := b.pins.Lock(ctx, key)
+	if err != nil {
+		return nil, explain(err)
+	}
+	return lock.Unlock, nil
+}
+
+// Open shows what there is of a map, after finishing what a crash interrupted.
 func (b *Backend) Open(_ context.Context, key revision.Key, pin *revision.Pin) (*engine.State, error) {
+	if err := b.pins.Recover(key); err != nil && (pin != nil || !errors.Is(err, pinstore.ErrOccupied)) {
+		return nil, explain(err)
+	}
 	record, err := b.pins.LoadRecord(key)
 	if err != nil {
 		return nil, explain(err)
 	}
 	state := &engine.State{Record: record}
-	kept, err := b.pins.Kept(key)
+	kept, err := b.pins.KeepAlive(key)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -78,23 +90,40 @@ func (b *Backend) openPin(state *engine.State, pin revision.Pin) error {
 }
 
 // Publish pins m.
-func (b *Backend) Publish(_ context.Context, key revision.Key, m engine.Map, pin revision.Pin, over bool) error {
-	return explain(b.pins.Publish(key, m.(openMap).m, pin, over))
+func (b *Backend) Publish(_ context.Context, key revision.Key, m engine.Map, pin revision.Pin, replaces ...uint32) error {
+	return explain(b.pins.Publish(key, m.(openMap).m, pin, replaces...))
 }
 
 // Unpin removes the pin at path if one of the maps is there.
-func (b *Backend) Unpin(_ context.Context, path string, maps ...uint32) error {
-	return explain(b.pins.Unpin(path, maps...))
+func (b *Backend) Unpin(_ context.Context, key revision.Key, path string, maps ...uint32) error {
+	return explain(b.pins.Unpin(key, path, maps...))
 }
 
 // SaveRecord replaces the record.
-func (b *Backend) SaveRecord(_ context.Context, r *engine.Record) error {
-	return explain(b.pins.SaveRecord(r))
+func (b *Backend) SaveRecord(ctx context.Context, r *engine.Record) error {
+	return explain(b.pins.SaveRecord(ctx, r))
 }
 
-// Forget removes the record and the second pin.
-func (b *Backend) Forget(_ context.Context, key revision.Key) error {
-	return explain(b.pins.Forget(key))
+// SaveKeys stores the keys of a generation.
+func (b *Backend) SaveKeys(ctx context.Context, key revision.Key, generation uint64, keys []byte) error {
+	return explain(b.pins.SaveKeys(ctx, key, generation, keys))
+}
+
+// Keys are the stored keys of a generation.
+func (b *Backend) Keys(ctx context.Context, key revision.Key, generation uint64) ([]byte, error) {
+	keys, err := b.pins.Keys(ctx, key, generation)
+	return keys, explain(err)
+}
+
+// Owners are the other BPFMaps whose records claim a pin and a map.
+func (b *Backend) Owners(ctx context.Context, key revision.Key, pinPath string, mapID uint32) (ofPin, ofMap *revision.Key, err error) {
+	ofPin, ofMap, err = b.pins.Owners(ctx, key, pinPath, mapID)
+	return ofPin, ofMap, explain(err)
+}
+
+// Forget removes the record, the stored keys, the claims and the KeepAlive pin.
+func (b *Backend) Forget(ctx context.Context, key revision.Key) error {
+	return explain(b.pins.Forget(ctx, key))
 }
 
 // Records lists the records that can be believed.

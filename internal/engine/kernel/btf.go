@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
@@ -20,26 +21,9 @@ type types struct {
 	key, value uint32
 }
 
-// takesBTF says whether the kernel takes BTF for maps of the type (Linux 6.18); elsewhere it is EINVAL or
-// ENOTSUPP.
-func takesBTF(t v1alpha1.MapType) bool {
-	switch t {
-	case v1alpha1.MapTypeHash, v1alpha1.MapTypePerCPUHash, v1alpha1.MapTypeLRUHash, v1alpha1.MapTypeLRUPerCPUHash,
-		v1alpha1.MapTypeArray, v1alpha1.MapTypePerCPUArray, v1alpha1.MapTypeLPMTrie, v1alpha1.MapTypeBloomFilter,
-		v1alpha1.MapTypeSKStorage, v1alpha1.MapTypeInodeStorage, v1alpha1.MapTypeTaskStorage, v1alpha1.MapTypeCGRPStorage:
-		return true
-	}
-	return false
-}
-
-// isStorage says whether the kernel demands BTF.
-func isStorage(t bpf.MapType) bool {
-	return t == bpf.SKStorage || t == bpf.InodeStorage || t == bpf.TaskStorage || t == bpf.CGRPStorage
-}
-
 // describeTypes loads BTF of a revision's schemas; nil for types that take none.
 func describeTypes(rev *revision.Revision) (*types, error) {
-	if !takesBTF(rev.Shape.Type) {
+	if typeOfShape(rev.Shape).BTF == maptype.NoBTF {
 		return nil, nil
 	}
 	var b btf.Builder

@@ -13,6 +13,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -43,7 +44,7 @@ func (b *Backend) Create(_ context.Context, rev *revision.Revision) (engine.Map,
 }
 
 func createWithBTF(o bpf.CreateOpts, rev *revision.Revision) (*bpf.Map, error) {
-	needed := rev.HasSpinLock() || isStorage(o.Type)
+	needed := rev.HasSpinLock() || typeOfShape(rev.Shape).BTF == maptype.RequiredBTF
 	types, err := describeTypes(rev)
 	if err == nil && types == nil {
 		return bpf.Create(o)
@@ -79,9 +80,9 @@ func innerTemplate(s revision.Shape) (*bpf.Map, error) {
 // checkPages refuses a ring buffer that isn't a multiple of this node's pages.
 func checkPages(s revision.Shape) error {
 	size := uint32(os.Getpagesize())
-	if (s.Type == v1alpha1.MapTypeRingBuf || s.Type == v1alpha1.MapTypeUserRingBuf) && s.MaxEntries%size != 0 {
+	if typeOfShape(s).Capacity == maptype.Bytes && s.MaxEntries%size != 0 {
 		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: fmt.Errorf(
-			"maxEntries %d of a %s is no multiple of this node's page size, %d", s.MaxEntries, s.Type, size)}
+			"maxEntries %d of a %s is not a multiple of this node's page size, %d", s.MaxEntries, s.Type, size)}
 	}
 	return nil
 }
@@ -89,9 +90,9 @@ func checkPages(s revision.Shape) error {
 // explainCreate adds to a refusal what it means for this type.
 func explainCreate(s revision.Shape, err error) error {
 	switch {
-	case errors.Is(err, syscall.E2BIG) && s.Type == v1alpha1.MapTypeCPUMap:
+	case errors.Is(err, syscall.E2BIG) && typeOfShape(s).Capacity == maptype.CPUs:
 		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: fmt.Errorf("%w: maxEntries %d is more than this kernel's CPUs", err, s.MaxEntries)}
-	case errors.Is(err, bpf.ErrNotPermitted) && needsNetAdmin(s.Type):
+	case errors.Is(err, bpf.ErrNotPermitted) && typeOfShape(s).NetAdmin:
 		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotPermitted, Err: fmt.Errorf("%w (chart value agent.hostNetwork)", err)}
 	case errors.Is(err, bpf.ErrNotSupported):
 		err = fmt.Errorf("%w: give the node a kernel that has it, or leave the node out by spec.nodeSelector", err)
@@ -99,14 +100,8 @@ func explainCreate(s revision.Shape, err error) error {
 	return explain(err)
 }
 
-// needsNetAdmin says whether the kernel makes maps of the type for CAP_NET_ADMIN alone.
-func needsNetAdmin(t v1alpha1.MapType) bool {
-	switch t {
-	case v1alpha1.MapTypeDevMap, v1alpha1.MapTypeDevMapHash, v1alpha1.MapTypeSockMap, v1alpha1.MapTypeSockHash, v1alpha1.MapTypeXSKMap:
-		return true
-	}
-	return false
-}
+// typeOfShape is what the kernel does with maps of the type.
+func typeOfShape(s revision.Shape) *maptype.Type { return maptype.ByName(string(s.Type)).Or() }
 
 // createOpts are the kernel's attributes for a shape.
 func createOpts(s revision.Shape) (bpf.CreateOpts, error) {

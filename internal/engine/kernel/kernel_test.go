@@ -5,7 +5,9 @@ package kernel_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -95,6 +97,26 @@ func wantRefusal(t *testing.T, err error, reason string, words ...string) {
 		if !strings.Contains(err.Error(), word) {
 			t.Errorf("error %q doesn't say %q", err, word)
 		}
+	}
+}
+
+// TestPreflightTidiesUp removes what a process left that died while it probed, and nothing else.
+func TestPreflightTidiesUp(t *testing.T) {
+	dir := bpftest.BPFFS(t)
+	for _, name := range []string{"_bpfmap_probe_1", "_bpfmap_probe_2/inner", "_bpfmap_other", "bpfmap"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := kernel.Preflight(dir); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*bpfmap*"))
+	for i := range left {
+		left[i] = filepath.Base(left[i])
+	}
+	if want := []string{"_bpfmap_other", "_bpfmap_probe_2", "bpfmap"}; err != nil || !slices.Equal(left, want) {
+		t.Errorf("there is %v, %v, want %v", left, err, want)
 	}
 }
 

@@ -81,7 +81,7 @@ func (b *Backend) linkInterface(name string) (engine.Target, error) {
 }
 
 func (b *Backend) linkMap(key revision.Key) (engine.Target, error) {
-	m, err := b.pins.Kept(key)
+	m, err := b.pins.KeepAlive(key)
 	if err != nil {
 		return engine.Target{}, explain(err)
 	}

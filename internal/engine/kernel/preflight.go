@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -36,7 +38,7 @@ func checkMount(bpffs string) error {
 	is, err := bpf.IsBPFFS(bpffs)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return refuse(v1alpha1.ReasonBPFFSMissing, "%s does not exist: make it and mount the BPF file system there (mount -t bpf bpf %s)", bpffs, bpffs)
+		return refuse(v1alpha1.ReasonBPFFSMissing, "%s does not exist: create it and mount the BPF file system there (mount -t bpf bpf %s)", bpffs, bpffs)
 	case err != nil:
 		return refuse(v1alpha1.ReasonBPFFSMissing, "look for the BPF file system: %w", err)
 	case !is:
@@ -52,14 +54,28 @@ func checkMount(bpffs string) error {
 	return checkWritable(bpffs)
 }
 
-// checkWritable makes and removes a directory. Its name can't be that of a namespace.
+// probePrefix begins the names of directories that only show whether any can be made. No namespace begins
+// so.
+const probePrefix = "_bpfmap_probe_"
+
+// checkWritable makes and removes a directory, and removes those that a process left which died in between.
 func checkWritable(bpffs string) error {
-	dir, err := os.MkdirTemp(bpffs, "_bpfmap_probe_")
+	dir, err := os.MkdirTemp(bpffs, probePrefix)
 	if err != nil {
-		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s can't be written to: %w (root owns it, as a rule: run as uid 0)", bpffs, err)
+		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s can't be written to: %w (usually owned by root; run as root)", bpffs, err)
 	}
-	if err := os.Remove(dir); err != nil {
-		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s keeps what was made there: %w", bpffs, err)
+	// Another process that checks may have removed it already, taking it for what a dead one left.
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return refuse(v1alpha1.ReasonBPFFSReadOnly, "could not remove the probe directory from the BPF file system at %s: %w", bpffs, err)
+	}
+	entries, err := os.ReadDir(bpffs)
+	if err != nil {
+		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s can't be read: %w (usually owned by root; run as root)", bpffs, err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), probePrefix) {
+			_ = os.Remove(filepath.Join(bpffs, e.Name())) // what is not empty is not a probe's
+		}
 	}
 	return nil
 }
@@ -68,12 +84,12 @@ func checkKernel() error {
 	m, err := bpf.Create(bpf.CreateOpts{Type: bpf.Array, Name: "bpfmap_probe", KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	switch {
 	case errors.Is(err, bpf.ErrNotPermitted):
-		return refuse(v1alpha1.ReasonMissingCapability, "maps can't be made: %w: add the capability BPF to the agent", err)
+		return refuse(v1alpha1.ReasonMissingCapability, "maps can't be created: %w: add the capability BPF to the agent", err)
 	case err != nil:
-		return refuse(v1alpha1.ReasonKernelUnsupported, "maps can't be made: %w: Linux 5.8 or newer with CONFIG_BPF_SYSCALL is needed", err)
+		return refuse(v1alpha1.ReasonKernelUnsupported, "maps can't be created: %w: Linux 5.8 or newer with CONFIG_BPF_SYSCALL is required", err)
 	}
 	if err := errors.Join(m.Freeze(), m.Close()); err != nil {
-		return refuse(v1alpha1.ReasonKernelUnsupported, "maps can't be frozen: %w: Linux 5.8 or newer is needed", err)
+		return refuse(v1alpha1.ReasonKernelUnsupported, "maps can't be frozen: %w: Linux 5.8 or newer is required", err)
 	}
 	return nil
 }

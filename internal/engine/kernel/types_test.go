@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +25,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -137,20 +137,12 @@ func holdsMaps(m manifest.Manifest) int {
 	return 0
 }
 
-// everyType is the enum of spec.type in the CRD.
+// everyType are the types that the API offers.
 func everyType(t *testing.T) map[v1alpha1.MapType]bool {
 	t.Helper()
-	source, err := os.ReadFile("../../../api/v1alpha1/policy_types.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile(`Enum=(\S+)\ntype MapType `).FindSubmatch(source)
-	if found == nil {
-		t.Fatal("the enum of MapType isn't found")
-	}
 	types := map[v1alpha1.MapType]bool{}
-	for name := range strings.SplitSeq(string(found[1]), ";") {
-		types[v1alpha1.MapType(name)] = true
+	for _, m := range maptype.Offered() {
+		types[v1alpha1.MapType(m.Name)] = true
 	}
 	if len(types) < 32 {
 		t.Fatalf("%d types", len(types))

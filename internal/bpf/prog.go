@@ -4,7 +4,10 @@
 package bpf
 
 import (
-	"slices"
+	"errors"
+	"iter"
+	"math"
+	"strconv"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
 )
@@ -15,7 +18,7 @@ type Program struct {
 	info ProgramInfo
 }
 
-// ProgramInfo is what the kernel tells of a program (struct bpf_prog_info).
+// ProgramInfo describes a program (struct bpf_prog_info).
 type ProgramInfo struct {
 	ID uint32
 	// Type is enum bpf_prog_type.
@@ -65,44 +68,50 @@ func program(fd *sys.FD) (*Program, error) {
 	return p, nil
 }
 
-// Info is what the kernel told when the handle was made.
+// Info is the program's description as of when the handle was made.
 func (p *Program) Info() ProgramInfo { return p.info }
 
 // FD is the file descriptor while p is open; -1 afterwards.
 func (p *Program) FD() int { return p.fd.Raw() }
 
-// Close gives the handle up.
+// Close closes the handle.
 func (p *Program) Close() error { return p.fd.Close() }
 
-// ProgramsUsing are the loaded programs that use a map, in the order of their ids. It needs
-// CAP_SYS_ADMIN (Linux 4.15); ErrNotPermitted without. Programs that vanish meanwhile are passed over.
-func ProgramsUsing(mapID uint32) ([]ProgramInfo, error) {
-	var using []ProgramInfo
-	for id := uint32(0); ; {
-		next, err := sys.NextProgID(id)
-		switch {
-		case sys.IsNotExist(err):
-			return using, nil
-		case err != nil:
-			return nil, idError("get next program id", "", err)
-		}
-		id = next
-		fd, err := sys.ProgByID(id)
-		switch {
-		case sys.IsNotExist(err):
-			continue
-		case err != nil:
-			return nil, idError("open program", idName(id), err)
-		}
-		p, err := program(fd)
-		if err != nil {
-			return nil, err
-		}
-		if slices.Contains(p.info.Maps, mapID) {
-			using = append(using, p.info)
-		}
-		if err := p.Close(); err != nil {
-			return nil, err
+// Programs are the loaded programs with ids above after, in the order of their ids. It needs CAP_SYS_ADMIN
+// (Linux 4.13); ErrNotPermitted without. Programs that vanish meanwhile are passed over. After an error
+// nothing more comes.
+func Programs(after uint32) iter.Seq2[ProgramInfo, error] {
+	return func(yield func(ProgramInfo, error) bool) {
+		for id := after; id < math.MaxInt32; { // ids end there, and the kernel says EINVAL
+			next, err := sys.NextProgID(id)
+			if sys.IsNotExist(err) {
+				return
+			}
+			if err != nil {
+				yield(ProgramInfo{}, idError("get next program id", "", err))
+				return
+			}
+			id = next
+			info, err := programByID(id)
+			if errors.Is(err, ErrNotExist) {
+				continue
+			}
+			if !yield(info, err) || err != nil {
+				return
+			}
 		}
 	}
+}
+
+// programByID looks at a loaded program.
+func programByID(id uint32) (ProgramInfo, error) {
+	fd, err := sys.ProgByID(id)
+	if err != nil {
+		return ProgramInfo{}, idError("open program", "id "+strconv.FormatUint(uint64(id), 10), err)
+	}
+	p, err := program(fd)
+	if err != nil {
+		return ProgramInfo{}, err
+	}
+	return p.info, p.Close()
 }

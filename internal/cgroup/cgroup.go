@@ -15,14 +15,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 )
 
 // layout is where one version of control groups has its files.
 type layout struct {
-	// mount is where the hierarchy is; marker is a file that is in every group of it but may lack in
-	// the root, or in a mount that isn't one.
+	// mount is where the hierarchy is; marker is a file that the root of such
+	// a hierarchy has, and other file systems mounted there don't.
 	mount, marker             string
 	limit, usage, reclaimable string
 }
@@ -32,25 +33,38 @@ var (
 	version1 = layout{"sys/fs/cgroup/memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"}
 )
 
-// Rooms are the groups of this process that have a memory limit, from its own one upwards as far as it
-// sees. root is "/".
-func Rooms(root string) ([]quota.Room, error) {
+// Limits are the limits of the groups of this process, from its own one upwards as far as it sees. root is
+// "/".
+func Limits(root string) ([]quota.CgroupLimit, error) {
 	for _, l := range []layout{version2, version1} {
 		mount := filepath.Join(root, l.mount)
-		if _, err := os.Stat(filepath.Join(mount, l.marker)); err != nil {
+		there, err := exists(filepath.Join(mount, l.marker))
+		if err != nil {
+			return nil, fmt.Errorf("look for memory cgroups: %w", err)
+		}
+		if !there {
 			continue
 		}
 		own, err := l.ownPath(root)
 		if err != nil {
 			return nil, fmt.Errorf("find own memory cgroup: %w", err)
 		}
-		return l.rooms(mount, own)
+		return l.limits(mount, own)
 	}
 	return nil, nil
 }
 
-// ownPath is the process's group below the mount. In a container without a namespace of groups it is one
-// of the host, which isn't there: then the mount itself is the process's.
+// exists says whether there is a file. Only the kernel's answer that there is none means that.
+func exists(path string) (bool, error) {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ownPath is the process's group below the mount. In a container without a cgroup namespace it is one of
+// the host, which isn't there: then the mount itself is the process's.
 func (l layout) ownPath(root string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {
@@ -63,25 +77,26 @@ func (l layout) ownPath(root string) (string, error) {
 		if !ok || !isOurs {
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(root, l.mount, path)); err == nil {
-			return filepath.Clean(path), nil
+		path = filepath.Clean("/" + path) // a group outside of the namespace begins with "/.."
+		if there, err := exists(filepath.Join(root, l.mount, path)); there || err != nil {
+			return path, err
 		}
 	}
 	return "/", nil
 }
 
-func (l layout) rooms(mount, own string) ([]quota.Room, error) {
-	var rooms []quota.Room
+func (l layout) limits(mount, own string) ([]quota.CgroupLimit, error) {
+	var limits []quota.CgroupLimit
 	for path := own; ; path = filepath.Dir(path) {
-		room, ok, err := l.room(filepath.Join(mount, path))
+		c, ok, err := l.read(filepath.Join(mount, path))
 		if err != nil {
 			return nil, fmt.Errorf("read memory cgroup: %w", err)
 		}
 		if ok {
-			rooms = append(rooms, room)
+			limits = append(limits, c)
 		}
 		if path == "/" || path == "." {
-			return rooms, nil
+			return limits, nil
 		}
 	}
 }
@@ -90,32 +105,32 @@ func (l layout) rooms(mount, own string) ([]quota.Room, error) {
 // page size.
 const unlimited = math.MaxInt64 / 2
 
-// room reads one group. ok is false for one without a limit.
-func (l layout) room(dir string) (room quota.Room, ok bool, err error) {
+// read reads one group. ok is false for one without a limit.
+func (l layout) read(dir string) (c quota.CgroupLimit, ok bool, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, l.limit))
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // the root of version 2, or a group without the controller
-		return room, false, nil
+		return c, false, nil
 	case err != nil:
-		return room, false, err
+		return c, false, err
 	case strings.TrimSpace(string(text)) == "max":
-		return room, false, nil
+		return c, false, nil
 	}
-	if room.Limit, err = number(text); err != nil || room.Limit >= unlimited {
-		return room, false, err
+	if c.Limit, err = number(text); err != nil || c.Limit >= unlimited {
+		return c, false, err
 	}
 	if text, err = os.ReadFile(filepath.Join(dir, l.usage)); err != nil {
-		return room, false, err
+		return c, false, err
 	}
-	if room.Used, err = number(text); err != nil {
-		return room, false, err
+	if c.Used, err = number(text); err != nil {
+		return c, false, err
 	}
 	reclaimable, err := l.readReclaimable(dir)
-	room.Used -= min(reclaimable, room.Used)
-	return room, err == nil, err
+	c.Used -= min(reclaimable, c.Used)
+	return c, err == nil, err
 }
 
-// readReclaimable is the file cache that nobody used lately, which the kernel gives up before it refuses
+// readReclaimable is the file cache that was not used lately, which the kernel gives up before it refuses
 // anything.
 func (l layout) readReclaimable(dir string) (int64, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "memory.stat"))

@@ -34,11 +34,11 @@ func tree(t *testing.T, files map[string]string) string {
 	return root
 }
 
-func TestRooms(t *testing.T) {
+func TestLimits(t *testing.T) {
 	const v1Unlimited = "9223372036854771712"
 	for name, c := range map[string]struct {
 		files map[string]string
-		want  []quota.Room
+		want  []quota.CgroupLimit
 	}{
 		"a pod with a cgroup namespace": {map[string]string{
 			"proc/self/cgroup":                 "0::/",
@@ -46,7 +46,7 @@ func TestRooms(t *testing.T) {
 			"sys/fs/cgroup/memory.max":         "268435456",
 			"sys/fs/cgroup/memory.current":     "100000000",
 			"sys/fs/cgroup/memory.stat":        "anon 1\ninactive_file 30000000\nactive_file 5",
-		}, []quota.Room{{Limit: 268435456, Used: 70000000}}},
+		}, []quota.CgroupLimit{{Limit: 268435456, Used: 70000000}}},
 		"limits of groups above count, too": {map[string]string{
 			"proc/self/cgroup":                  "0::/pod/c",
 			"sys/fs/cgroup/cgroup.controllers":  "memory",
@@ -55,14 +55,14 @@ func TestRooms(t *testing.T) {
 			"sys/fs/cgroup/pod/memory.current":  "10",
 			"sys/fs/cgroup/pod/memory.stat":     "inactive_file 11",
 			"sys/fs/cgroup/pod/c/memory.events": "",
-		}, []quota.Room{{Limit: 1000, Used: 0}}},
+		}, []quota.CgroupLimit{{Limit: 1000, Used: 0}}},
 		"a group of the host that isn't seen": {map[string]string{
 			"proc/self/cgroup":                 "0::/kubepods/pod1/c1",
 			"sys/fs/cgroup/cgroup.controllers": "memory",
 			"sys/fs/cgroup/memory.max":         "77",
 			"sys/fs/cgroup/memory.current":     "7",
 			"sys/fs/cgroup/memory.stat":        "anon 7",
-		}, []quota.Room{{Limit: 77, Used: 7}}},
+		}, []quota.CgroupLimit{{Limit: 77, Used: 7}}},
 		"version 1": {map[string]string{
 			"proc/self/cgroup":                               "5:cpu,cpuacct:/x\n4:memory:/pod\n0::/",
 			"sys/fs/cgroup/memory/memory.usage_in_bytes":     "1",
@@ -70,10 +70,10 @@ func TestRooms(t *testing.T) {
 			"sys/fs/cgroup/memory/pod/memory.limit_in_bytes": "4096",
 			"sys/fs/cgroup/memory/pod/memory.usage_in_bytes": "2048",
 			"sys/fs/cgroup/memory/pod/memory.stat":           "inactive_file 1\ntotal_inactive_file 48",
-		}, []quota.Room{{Limit: 4096, Used: 2000}}},
+		}, []quota.CgroupLimit{{Limit: 4096, Used: 2000}}},
 		"no cgroups": {map[string]string{"proc/self/cgroup": ""}, nil},
 	} {
-		got, err := cgroup.Rooms(tree(t, c.files))
+		got, err := cgroup.Limits(tree(t, c.files))
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%s: %+v (%v), want %+v", name, got, err, c.want)
 		}
@@ -81,8 +81,8 @@ func TestRooms(t *testing.T) {
 	broken := tree(t, map[string]string{
 		"proc/self/cgroup": "0::/", "sys/fs/cgroup/cgroup.controllers": "", "sys/fs/cgroup/memory.max": "a lot",
 	})
-	if rooms, err := cgroup.Rooms(broken); err == nil {
-		t.Errorf("a limit that is no number is read as %+v", rooms)
+	if limits, err := cgroup.Limits(broken); err == nil {
+		t.Errorf("a limit that is not a number is read as %+v", limits)
 	}
 }
 
@@ -93,8 +93,8 @@ const childEnv = "BPFMAP_CGROUP_CHILD"
 func TestOwnGroup(t *testing.T) {
 	if os.Getenv(childEnv) != "" {
 		_, _ = fmt.Scanln()
-		rooms, err := cgroup.Rooms("/")
-		fmt.Printf("rooms %+v %v\n", rooms, err)
+		limits, err := cgroup.Limits("/")
+		fmt.Printf("limits %+v %v\n", limits, err)
 		return
 	}
 	const limit = 256 << 20
@@ -118,7 +118,7 @@ func TestOwnGroup(t *testing.T) {
 	if err := child.Wait(); err != nil || joined != nil {
 		t.Fatalf("%v, %v: %s", joined, err, &out)
 	}
-	if !strings.Contains(out.String(), fmt.Sprintf("rooms [{Limit:%d Used:", limit)) {
+	if !strings.Contains(out.String(), fmt.Sprintf("limits [{Limit:%d Used:", limit)) {
 		t.Errorf("the process sees %s", &out)
 	}
 }

@@ -4,7 +4,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,8 +56,9 @@ func (h *host) Open() (agent.Engine, error) {
 		return nil, err
 	}
 	ledger := quota.New(h.limits, quota.Sources{
-		Usage: b.Usage,
-		Rooms: func() ([]quota.Room, error) { return cgroup.Rooms("/") },
+		Usage:   b.Usage,
+		UsageOf: b.UsageOf,
+		Cgroups: func() ([]quota.CgroupLimit, error) { return cgroup.Limits("/") },
 	})
 	return locked.New(engine.New(b, engine.Options{AllowPin: h.prefixes.Allow, Quota: ledger}), b.Lock), nil
 }
@@ -90,20 +93,41 @@ func (h *host) Facts() (agent.Facts, error) {
 // SystemCalls is how often this process has called bpf(2).
 func (h *host) SystemCalls() uint64 { return bpf.SystemCalls() }
 
-// WatchInterfaces calls changed after interfaces came, went or changed.
+// receiveBuffer is how many bytes of changes of interfaces the kernel keeps for a watch that is slow to read
+// them, as far as net.core.rmem_max allows. When it is full, the watch ends.
+const receiveBuffer = 1 << 20
+
+// WatchInterfaces calls changed when it begins to watch, and after interfaces came, went or changed.
 func (h *host) WatchInterfaces(ctx context.Context, changed func()) error {
 	if !h.network {
-		return nil
+		return agent.ErrNotWatched
 	}
+	watch, end := context.WithCancel(ctx)
+	defer end() // closes the socket of a watch that ended by itself
 	updates := make(chan netlink.LinkUpdate, 64)
-	if err := netlink.LinkSubscribe(updates, ctx.Done()); err != nil {
+	var last error // the library calls back before it closes updates
+	err := netlink.LinkSubscribeWithOptions(updates, watch.Done(), netlink.LinkSubscribeOptions{
+		ReceiveBufferSize: receiveBuffer,
+		ErrorCallback: func(err error) {
+			last = err
+			changed() // one that couldn't be read is a change, too
+		},
+	})
+	if err != nil {
 		return fmt.Errorf("subscribe to network interfaces: %w", err)
 	}
+	changed()
 	for range updates {
 		changed()
 	}
-	return nil
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("watch network interfaces: %w", cmp.Or(last, errEnded))
 }
+
+// errEnded is the error of a watch that ended without one.
+var errEnded = errors.New("the subscription ended")
 
 // Inventory counts all maps of this machine.
 func (h *host) Inventory() (v1alpha1.NodeInventory, error) {

@@ -20,9 +20,9 @@ import (
 )
 
 // limited is an engine with limits over a kernel.
-func limited(t *testing.T, b *kernel.Backend, limits quota.Limits, rooms func() ([]quota.Room, error)) *world {
+func limited(t *testing.T, b *kernel.Backend, limits quota.Limits, rooms func() ([]quota.CgroupLimit, error)) *world {
 	t.Helper()
-	ledger := quota.New(limits, quota.Sources{Usage: b.Usage, Rooms: rooms})
+	ledger := quota.New(limits, quota.Sources{Usage: b.Usage, UsageOf: b.UsageOf, Cgroups: rooms})
 	return &world{t, engine.New(b, engine.Options{Quota: ledger}), b}
 }
 
@@ -35,7 +35,7 @@ func newKernel(t *testing.T) *kernel.Backend {
 	return b
 }
 
-// megabytes is an Array of about so many MiB.
+// megabytes is an Array of about this many MiB.
 func megabytes(t *testing.T, name string, n int, more string) *revision.Revision {
 	t.Helper()
 	r := rev(t, fmt.Sprintf("{type: Array, value: {type: bytes, size: 1024}, maxEntries: %d, %s}", n*1024, more))
@@ -60,7 +60,7 @@ func (w *world) refused(r *revision.Revision, words ...string) {
 func TestMemoryLimits(t *testing.T) {
 	for name, c := range map[string]struct {
 		limits quota.Limits
-		rooms  func() ([]quota.Room, error)
+		rooms  func() ([]quota.CgroupLimit, error)
 		words  []string
 	}{
 		"node":      {quota.Limits{Node: 7 << 20}, nil, []string{"--memory-limit"}},
@@ -133,8 +133,8 @@ func TestMapLimit(t *testing.T) {
 
 // TestOwnCgroup keeps the process from being killed for a map.
 func TestOwnCgroup(t *testing.T) {
-	room := quota.Room{Limit: 64 << 20, Used: 40 << 20}
-	w := limited(t, newKernel(t), quota.Limits{}, func() ([]quota.Room, error) { return []quota.Room{room}, nil })
+	room := quota.CgroupLimit{Limit: 64 << 20, Used: 40 << 20}
+	w := limited(t, newKernel(t), quota.Limits{}, func() ([]quota.CgroupLimit, error) { return []quota.CgroupLimit{room}, nil })
 	w.ready(megabytes(t, "a", 4, ""), engine.ActionCreated)
 	w.refused(megabytes(t, "b", 16, ""), "memory limit of 64Mi", "keeps 16Mi for itself", "uses 40Mi")
 }

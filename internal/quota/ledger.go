@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -22,46 +23,54 @@ type Use struct {
 	Bytes int64
 }
 
-// Room is a memory cgroup that this process, and so every map that it makes, is charged to.
-type Room struct {
+// CgroupLimit is the limit of a memory cgroup that this process, and so every map that it makes, is charged
+// to.
+type CgroupLimit struct {
 	// Limit and Used are in bytes. Used is without what the kernel can take back at once.
 	Limit, Used int64
 }
 
 // headroom is what is kept of a cgroup for the process itself: an eighth, at least 16Mi.
-func (r Room) headroom() int64 { return max(r.Limit/8, 16<<20) }
+func (c CgroupLimit) headroom() int64 { return max(c.Limit/8, 16<<20) }
 
 // Sources are where a Ledger learns what is taken.
 type Sources struct {
-	// Usage measures all maps below the operator's root.
+	// Usage measures all maps below the operator's root. It costs as many system calls as there are maps.
 	Usage func(ctx context.Context) ([]Use, error)
-	// Rooms are the cgroups that have a limit; nil for none.
-	Rooms func() ([]Room, error)
+	// UsageOf measures one managed map; exists is false if there is none. Nil measures all maps instead.
+	UsageOf func(ctx context.Context, key revision.Key) (bytes int64, exists bool, err error)
+	// Cgroups are the memory cgroups that have a limit; nil for none.
+	Cgroups func() ([]CgroupLimit, error)
 }
 
 // Ledger knows what is taken and what is promised. It is safe for concurrent use.
 //
-// A promise counts in full until it is settled. What is taken is measured at first, after any doubt, and
-// again before a refusal, so that nothing is refused by old numbers.
+// A promise counts in full until it is settled; memory of a map that is being worked on may so count twice
+// for a moment, never less than once. All maps are measured at first, and again before a refusal, so that
+// nothing is refused by old figures; beyond that, only the maps whose work failed are measured, one by one.
+// All methods but a measurement take constant time.
 type Ledger struct {
 	limits  Limits
 	sources Sources
 
-	mu       sync.Mutex
-	measured bool
-	taken    map[revision.Key]int64
-	promised map[revision.Key]int64
-	// refused wait for room; freed says that there may be some.
+	mu sync.Mutex
+	accounts
+	measured time.Time // when all maps were measured last; zero for never
+	took     time.Duration
+	// reduced says that something was released since: there may be less than the accounts say.
+	reduced bool
+	// invalid are maps whose figures nobody knows; true for those that couldn't be measured.
+	invalid map[revision.Key]bool
+	// refused wait for memory; freed says that there may be some.
 	refused map[revision.Key]bool
 	freed   bool
+	// contended says that a request was refused while others had promises, which may have counted twice.
+	contended bool
 }
 
 // New is a ledger. The limits and sources stay as they are.
 func New(l Limits, s Sources) *Ledger {
-	return &Ledger{
-		limits: l, sources: s,
-		taken: map[revision.Key]int64{}, promised: map[revision.Key]int64{}, refused: map[revision.Key]bool{},
-	}
+	return &Ledger{limits: l, sources: s, accounts: newAccounts(), invalid: map[revision.Key]bool{}, refused: map[revision.Key]bool{}}
 }
 
 // Request is what the work on a map may take beyond what the map has.
@@ -73,27 +82,27 @@ type Request struct {
 	IsNew bool
 }
 
-// Refusal is the error of a request that is over a limit. Trying again helps when there is room.
+// Refusal is the error of a request that is over a limit. Trying again helps when something was freed.
 type Refusal struct{ message string }
 
 // Error says how much is needed, how much is taken, and what the limit is.
 func (r *Refusal) Error() string { return r.message }
 
-// Reserve promises a request's memory until Settle or Doubt, or returns a Refusal. Other errors are those
-// of the sources. A map that asks for nothing is never refused.
+// Reserve promises a request's memory until Settle, Invalidate or Release, or returns a Refusal. Other
+// errors are those of the sources. A map that asks for nothing is never refused.
 func (l *Ledger) Reserve(ctx context.Context, r Request) error {
 	if r.Bytes <= 0 && !r.IsNew {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fresh := !l.measured
-	if err := l.measure(ctx, false); err != nil {
+	fresh, err := l.refresh(ctx, r.Key)
+	if err != nil {
 		return err
 	}
 	refusal, err := l.check(r)
-	if refusal != nil && !fresh {
-		if err := l.measure(ctx, true); err != nil {
+	if refusal != nil && !fresh && l.isStale() {
+		if err := l.measure(ctx); err != nil {
 			return err
 		}
 		refusal, err = l.check(r)
@@ -103,10 +112,11 @@ func (l *Ledger) Reserve(ctx context.Context, r Request) error {
 		return err
 	case refusal != nil:
 		l.refused[r.Key] = true
+		l.contended = l.contended || l.promisedToOthers(r.Key) > 0
 		return refusal
 	}
 	delete(l.refused, r.Key)
-	l.promised[r.Key] = r.Bytes
+	l.promise(r.Key, r.Bytes)
 	return nil
 }
 
@@ -114,139 +124,171 @@ func (l *Ledger) Reserve(ctx context.Context, r Request) error {
 func (l *Ledger) Settle(key revision.Key, bytes int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.freed = l.freed || bytes < l.taken[key]+l.promised[key]
-	delete(l.promised, key)
-	l.taken[key] = bytes
+	before := l.of(key)
+	l.freed = l.freed || l.contended || bytes < before.taken+before.promised
+	l.contended = false
+	delete(l.invalid, key)
+	l.put(key, account{taken: bytes})
 }
 
-// Doubt ends a promise of which nobody knows what came. All is measured anew when it matters.
-func (l *Ledger) Doubt(key revision.Key) {
+// Invalidate ends a promise whose outcome nobody knows. The promise counts until the map is measured, which
+// is when another one asks for memory.
+func (l *Ledger) Invalidate(key revision.Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.promised, key)
-	l.measured, l.freed = false, true
+	l.invalid[key] = false
+	l.freed, l.contended = true, false
 }
 
-// Gone ends a map. What is left of it, such as a map that was retained, is measured when it matters.
-func (l *Ledger) Gone(key revision.Key) {
+// Release ends a map. What may be left of it, because it was retained, counts for its namespace until all
+// maps are measured, which is before anything is refused for it.
+func (l *Ledger) Release(key revision.Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, had := l.taken[key]
-	_, waited := l.refused[key]
-	delete(l.promised, key)
+	before, had := l.maps[key]
+	waited := l.refused[key]
 	delete(l.refused, key)
+	delete(l.invalid, key)
+	if had {
+		l.drop(key)
+		left := revision.Key{Namespace: key.Namespace}
+		l.put(left, account{taken: l.of(left).taken + before.taken})
+		l.reduced = true
+	}
 	if had || waited {
-		l.measured, l.freed = false, true
+		l.freed, l.contended = true, false
 	}
 }
 
 // Unblocked are maps that were refused and may be tried again, because something was freed since. Each is
-// told once, sorted by namespace and name.
+// returned once, sorted by namespace and name.
 func (l *Ledger) Unblocked() []revision.Key {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.freed || len(l.refused) == 0 {
-		l.freed = false
+	freed := l.freed
+	l.freed = false
+	if !freed || len(l.refused) == 0 {
 		return nil
 	}
-	l.freed = false
 	keys := slices.SortedFunc(maps.Keys(l.refused), func(a, b revision.Key) int { return strings.Compare(a.String(), b.String()) })
 	clear(l.refused)
 	return keys
 }
 
-// measure asks what is taken, if that isn't known or if again.
-func (l *Ledger) measure(ctx context.Context, again bool) error {
-	if l.measured && !again {
-		return nil
+// refresh measures what isn't known: everything at first, then the maps that were invalidated. One of those
+// that can't be measured is an error only for itself, and keeps its promise: others don't wait for it. fresh
+// says that all maps were measured now.
+func (l *Ledger) refresh(ctx context.Context, asking revision.Key) (fresh bool, err error) {
+	if l.measured.IsZero() || l.sources.UsageOf == nil && len(l.invalid) > 0 {
+		return true, l.measure(ctx)
 	}
+	for key, tried := range l.invalid {
+		if tried && key != asking {
+			continue // its next run invalidates it again, or all are measured
+		}
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		bytes, exists, err := l.sources.UsageOf(ctx, key)
+		switch {
+		case err != nil && key == asking:
+			return false, fmt.Errorf("measure the kernel memory of map %s: %w", key, err)
+		case err != nil:
+			l.invalid[key] = true
+			continue
+		case exists:
+			l.put(key, account{taken: bytes})
+		default:
+			l.drop(key)
+		}
+		delete(l.invalid, key)
+	}
+	return false, nil
+}
+
+const (
+	// cheapMaps is how many maps are measured again before every refusal.
+	cheapMaps = 16
+	// measureShare bounds the time that measuring more maps takes: figures are fresh enough for so many
+	// times as long as it took.
+	measureShare = 10
+)
+
+// isStale says whether all maps are to be measured before a refusal.
+func (l *Ledger) isStale() bool {
+	return l.reduced || len(l.maps) <= cheapMaps || time.Since(l.measured) >= measureShare*l.took
+}
+
+// measure asks what all maps take. Promises stay.
+func (l *Ledger) measure(ctx context.Context) error {
+	start := time.Now()
 	uses, err := l.sources.Usage(ctx)
 	if err != nil {
 		return fmt.Errorf("measure the kernel memory of maps: %w", err)
 	}
-	clear(l.taken)
+	measured := map[revision.Key]bool{}
 	for _, u := range uses {
-		l.taken[u.Key] += u.Bytes
+		measured[u.Key] = true
 	}
-	l.measured = true
+	for key, tried := range l.invalid {
+		if measured[key] || !tried {
+			l.drop(key) // with its promise
+			delete(l.invalid, key)
+		}
+	}
+	l.takeOver(uses)
+	l.measured, l.took, l.reduced = time.Now(), time.Since(start), false
 	return nil
 }
 
-// check holds a request against all limits.
+// check compares a request with all limits. What this map was promised before is replaced by the request.
 func (l *Ledger) check(r Request) (*Refusal, error) {
-	// What this map was promised before is replaced by the request.
-	others := func(of func(revision.Key) bool) (used int64) {
-		for key, n := range l.taken {
-			if of(key) {
-				used += n
-			}
-		}
-		for key, n := range l.promised {
-			if of(key) && key != r.Key {
-				used += n
-			}
-		}
-		return used
-	}
-	namespace := r.Key.Namespace
-	inNamespace := func(k revision.Key) bool { return k.Namespace == namespace }
+	namespace, before := r.Key.Namespace, l.of(r.Key)
 	if limit := of(l.limits.Maps, namespace); limit > 0 && r.IsNew {
-		if n := l.count(r.Key); n >= limit {
+		n := l.namespaces[namespace].maps
+		if _, has := l.maps[r.Key]; has {
+			n--
+		}
+		if n >= limit {
 			return &Refusal{fmt.Sprintf("namespace %s has %d maps on this node, and its limit is %d (--namespace-map-limit)", namespace, n, limit)}, nil
 		}
 	}
 	if limit := of(l.limits.Memory, namespace); limit > 0 {
-		if used := others(inNamespace); r.Bytes > limit-used {
+		if used := l.namespaces[namespace].sum() - before.promised; r.Bytes > limit-used {
 			return refuse(r, "the maps of namespace %s take %s of their %s on this node (--namespace-memory-limit)",
 				namespace, footprint.Format(used), footprint.Format(limit)), nil
 		}
 	}
 	if limit := l.limits.Node; limit > 0 {
-		if used := others(func(revision.Key) bool { return true }); r.Bytes > limit-used {
+		if used := l.node.sum() - before.promised; r.Bytes > limit-used {
 			return refuse(r, "the maps of this node take %s of their %s (--memory-limit)", footprint.Format(used), footprint.Format(limit)), nil
 		}
 	}
-	return l.checkRooms(r)
+	return l.checkCgroups(r)
 }
 
-// count is how many maps a namespace has or was promised, besides the one of key.
-func (l *Ledger) count(key revision.Key) (n int64) {
-	for k := range l.taken {
-		if k.Namespace == key.Namespace && k != key && k.Name != "" {
-			n++
-		}
-	}
-	for k := range l.promised {
-		if _, both := l.taken[k]; !both && k.Namespace == key.Namespace && k != key {
-			n++
-		}
-	}
-	return n
-}
-
-// checkRooms holds a request against the cgroups of this process, where it shall never be killed for a
-// map.
-func (l *Ledger) checkRooms(r Request) (*Refusal, error) {
-	if l.sources.Rooms == nil || r.Bytes <= 0 {
+// checkCgroups compares a request with the limits of this process's own cgroups: the kernel would kill it
+// for going over them.
+func (l *Ledger) checkCgroups(r Request) (*Refusal, error) {
+	if l.sources.Cgroups == nil || r.Bytes <= 0 {
 		return nil, nil
 	}
-	rooms, err := l.sources.Rooms()
+	cgroups, err := l.sources.Cgroups()
 	if err != nil {
 		return nil, fmt.Errorf("read the limit of our own memory cgroup: %w", err)
 	}
-	var promised int64
-	for key, n := range l.promised {
-		if key != r.Key {
-			promised += n
-		}
-	}
-	for _, room := range rooms {
-		if r.Bytes > room.Limit-room.headroom()-room.Used-promised {
+	promised := l.promisedToOthers(r.Key)
+	for _, c := range cgroups {
+		if r.Bytes > c.Limit-c.headroom()-c.Used-promised {
 			return refuse(r, "the agent, which is charged with it, uses %s of its memory limit of %s and keeps %s for itself",
-				footprint.Format(room.Used+promised), footprint.Format(room.Limit), footprint.Format(room.headroom())), nil
+				footprint.Format(c.Used+promised), footprint.Format(c.Limit), footprint.Format(c.headroom())), nil
 		}
 	}
 	return nil, nil
+}
+
+func (l *Ledger) promisedToOthers(key revision.Key) int64 {
+	return l.node.promised - l.of(key).promised
 }
 
 func refuse(r Request, format string, args ...any) *Refusal {

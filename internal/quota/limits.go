@@ -45,10 +45,10 @@ func each(list []string, into map[string]int64, read func(string) (int64, error)
 	for _, text := range list {
 		namespace, value, ok := strings.Cut(text, "=")
 		if !ok || namespace == "" {
-			return fmt.Errorf("limit %q is not NAMESPACE=LIMIT", text)
+			return fmt.Errorf("limit %q must be NAMESPACE=LIMIT", text)
 		}
 		if _, again := into[namespace]; again {
-			return fmt.Errorf("limit %q: namespace %s has one already", text, namespace)
+			return fmt.Errorf("limit %q: namespace %s already has a limit", text, namespace)
 		}
 		n, err := read(value)
 		if err != nil {
@@ -62,7 +62,7 @@ func each(list []string, into map[string]int64, read func(string) (int64, error)
 func bytes(text string) (int64, error) {
 	q, err := resource.ParseQuantity(text)
 	if err != nil {
-		return 0, fmt.Errorf("limit %q is no quantity such as 256Mi: %w", text, err)
+		return 0, fmt.Errorf("limit %q is not a quantity such as 256Mi: %w", text, err)
 	}
 	if q.Sign() <= 0 {
 		return 0, fmt.Errorf("limit %q is not positive: leave it out for no limit", text)
@@ -73,7 +73,7 @@ func bytes(text string) (int64, error) {
 func number(text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("limit %q is no positive number", text)
+		return 0, fmt.Errorf("limit %q is not a positive number", text)
 	}
 	return n, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -39,8 +40,11 @@ func TestParse(t *testing.T) {
 
 func key(name string) revision.Key { return revision.Key{Namespace: "edge", Name: name} }
 
-// TestLedger: a promise counts until it is settled, doubts are measured, and refusals are by fresh figures.
-func TestLedger(t *testing.T) {
+// TestLedger: a promise counts until it is settled, what nobody knows is measured, and refusals are by fresh
+// figures.
+func TestLedger(t *testing.T) { synctest.Test(t, testLedger) }
+
+func testLedger(t *testing.T) {
 	var uses []quota.Use
 	measured := 0
 	var broken error
@@ -64,17 +68,17 @@ func TestLedger(t *testing.T) {
 	if again := l.Unblocked(); len(again) != 1 || again[0] != key("b") || !ask("b", 50) {
 		t.Errorf("%v are called", again)
 	}
-	l.Doubt(key("b")) // it failed
+	l.Invalidate(key("b")) // it failed
 	before := measured
 	if !ask("c", 50) || measured != before+1 {
-		t.Error("a doubt isn't measured")
+		t.Error("what nobody knows isn't measured")
 	}
 	l.Settle(key("c"), 50)
 	uses = nil // somebody removed all of it
 	if !ask("d", 100) {
 		t.Error("refused by old figures")
 	}
-	l.Doubt(key("d"))
+	l.Invalidate(key("d"))
 	broken = errors.New("no kernel")
 	if err := l.Reserve(t.Context(), quota.Request{Key: key("e"), Bytes: 1}); err == nil || !strings.Contains(err.Error(), "no kernel") {
 		t.Errorf("without figures: %v", err)

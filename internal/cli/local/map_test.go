@@ -34,7 +34,7 @@ func TestMapHash(t *testing.T) {
 	equal(t, ok(t, at("lookup", "u32:1")...), "03 04\n")
 	equal(t, ok(t, at("lookup", "u32:1", "-o", "json")...), `{"key": "01000000", "value": "0304"}`+"\n")
 	equal(t, fails(t, at("update", "u32:1", "--value", "u16:1", "--flags", "noexist")...),
-		"Error: update element of Hash h: exists already: file exists\n")
+		"Error: update element of Hash h: already exists: file exists\n")
 	equal(t, fails(t, at("update", "u32:1", "--value", "u16:1", "--flags", "Maybe")...),
 		"Error: --flags Maybe: must be one of Any, NoExist, Exist, Lock, CPU, AllCPUs\n")
 	equal(t, fails(t, at("update", "u64:1", "--value", "u16:1")...),
@@ -198,7 +198,7 @@ func TestMapCreateRefuses(t *testing.T) {
 	for want, args := range map[string][]string{
 		`unknown map type "Tree"`:        {"--type", "Tree"},
 		`unknown map flag "Fast"`:        {"--type", "Hash", "--flags", "Fast"},
-		`contains '-', the kernel takes`: {"--type", "Hash", "--name", "a-b"},
+		`contains '-', only [A-Za-z0-9_.] are allowed`: {"--type", "Hash", "--name", "a-b"},
 		`key_size 0, value_size 0`:       {"--type", "Hash"},
 	} {
 		if got := fails(t, append([]string{"map", "create", "--pin", pin}, args...)...); !strings.Contains(got, want) {

@@ -10,6 +10,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/btfschema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
@@ -113,5 +114,5 @@ func cpus(m *bpf.Map) int {
 	if !m.Type().Traits().PerCPU {
 		return 0
 	}
-	return m.ValueStride() / ((m.ValueSize() + 7) &^ 7)
+	return m.ValueStride() / maptype.Slot(m.ValueSize())
 }

@@ -6,9 +6,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,7 +39,7 @@ type Options struct {
 	NodeName string
 	// ResyncPeriod is how often each map is compared with the kernel, up to a tenth more or less.
 	ResyncPeriod time.Duration
-	// Concurrency is how many maps are worked on at the same time.
+	// Concurrency is how many maps are reconciled in parallel.
 	Concurrency int
 	// InventoryPeriod is how often all maps of the node are counted; 0 is never.
 	InventoryPeriod time.Duration
@@ -56,15 +53,29 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	m, err := New(cfg, o)
+	a, err := New(cfg, o)
 	if err != nil {
 		return err
 	}
-	return m.Start(ctx)
+	return a.Start(ctx)
 }
 
-// New makes the agent's manager without starting it.
-func New(cfg *rest.Config, o Options) (manager.Manager, error) {
+// Agent is an agent that may be started once.
+type Agent struct {
+	manager    manager.Manager
+	client     client.Client
+	node       string
+	host       Host
+	seeded     chan struct{}
+	state      *nodeState
+	readiness  *nodeReadiness
+	queue      *mapQueue
+	reconciler *reconciler
+	publisher  *publisher
+}
+
+// New makes an agent without starting it.
+func New(cfg *rest.Config, o Options) (*Agent, error) {
 	facts, err := o.Host.Facts()
 	if err != nil {
 		return nil, fmt.Errorf("look at this node: %w", err)
@@ -76,14 +87,10 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = m.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.BPFMapRevision{}, indexMapName, func(object client.Object) []string {
-		return []string{object.(*v1alpha1.BPFMapRevision).Spec.MapName}
-	})
-	if err == nil {
-		err = m.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.BPFMapRevision{}, indexLinks, linkKeys)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("index revisions: %w", err)
+	for field, keys := range map[string]client.IndexerFunc{indexMapName: mapNames, indexReferences: referenceKeys} {
+		if err := m.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.BPFMapRevision{}, field, keys); err != nil {
+			return nil, fmt.Errorf("index revisions by %s: %w", field, err)
+		}
 	}
 	// The manager fills these before anything runs.
 	for _, object := range []client.Object{&v1alpha1.BPFMapRevision{}, &v1alpha1.BPFNodeState{}, process.Node()} {
@@ -91,82 +98,84 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 			return nil, fmt.Errorf("make cache: %w", err)
 		}
 	}
-	if err := newAgent(m, o, facts).setUp(m, o); err != nil {
+	a := newAgent(m, o, facts)
+	if err := a.setUp(o); err != nil {
 		return nil, err
 	}
-	return m, m.AddReadyzCheck("caches", healthz.Ping)
+	return a, m.AddReadyzCheck("caches", healthz.Ping)
 }
 
-// agent is the parts and what connects them.
-type agent struct {
-	client           client.Client
-	node             string
-	host             Host
-	state            *nodeState
-	gate             *gate
-	seeded           chan struct{}
-	maps, statesWake trigger
-	reconciler       *reconciler
-	publisher        *publisher
-}
-
-func newAgent(m manager.Manager, o Options, facts Facts) *agent {
+func newAgent(m manager.Manager, o Options, facts Facts) *Agent {
 	recorder := recorders.NewNode(metrics.Registry, o.Host.SystemCalls)
-	a := &agent{client: m.GetClient(), node: o.NodeName, host: o.Host, seeded: make(chan struct{})}
-	a.state = newNodeState(o.Version, facts, func() { a.statesWake.add(types.NamespacedName{Name: a.node}) })
-	a.gate = newGate(o.Host, a.hostChanged)
-	tell := &announcer{m.GetEventRecorder(name), o.NodeName}
+	a := &Agent{
+		manager: m, client: m.GetClient(), node: o.NodeName, host: o.Host, seeded: make(chan struct{}),
+		state: newNodeState(o.NodeName, o.Version, facts), readiness: newNodeReadiness(o.Host),
+	}
+	checks := &checks{}
+	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
-		client: a.client, node: o.NodeName, gate: a.gate, state: a.state, library: newLibrary(m.GetAPIReader(), recorder.CountChunk), seeded: a.seeded,
-		announce: tell.announce, replaced: a.mapReplaced, metrics: recorder, resync: o.ResyncPeriod, again: a.maps.add,
+		client: a.client, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue,
+		loader: newRevisionLoader(m.GetAPIReader(), recorder), events: &eventEmitter{m.GetEventRecorder(name), a.node},
+		metrics: recorder, seeded: a.seeded, resync: o.ResyncPeriod,
 	}
 	a.publisher = &publisher{
-		client: recorder.Client(a.client), node: o.NodeName, state: a.state, seeded: a.seeded, observe: recorder.ObserveMaps,
+		client: recorder.Client(a.client), live: m.GetAPIReader(), node: a.node, state: a.state, seeded: a.seeded, metrics: recorder,
 	}
 	return a
 }
 
-func (a *agent) setUp(m manager.Manager, o Options) error {
-	if err := m.Add(manager.RunnableFunc(a.start)); err != nil {
-		return fmt.Errorf("set up agent: %w", err)
-	}
-	if err := a.watchInterfaces(m); err != nil {
-		return err
-	}
+// setUp registers with the manager what is to run.
+func (a *Agent) setUp(o Options) error {
+	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces}
 	if o.InventoryPeriod > 0 {
-		count := &inventory{host: o.Host, period: o.InventoryPeriod, tell: a.state.setInventory}
-		if err := m.Add(count); err != nil {
-			return fmt.Errorf("set up inventory: %w", err)
+		run["inventory"] = (&inventory{host: o.Host, period: o.InventoryPeriod, state: a.state}).Start
+	}
+	for what, f := range run {
+		if err := a.manager.Add(f); err != nil {
+			return fmt.Errorf("set up %s: %w", what, err)
 		}
 	}
-	err := builder.ControllerManagedBy(m).
+	err := builder.ControllerManagedBy(a.manager).
 		Named(name).
 		Watches(&v1alpha1.BPFMapRevision{}, handler.EnqueueRequestsFromMapFunc(revisionToMap)).
-		WatchesMetadata(process.Node(), handler.EnqueueRequestsFromMapFunc(a.allMaps), builder.WithPredicates(predicate.LabelChangedPredicate{})).
-		WatchesRawSource(a.maps.source()).
+		WatchesMetadata(process.Node(), handler.EnqueueRequestsFromMapFunc(a.nodeToMaps), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		WatchesRawSource(a.queue.source()).
 		WithOptions(process.Controller(max(1, o.Concurrency))).
 		Complete(a.reconciler)
 	if err != nil {
 		return fmt.Errorf("set up agent: %w", err)
 	}
-	return a.publisher.setUp(m, &a.statesWake)
+	return a.publisher.setUp(a.manager)
 }
 
-// start takes over what an earlier agent knew, and then keeps looking at the host. It runs once the
-// caches are filled.
-func (a *agent) start(ctx context.Context) error {
+// Start works until ctx ends, and then writes the node's last state.
+func (a *Agent) Start(ctx context.Context) error {
+	if err := a.manager.Start(ctx); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err := a.publisher.finish(ctx); err != nil {
+		a.manager.GetLogger().Info("The last state of the node wasn't written; the next agent looks at all maps anew", "reason", err.Error())
+	}
+	return nil
+}
+
+// followHost takes over what an earlier agent knew, and then probes the host until ctx ends. It runs once
+// the caches are filled.
+func (a *Agent) followHost(ctx context.Context) error {
 	old := &v1alpha1.BPFNodeState{}
 	if err := a.client.Get(ctx, client.ObjectKey{Name: a.node}, old); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("read own node state: %w", err)
 	}
 	a.state.seed(old.Status)
 	close(a.seeded)
-	return a.gate.Start(ctx)
+	a.readiness.run(ctx, a.onReadiness)
+	return nil
 }
 
-// hostChanged lets every map be looked at again: those that are declared, those that were reported, and
-// those that only the records know because they were deleted while nobody was here.
-func (a *agent) hostChanged(ctx context.Context, err error) {
+// onReadiness lets every map be compared again after the host became ready, or the reason why it isn't
+// changed.
+func (a *Agent) onReadiness(ctx context.Context, err error) {
 	var facts *Facts
 	if now, factsErr := a.host.Facts(); factsErr == nil {
 		facts = &now
@@ -174,49 +183,32 @@ func (a *agent) hostChanged(ctx context.Context, err error) {
 		log.FromContext(ctx).Error(factsErr, "Facts about the node can't be read")
 	}
 	a.state.setReady(err, facts)
-	a.reconciler.checks.forgetAll()
-	for _, req := range a.allMaps(ctx, nil) {
-		a.maps.add(req.NamespacedName)
-	}
+	e, _ := a.readiness.current() // nil while the node isn't ready: err says why
+	a.queue.addAll(ctx, e)
 }
 
-func (a *agent) allMaps(ctx context.Context, _ client.Object) []reconcile.Request {
-	names := map[types.NamespacedName]bool{}
-	var list v1alpha1.BPFMapRevisionList
-	if err := a.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		log.FromContext(ctx).Error(err, "Revisions can't be listed")
-	}
-	for i := range list.Items {
-		names[types.NamespacedName{Namespace: list.Items[i].Namespace, Name: list.Items[i].Spec.MapName}] = true
-	}
-	for _, key := range a.state.keys() {
-		names[types.NamespacedName(key)] = true
-	}
-	if e, err := a.gate.current(); err == nil {
-		records, err := e.Records(ctx)
-		if err != nil {
-			log.FromContext(ctx).Error(err, "Records can't be read")
-		}
-		for i := range records {
-			if records[i].UID != "" { // others belong to people at this machine
-				names[types.NamespacedName(records[i].Key)] = true
-			}
-		}
-	}
-	// In order, so that after a reboot it is no matter of chance which maps a limit of memory has room for.
-	requests := make([]reconcile.Request, 0, len(names))
-	for _, n := range slices.SortedFunc(maps.Keys(names), func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) }) {
-		requests = append(requests, reconcile.Request{NamespacedName: n})
+// followInterfaces lets the maps be compared again that name network interfaces, when these change.
+func (a *Agent) followInterfaces(ctx context.Context) error {
+	FollowInterfaces(ctx, a.host, func(ctx context.Context) { a.queue.addReferrers(ctx, interfacesReference) })
+	return nil
+}
+
+// nodeToMaps are the requests for all maps, because the labels of the node decide which revisions are for it.
+func (a *Agent) nodeToMaps(ctx context.Context, _ client.Object) []reconcile.Request {
+	e, _ := a.readiness.current() // nil while the node isn't ready
+	var requests []reconcile.Request
+	for _, key := range a.queue.all(ctx, e) {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName(key)})
 	}
 	return requests
 }
 
 func revisionToMap(_ context.Context, object client.Object) []reconcile.Request {
-	rev, ok := object.(*v1alpha1.BPFMapRevision)
-	if !ok {
-		return nil
-	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: rev.Namespace, Name: rev.Spec.MapName}}}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName(mapOf(object.(*v1alpha1.BPFMapRevision)))}}
+}
+
+func mapNames(object client.Object) []string {
+	return []string{object.(*v1alpha1.BPFMapRevision).Spec.MapName}
 }
 
 // cacheOptions keep in memory what this node needs: active revisions, its own Node's labels, and its
@@ -226,11 +218,11 @@ func cacheOptions(node string) cache.Options {
 	return cache.Options{ByObject: map[client.Object]cache.ByObject{
 		&v1alpha1.BPFMapRevision{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelActive: "true"}), UnsafeDisableDeepCopy: new(true)},
 		&v1alpha1.BPFNodeState{}:   {Field: own},
-		process.Node():             {Field: own, Transform: stripNode},
+		process.Node():             {Field: own, Transform: trimNode},
 	}}
 }
 
-func stripNode(o any) (any, error) {
+func trimNode(o any) (any, error) {
 	if n, ok := o.(*metav1.PartialObjectMetadata); ok {
 		n.ObjectMeta = metav1.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels}
 	}

@@ -4,10 +4,8 @@
 package agent
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +16,6 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
-	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
@@ -28,13 +25,13 @@ func TestPick(t *testing.T) {
 	rev := func(number int64, selector map[string]string) v1alpha1.BPFMapRevision {
 		r := v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{Number: number, NodeSelector: selector}}
 		r.Name = fmt.Sprint("table-", number)
-		r.Status.Rollout.Frontier = rollout.Everybody
+		r.Status.Rollout.Frontier = rollout.All
 		return r
 	}
 	notYet := rev(8, nil)
-	notYet.Status.Rollout.Frontier = rollout.Nobody
+	notYet.Status.Rollout.Frontier = rollout.None
 	upToUs := rev(7, nil)
-	upToUs.Status.Rollout.Frontier = rollout.Place("node-a", upToUs.Name)
+	upToUs.Status.Rollout.Frontier = rollout.Rank("node-a", upToUs.Name)
 	edge := map[string]string{"role": "edge"}
 	deleted := rev(9, nil)
 	deleted.DeletionTimestamp = &metav1.Time{}
@@ -67,7 +64,7 @@ func TestPick(t *testing.T) {
 	}
 }
 
-func TestWhatIsNew(t *testing.T) {
+func TestEventsFor(t *testing.T) {
 	problem := errors.New("no room")
 	failed := engine.Report{State: v1alpha1.NodeMapFailed, Reason: "MapFull", Message: "no room", Err: problem, Revision: "t-1"}
 	failing := &v1alpha1.NodeMap{State: v1alpha1.NodeMapFailed, Reason: "MapFull", Revision: "t-1"}
@@ -81,7 +78,7 @@ func TestWhatIsNew(t *testing.T) {
 	}{
 		"nothing":         {nil, engine.Report{}, nil},
 		"created":         {nil, engine.Report{Action: engine.ActionCreated, PinPath: "/p"}, []string{"Normal Created created the map, pinned at /p"}},
-		"adopted":         {nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p"}, []string{"Normal Adopted took over the map at /p with its contents"}},
+		"adopted":         {nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p"}, []string{"Normal Adopted adopted the map at /p with its contents"}},
 		"updated":         {nil, engine.Report{Action: engine.ActionUpdated}, nil},
 		"replaced":        {nil, engine.Report{Action: engine.ActionReplaced, Message: "replaced map 3"}, []string{"Normal Replaced replaced map 3"}},
 		"repaired":        {nil, engine.Report{Drift: drift(true)}, []string{"Warning DriftRepaired 1 entry changed"}},
@@ -94,7 +91,7 @@ func TestWhatIsNew(t *testing.T) {
 		},
 	} {
 		var got []string
-		for _, n := range whatIsNew(c.before, c.report) {
+		for _, n := range eventsFor(c.before, c.report) {
 			got = append(got, n.kind+" "+n.reason+" "+n.note)
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
@@ -104,19 +101,18 @@ func TestWhatIsNew(t *testing.T) {
 }
 
 func TestNodeState(t *testing.T) {
-	changes := 0
-	s := newNodeState("v1", Facts{BootID: "boot-2", KernelRelease: "6.18"}, func() { changes++ })
-	line := v1alpha1.NodeMap{Namespace: "edge", Name: "b", State: v1alpha1.NodeMapReady, MemlockBytes: 2048}
-	s.seed(v1alpha1.BPFNodeStateStatus{BootID: "boot-1", Maps: []v1alpha1.NodeMap{line}})
+	s := newNodeState("node", "v1", Facts{BootID: "boot-2", KernelRelease: "6.18"})
+	m := v1alpha1.NodeMap{Namespace: "edge", Name: "b", State: v1alpha1.NodeMapReady, MemlockBytes: 2048}
+	s.seed(v1alpha1.BPFNodeStateStatus{BootID: "boot-1", Maps: []v1alpha1.NodeMap{m}})
 	if len(s.keys()) != 0 {
 		t.Error("maps of an earlier boot are believed")
 	}
-	s.seed(v1alpha1.BPFNodeStateStatus{BootID: "boot-2", Maps: []v1alpha1.NodeMap{line}})
+	s.seed(v1alpha1.BPFNodeStateStatus{BootID: "boot-2", Maps: []v1alpha1.NodeMap{m}})
 	if before := s.set(v1alpha1.NodeMap{Namespace: "edge", Name: "a", State: v1alpha1.NodeMapFailed}); before != nil {
-		t.Errorf("a line before the first: %+v", before)
+		t.Errorf("a state before the first: %+v", before)
 	}
-	if before := s.set(line); before == nil || before.MemlockBytes != 2048 {
-		t.Errorf("the line before: %+v", before)
+	if before := s.set(m); before == nil || before.MemlockBytes != 2048 {
+		t.Errorf("the state before: %+v", before)
 	}
 	now := time.Unix(1000, 0)
 	first := s.status(v1alpha1.BPFNodeStateStatus{}, now)
@@ -126,7 +122,7 @@ func TestNodeState(t *testing.T) {
 	if c := meta.FindStatusCondition(first.Conditions, v1alpha1.ConditionReady); c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.NodeReasonNodeNotReady {
 		t.Errorf("condition %+v", c)
 	}
-	s.setReady(&engine.Error{ReasonWord: v1alpha1.ReasonBPFFSMissing, Err: errors.New("mount it")}, nil)
+	s.setReady(&engine.Error{ReasonCode: v1alpha1.ReasonBPFFSMissing, Err: errors.New("mount it")}, nil)
 	missing := s.status(first, now.Add(time.Hour))
 	c := meta.FindStatusCondition(missing.Conditions, v1alpha1.ConditionReady)
 	if c.Reason != v1alpha1.ReasonBPFFSMissing || c.Message != "mount it" || !c.LastTransitionTime.Time.Equal(now) {
@@ -137,61 +133,26 @@ func TestNodeState(t *testing.T) {
 		t.Errorf("status %+v", ready)
 	}
 	if !s.remove(revision.Key{Namespace: "edge", Name: "a"}) || s.remove(revision.Key{Namespace: "edge", Name: "a"}) {
-		t.Error("removing a line twice")
+		t.Error("removing a map twice")
 	}
-	if changes != 5 {
-		t.Errorf("%d changes were told, want 5", changes)
+	if changes := len(s.publish.waiting); changes != 5 {
+		t.Errorf("the publisher was called %d times, want 5", changes)
 	}
 }
 
-// fakeHost is a host whose readiness a test sets.
-type fakeHost struct {
-	err    error
-	opened int
-}
-
-func (h *fakeHost) Probe(context.Context) error                   { return h.err }
-func (h *fakeHost) WatchInterfaces(context.Context, func()) error { return nil }
-func (h *fakeHost) Facts() (Facts, error)                         { return Facts{}, nil }
-func (h *fakeHost) SystemCalls() uint64                           { return 0 }
-func (h *fakeHost) Inventory() (v1alpha1.NodeInventory, error) {
-	return v1alpha1.NodeInventory{Maps: 3}, h.err
-}
-func (h *fakeHost) Open() (Engine, error) {
-	h.opened++
-	return engine.New(enginetest.NewMemory(), engine.Options{}), nil
-}
-
-func TestGate(t *testing.T) {
-	h := &fakeHost{err: errors.New("no bpffs")}
-	var told []string
-	g := newGate(h, func(_ context.Context, err error) { told = append(told, text(err)) })
-	if _, err := g.current(); !errors.Is(err, errNotProbed) {
-		t.Errorf("before the first probe: %v", err)
-	}
-	for range 2 {
-		_ = g.probe(t.Context())
-	}
-	if e, err := g.current(); e != nil || !errors.Is(err, h.err) {
-		t.Errorf("not ready: %v, %v", e, err)
-	}
-	h.err = nil
-	for range 2 {
-		if err := g.probe(t.Context()); err != nil {
-			t.Error(err)
+// TestLastMapID: a map of an earlier BPFMap of the same name isn't ours.
+func TestLastMapID(t *testing.T) {
+	s := newNodeState("node", "v1", Facts{})
+	key := revision.Key{Namespace: "edge", Name: "table"}
+	s.set(v1alpha1.NodeMap{Namespace: key.Namespace, Name: key.Name, UID: "one", MapID: 7})
+	s.set(v1alpha1.NodeMap{Namespace: key.Namespace, Name: key.Name, UID: "one", State: v1alpha1.NodeMapFailed}) // nothing is known of it
+	for uid, want := range map[string]int64{"one": 7, "two": 0, "": 0} {
+		if id := s.lastMapID(key, uid); id != want {
+			t.Errorf("the last map of BPFMap %q is %d, want %d", uid, id, want)
 		}
 	}
-	if e, err := g.current(); e == nil || err != nil {
-		t.Errorf("ready: %v, %v", e, err)
+	s.remove(key)
+	if id := s.lastMapID(key, "one"); id != 0 {
+		t.Errorf("the last map of a removed BPFMap is %d", id)
 	}
-	h.err = errors.New("read-only")
-	_ = g.probe(t.Context())
-	if _, err := g.current(); err == nil {
-		t.Error("work goes on though the host isn't ready")
-	}
-	if got := strings.Join(told, ","); got != "no bpffs,,read-only" || h.opened != 1 {
-		t.Errorf("told %q, opened %d times", got, h.opened)
-	}
-	g.lookAgain()
-	g.lookAgain() // doesn't block
 }

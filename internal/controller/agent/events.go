@@ -27,52 +27,52 @@ const (
 // maxNote is the bound of an event's note in bytes.
 const maxNote = 1024
 
-// announcer tells people what happened on this node, as events of the BPFMap.
-type announcer struct {
+// eventEmitter emits what happened on this node, as events of the BPFMap.
+type eventEmitter struct {
 	events.EventRecorder
 	node string
 }
 
-// news is one event to be.
-type news struct{ kind, reason, note string }
+// event is one event of a BPFMap.
+type event struct{ kind, reason, note string }
 
-// announce emits what is new since the line before.
-func (a *announcer) announce(before *v1alpha1.NodeMap, r engine.Report) {
-	for _, n := range whatIsNew(before, r) {
-		note := a.node + ": " + n.note
+// emit emits what a report says that the state before didn't.
+func (e *eventEmitter) emit(before *v1alpha1.NodeMap, r engine.Report) {
+	for _, n := range eventsFor(before, r) {
+		note := e.node + ": " + n.note
 		if len(note) > maxNote {
 			note = strings.ToValidUTF8(note[:maxNote], "")
 		}
-		a.Eventf(reference(r), nil, n.kind, n.reason, actionSync, "%s", note)
+		e.Eventf(reference(r), nil, n.kind, n.reason, actionSync, "%s", note)
 	}
 }
 
-// whatIsNew is what people should notice: a map made, taken over or replaced, drift once each time that
-// it appears, and failures when they begin or change.
-func whatIsNew(before *v1alpha1.NodeMap, r engine.Report) []news {
-	var all []news
+// eventsFor are the events of a report: a map created, adopted or replaced, drift once each time that it
+// appears, and failures when they begin or change.
+func eventsFor(before *v1alpha1.NodeMap, r engine.Report) []event {
+	var all []event
 	if r.Drift != nil {
 		switch wasDrifted := before != nil && before.Drifted; {
 		case r.Drift.Repaired:
-			all = append(all, news{corev1.EventTypeWarning, eventDriftRepaired, r.Drift.Summary})
+			all = append(all, event{corev1.EventTypeWarning, eventDriftRepaired, r.Drift.Summary})
 		case !wasDrifted:
-			all = append(all, news{corev1.EventTypeWarning, eventDriftDetected, r.Drift.Summary + " (driftPolicy Report: nothing is changed)"})
+			all = append(all, event{corev1.EventTypeWarning, eventDriftDetected, r.Drift.Summary + " (driftPolicy Report: nothing is changed)"})
 		}
 	}
 	switch r.Action {
 	case engine.ActionCreated:
-		all = append(all, news{corev1.EventTypeNormal, string(r.Action), "created the map, pinned at " + r.PinPath})
+		all = append(all, event{corev1.EventTypeNormal, string(r.Action), "created the map, pinned at " + r.PinPath})
 	case engine.ActionAdopted:
-		all = append(all, news{corev1.EventTypeNormal, string(r.Action), "took over the map at " + r.PinPath + " with its contents"})
+		all = append(all, event{corev1.EventTypeNormal, string(r.Action), "adopted the map at " + r.PinPath + " with its contents"})
 	case engine.ActionReplaced:
 		note := r.Message
 		if note == "" {
 			note = "a new map took the pin at " + r.PinPath
 		}
-		all = append(all, news{corev1.EventTypeNormal, string(r.Action), note})
+		all = append(all, event{corev1.EventTypeNormal, string(r.Action), note})
 	}
 	if r.Err != nil && (before == nil || before.State != r.State || before.Reason != r.Reason || before.Revision != r.Revision) {
-		all = append(all, news{corev1.EventTypeWarning, string(r.State), r.Reason + ": " + r.Message})
+		all = append(all, event{corev1.EventTypeWarning, string(r.State), r.Reason + ": " + r.Message})
 	}
 	return all
 }

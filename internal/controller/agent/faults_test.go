@@ -12,27 +12,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
-	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
-	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
-	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
-	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
-	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
 )
 
 // flaky is an API server behind a bad connection: calls fail, or happen and fail nevertheless, others
@@ -46,17 +36,12 @@ type flaky struct {
 	stale  *v1alpha1.BPFNodeState
 }
 
-func newFlaky(t *testing.T, plane *controlplane.ControlPlane, seed uint64) (good client.WithWatch, bad *flaky) {
-	t.Helper()
-	scheme := process.Scheme()
-	must(t, corev1.AddToScheme(scheme))
-	good, err := client.NewWithWatch(plane.Config(), client.Options{Scheme: scheme})
-	must(t, err)
-	bad = &flaky{Rand: rand.New(rand.NewPCG(seed, 1))}
+func newFlaky(good client.WithWatch, seed uint64) *flaky {
+	bad := &flaky{Rand: rand.New(rand.NewPCG(seed, 1))}
 	bad.WithWatch = interceptor.NewClient(good, interceptor.Funcs{
 		Get: bad.get, List: bad.list, Create: bad.create, SubResourceUpdate: bad.update,
 	})
-	return good, bad
+	return bad
 }
 
 // around makes a call, or not, or says that it failed though it didn't.
@@ -90,17 +75,8 @@ func (f *flaky) get(ctx context.Context, c client.WithWatch, key client.ObjectKe
 	})
 }
 
-// list does what the index of the agent's cache does: the API server has none.
 func (f *flaky) list(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
-	o := client.ListOptions{}
-	o.ApplyOptions(opts)
-	return f.around(func() error {
-		revisions := list.(*v1alpha1.BPFMapRevisionList)
-		name, _ := o.FieldSelector.RequiresExactMatch(indexMapName)
-		err := c.List(ctx, revisions, client.InNamespace(o.Namespace))
-		revisions.Items = slices.DeleteFunc(revisions.Items, func(r v1alpha1.BPFMapRevision) bool { return r.Spec.MapName != name })
-		return err
-	})
+	return f.around(func() error { return c.List(ctx, list, opts...) })
 }
 
 func (f *flaky) create(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
@@ -124,36 +100,29 @@ func (f *flaky) update(ctx context.Context, c client.Client, sub string, o clien
 
 // someState changes what an agent knows.
 func someState(r *rand.Rand, s *nodeState) {
-	line := v1alpha1.NodeMap{
+	m := v1alpha1.NodeMap{
 		Namespace: "edge", Name: string(rune('a' + r.IntN(4))), State: v1alpha1.NodeMapReady, Reason: v1alpha1.NodeReasonInSync,
 		PinPath: "/p", Revision: fmt.Sprint("r-", r.IntN(9)), MapID: int64(r.IntN(99)),
 	}
 	switch r.IntN(4) {
 	case 0:
-		s.remove(keyOf(line))
+		s.remove(keyOf(m))
 	case 1:
 		s.setReady([]error{nil, errors.New("no bpffs")}[r.IntN(2)], nil)
 	default:
-		s.set(line)
+		s.set(m)
 	}
-}
-
-func closed() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
 }
 
 // TestPublisherOverABadConnection brings random states to an API server that fails, lags and is written
 // to by others. When that ends, the state arrives in a few rounds, and then nothing more is written.
 func TestPublisherOverABadConnection(t *testing.T) {
-	plane := controlplane.New(t)
 	for seed := range uint64(40) {
-		good, bad := newFlaky(t, plane, seed)
-		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("node-", seed)}}
-		must(t, good.Create(t.Context(), node))
-		state := newNodeState("v1", Facts{BootID: "boot", KernelRelease: "6.18"}, func() {})
-		p := &publisher{client: bad, node: node.Name, state: state, seeded: closed(), observe: func([]v1alpha1.NodeMap) {}}
+		node := nodeNamed(fmt.Sprint("node-", seed))
+		good := newClient(t, node)
+		bad := newFlaky(good, seed)
+		state := newNodeState(node.Name, "v1", Facts{BootID: "boot", KernelRelease: "6.18"})
+		p := &publisher{client: bad, live: bad, node: node.Name, state: state, seeded: closed(), metrics: newMetrics()}
 		publish := func() (reconcile.Result, error) {
 			p.written = time.Time{} // a second has passed
 			return p.Reconcile(t.Context(), reconcile.Request{})
@@ -199,35 +168,19 @@ type life struct {
 	node string
 	name string
 	n    int
-	r    *reconciler
+	p    *parts
 }
 
 // restart starts the agent anew.
-func (l *life) restart() {
-	g := newGate(l.host, func(context.Context, error) {})
-	must(l.T, g.probe(l.Context()))
-	l.r = &reconciler{
-		client: l.bad, node: l.node, gate: g, state: newNodeState("v1", Facts{}, func() {}), seeded: closed(),
-		library: newLibrary(l.bad, func(int) {}), announce: func(*v1alpha1.NodeMap, engine.Report) {},
-		replaced: func(context.Context, revision.Key) {},
-		metrics:  recorders.NewNode(prometheus.NewRegistry(), func() uint64 { return 0 }),
-	}
-}
+func (l *life) restart() { l.p = newParts(l.T, l.bad, l.node, l.host) }
 
 // declare writes another revision.
 func (l *life) declare() {
-	m := &v1alpha1.BPFMap{}
-	must(l.T, yaml.UnmarshalStrict(fmt.Appendf(nil,
-		"{type: Hash, key: {type: u8}, value: {type: u8}, maxEntries: 4, entries: [{key: 1, value: %d}]}", l.n%200), &m.Spec))
-	m.Namespace, m.Name = metav1.NamespaceDefault, l.name
-	rev, err := compile.Compile(m)
-	must(l.T, err)
 	l.n++
-	rev.UID, rev.Name, rev.Number = "uid-"+l.name, fmt.Sprint(l.name, "-", l.n), int64(l.n)
-	object, _ := revision.ToObjects(rev)
-	object.Labels = map[string]string{v1alpha1.LabelActive: "true"}
+	object := compiled(l.T, l.name, l.n, hash(l.n%200))
+	rollout := object.Status.Rollout
 	must(l.T, l.good.Create(l.Context(), object))
-	object.Status.Rollout.Frontier = rollout.Everybody
+	object.Status.Rollout = rollout
 	must(l.T, l.good.Status().Update(l.Context(), object))
 }
 
@@ -244,7 +197,7 @@ func (l *life) undeclare() {
 }
 
 func (l *life) reconcile() error {
-	_, err := l.r.Reconcile(l.Context(), reconcile.Request{NamespacedName: types.NamespacedName{Namespace: metav1.NamespaceDefault, Name: l.name}})
+	_, err := l.p.reconcile(l.Context(), l.name)
 	return err
 }
 
@@ -253,11 +206,10 @@ func (l *life) pinned() bool { return len(l.host.memory.Pins()) > 0 }
 // TestReconcilerOverABadConnection lets maps come, change and go while the API server fails. What fails
 // never removes a map, and when that ends, the node holds what is declared.
 func TestReconcilerOverABadConnection(t *testing.T) {
-	plane := controlplane.New(t)
 	for seed := range uint64(25) {
 		l := &life{T: t, node: fmt.Sprint("node-", seed), name: fmt.Sprint("table-", seed), host: &memoryHost{memory: enginetest.NewMemory()}}
-		l.good, l.bad = newFlaky(t, plane, seed)
-		must(t, l.good.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: l.node}}))
+		good := newClient(t, nodeNamed(l.node))
+		l.good, l.bad = good, newFlaky(good, seed)
 		l.restart()
 		for range 15 {
 			switch l.bad.IntN(8) {
@@ -277,21 +229,14 @@ func TestReconcilerOverABadConnection(t *testing.T) {
 		l.bad.calm = true
 		l.declare()
 		must(t, l.reconcile())
-		lines := l.r.state.status(v1alpha1.BPFNodeStateStatus{}, time.Now()).Maps
-		if len(lines) != 1 || lines[0].Revision != fmt.Sprint(l.name, "-", l.n) || lines[0].State != v1alpha1.NodeMapReady {
-			t.Errorf("seed %d: the node holds %+v", seed, lines)
+		maps := l.p.state.status(v1alpha1.BPFNodeStateStatus{}, time.Now()).Maps
+		if len(maps) != 1 || maps[0].Revision != fmt.Sprint(l.name, "-", l.n) || maps[0].State != v1alpha1.NodeMapReady {
+			t.Errorf("seed %d: the node holds %+v", seed, maps)
 		}
 		l.undeclare()
 		must(t, l.reconcile())
 		if l.pinned() {
 			t.Errorf("seed %d: %v are left", seed, l.host.memory.Pins())
 		}
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

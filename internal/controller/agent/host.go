@@ -22,9 +22,7 @@ type Host interface {
 	Facts() (Facts, error)
 	// SystemCalls is how many system calls the engine has made.
 	SystemCalls() uint64
-	// WatchInterfaces calls changed after network interfaces of the node came, went or changed, until
-	// ctx ends. It returns at once if the agent doesn't see the node's interfaces.
-	WatchInterfaces(ctx context.Context, changed func()) error
+	InterfaceWatcher
 	// Inventory counts all maps of the host's kernel. It needs CAP_SYS_ADMIN.
 	Inventory() (v1alpha1.NodeInventory, error)
 }

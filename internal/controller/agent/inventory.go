@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
-
-	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
 // inventory counts all maps of the node from time to time. What it finds is published with the rest of
@@ -17,7 +15,7 @@ import (
 type inventory struct {
 	host   Host
 	period time.Duration
-	tell   func(v1alpha1.NodeInventory)
+	state  *nodeState
 }
 
 // Start counts until ctx ends. A failure is logged when it begins: the maps that are managed don't
@@ -28,15 +26,13 @@ func (i *inventory) Start(ctx context.Context) error {
 		total, err := i.host.Inventory()
 		switch {
 		case err == nil:
-			i.tell(total)
+			i.state.setInventory(total)
 		case err.Error() != failing:
 			log.FromContext(ctx).Error(err, "Inventory of the node failed")
 		}
 		failing = text(err)
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, jitter(i.period)) {
 			return nil
-		case <-time.After(jitter(i.period)):
 		}
 	}
 }

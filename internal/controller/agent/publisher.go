@@ -18,33 +18,40 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
+	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 )
 
-// minPause is how long at least lies between two writes of the state: the first change goes out at
-// once, further ones wait for each other.
-const minPause = time.Second
+const (
+	// minPause is how long at least lies between two writes of the state: the first change goes out at
+	// once, further ones wait for each other.
+	minPause = time.Second
+	// lastWrite bounds the write of the final state while the process ends.
+	lastWrite = 500 * time.Millisecond
+)
 
 // publisher keeps the node's BPFNodeState equal to what the agent knows. It writes only what changed.
 type publisher struct {
-	client client.Client
+	client client.Client // reads are of the cache
+	live   client.Reader // reads from the API server
 	node   string
 	state  *nodeState
 	seeded <-chan struct{}
-	// observe is told what was published.
-	observe func([]v1alpha1.NodeMap)
+	// metrics record what was published.
+	metrics *recorders.Node
 
 	written time.Time // of the last write; only Reconcile uses it, which runs once at a time
 }
 
-// Reconcile writes the state if it differs.
+// Reconcile writes the state if it differs. A write that lost against another one, or against a cache that
+// lags, is an error like any other: it is tried again later and later.
 func (p *publisher) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	select {
 	case <-p.seeded:
 	case <-ctx.Done():
 		return reconcile.Result{}, nil
 	}
-	if wait := minPause - time.Since(p.written); wait > 0 {
-		return reconcile.Result{RequeueAfter: wait + rand.N(minPause/4)}, nil
+	if pause := minPause - time.Since(p.written); pause > 0 {
+		return reconcile.Result{RequeueAfter: pause + rand.N(minPause/4)}, nil
 	}
 	object := &v1alpha1.BPFNodeState{}
 	err := p.client.Get(ctx, client.ObjectKey{Name: p.node}, object)
@@ -56,22 +63,44 @@ func (p *publisher) Reconcile(ctx context.Context, _ reconcile.Request) (reconci
 	case err != nil:
 		return reconcile.Result{}, fmt.Errorf("get node state: %w", err)
 	}
+	wrote, err := p.write(ctx, object)
+	if wrote {
+		p.written = time.Now()
+	}
+	return reconcile.Result{}, err
+}
+
+// write brings the status of the object to what the agent knows.
+func (p *publisher) write(ctx context.Context, object *v1alpha1.BPFNodeState) (wrote bool, err error) {
 	next := p.state.status(object.Status, time.Now())
 	if equality.Semantic.DeepEqual(next, object.Status) {
-		return reconcile.Result{}, nil
+		return false, nil
 	}
 	object = object.DeepCopy()
 	object.Status = next
-	err = p.client.Status().Update(ctx, object)
-	switch {
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return reconcile.Result{RequeueAfter: minPause / 4}, nil // the cache will show what happened
-	case err != nil:
-		return reconcile.Result{}, fmt.Errorf("write node state: %w", err)
+	if err := p.client.Status().Update(ctx, object); err != nil {
+		return false, fmt.Errorf("write node state: %w", err)
 	}
-	p.written = time.Now()
-	p.observe(next.Maps)
-	return reconcile.Result{}, nil
+	p.metrics.ObserveMaps(p.state.snapshot())
+	return true, nil
+}
+
+// finish writes what the last reconciles found, once nothing runs any more. It takes at most lastWrite; the
+// next agent looks at everything itself.
+func (p *publisher) finish(ctx context.Context) error {
+	select {
+	case <-p.seeded:
+	default:
+		return nil // this agent never knew what its node had
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastWrite)
+	defer cancel()
+	object := &v1alpha1.BPFNodeState{}
+	if err := p.live.Get(ctx, client.ObjectKey{Name: p.node}, object); err != nil {
+		return fmt.Errorf("get node state: %w", err)
+	}
+	_, err := p.write(ctx, object)
+	return err
 }
 
 // create makes the object, owned by the Node, so that it goes with it.
@@ -86,20 +115,18 @@ func (p *publisher) create(ctx context.Context) (*v1alpha1.BPFNodeState, error) 
 			APIVersion: "v1", Kind: "Node", Name: node.GetName(), UID: node.GetUID(),
 		}},
 	}}
-	if err := p.client.Create(ctx, object); err != nil && !apierrors.IsAlreadyExists(err) {
-		return nil, fmt.Errorf("create node state: %w", err)
-	} else if err != nil {
-		return nil, fmt.Errorf("the cache doesn't show the node state yet: %w", err)
+	if err := p.client.Create(ctx, object); err != nil {
+		return nil, fmt.Errorf("create node state: %w", err) // also one that the cache doesn't show yet
 	}
 	return object, nil
 }
 
 // setUp registers the publisher with the manager.
-func (p *publisher) setUp(m ctrl.Manager, wake *trigger) error {
+func (p *publisher) setUp(m ctrl.Manager) error {
 	err := ctrl.NewControllerManagedBy(m).
 		Named("bpfmap-node-state").
 		For(&v1alpha1.BPFNodeState{}).
-		WatchesRawSource(wake.source()).
+		WatchesRawSource(p.state.publish.source()).
 		WithOptions(process.Controller(1)).
 		Complete(p)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -27,25 +26,22 @@ import (
 // indexMapName finds the revisions of a BPFMap.
 const indexMapName = "spec.mapName"
 
-// linkRetry is how often an entry that waits for what it names is tried again.
-const linkRetry = 5 * time.Second
+// referenceRetry is how often an entry that waits for what it names is tried again.
+const referenceRetry = 5 * time.Second
 
-// reconciler brings one map at a time to its revision.
+// reconciler brings one map at a time to its revision. It may run for several maps in parallel.
 type reconciler struct {
-	client   client.Client
-	node     string
-	gate     *gate
-	state    *nodeState
-	library  *library
-	seeded   <-chan struct{}
-	announce func(before *v1alpha1.NodeMap, r engine.Report)
-	// replaced is called when the map of a BPFMap is another one than before.
-	replaced func(ctx context.Context, key revision.Key)
-	metrics  *recorders.Node
-	resync   time.Duration
-	checks   checks
-	// again puts maps into the queue.
-	again func(names ...types.NamespacedName)
+	client    client.Client
+	node      string
+	readiness *nodeReadiness
+	state     *nodeState
+	checks    *checks
+	queue     *mapQueue
+	loader    *revisionLoader
+	events    *eventEmitter
+	metrics   *recorders.Node
+	seeded    <-chan struct{}
+	resync    time.Duration
 }
 
 // Reconcile handles the map of a BPFMap's name.
@@ -60,11 +56,11 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err != nil || undecided {
 		return reconcile.Result{}, err
 	}
-	e, notReady := r.gate.current()
+	e, notReady := r.readiness.current()
 	switch {
 	case notReady != nil:
 		r.refuse(key, wanted, notReady)
-		return reconcile.Result{}, nil // the gate calls again
+		return reconcile.Result{}, nil // all maps are queued when the node becomes ready
 	case wanted == nil:
 		return reconcile.Result{}, r.remove(ctx, e, key)
 	}
@@ -74,7 +70,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return r.apply(ctx, e, wanted)
 }
 
-// refuse says of a map that nothing can be done for it on this node now.
+// refuse notes that nothing can be done for a map while the node isn't ready.
 func (r *reconciler) refuse(key revision.Key, wanted *v1alpha1.BPFMapRevision, why error) {
 	if wanted == nil {
 		return
@@ -102,68 +98,66 @@ func (r *reconciler) wanted(ctx context.Context, key revision.Key) (wanted *v1al
 	return wanted, undecided, nil
 }
 
-// apply lets the engine work and tells what came of it.
+// apply lets the engine work and publishes the result.
 func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMapRevision) (reconcile.Result, error) {
 	start := time.Now()
-	report := engine.Report{
-		Key: revision.Key{Namespace: object.Namespace, Name: object.Spec.MapName}, UID: object.Spec.MapUID, Revision: object.Name,
-	}
-	rev, unread := r.library.revision(ctx, object)
-	switch {
-	case errors.Is(unread, errInvalid):
-		report = fail(report, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonInvalidRevision, unread)
-	case unread != nil:
-		report = fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed, unread)
-	default:
-		report = e.Sync(ctx, rev)
-		r.retryUnblocked(e)
-	}
-	select {
-	case <-ctx.Done():
-		return reconcile.Result{}, nil // the process ends; what was done is in the kernel
-	default:
+	running := r.checks.begin(mapOf(object), object.UID)
+	report := r.sync(ctx, e, object)
+	if isInterrupted(ctx, report.Err) {
+		return reconcile.Result{}, nil // the process ends; what was done is in the kernel, and the next agent continues
 	}
 	r.noteLoss(&report)
 	r.metrics.ObserveSync(report, time.Since(start))
 	before := r.state.set(status.FromReport(report))
-	r.announce(before, report)
+	r.events.emit(before, report)
 	r.log(ctx, before, report)
 	if report.MapID != 0 && (before == nil || before.MapID != int64(report.MapID)) {
-		r.replaced(ctx, report.Key)
+		r.queue.addHolders(ctx, report.Key)
 	}
 	if report.State == v1alpha1.NodeMapReady {
-		r.checks.done(report.Key, object.UID)
+		r.checks.passed(report.Key, running)
 	} else {
 		r.checks.forget(report.Key)
 	}
 	if report.State == v1alpha1.NodeMapFailed {
-		r.gate.lookAgain()
+		r.readiness.recheck()
 		return reconcile.Result{}, report.Err // again, later and later
 	}
 	if report.State == v1alpha1.NodeMapPending {
-		return reconcile.Result{RequeueAfter: jitter(min(linkRetry, r.resync))}, nil
+		return reconcile.Result{RequeueAfter: jitter(min(referenceRetry, r.resync))}, nil
 	}
 	return reconcile.Result{RequeueAfter: jitter(r.resync)}, nil
 }
 
+// sync loads the revision and lets the engine bring the map to it.
+func (r *reconciler) sync(ctx context.Context, e Engine, object *v1alpha1.BPFMapRevision) engine.Report {
+	report := engine.Report{Key: mapOf(object), UID: object.Spec.MapUID, Revision: object.Name}
+	rev, err := r.loader.load(ctx, object)
+	switch {
+	case errors.Is(err, errInvalid):
+		return fail(report, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonInvalidRevision, err)
+	case err != nil:
+		return fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed, err)
+	}
+	report = e.Sync(ctx, rev)
+	r.queue.addMaps(e.Unblocked()) // the work on this map may have made room for others
+	return report
+}
+
+// isInterrupted says of the error of some work that it ended because the process ends. That is not a
+// failure, and nothing is published of it.
+func isInterrupted(ctx context.Context, err error) bool { return err != nil && ctx.Err() != nil }
+
 // noteLoss sees that a map had to be made though one was here in this boot: the BPF file system was mounted
 // anew, or somebody removed all that was in it, with the records by which the engine knows drift.
 func (r *reconciler) noteLoss(report *engine.Report) {
-	id := r.state.lastMade(report.Key, report.UID)
+	id := r.state.lastMapID(report.Key, report.UID)
 	if report.Action != engine.ActionCreated || report.Drift != nil || id == 0 {
 		return
 	}
 	report.Drift = &engine.Drift{
 		Kind: plan.DriftMapGone, Repaired: true,
 		Summary: fmt.Sprintf("map %d, its pins and its record were gone: the BPF file system was mounted anew or emptied", id),
-	}
-}
-
-// retryUnblocked lets maps be looked at again that a limit of kernel memory had stalled, after the work on
-// another one may have made room.
-func (r *reconciler) retryUnblocked(e Engine) {
-	for _, key := range e.Unblocked() {
-		r.again(types.NamespacedName(key))
 	}
 }
 
@@ -182,12 +176,15 @@ func (r *reconciler) log(ctx context.Context, before *v1alpha1.NodeMap, report e
 	}
 }
 
-// remove gives up a map that no revision asks for on this node.
+// remove releases a map that no revision asks for on this node.
 func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key) error {
 	report := e.Remove(ctx, key)
-	r.retryUnblocked(e)
+	r.queue.addMaps(e.Unblocked())
+	if isInterrupted(ctx, report.Err) {
+		return nil
+	}
 	if report.Err != nil {
-		r.gate.lookAgain()
+		r.readiness.recheck()
 		r.state.set(status.FromReport(report))
 		return report.Err
 	}
@@ -196,7 +193,7 @@ func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key) err
 	}
 	r.state.remove(key)
 	r.checks.forget(key)
-	r.library.forget(key)
+	r.loader.forget(key)
 	r.metrics.Forget(key.Namespace, key.Name)
 	return nil
 }

@@ -5,14 +5,15 @@ package agent
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
@@ -20,33 +21,37 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
-// nodeState is what this agent knows of its node, whether or not the API server has heard of it.
+// nodeState is what this agent knows of its node, whether or not the API server has heard of it. It is safe
+// for concurrent use.
 type nodeState struct {
-	version string
-	// changed is called, without the lock, after something changed.
-	changed func()
+	node, version string
+	// publish wakes the publisher after something changed.
+	publish trigger
 
 	mu    sync.Mutex
 	facts Facts
 	ready error
 	total *v1alpha1.NodeInventory
-	lines map[revision.Key]v1alpha1.NodeMap
-	// made are the maps that were here last in this boot, also while nothing can be known of them.
-	made map[revision.Key]madeMap
+	maps  map[revision.Key]v1alpha1.NodeMap
+	// last are the maps that were here last in this boot, also while nothing can be known of them.
+	last map[revision.Key]mapID
 }
 
-// madeMap is a map that was here, and the UID of its BPFMap.
-type madeMap struct {
+// mapID is the id of a map that was here, and the UID of its BPFMap.
+type mapID struct {
 	id  int64
 	uid string
 }
 
-func newNodeState(version string, facts Facts, changed func()) *nodeState {
+func newNodeState(node, version string, facts Facts) *nodeState {
 	return &nodeState{
-		version: version, facts: facts, changed: changed, ready: errNotProbed,
-		lines: map[revision.Key]v1alpha1.NodeMap{}, made: map[revision.Key]madeMap{},
+		node: node, version: version, facts: facts, ready: errNotProbed,
+		maps: map[revision.Key]v1alpha1.NodeMap{}, last: map[revision.Key]mapID{},
 	}
 }
+
+// changed wakes the publisher.
+func (s *nodeState) changed() { s.publish.add(types.NamespacedName{Name: s.node}) }
 
 // seed takes over what an earlier agent reported in the same boot; of another boot nothing is true
 // any more.
@@ -56,28 +61,28 @@ func (s *nodeState) seed(old v1alpha1.BPFNodeStateStatus) {
 	if old.BootID != s.facts.BootID {
 		return
 	}
-	for _, line := range old.Maps {
-		s.put(line)
+	for _, m := range old.Maps {
+		s.put(m)
 	}
 }
 
-// put takes a line in. The lock is held.
-func (s *nodeState) put(line v1alpha1.NodeMap) {
-	s.lines[keyOf(line)] = line
-	if line.MapID != 0 {
-		s.made[keyOf(line)] = madeMap{line.MapID, line.UID}
+// put takes the state of a map in. The lock is held.
+func (s *nodeState) put(m v1alpha1.NodeMap) {
+	s.maps[keyOf(m)] = m
+	if m.MapID != 0 {
+		s.last[keyOf(m)] = mapID{m.MapID, m.UID}
 	}
 }
 
-func keyOf(line v1alpha1.NodeMap) revision.Key {
-	return revision.Key{Namespace: line.Namespace, Name: line.Name}
+func keyOf(m v1alpha1.NodeMap) revision.Key {
+	return revision.Key{Namespace: m.Namespace, Name: m.Name}
 }
 
-// set puts a line in and returns the one before, nil if there was none.
-func (s *nodeState) set(line v1alpha1.NodeMap) (before *v1alpha1.NodeMap) {
+// set replaces the state of a map and returns the one before, nil if there was none.
+func (s *nodeState) set(m v1alpha1.NodeMap) (before *v1alpha1.NodeMap) {
 	s.mu.Lock()
-	old, ok := s.lines[keyOf(line)]
-	s.put(line)
+	old, ok := s.maps[keyOf(m)]
+	s.put(m)
 	s.mu.Unlock()
 	s.changed()
 	if !ok {
@@ -86,22 +91,22 @@ func (s *nodeState) set(line v1alpha1.NodeMap) (before *v1alpha1.NodeMap) {
 	return &old
 }
 
-// lastMade is the id of the map that was here last in this boot for a BPFMap; 0 if there was none.
-func (s *nodeState) lastMade(key revision.Key, uid string) int64 {
+// lastMapID is the id of the map that was here last in this boot for a BPFMap; 0 if there was none.
+func (s *nodeState) lastMapID(key revision.Key, uid string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if made := s.made[key]; made.uid == uid {
-		return made.id
+	if last := s.last[key]; last.uid == uid {
+		return last.id
 	}
 	return 0
 }
 
-// remove drops a line and says whether there was one.
+// remove drops a map and says whether there was one.
 func (s *nodeState) remove(key revision.Key) bool {
 	s.mu.Lock()
-	_, ok := s.lines[key]
-	delete(s.lines, key)
-	delete(s.made, key)
+	_, ok := s.maps[key]
+	delete(s.maps, key)
+	delete(s.last, key)
 	s.mu.Unlock()
 	if ok {
 		s.changed()
@@ -128,16 +133,24 @@ func (s *nodeState) setInventory(total v1alpha1.NodeInventory) {
 	s.changed()
 }
 
-// keys are the maps that have a line.
+// keys are the maps that have a state.
 func (s *nodeState) keys() []revision.Key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.lines))
+	return slices.Collect(maps.Keys(s.maps))
+}
+
+// snapshot is the state of all maps, unsorted.
+func (s *nodeState) snapshot() []v1alpha1.NodeMap {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.maps))
 }
 
 // status is the status to publish, given the one that is published: conditions keep the time of their
-// last transition.
+// last transition. The summary counts all maps, also those that have no room in the list.
 func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time) v1alpha1.BPFNodeStateStatus {
+	all := s.snapshot()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := v1alpha1.BPFNodeStateStatus{
@@ -145,18 +158,15 @@ func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time)
 		KernelRelease: s.facts.KernelRelease, BootID: s.facts.BootID, AgentVersion: s.version,
 		PossibleCPUs: s.facts.PossibleCPUs, Features: s.facts.Features, Inventory: s.total.DeepCopy(),
 	}
-	for _, line := range s.lines {
-		next.Maps = append(next.Maps, line)
-	}
-	slices.SortFunc(next.Maps, func(a, b v1alpha1.NodeMap) int {
-		if c := strings.Compare(a.Namespace, b.Namespace); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
-	next.Summary = status.Summarize(next.Maps)
+	next.Summary = status.Summarize(all)
 	next.Summary.MemoryLimitBytes = s.facts.MemoryLimitBytes
-	meta.SetStatusCondition(&next.Conditions, readyCondition(s.ready, now))
+	condition := readyCondition(s.ready, now)
+	listed, omitted := fit(all)
+	if next.Maps = listed; omitted > 0 {
+		condition.Message = fmt.Sprintf("%s; %d of %d maps are not listed in status.maps, which holds at most %d maps and about %d KiB",
+			condition.Message, omitted, len(all), maxListedMaps, maxListedBytes>>10)
+	}
+	meta.SetStatusCondition(&next.Conditions, condition)
 	return next
 }
 

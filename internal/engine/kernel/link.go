@@ -8,10 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/vishvananda/netlink"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
@@ -35,7 +36,10 @@ type LinkOptions struct {
 const DefaultCgroups = "/sys/fs/cgroup"
 
 // Link finds what a name stands for on this node.
-func (b *Backend) Link(_ context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
+func (b *Backend) Link(ctx context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
+	if err := ctx.Err(); err != nil {
+		return engine.Target{}, err
+	}
 	switch link.Type {
 	case v1alpha1.TypeIfindex:
 		return b.linkInterface(link.Name)
@@ -46,23 +50,37 @@ func (b *Backend) Link(_ context.Context, key revision.Key, link v1alpha1.Refere
 	case v1alpha1.TypeCgroup, v1alpha1.TypeCgroupID:
 		return b.linkCgroup(link)
 	}
-	return engine.Target{}, refuse(v1alpha1.NodeReasonInvalidRevision, "%q is no linked type of this version", link.Type)
+	return engine.Target{}, refuse(v1alpha1.NodeReasonInvalidRevision, "%q is not a supported type of link", link.Type)
+}
+
+// isAbsent says of an error of opening a path that nothing is there. Any other error is one of looking, which
+// says nothing about what is there.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 func absent(format string, args ...any) error {
 	return fmt.Errorf(format+" %w", append(args, engine.ErrAbsent)...)
 }
 
+// linkInterface finds an interface by its name. Only the kernel's answer that there is none means that it is
+// absent: entries are deleted for that.
 func (b *Backend) linkInterface(name string) (engine.Target, error) {
 	if b.links.NoInterfaces {
 		return engine.Target{}, refuse(v1alpha1.NodeReasonNotPermitted,
 			"interface %s: this agent doesn't see the node's interfaces (chart value agent.hostNetwork)", name)
 	}
-	i, err := net.InterfaceByName(name)
-	if err != nil {
-		return engine.Target{}, absent("interface %s", name) // the one error of an answer that came
+	i, err := netlink.LinkByName(name)
+	switch {
+	case errors.As(err, new(netlink.LinkNotFoundError)): // the kernel's ENODEV
+		return engine.Target{}, absent("interface %s", name)
+	case err != nil:
+		return engine.Target{}, explain(fmt.Errorf("look up interface %s: %w", name, err))
+	case i.Attrs().Name != name: // the kernel looks among alternative names, too (Linux 5.5), which may move
+		return engine.Target{}, absent("interface %s", name)
 	}
-	return engine.Target{Read: uint64(i.Index), Write: uint64(i.Index)}, nil
+	index := uint64(i.Attrs().Index)
+	return engine.Target{Read: index, Write: index}, nil
 }
 
 func (b *Backend) linkMap(key revision.Key) (engine.Target, error) {
@@ -71,7 +89,7 @@ func (b *Backend) linkMap(key revision.Key) (engine.Target, error) {
 		return engine.Target{}, explain(err)
 	}
 	if m == nil {
-		return engine.Target{}, absent("the map of BPFMap %s", key.Name)
+		return engine.Target{}, absent("map of BPFMap %s", key.Name)
 	}
 	info, err := m.Info()
 	if err != nil {
@@ -84,15 +102,15 @@ func (b *Backend) linkMap(key revision.Key) (engine.Target, error) {
 func (b *Backend) linkProgram(key revision.Key, path string) (engine.Target, error) {
 	if b.links.AllowProgram != nil {
 		if err := b.links.AllowProgram(key, path); err != nil {
-			return engine.Target{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonPinNotAllowed, Err: err}
+			return engine.Target{}, &engine.Error{ReasonCode: v1alpha1.NodeReasonPinNotAllowed, Err: err}
 		}
 	}
 	p, err := b.pins.Program(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case isAbsent(err):
 		return engine.Target{}, absent("a program pinned at %s", path)
 	case errors.Is(err, bpf.ErrNotProgram):
-		return engine.Target{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidReference, Err: err}
+		return engine.Target{}, &engine.Error{ReasonCode: v1alpha1.NodeReasonInvalidReference, Err: err}
 	case err != nil:
 		return engine.Target{}, explain(err)
 	}
@@ -114,14 +132,17 @@ func (b *Backend) linkCgroup(link v1alpha1.Reference) (engine.Target, error) {
 	}
 	dir, err := os.OpenInRoot(at, rel)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case isAbsent(err):
 		return engine.Target{}, absent("cgroup %s", link.Name)
 	case err != nil:
-		return engine.Target{}, fmt.Errorf("open cgroup %s: %w", link.Name, err)
+		return engine.Target{}, explain(fmt.Errorf("open cgroup %s: %w", link.Name, err))
 	}
 	st, err := dir.Stat()
 	if err != nil {
-		return engine.Target{}, errors.Join(fmt.Errorf("look at cgroup %s: %w", link.Name, err), dir.Close())
+		return engine.Target{}, errors.Join(explain(fmt.Errorf("look at cgroup %s: %w", link.Name, err)), dir.Close())
+	}
+	if !st.IsDir() {
+		return engine.Target{}, errors.Join(refuse(v1alpha1.NodeReasonInvalidReference, "%s is a file of a cgroup, not a cgroup", link.Name), dir.Close())
 	}
 	id := st.Sys().(*syscall.Stat_t).Ino // of kernfs: the cgroup's id
 	if link.Type == v1alpha1.TypeCgroupID {
@@ -135,33 +156,12 @@ const cgroup2Magic = 0x63677270
 
 func checkCgroups(at string) error {
 	var st syscall.Statfs_t
-	if err := syscall.Statfs(at, &st); err != nil || st.Type != cgroup2Magic {
+	err := syscall.Statfs(at, &st)
+	switch {
+	case err != nil && !isAbsent(err):
+		return explain(fmt.Errorf("look for the cgroup2 file system at %s: %w", at, err))
+	case err != nil || st.Type != cgroup2Magic:
 		return refuse(v1alpha1.NodeReasonNotSupported, "no cgroup2 file system is mounted at %s", at)
 	}
 	return nil
-}
-
-// Users are the programs that use a map. Others may hold it, too: processes, and maps of maps.
-func (b *Backend) Users(_ context.Context, mapID uint32) ([]string, error) {
-	m, err := bpf.GetFDByID(mapID)
-	switch {
-	case errors.Is(err, bpf.ErrNotExist):
-		return nil, absent("map %d", mapID)
-	case errors.Is(err, bpf.ErrNotPermitted):
-		return nil, fmt.Errorf("who uses map %d %w: %w", mapID, engine.ErrUnknown, err)
-	case err != nil:
-		return nil, explain(err)
-	}
-	if err := m.Close(); err != nil {
-		return nil, explain(err)
-	}
-	programs, err := bpf.ProgramsUsing(mapID)
-	if err != nil {
-		return nil, explain(err)
-	}
-	users := make([]string, len(programs))
-	for i, p := range programs {
-		users[i] = p.String()
-	}
-	return users, nil
 }

@@ -31,7 +31,7 @@ func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 			return nil, explain(err)
 		}
 		if kept != nil {
-			id, bytes, err := b.taken(kept)
+			id, bytes, err := b.taken(ctx, kept)
 			if err := errors.Join(err, kept.Close()); err != nil {
 				return nil, err
 			}
@@ -41,7 +41,7 @@ func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 		uses = append(uses, use)
 	}
 	err = b.pins.Pins(func(namespace string, m *bpf.Map) error {
-		id, bytes, err := b.taken(m)
+		id, bytes, err := b.taken(ctx, m)
 		if err == nil && !owned[id] {
 			owned[id] = true
 			uses = append(uses, quota.Use{Key: revision.Key{Namespace: namespace}, Bytes: bytes})
@@ -51,9 +51,9 @@ func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 	return uses, explain(err)
 }
 
-// taken is a map's id and its kernel memory in bytes.
-func (b *Backend) taken(m *bpf.Map) (id uint32, bytes int64, err error) {
-	info, err := openMap{m: m}.Info()
+// taken is a map's id and what it really takes.
+func (b *Backend) taken(ctx context.Context, m *bpf.Map) (id uint32, bytes int64, err error) {
+	info, err := openMap{m: m}.Info(ctx)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -1,0 +1,134 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+)
+
+func newPublisher(c client.Client) *publisher {
+	state := newNodeState("node", "v1", Facts{BootID: "boot"})
+	return &publisher{client: c, live: c, node: "node", state: state, seeded: closed(), metrics: newMetrics()}
+}
+
+// published is what the API server has.
+func published(t *testing.T, c client.Client) *v1alpha1.BPFNodeState {
+	t.Helper()
+	object := &v1alpha1.BPFNodeState{}
+	must(t, c.Get(t.Context(), client.ObjectKey{Name: "node"}, object))
+	return object
+}
+
+// TestPublisher writes the first change at once, further ones at most once a second, and nothing if nothing
+// changed.
+func TestPublisher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, nodeNamed("node"))
+		p := newPublisher(c)
+		publish := func() reconcile.Result {
+			t.Helper()
+			result, err := p.Reconcile(t.Context(), reconcile.Request{})
+			must(t, err)
+			return result
+		}
+		if result := publish(); result.RequeueAfter > 0 || published(t, c).Status.BootID != "boot" || published(t, c).OwnerReferences[0].Kind != "Node" {
+			t.Errorf("%+v, published %+v", result, published(t, c))
+		}
+		p.state.set(v1alpha1.NodeMap{Namespace: "edge", Name: "table", State: v1alpha1.NodeMapReady})
+		result := publish()
+		if n := len(published(t, c).Status.Maps); n > 0 || result.RequeueAfter < minPause || result.RequeueAfter > minPause*5/4 {
+			t.Errorf("at once: %d maps are published, again in %s", n, result.RequeueAfter)
+		}
+		time.Sleep(result.RequeueAfter)
+		publish()
+		if n := len(published(t, c).Status.Maps); n != 1 {
+			t.Errorf("a second later: %d maps are published", n)
+		}
+		time.Sleep(time.Hour)
+		version := published(t, c).ResourceVersion
+		if publish(); published(t, c).ResourceVersion != version {
+			t.Error("what didn't change was written")
+		}
+	})
+}
+
+// TestLostWrites are errors, so that the queue tries them again later and later.
+func TestLostWrites(t *testing.T) {
+	lost := apierrors.NewConflict(schema.GroupResource{Resource: "bpfnodestates"}, "node", nil)
+	c := interceptor.NewClient(newClient(t, nodeNamed("node")), interceptor.Funcs{
+		SubResourceUpdate: func(context.Context, client.Client, string, client.Object, ...client.SubResourceUpdateOption) error {
+			return lost
+		},
+	})
+	p := newPublisher(c)
+	for range 3 {
+		if result, err := p.Reconcile(t.Context(), reconcile.Request{}); !apierrors.IsConflict(err) || result.RequeueAfter > 0 {
+			t.Errorf("%+v, %v", result, err)
+		}
+	}
+}
+
+// TestLastWrite: when the process ends, what the last reconciles found is written, also within a second of
+// the write before; an agent that never knew its node writes nothing.
+func TestLastWrite(t *testing.T) {
+	c := newClient(t, nodeNamed("node"))
+	p := newPublisher(c)
+	_, err := p.Reconcile(t.Context(), reconcile.Request{})
+	must(t, err)
+	p.state.set(v1alpha1.NodeMap{Namespace: "edge", Name: "table", State: v1alpha1.NodeMapReady})
+	must(t, p.finish(t.Context()))
+	if n := len(published(t, c).Status.Maps); n != 1 {
+		t.Errorf("%d maps are published", n)
+	}
+	p.state.remove(keyOf(published(t, c).Status.Maps[0]))
+	p.seeded = make(chan struct{})
+	must(t, p.finish(t.Context()))
+	if n := len(published(t, c).Status.Maps); n != 1 {
+		t.Errorf("%d maps are published by an agent that doesn't know its node", n)
+	}
+}
+
+// TestLastWriteIsBounded: an API server that doesn't answer doesn't keep the process.
+func TestLastWriteIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := interceptor.NewClient(newClient(t, nodeNamed("node")), interceptor.Funcs{
+			Get: func(ctx context.Context, _ client.WithWatch, _ client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+				<-ctx.Done()
+				return ctx.Err()
+			},
+		})
+		start := time.Now()
+		if err := newPublisher(c).finish(t.Context()); err == nil || time.Since(start) != lastWrite {
+			t.Errorf("after %s: %v", time.Since(start), err)
+		}
+	})
+}
+
+// TestInventory is counted in each period and published with the rest of the state.
+func TestInventory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		state := newNodeState("node", "v1", Facts{})
+		ended := make(chan error)
+		go func() { ended <- (&inventory{host: &fakeHost{}, period: time.Minute, state: state}).Start(ctx) }()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n := len(state.publish.waiting); n < 9 || n > 12 || state.status(v1alpha1.BPFNodeStateStatus{}, time.Now()).Inventory.Maps != 3 {
+			t.Errorf("%d counts in ten minutes", n)
+		}
+		stop()
+		must(t, <-ended)
+	})
+}

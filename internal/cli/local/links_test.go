@@ -35,7 +35,7 @@ bpfmap.bpfmap.io/edge/tables created: 1 of 2 entries pending: map of BPFMap gree
 	writeFile(t, file, strings.Replace(outerFirst, "value: 10", "value: 11", 1))
 	out := withoutIDs(ok(t, "apply", "-f", file, "--bpffs", bpffs))
 	if !strings.HasPrefix(out, "bpfmap.bpfmap.io/edge/blue replaced") ||
-		!strings.Contains(out, "\nbpfmap.bpfmap.io/edge/tables configured: 1 of 2 entries wait") {
+		!strings.Contains(out, "\nbpfmap.bpfmap.io/edge/tables configured: 1 of 2 entries pending") {
 		t.Errorf("apply prints\n%s", out)
 	}
 	equal(t, withoutIDs(ok(t, "apply", "-f", file, "--bpffs", bpffs)), `bpfmap.bpfmap.io/edge/blue unchanged (map ID, 1 entries, frozen)

@@ -13,16 +13,17 @@ const MaxNodeStates = 32
 const (
 	// ConditionReady is True when every selected node holds the current revision.
 	// Reasons: Ready, NoNodesSelected (True); Progressing, NotAccepted, NodesFailed, Drifted,
-	// RolledBack (False).
+	// RolledBack, ReconcileFailed (False).
 	ConditionReady = "Ready"
 	// ConditionReconciling is True while work goes on (kstatus: InProgress).
-	// Reasons: Progressing (True); ReconcileSucceeded (False).
+	// Reasons: Progressing, ReconcileFailed (True); ReconcileSucceeded (False).
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is True when no progress is possible without a change by people (kstatus:
 	// Failed). Reasons: NotAccepted, NodesStalled, RolledBack (True); NotStalled (False).
 	ConditionStalled = "Stalled"
-	// ConditionAccepted says whether the spec compiled. Reasons: Accepted (True); InvalidSpec,
-	// InvalidEntry, InvalidSource, TooLarge (False). While it is False the nodes keep the last good revision.
+	// ConditionAccepted says whether the spec compiled and may be stored. Reasons: Accepted (True);
+	// InvalidSpec, InvalidEntry, InvalidSource, TooLarge, QuotaExceeded, NameConflict (False);
+	// ReconcileFailed (Unknown). While it is False the nodes keep the last good revision.
 	ConditionAccepted = "Accepted"
 	// ConditionDrifted is True while some node's map differs from its revision and is not repaired.
 	// Reasons: Drifted (True); InSync (False); NotYetReported (Unknown).
@@ -48,6 +49,12 @@ const (
 	ReasonDrifted            = "Drifted"
 	ReasonInSync             = "InSync"
 	ReasonNotYetReported     = "NotYetReported"
+	// ReasonQuotaExceeded: the revisions of all BPFMaps of the namespace would take more than they may.
+	ReasonQuotaExceeded = "QuotaExceeded"
+	// ReasonNameConflict: an object that isn't this BPFMap's has the name of its next revision or of a chunk.
+	ReasonNameConflict = "NameConflict"
+	// ReasonReconcileFailed: the controller's work failed, and is tried again.
+	ReasonReconcileFailed = "ReconcileFailed"
 )
 
 // BPFMapStatus is the aggregate over all selected nodes.

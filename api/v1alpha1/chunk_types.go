@@ -11,8 +11,9 @@ const MaxChunkBytes = 256 << 10
 // MaxChunks bounds the chunks of one revision.
 const MaxChunks = 4096
 
-// LabelMap names, on a chunk, the BPFMap that it was made for.
-const LabelMap = "bpfmap.io/map-uid"
+// AnnotationPackedBytes is, on a chunk, the size of its packed entries in bytes, for those that watch only
+// metadata.
+const AnnotationPackedBytes = "bpfmap.io/packed-bytes"
 
 // BPFMapChunk is a part of the entries of one or more revisions of a BPFMap. Its name ends with the
 // digest of its entries: a chunk that two revisions share is written once. The controller writes it,

@@ -27,6 +27,12 @@ var (
 	bpfTemplate string
 )
 
+// generated are the files of code and their templates.
+var generated = map[string]string{
+	"api/v1alpha1/zz_generated.maptype.go": apiTemplate,
+	"internal/bpf/zz_generated.maptype.go": bpfTemplate,
+}
+
 func main() {
 	if len(os.Args) != 2 {
 		fmt.Fprintln(os.Stderr, "usage: typegen DIRECTORY")
@@ -39,10 +45,7 @@ func main() {
 }
 
 func run(root string) error {
-	for file, text := range map[string]string{
-		"api/v1alpha1/zz_generated.maptype.go": apiTemplate,
-		"internal/bpf/zz_generated.maptype.go": bpfTemplate,
-	} {
+	for file, text := range generated {
 		code, err := code(text)
 		if err != nil {
 			return fmt.Errorf("write %s: %w", file, err)

@@ -45,5 +45,5 @@ func LoadBTF(raw []byte) (*BTF, error) {
 // FD is the file descriptor while b is open; -1 afterwards.
 func (b *BTF) FD() int { return b.fd.Raw() }
 
-// Close gives the handle up. Maps that use the BTF keep it alive.
+// Close closes the handle. Maps that use the BTF keep it alive.
 func (b *BTF) Close() error { return b.fd.Close() }

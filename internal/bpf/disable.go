@@ -10,7 +10,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
 )
 
-// disabled is kept for the messages alone; sys refuses the calls. It is written before anything else runs.
+// disabled is only for messages; sys refuses the calls. It is written before anything else runs.
 var disabled []string
 
 // Features beside the map types.
@@ -19,29 +19,29 @@ const (
 	featureFreeze = "Freeze"
 )
 
-// Disable lets this process do without features of the kernel, map types, Batch or Freeze, and without
-// those of earlier calls no more: every call that needs one fails as on a kernel which lacks it. For
-// staged adoption of what a newer kernel has, and for tests. It must not run beside other calls of this
-// package. The error names those that aren't known.
+// Disable turns off features of the kernel for this process: map types, Batch or Freeze. It replaces what
+// earlier calls disabled. Every call that needs a disabled feature fails as on a kernel without it. This is
+// for adopting features of a newer kernel step by step, and for tests. It must not run beside other calls
+// of this package. The error names an unknown feature.
 func Disable(names ...string) error {
-	var w sys.Without
+	var d sys.Disabled
 	for _, name := range names {
 		switch t, err := ParseMapType(name); {
 		case name == featureBatch:
-			w.Batch = true
+			d.Batch = true
 		case name == featureFreeze:
-			w.Freeze = true
+			d.Freeze = true
 		case err == nil:
-			w.MapTypes = append(w.MapTypes, uint32(t))
+			d.MapTypes = append(d.MapTypes, uint32(t))
 		default:
-			return fmt.Errorf("unknown feature %q (want a map type such as LPMTrie, %s or %s)", name, featureBatch, featureFreeze)
+			return fmt.Errorf("unknown feature %q: must be a map type such as LPMTrie, %s or %s", name, featureBatch, featureFreeze)
 		}
 	}
 	disabled = slices.Clone(names)
 	typeProbes.Clear()
-	sys.DoWithout(w)
+	sys.SetDisabled(d)
 	return nil
 }
 
-// isDisabled says whether this process does without maps of a type.
+// isDisabled says whether maps of a type are disabled.
 func isDisabled(t MapType) bool { return slices.Contains(disabled, t.String()) }

@@ -13,8 +13,8 @@ import (
 var (
 	// ErrNotExist: the element, the id or the pin doesn't exist.
 	ErrNotExist = errors.New("does not exist")
-	// ErrExist: the element or the pin exists already.
-	ErrExist = errors.New("exists already")
+	// ErrExist: the element or the pin already exists.
+	ErrExist = errors.New("already exists")
 	// ErrFull: the map has no room for another element.
 	ErrFull = errors.New("map is full")
 	// ErrOutOfRange: an index is not below max_entries.
@@ -23,7 +23,7 @@ var (
 	ErrNotSupported = errors.New("not supported")
 	// ErrFrozen: the map is frozen, so user space can't write to it.
 	ErrFrozen = errors.New("map is frozen")
-	// ErrMapped: the map can't be frozen while somebody has it mapped writable or writes to it.
+	// ErrMapped: the map can't be frozen while it is mapped writable or being written to.
 	ErrMapped = errors.New("map is mapped writable or being written to")
 	// ErrBusy: the kernel didn't get a lock of the map, although the call was repeated.
 	ErrBusy = errors.New("map is busy")
@@ -31,10 +31,10 @@ var (
 	ErrNotPermitted = errors.New("not permitted")
 	// ErrNoMemory: the kernel has no memory for it, or the memory cgroup's limit is reached.
 	ErrNoMemory = errors.New("out of kernel memory")
-	// ErrNotMap: the pin is one of a program, a link or BTF.
-	ErrNotMap = errors.New("is no map")
-	// ErrNotProgram: the pin is one of a map, a link or BTF.
-	ErrNotProgram = errors.New("is no program")
+	// ErrNotMap: the pin is that of a program, a link or BTF.
+	ErrNotMap = errors.New("is not a map")
+	// ErrNotProgram: the pin is that of a map, a link or BTF.
+	ErrNotProgram = errors.New("is not a program")
 	// ErrClosed: the handle has been closed.
 	ErrClosed = os.ErrClosed
 )
@@ -43,7 +43,7 @@ var (
 type Error struct {
 	// Op is the operation, for example "update element".
 	Op string
-	// Map says which map: type and name, or a path, or an id. Empty if it isn't known.
+	// Map identifies the map: type and name, or a path, or an id. Empty if it isn't known.
 	Map string
 	// Kind is one of the sentinels, or nil.
 	Kind error
@@ -87,5 +87,5 @@ func (e *Error) Unwrap() []error {
 }
 
 func sizeError(op, what string, m *Map, got, want int) error {
-	return &Error{Op: op, Map: m.describe(), Err: fmt.Errorf("%s is %d bytes long, the map's is %d", what, got, want)}
+	return &Error{Op: op, Map: m.describe(), Err: fmt.Errorf("%s is %d bytes long, must be %d", what, got, want)}
 }

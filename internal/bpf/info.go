@@ -13,7 +13,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
 )
 
-// Info is struct bpf_map_info: what the kernel tells about a map to whoever holds a handle.
+// Info is struct bpf_map_info: the kernel's description of a map, for any handle.
 type Info struct {
 	ID                             uint32
 	Type                           MapType
@@ -43,7 +43,7 @@ func (m *Map) Info() (Info, error) {
 	}, nil
 }
 
-// FDInfo is what only /proc/self/fdinfo tells about a map.
+// FDInfo is what only /proc/self/fdinfo says about a map.
 type FDInfo struct {
 	MapID uint32
 	// Frozen is whether user space can't write to the map any more (Linux 5.2).
@@ -64,7 +64,7 @@ func (m *Map) FDInfo() (FDInfo, error) {
 		name, value, _ := strings.Cut(lines.Text(), ":")
 		n, err := strconv.ParseUint(strings.TrimSpace(value), 0, 64)
 		if err != nil {
-			continue // lines that are no numbers are of no interest
+			continue // other values are not needed
 		}
 		switch name {
 		case "map_id":

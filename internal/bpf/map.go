@@ -107,7 +107,7 @@ func newMap(fd *sys.FD, typ MapType, name string, key, value, entries uint32, fl
 		if err != nil {
 			return nil, closing(fd, err)
 		}
-		m.stride = cpus * roundUp8(m.value)
+		m.stride = cpus * maptype.Slot(m.value)
 	}
 	if m.traits.FDValued && m.value < 4 {
 		m.stride = 4
@@ -115,7 +115,7 @@ func newMap(fd *sys.FD, typ MapType, name string, key, value, entries uint32, fl
 	return m, nil
 }
 
-// fromFD makes a handle of a map that exists already. It takes fd over, also on failure.
+// fromFD makes a handle of a existing map. It takes fd over, also on failure.
 func fromFD(fd *sys.FD) (*Map, error) {
 	info, err := fd.MapInfo()
 	if err != nil {
@@ -133,7 +133,7 @@ func closing(fd *sys.FD, err error) error {
 	return err
 }
 
-// Close gives the handle up. Closing twice is no error.
+// Close closes the handle. Closing twice is not an error.
 func (m *Map) Close() error { return m.fd.Close() }
 
 // FD is the file descriptor, for handing it to other system calls while m is open; -1 afterwards.
@@ -170,11 +170,11 @@ func (m *Map) describe() string {
 
 func checkName(name string) error {
 	if len(name) > MaxNameLen {
-		return fmt.Errorf("name %q has %d characters, the kernel takes %d", name, len(name), MaxNameLen)
+		return fmt.Errorf("name %q has %d characters, at most %d are allowed", name, len(name), MaxNameLen)
 	}
 	for _, c := range name {
 		if !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.", c) {
-			return fmt.Errorf("name %q contains %q, the kernel takes [A-Za-z0-9_.]", name, c)
+			return fmt.Errorf("name %q contains %q, only [A-Za-z0-9_.] are allowed", name, c)
 		}
 	}
 	return nil

@@ -55,7 +55,7 @@ func TestCreateRefusals(t *testing.T) {
 		errno error
 		words string
 	}{
-		{bpf.CreateOpts{Type: bpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: 1, Name: "sixteen_letters_"}, nil, "has 16 characters, the kernel takes 15"},
+		{bpf.CreateOpts{Type: bpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: 1, Name: "sixteen_letters_"}, nil, "has 16 characters, at most 15 are allowed"},
 		{bpf.CreateOpts{Type: bpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: 1, Name: "a-b"}, nil, `contains '-'`},
 		{bpf.CreateOpts{Type: bpf.Hash, KeySize: 4, ValueSize: 4}, unix.EINVAL, "max_entries 0"},
 		{bpf.CreateOpts{Type: bpf.Hash, KeySize: 4 << 20, ValueSize: 4, MaxEntries: 1}, unix.E2BIG, "over the limits"},

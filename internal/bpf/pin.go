@@ -34,7 +34,7 @@ func (m *Map) pin(path, shown string) error {
 
 // GetPinned is bpf_obj_get: it opens the map pinned at path. flags are RdOnly, WrOnly or neither.
 // Pins of programs, links and BTF are refused. Errors: ErrNotExist; ErrNotMap; ErrNotPermitted by the
-// pin's mode, or because path is no pin.
+// pin's mode, or because path is not a pin.
 func GetPinned(path string, flags MapFlags) (*Map, error) { return getPinned(path, path, flags) }
 
 // getPinned opens the map at path, which errors call shown.
@@ -60,7 +60,7 @@ func openPin(path, shown string, flags MapFlags, kind string, other error) (*sys
 		case sys.IsNotExist(err):
 			e.Kind = ErrNotExist
 		case sys.IsPermission(err):
-			e.Kind, e.Hint = ErrNotPermitted, "by its mode, or because it is no pin"
+			e.Kind, e.Hint = ErrNotPermitted, "by its mode, or because it is not a pin"
 		}
 		return nil, e
 	}
@@ -86,7 +86,7 @@ func Unpin(path string) error {
 	return nil
 }
 
-// RenamePin moves a pin within one BPF file system, in one step for whoever looks. With replace it takes
+// RenamePin moves a pin within one BPF file system, atomically for readers. With replace it takes
 // the place of a pin at to; without, such a pin is ErrExist (rename(2), RENAME_NOREPLACE).
 func RenamePin(from, to string, replace bool) error {
 	return renamePin(from, to, from+" to "+to, replace)

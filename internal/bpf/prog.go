@@ -17,7 +17,7 @@ type Program struct {
 	info ProgramInfo
 }
 
-// ProgramInfo is what the kernel tells of a program (struct bpf_prog_info).
+// ProgramInfo describes a program (struct bpf_prog_info).
 type ProgramInfo struct {
 	ID uint32
 	// Type is enum bpf_prog_type.
@@ -67,13 +67,13 @@ func program(fd *sys.FD) (*Program, error) {
 	return p, nil
 }
 
-// Info is what the kernel told when the handle was made.
+// Info is the program's description as of when the handle was made.
 func (p *Program) Info() ProgramInfo { return p.info }
 
 // FD is the file descriptor while p is open; -1 afterwards.
 func (p *Program) FD() int { return p.fd.Raw() }
 
-// Close gives the handle up.
+// Close closes the handle.
 func (p *Program) Close() error { return p.fd.Close() }
 
 // Programs are the loaded programs with ids above after, in the order of their ids. It needs CAP_SYS_ADMIN

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,10 +19,11 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 )
 
-// minResync keeps a typo from reading every map all the time.
+// minResync keeps a mistyped period from reading every map continuously.
 const minResync = 10 * time.Millisecond
 
-func newAgent() *cobra.Command {
+// newAgent is the command agent; run is agent.Run.
+func newAgent(run func(context.Context, agent.Options) error) *cobra.Command {
 	var o agent.Options
 	var l logFlags
 	var h host
@@ -31,17 +33,17 @@ func newAgent() *cobra.Command {
 	var disabled []string
 	c := &cobra.Command{
 		Use:   "agent",
-		Short: "Keep this node's maps as their revisions say",
+		Short: "Reconcile this node's maps with their revisions",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := l.use(c); err != nil {
+			if err := l.start(c); err != nil {
 				return err
 			}
 			if o.NodeName == "" {
-				return errors.New("the node's name is needed: --node-name or $NODE_NAME")
+				return errors.New("--node-name or $NODE_NAME is required")
 			}
 			if o.ResyncPeriod < minResync {
-				return fmt.Errorf("--resync-period %s is shorter than %s", o.ResyncPeriod, minResync)
+				return fmt.Errorf("--resync-period %s: must be at least %s", o.ResyncPeriod, minResync)
 			}
 			allowed, err := engine.ParsePinPrefixes(prefixes)
 			if err != nil {
@@ -58,7 +60,7 @@ func newAgent() *cobra.Command {
 				return err
 			}
 			o.Host = &h
-			return agent.Run(c.Context(), o)
+			return run(c.Context(), o)
 		},
 	}
 	addProcessFlags(c, &o.Options, &l)
@@ -69,9 +71,9 @@ func newAgent() *cobra.Command {
 	f.BoolVar(&h.network, "host-network", true, "this process is in the node's network namespace: entries may name interfaces")
 	f.DurationVar(&o.ResyncPeriod, "resync-period", 5*time.Minute, "how often each map is compared with the kernel, up to a tenth more or less")
 	f.IntVar(&o.Concurrency, "concurrency", 2, "how many maps are reconciled in parallel")
-	f.BoolVar(&inventory, "inventory", false, "count all maps of the node, with those below bpfmap/ that nobody owns, at each resync (needs CAP_SYS_ADMIN)")
-	f.StringSliceVar(&disabled, "disable-features", nil, "features of the kernel to do without, by their names in a BPFNodeState: for adopting what a new kernel has in stages, and for tests")
-	f.StringArrayVar(&prefixes, "allowed-pin-prefix", nil, "NAMESPACE=DIRECTORY below which a namespace may pin besides bpfmap/NAMESPACE; * for all namespaces (repeatable)")
+	f.BoolVar(&inventory, "inventory", false, "at each resync, count all maps of the node and list those below bpfmap/ that no BPFMap owns (needs CAP_SYS_ADMIN)")
+	f.StringSliceVar(&disabled, "disable-features", nil, "kernel features not to use, by their names in a BPFNodeState: for adopting features of a new kernel in stages, and for tests")
+	f.StringArrayVar(&prefixes, "allowed-pin-prefix", nil, "NAMESPACE=DIRECTORY below which the namespace's maps may be pinned, in addition to bpfmap/NAMESPACE; * for all namespaces (repeatable)")
 	limits.add(c)
 	return c
 }

@@ -4,30 +4,49 @@
 package cli
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
 )
 
-func newController() *cobra.Command {
+// newController is the command controller; run is cluster.Run.
+func newController(run func(context.Context, cluster.Options) error) *cobra.Command {
 	var o cluster.Options
 	var l logFlags
+	perMap, perNamespace := quantity(cluster.DefaultMaxStoredBytesPerMap), quantity(cluster.DefaultMaxStoredBytesPerNamespace)
 	c := &cobra.Command{
 		Use:   "controller",
-		Short: "Compile BPFMaps into revisions and aggregate what the nodes report",
+		Short: "Compile BPFMaps into revisions and aggregate the reports of the nodes",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := l.use(c); err != nil {
+			if err := l.start(c); err != nil {
 				return err
 			}
-			return cluster.Run(c.Context(), o)
+			o.MaxStoredBytesPerMap, o.MaxStoredBytesPerNamespace = perMap.Value(), perNamespace.Value()
+			if o.MaxStoredBytesPerMap <= 0 || o.MaxStoredBytesPerNamespace <= 0 {
+				return fmt.Errorf("invalid values %s and %s of --max-stored-bytes-per-map and --max-stored-bytes-per-namespace: both must be positive",
+					perMap.String(), perNamespace.String())
+			}
+			return run(c.Context(), o)
 		},
 	}
 	addProcessFlags(c, &o.Options, &l)
 	f := c.Flags()
-	f.BoolVar(&o.LeaderElect, "leader-elect", false, "let several controllers run, of which one works")
+	f.BoolVar(&o.LeaderElect, "leader-elect", false, "elect one active controller among several replicas")
 	f.StringVar(&o.Namespace, "leader-elect-namespace", "", "namespace of the lease (default the pod's own)")
-	f.IntVar(&o.Concurrency, "concurrency", 4, "how many BPFMaps are worked on at the same time")
-	f.IntVar(&o.RevisionHistoryLimit, "revision-history-limit", 5, "how many old revisions of each BPFMap are kept")
+	f.IntVar(&o.Concurrency, "concurrency", 4, "how many BPFMaps are reconciled in parallel")
+	f.IntVar(&o.RevisionHistoryLimit, "revision-history-limit", cluster.DefaultRevisionHistoryLimit, "how many old revisions of each BPFMap are kept; spec.revisionHistoryLimit overrides it")
+	f.Var(&perMap, "max-stored-bytes-per-map",
+		"packed entries that all kept revisions of one BPFMap may take in the API server: older revisions are deleted, and one that is larger alone is refused")
+	f.Var(&perNamespace, "max-stored-bytes-per-namespace",
+		"packed entries that all revisions of one namespace may take in the API server: new ones above it are refused")
 	return c
+}
+
+func quantity(bytes int64) resource.QuantityValue {
+	return resource.QuantityValue{Quantity: *resource.NewQuantity(bytes, resource.BinarySI)}
 }

@@ -131,7 +131,7 @@ var errEnded = errors.New("the subscription ended")
 
 // Inventory counts all maps of this machine.
 func (h *host) Inventory() (v1alpha1.NodeInventory, error) {
-	found, err := inventory.Read(h.bpffs)
+	found, err := inventory.Read(context.Background(), h.bpffs)
 	if err == nil {
 		err = found.Limited
 	}

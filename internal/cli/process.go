@@ -4,8 +4,11 @@
 package cli
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 )
 
@@ -17,18 +20,23 @@ func addProcessFlags(c *cobra.Command, o *process.Options, l *logFlags) {
 	f := c.Flags()
 	f.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG, or the pod's service account)")
 	f.StringVar(&o.MetricsBindAddress, "metrics-bind-address", process.Disabled,
-		"host:port that serves /metrics; 0 serves none")
+		"host:port that serves /metrics; 0 disables it")
 	f.BoolVar(&o.MetricsSecure, "metrics-secure", true,
-		"serve metrics by HTTPS and only to tokens that may get /metrics (needs the cluster role system:auth-delegator)")
+		"serve metrics over HTTPS and only to tokens that are allowed to get /metrics (needs the cluster role system:auth-delegator)")
 	f.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", process.Disabled,
-		"host:port that serves /healthz and /readyz; 0 serves none")
-	f.StringVar(&l.level, "log-level", "info", "least level that is logged: debug, info, warn, error")
+		"host:port that serves /healthz and /readyz; 0 disables it")
+	f.StringVar(&l.level, "log-level", "info", "lowest level that is logged: debug, info, warn or error")
 	f.StringVar(&l.format, "log-format", "text", "text or json")
 	o.Version = version
 }
 
-// use starts the process's log.
-func (l logFlags) use(c *cobra.Command) error {
+// stopGrace is how long a controller or an agent may take to stop. The pods' termination grace period is
+// longer, so that it is the process that ends itself.
+const stopGrace = 8 * time.Second
+
+// start starts the log of a process that runs until a signal ends it.
+func (l logFlags) start(c *cobra.Command) error {
+	interrupt.AllowGrace(c.Context(), stopGrace)
 	logger, err := process.Logger(c.ErrOrStderr(), l.level, l.format)
 	if err != nil {
 		return err

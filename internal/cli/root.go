@@ -11,14 +11,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
 )
 
 // version is set by the linker.
 var version = "dev"
 
 // Run executes one command and returns the process's exit code: 0 for success, 1 for an error, which
-// is printed to errOut, and what the command says for those that have codes of their own.
+// is printed to errOut, what the command says for those that have codes of their own, and 130 or 143 if
+// SIGINT or SIGTERM cancelled ctx.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
@@ -26,6 +30,12 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetOut(out)
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
+	if signal, ok := interrupt.Of(ctx); ok {
+		if err != nil {
+			_, _ = fmt.Fprintln(errOut, interrupt.Message(ctx))
+		}
+		return signal.ExitCode()
+	}
 	var exit *local.ExitError
 	switch {
 	case err == nil:
@@ -40,15 +50,14 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "bpfmap",
-		Short:         "eBPF maps as declared resources, with and without a cluster",
+		Short:         "Declare eBPF maps, with or without a Kubernetes cluster",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	root.AddCommand(
-		newController(),
-		newAgent(),
+		newController(cluster.Run),
+		newAgent(agent.Run),
 		newVersion(),
 	)
 	root.AddCommand(local.Commands()...)

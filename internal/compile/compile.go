@@ -20,19 +20,26 @@ import (
 const maxNameLen = 200
 
 // maxEntriesBytes is v1alpha1.MaxEntriesBytes but for tests.
-var maxEntriesBytes = v1alpha1.MaxEntriesBytes
+var maxEntriesBytes int64 = v1alpha1.MaxEntriesBytes
 
 // Compile is With without sources.
 func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) { return With(m, nil, nil) }
 
 // With checks and compiles m with its sources, in the order of spec.entriesFrom. Name and Number of
-// the result are empty: they belong to whoever stores it. The error is an *Error that lists what is
+// the result are empty: what stores it gives them. The error is an *Error that lists what is
 // wrong and where, or a *LoadError. cache may be nil; it makes sources that haven't changed cheap.
 func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revision, error) {
 	c := &compiler{
-		spec: &m.Spec, sources: sources, cache: cache, problems: problems{reason: v1alpha1.ReasonInvalidSpec},
+		spec: &m.Spec, sources: sources, problems: problems{reason: v1alpha1.ReasonInvalidSpec},
 		links: map[v1alpha1.Reference]bool{},
 	}
+	c.cache = cache.session(revision.Key{Namespace: m.Namespace, Name: m.Name})
+	rev, err := c.compile(m)
+	c.cache.end(err == nil)
+	return rev, err
+}
+
+func (c *compiler) compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 	rev := &revision.Revision{
 		Key:          revision.Key{Namespace: m.Namespace, Name: m.Name},
 		UID:          string(m.UID),
@@ -57,24 +64,13 @@ func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revisio
 		return nil, err
 	}
 	c.problems.reason = v1alpha1.ReasonInvalidEntry
-	entries := c.entries(rev.Shape, key, value)
+	c.key, c.value = key, value
+	entries := c.entries(rev.Shape)
 	if c.unread != nil {
 		return nil, c.unread
 	}
 	if err := c.problems.err(); err != nil {
 		return nil, err
-	}
-	c.cache.sweep()
-	if size := entries.PackedSize(); size > maxEntriesBytes {
-		c.problems.reason = v1alpha1.ReasonTooLarge
-		c.problems.add("spec.entries", "%d entries pack to %d bytes, more than the %d that one revision holds",
-			entries.Len, size, maxEntriesBytes)
-		return nil, c.problems.err()
-	}
-	if size := entries.LargestPacked(); size > v1alpha1.MaxChunkBytes {
-		c.problems.reason = v1alpha1.ReasonTooLarge
-		c.problems.add("spec.entries", "an entry packs to %d bytes, more than the %d that a chunk holds", size, v1alpha1.MaxChunkBytes)
-		return nil, c.problems.err()
 	}
 	rev.Links = c.sortedLinks(rev.Key)
 	if err := c.problems.err(); err != nil {
@@ -94,10 +90,13 @@ func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revisio
 type compiler struct {
 	spec     *v1alpha1.BPFMapSpec
 	sources  []Source
-	cache    *Cache
+	cache    *session
 	problems problems
-	unread   error // a source that couldn't be read
-	links    map[v1alpha1.Reference]bool
+	// key and value are nil for types without them.
+	key, value *schema.Layout
+	full       bool  // the map has no room for more entries
+	unread     error // a source that couldn't be read
+	links      map[v1alpha1.Reference]bool
 }
 
 func (c *compiler) checkName(m *v1alpha1.BPFMap) {
@@ -131,7 +130,7 @@ func (c *compiler) layouts(p part, keySchema, valueSchema *v1alpha1.Schema) (key
 		if s == nil {
 			return nil
 		}
-		l, err := schema.NewLinked(s, func(link v1alpha1.Reference) { c.links[link] = true })
+		l, err := schema.NewLinked(s, c.link)
 		if err != nil {
 			c.problems.addAt(path, err)
 			return nil
@@ -144,19 +143,26 @@ func (c *compiler) layouts(p part, keySchema, valueSchema *v1alpha1.Schema) (key
 	return lay(p.path+".key", keySchema), lay(p.path+".value", valueSchema)
 }
 
+// link notes what an entry names. One more than the bound is enough to refuse them.
+func (c *compiler) link(l v1alpha1.Reference) {
+	if len(c.links) <= v1alpha1.MaxReferences {
+		c.links[l] = true
+	}
+}
+
 // sortedLinks are the links of all entries. Two whose symbols are the same can't be told apart.
 func (c *compiler) sortedLinks(self revision.Key) []v1alpha1.Reference {
 	links := slices.SortedFunc(maps.Keys(c.links), func(a, b v1alpha1.Reference) int {
 		return cmp.Or(strings.Compare(string(a.Type), string(b.Type)), strings.Compare(a.Name, b.Name))
 	})
 	if len(links) > v1alpha1.MaxReferences {
-		c.problems.add("spec.entries", "name %d interfaces, maps, programs and cgroups, more than the %d that one map may", len(links), v1alpha1.MaxReferences)
+		c.problems.add("spec.entries", "reference more than %d interfaces, maps, programs and cgroups, at most %d are allowed", v1alpha1.MaxReferences, v1alpha1.MaxReferences)
 		return nil
 	}
 	bySymbol := map[uint32]v1alpha1.Reference{}
 	for _, l := range links {
 		if l.Type == v1alpha1.TypeMapRef && l.Name == self.Name {
-			c.problems.add("spec.entries", "name the map itself (%s): a map can't hold itself", l.Name)
+			c.problems.add("spec.entries", "reference the map itself (%s): a map can't hold itself", l.Name)
 		}
 		symbol := schema.Symbol(l)
 		if other, taken := bySymbol[symbol]; taken {
@@ -204,6 +210,6 @@ func (c *compiler) policy() revision.Policy {
 
 func (c *compiler) oneOf(path, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
-		c.problems.add(path, "%q is none of %s", value, strings.Join(allowed, ", "))
+		c.problems.add(path, "invalid value %q: must be one of %s", value, strings.Join(allowed, ", "))
 	}
 }

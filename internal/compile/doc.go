@@ -4,6 +4,9 @@
 // Package compile turns a BPFMap into a revision: every default resolved, every rule checked, every
 // entry packed, sorted and digested. It is pure.
 //
-// It is not for reading manifests (manifest), for the layout of single values (schema), or for
-// anything that only a node knows (engine).
+// Compiling takes at most twice the packed size and 64 MiB of memory: every bound is checked before what
+// it bounds is allocated (docs/adr/0017).
+//
+// Out of scope: reading manifests (manifest), the layout of single values (schema), and anything that
+// only a node knows (engine).
 package compile

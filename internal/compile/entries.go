@@ -6,93 +6,158 @@ package compile
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
-	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
-// entries packs and sorts the entries of the spec and of its sources, and settles duplicates.
-func (c *compiler) entries(shape revision.Shape, key, value *schema.Layout) revision.Entries {
+// entries packs the entries of the spec and of its sources, each key once.
+func (c *compiler) entries(shape revision.Shape) revision.Entries {
+	none := revision.Entries{KeySize: int(shape.KeySize), ValueSize: int(shape.ValueSize)}
 	if shape.IsFilledAtRuntime() {
 		if n := len(c.spec.Entries) + len(c.spec.EntriesFrom); n > 0 {
-			c.problems.add("spec.entries", "what a %s holds is put in by programs and processes: leave out entries and entriesFrom", shape.Type)
+			c.problems.add("spec.entries", "the elements of a %s are created at run time: entries and entriesFrom are not allowed", shape.Type)
 		}
-		return revision.Entries{KeySize: int(shape.KeySize), ValueSize: int(shape.ValueSize)}
+		return none
 	}
-	all := c.inline(shape, key, value)
-	runs := c.fromSources(shape, key, value)
+	b := newBuilder(c, shape)
+	if !c.checkBounds(b) {
+		return none
+	}
+	c.inline(b)
+	c.fromSources(b)
+	if c.problems.total == 0 && b.duplicates.total > 0 {
+		c.problems = b.duplicates
+		c.problems.reason = v1alpha1.ReasonInvalidEntry
+	}
 	if c.problems.total > 0 || c.unread != nil {
-		return revision.Entries{}
+		return none
 	}
-	for _, r := range runs {
-		all.AppendAll(&r.entries)
+	b.index, b.origins = keyIndex{}, nil
+	return b.blocks.join()
+}
+
+// checkBounds refuses entries that are too large, or too many of the spec, before any of them is encoded.
+func (c *compiler) checkBounds(b *builder) bool {
+	n, size := int64(len(c.spec.Entries)), b.blocks.packedBytes(0)
+	switch {
+	case n == 0 && len(c.spec.EntriesFrom) == 0:
+		return true
+	case n > c.spec.MaxEntries:
+		c.problems.add("spec.entries", "holds %d entries, more than maxEntries %d", n, c.spec.MaxEntries)
+	case n*size > maxEntriesBytes-packedHeader:
+		c.tooLarge(n, size, n*size)
+	case !c.fitsChunk("spec.entries", size):
+	default:
+		return true
 	}
-	sorted, order := all.Sorted(shape)
-	sorted = c.settleDuplicates(shape, &sorted, order, key, runs)
-	if uint32(sorted.Len) > shape.MaxEntries {
-		c.problems.add("spec.maxEntries", "%d is less than the %d entries that are declared%s", shape.MaxEntries, sorted.Len, sourcesToo(runs))
+	return false
+}
+
+// fitsChunk refuses an entry that no chunk has room for.
+func (c *compiler) fitsChunk(path string, size int64) bool {
+	if size <= v1alpha1.MaxChunkBytes-packedHeader {
+		return true
 	}
-	return sorted
+	c.problems.reason = v1alpha1.ReasonTooLarge
+	c.problems.add(path, "an entry has %d bytes, more than the %d that one entry may have", size, v1alpha1.MaxChunkBytes-packedHeader)
+	return false
 }
 
 // inline packs the entries of the spec, in their order.
-func (c *compiler) inline(shape revision.Shape, key, value *schema.Layout) revision.Entries {
-	declared := c.spec.Entries
-	packed := revision.Entries{
-		KeySize: int(shape.KeySize), ValueSize: int(shape.ValueSize),
-		Keys: make([]byte, 0, len(declared)*int(shape.KeySize)),
-	}
-	if int64(len(declared)) > c.spec.MaxEntries {
-		c.problems.add("spec.entries", "holds %d entries, more than maxEntries %d", len(declared), c.spec.MaxEntries)
-		return packed
-	}
-	for i := range declared {
-		e := &declared[i]
-		k := c.entryKey(i, e.Key, shape, key)
-		switch {
-		case e.Value != nil && e.Values != nil:
-			c.problems.add(at(i, ""), "value and values exclude each other")
-		case e.Values != nil:
-			packed.Append(k, c.perCPUValues(i, e.Values, shape, value), true)
-		case e.Value != nil:
-			packed.Append(k, c.encode(at(i, ".value"), value, e.Value), false)
-		default:
-			c.problems.add(at(i, ".value"), "is missing")
+func (c *compiler) inline(b *builder) {
+	b.begin(nil)
+	p := newPacker(b)
+	for i := range c.spec.Entries {
+		if c.problems.total >= maxCounted || c.isFull() {
+			return
+		}
+		if err := p.inline(i, &c.spec.Entries[i]); err != nil {
+			return
 		}
 	}
-	return packed
 }
 
 // at is a place in the declared entries.
 func at(i int, suffix string) string { return fmt.Sprintf("spec.entries[%d]%s", i, suffix) }
 
-// encode is the bytes of one value; zeros after a problem.
-func (c *compiler) encode(path string, l *schema.Layout, raw *apiextensionsv1.JSON) []byte {
-	b := make([]byte, l.Size())
-	if err := l.Encode(b, raw.Raw); err != nil {
-		c.problems.addAt(path, err)
-	}
-	return b
+// packer encodes entries into a builder, all of them in the same memory.
+type packer struct {
+	*builder
+	key, value, values []byte
 }
 
-func (c *compiler) entryKey(i int, raw *apiextensionsv1.JSON, shape revision.Shape, key *schema.Layout) []byte {
+func newPacker(b *builder) packer {
+	return packer{builder: b, key: make([]byte, b.shape.KeySize), value: make([]byte, b.shape.ValueSize)}
+}
+
+// inline packs entry i of the spec.
+func (p *packer) inline(i int, e *v1alpha1.Entry) error {
+	c := p.c
+	before := c.problems.total
+	p.inlineKey(i, e.Key)
+	values, perCPU := p.value, e.Values != nil
 	switch {
-	case shape.IsKeyless() && raw != nil:
-		c.problems.add(at(i, ".key"), "%s has no keys: leave it out", shape.Type)
+	case e.Value != nil && perCPU:
+		c.problems.add(at(i, ""), "value and values exclude each other")
+	case perCPU && !p.shape.IsPerCPU():
+		c.problems.add(at(i, ".values"), "%s has one value for all CPUs: use value", p.shape.Type)
+	case perCPU && c.fitsChunk(at(i, ".values"), p.blocks.packedBytes(len(e.Values)*len(p.value))):
+		values = p.room(len(e.Values))
+		for cpu := range e.Values {
+			if err := c.value.Encode(p.ofCPU(cpu), e.Values[cpu].Raw); err != nil {
+				c.problems.addAt(at(i, fmt.Sprintf(".values[%d]", cpu)), err)
+			}
+		}
+	case perCPU:
+	case e.Value != nil:
+		clear(p.value)
+		if err := c.value.Encode(p.value, e.Value.Raw); err != nil {
+			c.problems.addAt(at(i, ".value"), err)
+		}
+	default:
+		c.problems.add(at(i, ".value"), "is missing")
+	}
+	if c.problems.total > before {
 		return nil
-	case shape.IsKeyless():
-		return nil
+	}
+	return p.add(p.key, values, perCPU, i)
+}
+
+// room makes p.values hold n values, of zeros.
+func (p *packer) room(n int) []byte {
+	size := n * len(p.value)
+	p.values = slices.Grow(p.values[:0], size)[:size]
+	clear(p.values)
+	return p.values
+}
+
+// ofCPU is the place of one CPU's value in p.values.
+func (p *packer) ofCPU(cpu int) []byte { return p.values[cpu*len(p.value) : (cpu+1)*len(p.value)] }
+
+func (p *packer) inlineKey(i int, raw *apiextensionsv1.JSON) {
+	c := p.c
+	switch {
+	case p.shape.IsKeyless() && raw != nil:
+		c.problems.add(at(i, ".key"), "%s has no keys: leave it out", p.shape.Type)
+		return
+	case p.shape.IsKeyless():
+		return
 	case raw == nil:
 		c.problems.add(at(i, ".key"), "is missing")
-		return make([]byte, shape.KeySize)
+		return
 	}
-	k := c.encode(at(i, ".key"), key, raw)
-	if message := keyProblem(shape, k); message != "" {
+	clear(p.key)
+	if err := c.key.Encode(p.key, raw.Raw); err != nil {
+		c.problems.addAt(at(i, ".key"), err)
+		return
+	}
+	if message := keyProblem(p.shape, p.key); message != "" {
 		c.problems.add(at(i, ".key"), "%s", message)
 	}
-	return k
 }
 
 // keyProblem is what is wrong with an encoded key for its type; empty if nothing is.
@@ -120,16 +185,4 @@ func prefixProblem(k []byte) string {
 	masked := append([]byte(nil), k...)
 	revision.MaskPrefix(masked)
 	return fmt.Sprintf("%x has bits set behind its prefix length %d (did you mean %x?)", k, bits, masked)
-}
-
-func (c *compiler) perCPUValues(i int, raw []apiextensionsv1.JSON, shape revision.Shape, value *schema.Layout) []byte {
-	if !shape.IsPerCPU() {
-		c.problems.add(at(i, ".values"), "%s has one value for all CPUs: use value", shape.Type)
-		return make([]byte, value.Size())
-	}
-	var all []byte
-	for cpu := range raw {
-		all = append(all, c.encode(at(i, fmt.Sprintf(".values[%d]", cpu)), value, &raw[cpu])...)
-	}
-	return all
 }

@@ -11,8 +11,12 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
-// maxShown bounds the problems that an error spells out. All are counted.
-const maxShown = 10
+const (
+	// maxShown bounds the problems that an error spells out. All others are counted.
+	maxShown = 10
+	// maxCounted ends the compilation of entries that are all wrong.
+	maxCounted = 1000
+)
 
 // Problem is one thing that is wrong.
 type Problem struct {
@@ -41,7 +45,10 @@ func (e *Error) Error() string {
 		parts[i] = p.String()
 	}
 	s := strings.Join(parts, "; ")
-	if more := e.Total - len(e.Problems); more > 0 {
+	switch more := e.Total - len(e.Problems); {
+	case e.Total >= maxCounted:
+		s += fmt.Sprintf("; and at least %d more", more)
+	case more > 0:
 		s += fmt.Sprintf("; and %d more", more)
 	}
 	return s

@@ -4,7 +4,7 @@
 package compile
 
 // SetMaxEntriesBytes changes the bound and returns what puts it back.
-func SetMaxEntriesBytes(n int) func() {
+func SetMaxEntriesBytes(n int64) func() {
 	old := maxEntriesBytes
 	maxEntriesBytes = n
 	return func() { maxEntriesBytes = old }

@@ -68,7 +68,7 @@ func TestTooManyLinks(t *testing.T) {
 		m.Spec.Entries = append(m.Spec.Entries, v1alpha1.Entry{Key: raw(fmt.Sprintf("%q", fmt.Sprintf("eth%d", i))), Value: raw("1")})
 	}
 	_, err := compile.Compile(m)
-	if err == nil || !strings.Contains(err.Error(), "1025 interfaces, maps, programs and cgroups, more than the 1024") {
+	if err == nil || !strings.Contains(err.Error(), "reference more than 1024 interfaces, maps, programs and cgroups, at most 1024 are allowed") {
 		t.Errorf("%v", err)
 	}
 	m.Spec.Entries = m.Spec.Entries[1:]

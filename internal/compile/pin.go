@@ -29,7 +29,7 @@ func (c *compiler) pin(key revision.Key) revision.Pin {
 	if p.Mode != "" {
 		mode, err := strconv.ParseUint(p.Mode, 8, 32)
 		if err != nil || mode > 0o777 {
-			c.problems.add("spec.pin.mode", "%q is no octal mode (0000…0777)", p.Mode)
+			c.problems.add("spec.pin.mode", "%q is not an octal mode (0000…0777)", p.Mode)
 		}
 		pin.Mode = fs.FileMode(mode)
 	}

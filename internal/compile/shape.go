@@ -90,7 +90,7 @@ func (c *compiler) inner() *revision.Shape {
 	takes := traitsOf(c.spec.Type).MapOfMaps
 	switch {
 	case !takes && in != nil:
-		c.problems.add("spec.inner", "%s holds no maps: leave it out", c.spec.Type)
+		c.problems.add("spec.inner", "%s does not hold maps: leave it out", c.spec.Type)
 		return nil
 	case !takes:
 		return nil
@@ -177,7 +177,7 @@ func (c *compiler) maxEntries(p part, n int64) uint32 {
 	case n < 1 || n > math.MaxUint32:
 		c.problems.add(at, "%d is out of range (1…%d)", n, math.MaxUint32)
 	case t.Capacity == maptype.Bytes && (n < pageSize || n&(n-1) != 0):
-		c.problems.add(at, "%d: the size in bytes of a %s is a power of two and a multiple of the page size, %d or more", n, p.typ, pageSize)
+		c.problems.add(at, "%d: the size in bytes of a %s must be a power of two and a multiple of the page size, %d or more", n, p.typ, pageSize)
 	}
 	return uint32(n)
 }

@@ -50,20 +50,21 @@ func (e *MissingError) Error() string { return e.Message }
 // place is what problems of a source begin with.
 func (s *Source) place() string { return fmt.Sprintf("spec.entriesFrom[%d] (%s)", s.Index, s.Name) }
 
-// run is a source's entries, packed in its order.
+// run is what a source compiles to: its entries in its order, with their lines.
 type run struct {
-	source  *Source
 	entries revision.Entries
 	lines   []int32
-	links   map[v1alpha1.Reference]bool
+	links   []v1alpha1.Reference
 }
 
+// bytes is about what the run takes in memory.
+func (r *run) bytes() int64 { return int64(r.entries.PackedSize()) + 4*int64(len(r.lines)) }
+
 // fromSources packs the entries of all sources.
-func (c *compiler) fromSources(shape revision.Shape, key, value *schema.Layout) []run {
+func (c *compiler) fromSources(b *builder) {
 	if c.problems.total == 0 {
 		c.problems.reason = v1alpha1.ReasonInvalidSource
 	}
-	var runs []run
 	for i := range c.spec.EntriesFrom {
 		sources := 0
 		for j := range c.sources {
@@ -71,169 +72,228 @@ func (c *compiler) fromSources(shape revision.Shape, key, value *schema.Layout) 
 			if s.Index != i {
 				continue
 			}
-			sources++
-			if r, ok := c.fromSource(s, shape, key, value); ok {
-				runs = append(runs, r)
+			if sources++; c.isFull() {
+				return
 			}
+			if s.Err != nil {
+				c.problems.add(s.place(), "%v", s.Err)
+				continue
+			}
+			b.begin(s)
+			c.fromSource(s, b)
 		}
 		if sources == 0 {
-			c.problems.add(fmt.Sprintf("spec.entriesFrom[%d]", i), "can't be read here: sources are objects of a cluster")
+			c.problems.add(fmt.Sprintf("spec.entriesFrom[%d]", i), "no ConfigMap or Secret was given for this source")
 		}
 	}
 	if c.problems.total == 0 {
 		c.problems.reason = v1alpha1.ReasonInvalidEntry
 	}
-	return runs
+}
+
+// isFull says whether more entries wouldn't change the verdict: the map has no room, or they name too many
+// objects.
+func (c *compiler) isFull() bool {
+	return c.full || len(c.links) > v1alpha1.MaxReferences
 }
 
 // fromSource packs the entries of one source, or takes them from the cache.
-func (c *compiler) fromSource(s *Source, shape revision.Shape, key, value *schema.Layout) (run, bool) {
-	if s.Err != nil {
-		c.problems.add(s.place(), "%v", s.Err)
-		return run{}, false
+func (c *compiler) fromSource(s *Source, b *builder) {
+	id := c.cache.key(s, c.spec)
+	if r := c.cache.get(id); r != nil {
+		c.merge(r, b)
+		return
 	}
-	from := &c.spec.EntriesFrom[s.Index]
-	id := c.cache.key(s, from, c.spec)
-	if r, ok := c.cache.get(id); ok {
-		r.source = s
-		maps.Copy(c.links, r.links)
-		return r, true
-	}
-	all := c.links
-	c.links = map[v1alpha1.Reference]bool{}
-	defer func() {
-		maps.Copy(all, c.links)
-		c.links = all
-	}()
-	r := run{source: s, entries: revision.Entries{KeySize: int(shape.KeySize), ValueSize: int(shape.ValueSize)}}
 	data, err := s.Load()
 	var missing *MissingError
 	if errors.As(err, &missing) {
 		c.problems.add(s.place(), "%s", missing.Message)
-		return run{}, false
+		return
 	}
 	if err != nil {
 		c.unread = &LoadError{s.place(), err}
-		return run{}, false
+		return
 	}
-	text, err := source.Decompress(data)
-	if err != nil {
-		c.problems.add(s.place(), "%v", err)
-		return run{}, false
+	all := c.links
+	c.links = map[v1alpha1.Reference]bool{}
+	before, first := c.problems.total, b.blocks.len
+	p := sourcePacker{packer: newPacker(b), source: s, from: &c.spec.EntriesFrom[s.Index]}
+	p.read(data)
+	own := slices.Collect(maps.Keys(c.links))
+	maps.Copy(all, c.links)
+	c.links = all
+	if c.problems.total > before || b.duplicates.total > 0 || b.crossed || c.isFull() {
+		return
 	}
-	before := c.problems.total
-	if from.Value != nil && (from.Format == v1alpha1.SourceJSON || from.Format == v1alpha1.SourceYAML) {
-		c.problems.add(fmt.Sprintf("spec.entriesFrom[%d].value", s.Index), "is for the formats Lines and CSV: entries in %s have their own", from.Format)
-		return run{}, false
+	if size := int64(b.blocks.len-first) * (b.blocks.packedBytes(0) + 4); c.cache.fits(id, size) {
+		c.cache.put(id, &run{b.blocks.slice(first), slices.Clone(b.origins[first:]), own})
 	}
-	p := packer{c: c, run: &r, shape: shape, key: key, value: value}
-	o := source.Options{Format: from.Format, Keyless: shape.IsKeyless()}
-	if from.Value != nil {
-		o.Value = from.Value.Raw
-		p.constant = make([]byte, value.Size())
-		if err := value.Encode(p.constant, o.Value); err != nil {
-			c.problems.addAt(fmt.Sprintf("spec.entriesFrom[%d].value", s.Index), err)
-			return run{}, false
-		}
-	}
-	if err := source.Read(text, o, p.add); err != nil && !errors.Is(err, errTooMany) {
-		c.problems.add(s.place(), "%v", err)
-	}
-	if r.entries.Len == 0 && !c.spec.AllowEmptySources && c.problems.total == before {
-		c.problems.add(s.place(), "holds no entries: that is refused unless spec.allowEmptySources is true")
-	}
-	if c.problems.total > before {
-		return run{}, false
-	}
-	r.links = c.links
-	c.cache.put(id, r)
-	return r, true
 }
 
-// errTooMany ends the reading of a source that has more entries than the map has room for.
-var errTooMany = errors.New("too many entries")
+// merge takes the entries of a source from the cache.
+func (c *compiler) merge(r *run, b *builder) {
+	for _, link := range r.links {
+		c.links[link] = true
+	}
+	for i := range r.entries.Len {
+		values, perCPU := r.entries.PerCPU[i]
+		if !perCPU {
+			values = r.entries.Value(i)
+		}
+		if b.add(r.entries.Key(i), values, perCPU, int(r.lines[i])) != nil {
+			return
+		}
+	}
+}
 
-// packer turns what a source yields into packed entries.
-type packer struct {
-	c          *compiler
-	run        *run
-	shape      revision.Shape
-	key, value *schema.Layout
-	constant   []byte // the value for all, encoded
-	scratch    []byte // of the key at hand
+// sourcePacker turns what a source yields into packed entries.
+type sourcePacker struct {
+	packer
+	source   *Source
+	from     *v1alpha1.EntrySource
+	constant []byte // the value for all, encoded
+	count    int    // entries so far
+}
+
+// options say how the source is read. They are false if the spec is wrong.
+func (p *sourcePacker) options() (source.Options, bool) {
+	c, from := p.c, p.from
+	o := source.Options{Format: from.Format, Keyless: p.shape.IsKeyless()}
+	path := fmt.Sprintf("spec.entriesFrom[%d].value", p.source.Index)
+	switch {
+	case from.Value == nil:
+		return o, true
+	case from.Format == v1alpha1.SourceJSON || from.Format == v1alpha1.SourceYAML:
+		c.problems.add(path, "is for the formats Lines and CSV: entries in %s have their own", from.Format)
+		return o, false
+	}
+	o.Value = from.Value.Raw
+	p.constant = make([]byte, len(p.value))
+	if err := c.value.Encode(p.constant, o.Value); err != nil {
+		c.problems.addAt(path, err)
+		return o, false
+	}
+	return o, true
+}
+
+func (p *sourcePacker) read(data []byte) {
+	o, ok := p.options()
+	if !ok || !p.checkCount(data, o) {
+		return
+	}
+	c := p.c
+	before := c.problems.total
+	if err := source.Read(data, o, p.entry); err != nil && !errors.Is(err, errStop) {
+		c.problems.add(p.source.place(), "%v", err)
+	}
+	if p.count == 0 && !c.spec.AllowEmptySources && c.problems.total == before {
+		c.problems.add(p.source.place(), "holds no entries: that is refused unless spec.allowEmptySources is true")
+	}
+}
+
+// checkCount counts the entries of a source that may be too large for a map before they are packed. Under
+// First and Last there may be fewer than it has: then they are bounded while they are packed.
+func (p *sourcePacker) checkCount(data []byte, o source.Options) bool {
+	size, have := p.blocks.packedBytes(0), p.blocks.bytes
+	most := min(source.MostEntries(data), int64(p.shape.MaxEntries))
+	if p.policy != v1alpha1.ConflictFail || have+most*size <= maxEntriesBytes-packedHeader {
+		return true
+	}
+	n := int64(p.blocks.len)
+	err := source.Read(data, o, func(source.Entry) error {
+		n++
+		if have += size; have > maxEntriesBytes-packedHeader {
+			return errStop
+		}
+		return nil
+	})
+	if errors.Is(err, errStop) {
+		p.c.tooLarge(n, size, have)
+		return false
+	}
+	return true // what else is wrong is found with its entry
 }
 
 // problem notes what is wrong with the entry on a line.
-func (p *packer) problem(line int, part, format string, args ...any) {
-	p.c.problems.add(fmt.Sprintf("%s line %d%s", p.run.source.place(), line, part), format, args...)
+func (p *sourcePacker) problem(line int, where, format string, args ...any) error {
+	p.c.problems.add(fmt.Sprintf("%s line %d%s", p.source.place(), line, where), format, args...)
+	return p.enough()
 }
 
-func (p *packer) problemAt(line int, part string, err error) {
-	p.c.problems.addAt(fmt.Sprintf("%s line %d%s", p.run.source.place(), line, part), err)
+func (p *sourcePacker) problemAt(line int, where string, err error) error {
+	p.c.problems.addAt(fmt.Sprintf("%s line %d%s", p.source.place(), line, where), err)
+	return p.enough()
 }
 
-// add packs one entry. It goes on after a bad one, so that people see more than the first.
-func (p *packer) add(e source.Entry) error {
-	packed := &p.run.entries
-	if packed.Len >= int(p.shape.MaxEntries) && p.c.conflictPolicy() == v1alpha1.ConflictFail {
-		p.problem(e.Line, "", "is one entry more than maxEntries %d", p.shape.MaxEntries)
-		return errTooMany
+// enough ends the reading of a source that is all wrong.
+func (p *sourcePacker) enough() error {
+	if p.c.problems.total >= maxCounted {
+		return errStop
 	}
-	switch {
-	case p.shape.IsKeyless() && e.Key != nil:
-		p.problem(e.Line, " key", "%s has no keys: leave it out", p.shape.Type)
-		return nil
-	case !p.shape.IsKeyless() && e.Key == nil:
-		p.problem(e.Line, " key", "is missing")
-		return nil
-	}
-	p.scratch = slices.Grow(p.scratch[:0], packed.KeySize)[:packed.KeySize]
-	k := p.scratch
-	clear(k)
-	if !p.shape.IsKeyless() {
-		if err := p.key.Encode(k, e.Key); err != nil {
-			p.problemAt(e.Line, " key", err)
-			return nil
-		}
-		if message := keyProblem(p.shape, k); message != "" {
-			p.problem(e.Line, " key", "%s", message)
-			return nil
-		}
-	}
-	p.addValue(e, k)
 	return nil
 }
 
-func (p *packer) addValue(e source.Entry, k []byte) {
-	packed := &p.run.entries
+// entry packs one entry. A bad one doesn't end the reading, so that people see more than the first.
+func (p *sourcePacker) entry(e source.Entry) error {
+	if p.count++; p.count > int(p.shape.MaxEntries) && p.policy == v1alpha1.ConflictFail {
+		_ = p.problem(e.Line, "", "is one entry more than maxEntries %d", p.shape.MaxEntries)
+		return errStop
+	}
+	if c := p.c; c.isFull() {
+		return errStop
+	}
+	switch {
+	case p.shape.IsKeyless() && e.Key != nil:
+		return p.problem(e.Line, " key", "%s has no keys: leave it out", p.shape.Type)
+	case !p.shape.IsKeyless() && e.Key == nil:
+		return p.problem(e.Line, " key", "is missing")
+	}
+	if !p.shape.IsKeyless() {
+		clear(p.key)
+		if err := encode(p.c.key, p.key, e.Key, e.Cells); err != nil {
+			return p.problemAt(e.Line, " key", err)
+		}
+		if message := keyProblem(p.shape, p.key); message != "" {
+			return p.problem(e.Line, " key", "%s", message)
+		}
+	}
+	return p.withValues(e)
+}
+
+// encode encodes a part of an entry.
+func encode(l *schema.Layout, dst, raw []byte, cells bool) error {
+	if cells {
+		return l.EncodeCells(dst, raw)
+	}
+	return l.Encode(dst, raw)
+}
+
+func (p *sourcePacker) withValues(e source.Entry) error {
 	switch {
 	case e.Values != nil && (e.Value != nil || !p.shape.IsPerCPU()):
-		p.problem(e.Line, " values", "are for per-CPU maps, and exclude value")
-		return
+		return p.problem(e.Line, " values", "are for per-CPU maps, and exclude value")
 	case e.Values != nil:
-		all := make([]byte, len(e.Values)*packed.ValueSize)
+		path := fmt.Sprintf("%s line %d values", p.source.place(), e.Line)
+		if !p.c.fitsChunk(path, p.blocks.packedBytes(len(e.Values)*len(p.value))) {
+			return errStop
+		}
+		values := p.room(len(e.Values))
 		for cpu, raw := range e.Values {
-			if err := p.value.Encode(all[cpu*packed.ValueSize:(cpu+1)*packed.ValueSize], raw); err != nil {
-				p.problemAt(e.Line, fmt.Sprintf(" values[%d]", cpu), err)
-				return
+			if err := encode(p.c.value, p.ofCPU(cpu), raw, e.Cells); err != nil {
+				return p.problemAt(e.Line, fmt.Sprintf(" values[%d]", cpu), err)
 			}
 		}
-		packed.Append(k, all, true)
+		return p.add(p.key, values, true, e.Line)
 	case e.Value == nil:
-		p.problem(e.Line, " value", "is missing")
-		return
-	default:
-		v := p.constant
-		if v == nil || !sameSlice(e.Value, p.c.spec.EntriesFrom[p.run.source.Index].Value.Raw) {
-			v = make([]byte, packed.ValueSize)
-			if err := p.value.Encode(v, e.Value); err != nil {
-				p.problemAt(e.Line, " value", err)
-				return
-			}
-		}
-		packed.Append(k, v, false)
+		return p.problem(e.Line, " value", "is missing")
+	case p.constant != nil && sameSlice(e.Value, p.from.Value.Raw):
+		return p.add(p.key, p.constant, false, e.Line)
 	}
-	p.run.lines = append(p.run.lines, int32(e.Line))
+	clear(p.value)
+	if err := encode(p.c.value, p.value, e.Value, e.Cells); err != nil {
+		return p.problemAt(e.Line, " value", err)
+	}
+	return p.add(p.key, p.value, false, e.Line)
 }
 
 // sameSlice says whether two slices are one.
@@ -244,62 +304,4 @@ func (c *compiler) conflictPolicy() v1alpha1.ConflictPolicy {
 		return v1alpha1.ConflictFail
 	}
 	return c.spec.ConflictPolicy
-}
-
-// settleDuplicates drops or refuses all but one of the entries with keys that are equal once encoded,
-// such as 10 and 0xa. order is where each sorted entry was before: inline first, then the runs.
-func (c *compiler) settleDuplicates(shape revision.Shape, sorted *revision.Entries, order []int, key *schema.Layout, runs []run) revision.Entries {
-	if shape.IsKeyless() {
-		return *sorted
-	}
-	policy := c.conflictPolicy()
-	dropped := make(map[int]bool)
-	for i := 1; i < sorted.Len; i++ {
-		if shape.CompareKeys(sorted.Key(i-1), sorted.Key(i)) != 0 {
-			continue
-		}
-		switch policy {
-		case v1alpha1.ConflictFirst:
-			dropped[i] = true
-		case v1alpha1.ConflictLast:
-			dropped[i-1] = true
-		default:
-			c.problems.add(c.placeOf(order[i], runs), "is the same key as %s: %s", c.shortPlaceOf(order[i-1], runs), key.Format(sorted.Key(i)))
-		}
-	}
-	if len(dropped) == 0 {
-		return *sorted
-	}
-	return sorted.Without(func(i int) bool { return dropped[i] })
-}
-
-// placeOf is where the i-th of all entries was declared.
-func (c *compiler) placeOf(i int, runs []run) string {
-	if i < len(c.spec.Entries) {
-		return at(i, ".key")
-	}
-	i -= len(c.spec.Entries)
-	for _, r := range runs {
-		if i < r.entries.Len {
-			return fmt.Sprintf("%s line %d", r.source.place(), r.lines[i])
-		}
-		i -= r.entries.Len
-	}
-	return "spec"
-}
-
-// shortPlaceOf is placeOf within a sentence about the same spec.
-func (c *compiler) shortPlaceOf(i int, runs []run) string {
-	if i < len(c.spec.Entries) {
-		return fmt.Sprintf("entries[%d]", i)
-	}
-	return c.placeOf(i, runs)
-}
-
-// sourcesToo says where entries come from, if not from the spec alone.
-func sourcesToo(runs []run) string {
-	if len(runs) == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", with those of %d sources", len(runs))
 }

@@ -100,10 +100,10 @@ func TestBadSources(t *testing.T) {
 		"duplicates":          {"", "192.0.2.0/24\n203.0.113.0/24\n", rules, "InvalidEntry", "spec.entriesFrom[1] (Secret more, key rules.csv) line 2: is the same key as spec.entriesFrom[0] (ConfigMap feed, key drop.txt) line 2: 203.0.113.0/24"},
 		"duplicate of inline": {"", "10.0.0.0/8\n", rules, "InvalidEntry", "spec.entriesFrom[0] (ConfigMap feed, key drop.txt) line 1: is the same key as entries[0]: 10.0.0.0/8"},
 		"empty":               {"", "# nothing\n", rules, "InvalidSource", "holds no entries: that is refused unless spec.allowEmptySources is true"},
-		"too many":            {"  conflictPolicy: First\n", "1.0.0.0/8\n2.0.0.0/8\n3.0.0.0/8\n4.0.0.0/8\n5.0.0.0/8\n6.0.0.0/8\n7.0.0.0/8\n", rules, "InvalidEntry", "spec.maxEntries: 8 is less than the 9 entries that are declared, with those of 2 sources"},
+		"too many":            {"  conflictPolicy: First\n", "1.0.0.0/8\n2.0.0.0/8\n3.0.0.0/8\n4.0.0.0/8\n5.0.0.0/8\n6.0.0.0/8\n7.0.0.0/8\n", rules, "InvalidEntry", "spec.maxEntries: 8 is less than the number of entries that are declared (at least 9, with those of 2 sources)"},
 		"too many of one":     {"", many, rules, "InvalidSource", "line 9: is one entry more than maxEntries 8"},
 		"another format":      {"", "key,value\n192.0.2.0/24,1\n", rules, "InvalidSource", `line 1 key: "key,value"`},
-		"broken header":       {"", "192.0.2.0/24\n", "ip\n1\n", "InvalidSource", "line 1: the header names no column key"},
+		"broken header":       {"", "192.0.2.0/24\n", "value.action,value.rule\n1,2\n", "InvalidSource", "line 1: the header has no column key"},
 	} {
 		_, err := compile.With(blocklist(t, c.more), texts(c.lines, c.csv, nil), nil)
 		var e *compile.Error
@@ -141,7 +141,7 @@ func TestSourceErrors(t *testing.T) {
 	if err == nil || err.Error() != "spec.entriesFrom[0] (ConfigMap feed, key drop.txt): there is no ConfigMap feed" {
 		t.Errorf("a missing object: %v", err)
 	}
-	if _, err = compile.With(blocklist(t, ""), sources[:0], nil); err == nil || !strings.Contains(err.Error(), "objects of a cluster") {
+	if _, err = compile.With(blocklist(t, ""), sources[:0], nil); err == nil || !strings.Contains(err.Error(), "no ConfigMap or Secret was given for this source") {
 		t.Errorf("no sources at hand: %v", err)
 	}
 	// What can't be read for now says nothing about the spec.

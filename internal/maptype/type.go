@@ -263,3 +263,7 @@ func (d Datum) Smallest() int {
 		return d.Min
 	}
 }
+
+// Slot is how many bytes the value of one CPU takes in a system call: a per-CPU map's value of size bytes,
+// rounded up to 8.
+func Slot(size int) int { return (size + 7) &^ 7 }

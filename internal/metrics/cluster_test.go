@@ -20,12 +20,25 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
+// scrape is the text that a scrape gets.
+func scrape(r *prometheus.Registry) string {
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(r, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return "\n" + w.Body.String()
+}
+
+// refuse fails if a scrape has text.
+func refuse(t *testing.T, r *prometheus.Registry, text string) {
+	t.Helper()
+	if all := scrape(r); strings.Contains(all, text) {
+		t.Errorf("%q is in:\n%s", text, all)
+	}
+}
+
 // expect looks for whole lines of the text that a scrape gets.
 func expect(t *testing.T, r *prometheus.Registry, lines ...string) {
 	t.Helper()
-	w := httptest.NewRecorder()
-	promhttp.HandlerFor(r, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	text := "\n" + w.Body.String()
+	text := scrape(r)
 	for _, line := range lines {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("no line %q in:\n%s", line, text)

@@ -15,34 +15,34 @@ type State int
 
 // The states.
 const (
-	// Waiting: it doesn't hold the new revision yet, or didn't say so.
-	Waiting State = iota
-	// Holding: it holds the new revision as declared.
-	Holding
-	// Failing: it tried the new revision and failed.
-	Failing
+	// Pending: it doesn't hold the new revision yet, or didn't say so.
+	Pending State = iota
+	// Updated: it holds the new revision as declared.
+	Updated
+	// Failed: it took the new revision and isn't as declared: it failed, stalled, or drifted.
+	Failed
 )
 
 // Node is one node that the new revision or the one before selects.
 type Node struct {
 	Name  string
 	State State
-	// Away says that the node is not Ready: nobody waits for it, and it takes its revision when it is
-	// back.
-	Away bool
+	// NotReady says that the Node isn't Ready: the rollout doesn't wait for it, and it takes its revision
+	// when it is back.
+	NotReady bool
 }
 
 // Policy is how a rollout goes.
 type Policy struct {
-	// Batch is how many nodes take the new revision at a time, at least 1.
-	Batch int
-	// Keep is how many nodes keep the old revision in the end.
-	Keep int
+	// MaxUnavailable is how many nodes take the new revision at a time, at least 1.
+	MaxUnavailable int
+	// Partition is how many nodes keep the old revision in the end.
+	Partition int
 	// MinReady is how long a batch has to hold the new revision before the next one goes.
 	MinReady time.Duration
-	// Paused holds the cut-off where it is.
+	// Paused holds the frontier where it is.
 	Paused bool
-	// Rollback takes the revision back on a failure; otherwise the cut-off stays where it is.
+	// Rollback takes the revision back on a failure; otherwise the frontier stays where it is.
 	Rollback bool
 }
 
@@ -55,7 +55,7 @@ const (
 	Progressing Phase = "Progressing"
 	// Paused: policy.Paused holds it, or as many nodes as may have the new revision have it.
 	Paused Phase = "Paused"
-	// Halted: a node failed, and the cut-off stays until it doesn't any more.
+	// Halted: a node failed, and the frontier stays until it doesn't any more.
 	Halted Phase = "Halted"
 	// RolledBack: a node failed, and all nodes hold the old revision. Only a new revision goes on.
 	RolledBack Phase = "RolledBack"
@@ -67,7 +67,7 @@ const (
 type Status struct {
 	Phase    Phase
 	Frontier string
-	// ReadySince is since when all nodes up to the cut-off hold the new revision; zero if they don't.
+	// ReadySince is since when all nodes up to the frontier hold the new revision; zero if they don't.
 	ReadySince time.Time
 }
 
@@ -76,8 +76,8 @@ type Step struct {
 	Status
 	// Message says for people how far the rollout is.
 	Message string
-	// Again is when to look again though nothing changed; zero for never.
-	Again time.Duration
+	// RequeueAfter is when to look again though nothing changed; zero for never.
+	RequeueAfter time.Duration
 }
 
 // Next is the next step of the rollout of a revision. first says that there is no revision before it:
@@ -91,69 +91,69 @@ func Next(revision string, first bool, nodes []Node, p Policy, was Status, now t
 	}
 	order := ordered(revision, nodes)
 	taken := 0
-	for taken < len(order) && Takes(order[taken].Name, revision, was.Frontier) {
+	for taken < len(order) && Includes(order[taken].Name, revision, was.Frontier) {
 		taken++
 	}
-	if failing := names(order, Failing); len(failing) > 0 {
+	if failing := names(order, Failed); len(failing) > 0 {
 		return failed(was, failing, taken, len(order), p)
 	}
 	if waiting := waitingFor(order[:taken]); waiting > 0 {
-		s := Step{Status: Status{Phase: Progressing, Frontier: was.Frontier}, Message: fmt.Sprintf("%d of %d nodes have it, waiting for %d of them", taken, len(order), waiting)}
+		s := Step{Status: Status{Phase: Progressing, Frontier: was.Frontier}, Message: fmt.Sprintf("updating %d of %d nodes, waiting for %d", taken, len(order), waiting)}
 		if p.Paused {
 			s.Phase, s.Message = Paused, s.Message+"; paused"
 		}
 		return s
 	}
-	limit := max(0, len(order)-p.Keep)
+	limit := max(0, len(order)-p.Partition)
 	switch {
-	case taken == len(order) && p.Keep == 0 && !p.Paused:
+	case taken == len(order) && p.Partition == 0 && !p.Paused:
 		return finish(was, len(order), p, now)
 	case p.Paused:
 		return Step{Status: hold(was, taken, now, Paused), Message: fmt.Sprintf("paused at %d of %d nodes", taken, len(order))}
 	case taken >= limit:
-		return Step{Status: hold(was, taken, now, Paused), Message: fmt.Sprintf("%d of %d nodes have it, as many as partition allows", taken, len(order))}
+		return Step{Status: hold(was, taken, now, Paused), Message: fmt.Sprintf("%d of %d nodes updated, as many as partition allows", taken, len(order))}
 	}
 	if wait := p.untilNext(was, taken, now); wait > 0 {
-		return Step{Status: hold(was, taken, now, Progressing), Again: wait, Message: fmt.Sprintf("%d of %d nodes have it, the next ones in %s", taken, len(order), wait.Round(time.Second))}
+		return Step{Status: hold(was, taken, now, Progressing), RequeueAfter: wait, Message: fmt.Sprintf("%d of %d nodes updated, the next ones in %s", taken, len(order), wait.Round(time.Second))}
 	}
 	return advance(revision, order, taken, limit, p)
 }
 
-// advance moves the cut-off over the next batch. Nodes that are away don't count.
+// advance moves the frontier over the next batch. Nodes that aren't Ready don't count.
 func advance(revision string, order []Node, taken, limit int, p Policy) Step {
-	for batch := 0; taken < limit && batch < max(1, p.Batch); taken++ {
-		if !order[taken].Away {
+	for batch := 0; taken < limit && batch < max(1, p.MaxUnavailable); taken++ {
+		if !order[taken].NotReady {
 			batch++
 		}
 	}
 	return Step{
-		Status:  Status{Phase: Progressing, Frontier: Place(order[taken-1].Name, revision)},
-		Message: fmt.Sprintf("%d of %d nodes are to have it", taken, len(order)),
+		Status:  Status{Phase: Progressing, Frontier: Rank(order[taken-1].Name, revision)},
+		Message: fmt.Sprintf("updating %d of %d nodes", taken, len(order)),
 	}
 }
 
-// finish lets everybody have the revision, nodes that join later too, once the last batch was ready
+// finish lets all nodes have the revision, those that join later, too, once the last batch was ready
 // long enough.
 func finish(was Status, nodes int, p Policy, now time.Time) Step {
 	if wait := p.untilNext(was, nodes, now); wait > 0 {
-		return Step{Status: hold(was, nodes, now, Progressing), Again: wait, Message: fmt.Sprintf("all %d nodes have it, done in %s", nodes, wait.Round(time.Second))}
+		return Step{Status: hold(was, nodes, now, Progressing), RequeueAfter: wait, Message: fmt.Sprintf("all %d nodes updated, complete in %s", nodes, wait.Round(time.Second))}
 	}
 	return complete(nodes)
 }
 
 func complete(nodes int) Step {
-	return Step{Status: Status{Phase: Complete, Frontier: Everybody}, Message: fmt.Sprintf("rolled out to all %d nodes", nodes)}
+	return Step{Status: Status{Phase: Complete, Frontier: All}, Message: fmt.Sprintf("rolled out to all %d nodes", nodes)}
 }
 
 func failed(was Status, failing []string, taken, all int, p Policy) Step {
 	list := strings.Join(failing[:min(3, len(failing))], ", ")
 	if p.Rollback {
-		return Step{Status: Status{Phase: RolledBack, Frontier: Nobody}, Message: fmt.Sprintf("rolled back after %d of %d nodes: failed on %s", taken, all, list)}
+		return Step{Status: Status{Phase: RolledBack, Frontier: None}, Message: fmt.Sprintf("rolled back after %d of %d nodes: failed on %s", taken, all, list)}
 	}
 	return Step{Status: Status{Phase: Halted, Frontier: was.Frontier}, Message: fmt.Sprintf("halted at %d of %d nodes: failed on %s", taken, all, list)}
 }
 
-// hold keeps the cut-off, and since when its nodes are ready.
+// hold keeps the frontier, and since when its nodes are ready.
 func hold(was Status, taken int, now time.Time, phase Phase) Status {
 	s := Status{Phase: phase, Frontier: was.Frontier, ReadySince: was.ReadySince}
 	if s.ReadySince.IsZero() && taken > 0 {
@@ -177,7 +177,7 @@ func (p Policy) untilNext(was Status, taken int, now time.Time) time.Duration {
 func ordered(revision string, nodes []Node) []Node {
 	order := slices.Clone(nodes)
 	slices.SortFunc(order, func(a, b Node) int {
-		if c := strings.Compare(Place(a.Name, revision), Place(b.Name, revision)); c != 0 {
+		if c := strings.Compare(Rank(a.Name, revision), Rank(b.Name, revision)); c != 0 {
 			return c
 		}
 		return strings.Compare(a.Name, b.Name)
@@ -188,7 +188,7 @@ func ordered(revision string, nodes []Node) []Node {
 func waitingFor(nodes []Node) int {
 	n := 0
 	for _, node := range nodes {
-		if node.State == Waiting && !node.Away {
+		if node.State == Pending && !node.NotReady {
 			n++
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 const revision = "table-2"
 
-// fleet plays nodes that follow the cut-off, one tick after it moved.
+// fleet plays nodes that follow the frontier, one tick after it moved.
 type fleet struct {
 	nodes  []rollout.Node
 	policy rollout.Policy
@@ -49,20 +49,20 @@ func (f *fleet) tick() bool {
 	f.status = s.Status
 	for i := range f.nodes {
 		n := &f.nodes[i]
-		switch takes := rollout.Takes(n.Name, f.revision, f.status.Frontier); {
-		case n.Away:
+		switch takes := rollout.Includes(n.Name, f.revision, f.status.Frontier); {
+		case n.NotReady:
 		case takes && f.failOn[n.Name]:
-			changed = changed || n.State != rollout.Failing
-			n.State = rollout.Failing
+			changed = changed || n.State != rollout.Failed
+			n.State = rollout.Failed
 		case takes:
-			changed = changed || n.State != rollout.Holding
-			n.State = rollout.Holding
+			changed = changed || n.State != rollout.Updated
+			n.State = rollout.Updated
 		default:
-			n.State = rollout.Waiting
+			n.State = rollout.Pending
 		}
 	}
 	f.now = f.now.Add(time.Second)
-	return changed || s.Again > 0
+	return changed || s.RequeueAfter > 0
 }
 
 // run ticks until nothing changes.
@@ -76,9 +76,9 @@ func (f *fleet) run(t *testing.T) {
 	t.Fatalf("the rollout doesn't come to rest:\n%s", f.log.String())
 }
 
-func (f *fleet) holding() (n int) {
+func (f *fleet) updated() (n int) {
 	for i := range f.nodes {
-		if f.nodes[i].State == rollout.Holding {
+		if f.nodes[i].State == rollout.Updated {
 			n++
 		}
 	}
@@ -92,7 +92,7 @@ func (f *fleet) order() []string {
 		list = append(list, n.Name)
 	}
 	slices.SortFunc(list, func(a, b string) int {
-		return strings.Compare(rollout.Place(a, revision), rollout.Place(b, revision))
+		return strings.Compare(rollout.Rank(a, revision), rollout.Rank(b, revision))
 	})
 	return list
 }
@@ -108,7 +108,7 @@ func (f *fleet) node(name string) *rollout.Node {
 
 // TestLogs compares the log of each history with testdata/logs.golden.
 func TestLogs(t *testing.T) {
-	quarter := rollout.Policy{Batch: 2}
+	quarter := rollout.Policy{MaxUnavailable: 2}
 	var all strings.Builder
 	for _, h := range []struct {
 		name string
@@ -116,23 +116,23 @@ func TestLogs(t *testing.T) {
 		play func(f *fleet)
 	}{
 		{"plain", newFleet(8, quarter), func(f *fleet) { f.run(t) }},
-		{"min ready", newFleet(4, rollout.Policy{Batch: 2, MinReady: 5 * time.Second}), func(f *fleet) { f.run(t) }},
+		{"min ready", newFleet(4, rollout.Policy{MaxUnavailable: 2, MinReady: 5 * time.Second}), func(f *fleet) { f.run(t) }},
 		{"failure in the first batch", newFleet(8, quarter), func(f *fleet) {
 			f.failOn[f.order()[1]] = true
 			f.run(t)
 			f.say("  (mended)")
 			f.failOn = nil
 			for i := range f.nodes { // the agent tries again by itself
-				if f.nodes[i].State == rollout.Failing {
-					f.nodes[i].State = rollout.Holding
+				if f.nodes[i].State == rollout.Failed {
+					f.nodes[i].State = rollout.Updated
 				}
 			}
 			f.run(t)
 		}},
-		{"failure late, rollback", newFleet(8, rollout.Policy{Batch: 2, Rollback: true}), func(f *fleet) {
+		{"failure late, rollback", newFleet(8, rollout.Policy{MaxUnavailable: 2, Rollback: true}), func(f *fleet) {
 			f.failOn[f.order()[6]] = true
 			f.run(t)
-			f.say("  %d nodes hold it", f.holding())
+			f.say("  %d nodes updated", f.updated())
 		}},
 		{"node joins", newFleet(4, quarter), func(f *fleet) {
 			f.tick()
@@ -148,14 +148,14 @@ func TestLogs(t *testing.T) {
 			f.say("  (the first node leaves)")
 			f.run(t)
 		}},
-		{"node away", newFleet(6, quarter), func(f *fleet) {
-			f.node(f.order()[1]).Away = true
+		{"node not ready", newFleet(6, quarter), func(f *fleet) {
+			f.node(f.order()[1]).NotReady = true
 			f.say("  (one node is not ready)")
 			f.run(t)
-			f.node(f.order()[1]).Away = false
+			f.node(f.order()[1]).NotReady = false
 			f.say("  (it is back)")
 			f.run(t)
-			f.say("  %d nodes hold it", f.holding())
+			f.say("  %d nodes updated", f.updated())
 		}},
 		{"pause and resume", newFleet(6, quarter), func(f *fleet) {
 			f.tick()
@@ -166,19 +166,19 @@ func TestLogs(t *testing.T) {
 			f.say("  (resumed)")
 			f.run(t)
 		}},
-		{"partition", newFleet(6, rollout.Policy{Batch: 4, Keep: 3}), func(f *fleet) {
+		{"partition", newFleet(6, rollout.Policy{MaxUnavailable: 4, Partition: 3}), func(f *fleet) {
 			f.run(t)
-			f.policy.Keep = 0
+			f.policy.Partition = 0
 			f.say("  (partition 0)")
 			f.run(t)
 		}},
 		{"spec changes in the middle", newFleet(6, quarter), func(f *fleet) {
 			f.tick()
 			f.tick()
-			f.say("  (a newer revision: %d of the nodes hold the one before, in an order of its own)", f.holding())
+			f.say("  (a newer revision: %d of the nodes hold the one before, in an order of its own)", f.updated())
 			f.revision, f.status = "table-3", rollout.Status{}
 			for i := range f.nodes {
-				f.nodes[i].State = rollout.Waiting
+				f.nodes[i].State = rollout.Pending
 			}
 			f.run(t)
 		}},
@@ -191,13 +191,13 @@ func TestLogs(t *testing.T) {
 	golden.Equal(t, "testdata/logs.golden", all.String())
 }
 
-// TestExactlyK moves the cut-off and counts the nodes that take the revision after each step.
+// TestExactlyK moves the frontier and counts the nodes that take the revision after each step.
 func TestExactlyK(t *testing.T) {
-	f := newFleet(1000, rollout.Policy{Batch: 137})
+	f := newFleet(1000, rollout.Policy{MaxUnavailable: 137})
 	for want := 137; f.status.Phase != rollout.Complete; want += 137 {
 		f.tick()
-		if got := f.holding(); got != min(want, 1000) {
-			t.Fatalf("%d nodes hold it, want %d", got, min(want, 1000))
+		if got := f.updated(); got != min(want, 1000) {
+			t.Fatalf("%d nodes updated, want %d", got, min(want, 1000))
 		}
 		if want > 2000 {
 			t.Fatal("it doesn't end")
@@ -207,9 +207,9 @@ func TestExactlyK(t *testing.T) {
 
 // TestFirstGoesToAll doesn't stage what nobody depends on yet.
 func TestFirstGoesToAll(t *testing.T) {
-	f := newFleet(10, rollout.Policy{Batch: 1, Paused: true, Keep: 5})
+	f := newFleet(10, rollout.Policy{MaxUnavailable: 1, Paused: true, Partition: 5})
 	s := rollout.Next(revision, true, f.nodes, f.policy, rollout.Status{}, f.now)
-	if s.Phase != rollout.Complete || s.Frontier != rollout.Everybody {
+	if s.Phase != rollout.Complete || s.Frontier != rollout.All {
 		t.Errorf("%+v", s)
 	}
 }
@@ -221,7 +221,7 @@ func TestOrdersDiffer(t *testing.T) {
 		best, place := "", "z"
 		for n := range 10 {
 			name := fmt.Sprint("node-", n)
-			if p := rollout.Place(name, fmt.Sprint("table-", r)); p < place {
+			if p := rollout.Rank(name, fmt.Sprint("table-", r)); p < place {
 				best, place = name, p
 			}
 		}

@@ -14,6 +14,14 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
+// prefixExample is a usual prefix length of the family.
+func prefixExample(s *scalar) string {
+	if s.isIPv6() {
+		return "/48"
+	}
+	return "/24"
+}
+
 // isIPv6 says which family the type is of.
 func (s *scalar) isIPv6() bool {
 	return s.typ == v1alpha1.TypeIPv6 || s.typ == v1alpha1.TypeIPv6Prefix
@@ -35,20 +43,20 @@ func (s *scalar) address(text string, a netip.Addr) string {
 	case a.Is4In6():
 		return fmt.Sprintf("%q is an IPv4 address in IPv6 notation: write it as either of the two", text)
 	case a.Is6() != s.isIPv6():
-		return fmt.Sprintf("%q is no %s address", text, name)
+		return fmt.Sprintf("%q is not an %s address", text, name)
 	}
 	return ""
 }
 
-func encodeIP(s *scalar, dst []byte, value any) string {
+func encodeIP(s *scalar, dst []byte, value literal) string {
 	name, example := s.family()
-	text, ok := value.(string)
+	text, ok := value.word()
 	if !ok {
-		return fmt.Sprintf("%s is no %s address (such as %s)", show(value), name, example)
+		return fmt.Sprintf("%s is not a valid %s address (such as %s)", value, name, example)
 	}
 	a, err := netip.ParseAddr(text)
 	if err != nil {
-		return fmt.Sprintf("%q is no %s address (such as %s)", text, name, example)
+		return fmt.Sprintf("%q is not a valid %s address (such as %s)", text, name, example)
 	}
 	if msg := s.address(text, a); msg != "" {
 		return msg
@@ -63,11 +71,11 @@ func appendIP(_ *scalar, dst, b []byte) []byte {
 }
 
 // encodePrefix writes the kernel's LPM key: the prefix length in the node's order, then the address.
-func encodePrefix(s *scalar, dst []byte, value any) string {
-	name, example := s.family()
-	text, ok := value.(string)
+func encodePrefix(s *scalar, dst []byte, value literal) string {
+	text, ok := value.word()
 	if !ok {
-		return fmt.Sprintf("%s is no %s prefix (such as %s/24)", show(value), name, example)
+		name, example := s.family()
+		return fmt.Sprintf("%s is not a valid %s prefix (such as %s)", value, name, example+prefixExample(s))
 	}
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
@@ -84,9 +92,10 @@ func encodePrefix(s *scalar, dst []byte, value any) string {
 	return ""
 }
 
-// notPrefix says why text is no prefix, for the two usual reasons in so many words.
+// notPrefix says why text is not a prefix: without a length, with one that is out of range, or neither.
 func (s *scalar) notPrefix(text string) string {
 	name, example := s.family()
+	example += prefixExample(s)
 	addr, length, found := strings.Cut(text, "/")
 	if a, err := netip.ParseAddr(addr); err == nil && s.address(addr, a) == "" {
 		if !found {
@@ -96,7 +105,7 @@ func (s *scalar) notPrefix(text string) string {
 			return fmt.Sprintf("%q: prefix length %d is out of range (0…%d)", text, n, a.BitLen())
 		}
 	}
-	return fmt.Sprintf("%q is no %s prefix (such as %s/24)", text, name, example)
+	return fmt.Sprintf("%q is not a valid %s prefix (such as %s)", text, name, example)
 }
 
 func appendPrefix(_ *scalar, dst, b []byte) []byte {
@@ -104,15 +113,15 @@ func appendPrefix(_ *scalar, dst, b []byte) []byte {
 	return strconv.AppendUint(append(dst, '/'), uint64(binary.NativeEndian.Uint32(b)), 10)
 }
 
-func encodeMAC(_ *scalar, dst []byte, value any) string {
-	text, ok := value.(string)
+func encodeMAC(_ *scalar, dst []byte, value literal) string {
+	text, ok := value.word()
 	if ok {
 		if mac, err := net.ParseMAC(text); err == nil && len(mac) == len(dst) {
 			copy(dst, mac)
 			return ""
 		}
 	}
-	return show(value) + " is no MAC address (such as 02:00:5e:10:00:01)"
+	return value.String() + " is not a valid MAC address (such as 02:00:5e:10:00:01)"
 }
 
 func appendMAC(_ *scalar, dst, b []byte) []byte { return append(dst, net.HardwareAddr(b).String()...) }

@@ -3,7 +3,10 @@
 
 package schema
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 // Decode is the JSON of b, which is Size bytes long: what Encode takes back. Bytes that no value
 // encodes to (a bool of 7, a string that isn't UTF-8) show as numbers and hex.
@@ -71,23 +74,16 @@ func (l *Layout) dirty(b []byte) bool {
 	for i := range max(l.count, 1) {
 		element, end := b[i*l.elem:(i+1)*l.elem], 0
 		for _, f := range l.fields {
-			if nonZero(element[end:f.offset]) || f.layout.dirty(element[f.offset:f.offset+f.layout.size]) {
+			if !isZero(element[end:f.offset]) || f.layout.dirty(element[f.offset:f.offset+f.layout.size]) {
 				return true
 			}
 			end = f.offset + f.layout.size
 		}
-		if nonZero(element[end:]) {
+		if !isZero(element[end:]) {
 			return true
 		}
 	}
 	return false
 }
 
-func nonZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return true
-		}
-	}
-	return false
-}
+func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }

@@ -4,6 +4,6 @@
 // Package schema turns typed keys and values into the bytes that the kernel takes, and back: scalars,
 // C structs with the C ABI's layout, arrays.
 //
-// It is not for maps as a whole: which schema suits which map type, duplicates and limits are
+// Out of scope: maps as a whole. Which schema suits which map type, duplicates and limits are
 // internal/compile's.
 package schema

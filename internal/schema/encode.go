@@ -4,130 +4,127 @@
 package schema
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
 )
 
 // Encode writes the bytes of a JSON value to dst, which is Size bytes long and zero. The error is an
 // *Error that names the place in the value, the value and the bound: ".action: 300 is out of range
-// for u8 (0…255)". Every field of a struct must be given: a field that is left out by mistake would
-// silently be zero.
-func (l *Layout) Encode(dst []byte, raw []byte) error {
+// for u8 (0…255)". Every field of a struct must be given once: a field that is left out by mistake
+// would silently be zero.
+func (l *Layout) Encode(dst []byte, raw []byte) error { return l.encodeText(dst, raw, false) }
+
+// EncodeCells is Encode for values of tables, which have no types of their own: a string in raw is a
+// cell's text, which the schema types. "true", "false", "1" and "0" are bools then, "[1, 2]" is a list
+// where one is needed, and white space around anything but a string doesn't count.
+func (l *Layout) EncodeCells(dst []byte, raw []byte) error { return l.encodeText(dst, raw, true) }
+
+func (l *Layout) encodeText(dst, raw []byte, cells bool) error {
 	if len(dst) != l.size {
 		return errorf("", "%d bytes of room for %d bytes", len(dst), l.size)
 	}
-	value, err := parse(raw)
+	value, err := rawjson.Check(raw)
 	if err != nil {
-		return errorf("", "is no JSON: %v", err)
+		return errorf("", "is not valid JSON: %v", err)
 	}
-	if e := l.encode(dst, value, ""); e != nil {
+	if e := l.encode(dst, literal{value, cells}); e != nil {
 		return e
 	}
 	return nil
 }
 
-// parse decodes JSON with numbers as json.Number. Plain strings and numbers, the most common keys
-// and values, skip the decoder.
-func parse(raw []byte) (any, error) {
-	raw = bytes.TrimSpace(raw)
-	if n := len(raw); n >= 2 && raw[0] == '"' && raw[n-1] == '"' && plain(raw[1:n-1]) {
-		return string(raw[1 : n-1]), nil
-	}
-	if isNumber(raw) {
-		return json.Number(raw), nil
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, err
-	}
-	if d.More() {
-		return nil, fmt.Errorf("more than one value")
-	}
-	return v, nil
-}
-
-func plain(b []byte) bool {
-	for _, c := range b {
-		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
-}
-
-func isNumber(b []byte) bool {
-	return len(b) > 0 && bytes.IndexFunc(b, func(r rune) bool { return !strings.ContainsRune("0123456789+-.eE", r) }) < 0
-}
-
-func (l *Layout) encode(dst []byte, value any, path string) *Error {
+func (l *Layout) encode(dst []byte, value literal) *Error {
 	if l.count > 0 {
-		return l.encodeArray(dst, value, path)
+		return l.encodeArray(dst, value)
 	}
 	if l.scalar != nil {
 		if msg := l.scalar.encode(l.scalar, dst, value); msg != "" {
-			return errorf(path, "%s", msg)
+			return errorf("", "%s", msg)
 		}
 		return nil
 	}
-	return l.encodeStruct(dst, value, path)
+	return l.encodeStruct(dst, value)
 }
 
-func (l *Layout) encodeArray(dst []byte, value any, path string) *Error {
-	list, ok := value.([]any)
+func (l *Layout) encodeArray(dst []byte, value literal) *Error {
+	list, ok := value.list()
 	if !ok {
-		return errorf(path, "%s is no list, %d elements are needed", show(value), l.count)
+		return errorf("", "%s is not a list: a list of %d elements is required", value, l.count)
 	}
-	if len(list) != l.count {
-		return errorf(path, "holds %d elements, exactly %d are needed", len(list), l.count)
-	}
-	element := l.element()
-	for i, v := range list {
-		if err := element.encode(dst[i*l.elem:(i+1)*l.elem], v, path+"["+strconv.Itoa(i)+"]"); err != nil {
-			return err
+	element, n := l.element(), 0
+	for w := rawjson.Walk(list); ; n++ {
+		v, ok := w.Element()
+		if !ok {
+			break
 		}
+		if n >= l.count {
+			continue // the message has their number
+		}
+		if err := element.encode(dst[n*l.elem:(n+1)*l.elem], literal{v, false}); err != nil {
+			return err.below("[" + strconv.Itoa(n) + "]")
+		}
+	}
+	if n != l.count {
+		return errorf("", "has %d elements, exactly %d are required", n, l.count)
 	}
 	return nil
 }
 
-func (l *Layout) encodeStruct(dst []byte, value any, path string) *Error {
-	object, ok := value.(map[string]any)
-	if !ok {
-		return errorf(path, "%s is no object of the fields %s", show(value), l.names())
+// usualFields is how many fields are noted as seen without an allocation.
+const usualFields = 64
+
+func (l *Layout) encodeStruct(dst []byte, value literal) *Error {
+	if !rawjson.IsObject(value.raw) {
+		return errorf("", "%s is not an object with the fields %s", value, l.names())
 	}
-	if name, ok := l.unknown(object); ok {
-		return errorf(path+"."+name, "is no field, there are %s", l.names())
+	var room [usualFields]bool
+	seen := room[:]
+	if len(l.fields) > len(seen) {
+		seen = make([]bool, len(l.fields))
+	}
+	for w := rawjson.Walk(value.raw); ; {
+		quoted, member, _, ok := w.Member()
+		if !ok {
+			break
+		}
+		i, name := l.fieldNamed(quoted)
+		if i < 0 {
+			return errorf("."+name, "unknown field, must be one of %s", l.names())
+		}
+		if seen[i] {
+			return errorf("."+name, "is given twice")
+		}
+		seen[i] = true
+		f := &l.fields[i]
+		if err := f.layout.encode(dst[f.offset:f.offset+f.layout.size], literal{member, value.cells}); err != nil {
+			return err.below("." + name)
+		}
 	}
 	for i := range l.fields {
-		f := &l.fields[i]
-		v, ok := object[f.name]
-		if !ok && f.layout.isSpinLock() {
-			continue
-		}
-		if !ok {
-			return errorf(path+"."+f.name, "is missing")
-		}
-		if err := f.layout.encode(dst[f.offset:f.offset+f.layout.size], v, path+"."+f.name); err != nil {
-			return err
+		if f := &l.fields[i]; !seen[i] && !f.layout.isSpinLock() {
+			return errorf("."+f.name, "is missing")
 		}
 	}
 	return nil
 }
 
-// unknown is the first, by name, of the object's members that is no field.
-func (l *Layout) unknown(object map[string]any) (string, bool) {
-	first, found := "", false
-	for name := range object {
-		if !slices.ContainsFunc(l.fields, func(f field) bool { return f.name == name }) && (!found || name < first) {
-			first, found = name, true
+// fieldNamed is the index of the field that a member's name in quotes stands for, and the name; -1 if
+// there is none.
+func (l *Layout) fieldNamed(quoted []byte) (int, string) {
+	inside := quoted[1 : len(quoted)-1]
+	for i := range l.fields {
+		if string(inside) == l.fields[i].name {
+			return i, l.fields[i].name
 		}
 	}
-	return first, found
+	name, err := rawjson.Text(quoted) // with escapes in it
+	if err != nil {
+		return -1, string(inside)
+	}
+	return slices.IndexFunc(l.fields, func(f field) bool { return f.name == name }), name
 }
 
 func (l *Layout) names() string {
@@ -136,16 +133,4 @@ func (l *Layout) names() string {
 		names[i] = f.name
 	}
 	return strings.Join(names, ", ")
-}
-
-// show is a value in an error message, not longer than a line.
-func show(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	if len(b) > 64 {
-		b = append(b[:61:61], "..."...)
-	}
-	return string(b)
 }

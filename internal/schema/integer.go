@@ -4,25 +4,24 @@
 package schema
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
 )
 
 // encodeInteger takes numbers and strings, decimal or 0x…. Nothing is ever cut or rounded.
-func encodeInteger(s *scalar, dst []byte, value any) string {
-	var text string
-	isNumber := false
-	switch v := value.(type) {
-	case json.Number:
-		text, isNumber = string(v), true
-	case string:
-		text = v
-	default:
-		return show(value) + " is no integer"
+func encodeInteger(s *scalar, dst []byte, value literal) string {
+	text, isText := value.word()
+	isNumber := !isText && rawjson.IsNumber(value.raw)
+	switch {
+	case isNumber:
+		text = string(value.raw)
+	case !isText:
+		return value.String() + " is not an integer"
 	}
 	if isNumber && strings.ContainsAny(text, ".eE") {
 		whole, ok := wholeNumber(text)
@@ -36,7 +35,7 @@ func encodeInteger(s *scalar, dst []byte, value any) string {
 		return msg
 	}
 	if isNumber && !s.signed && bits > math.MaxInt64 {
-		return text + " would be rounded by the API server, which keeps JSON numbers up to " + maxJSONInteger + ": quote it"
+		return text + " exceeds what a JSON number carries through the API server (" + maxJSONInteger + "): quote it"
 	}
 	s.put(dst, bits)
 	return ""
@@ -61,9 +60,9 @@ func wholeNumber(text string) (string, bool) {
 func floatMessage(text string) string {
 	f, err := strconv.ParseFloat(text, 64)
 	if err == nil && f == math.Trunc(f) {
-		return text + " was rounded on its way here: the API server keeps JSON numbers up to " + maxJSONInteger + "; quote a larger integer"
+		return text + " was rounded on its way here: the API server carries JSON numbers up to " + maxJSONInteger + "; quote a larger integer"
 	}
-	return text + " is no integer"
+	return text + " is not an integer"
 }
 
 // parse is the two's complement bits of an integer, checked against the type's range.
@@ -76,7 +75,7 @@ func (s *scalar) parse(text string) (uint64, string) {
 	}
 	n, err := strconv.ParseUint(digits, base, 64)
 	if err != nil && !isRange(err) {
-		return 0, fmt.Sprintf("%q is no integer", text)
+		return 0, fmt.Sprintf("%q is not an integer", text)
 	}
 	width := uint(8 * s.size)
 	if s.signed {
@@ -146,21 +145,20 @@ func appendIntegerJSON(s *scalar, dst, b []byte) []byte {
 	return appendInteger(s, dst, b)
 }
 
-// encodeBool takes true and false, and 0 and 1 as numbers.
-func encodeBool(_ *scalar, dst []byte, value any) string {
-	switch v := value.(type) {
-	case bool:
-		if v {
-			dst[0] = 1
-		}
-		return ""
-	case json.Number:
-		if v == "0" || v == "1" {
-			dst[0] = v[0] - '0'
-			return ""
-		}
+// encodeBool takes true and false, and 0 and 1 as numbers; in cells as texts.
+func encodeBool(_ *scalar, dst []byte, value literal) string {
+	text := string(value.raw)
+	if word, ok := value.word(); ok && value.cells {
+		text = word
 	}
-	return show(value) + " is neither true nor false"
+	switch text {
+	case "true", "1":
+		dst[0] = 1
+		return ""
+	case "false", "0":
+		return ""
+	}
+	return value.String() + " is neither true nor false"
 }
 
 // appendBool shows a byte that is neither 0 nor 1 as the number that it is.

@@ -46,6 +46,12 @@ func (e *Error) Error() string {
 	return e.Path + ": " + e.Message
 }
 
+// below is e of a value that stands at step in another one.
+func (e *Error) below(step string) *Error {
+	e.Path = step + e.Path
+	return e
+}
+
 func errorf(path, format string, args ...any) *Error {
 	return &Error{Path: path, Message: fmt.Sprintf(format, args...)}
 }
@@ -53,21 +59,31 @@ func errorf(path, format string, args ...any) *Error {
 // New checks a schema and lays it out as a C compiler for a 64-bit machine does: fields at multiples
 // of their alignment, a struct's size a multiple of its own, unless packed. The error is an *Error
 // whose path is in terms of the schema, for example ".fields[1].size".
-func New(s *v1alpha1.Schema) (*Layout, error) {
-	l, err := newLayout(s, "", 0)
+func New(s *v1alpha1.Schema) (*Layout, error) { return newChecked(s, builder{}) }
+
+func newChecked(s *v1alpha1.Schema, b builder) (*Layout, error) {
+	l, err := b.layout(s, "", 0)
 	if err != nil {
 		return nil, err
+	}
+	if n := l.countLinks(); n > MaxLinkFields {
+		return nil, errorf("", "has %d places of interfaces, maps, programs and cgroups, at most %d are possible", n, MaxLinkFields)
 	}
 	return l, nil
 }
 
-func newLayout(s *v1alpha1.Schema, path string, depth int) (*Layout, *Error) {
+// builder lays schemas out.
+type builder struct {
+	collect func(v1alpha1.Reference) // nil for layouts without links
+}
+
+func (b builder) layout(s *v1alpha1.Schema, path string, depth int) (*Layout, *Error) {
 	l := &Layout{}
 	switch {
 	case s.Type != "" && len(s.Fields) > 0:
 		return nil, errorf(path, "type and fields exclude each other")
 	case s.Type != "":
-		if err := l.setScalar(s, path); err != nil {
+		if err := b.setScalar(l, s, path); err != nil {
 			return nil, err
 		}
 	case len(s.Fields) > 0:
@@ -77,11 +93,11 @@ func newLayout(s *v1alpha1.Schema, path string, depth int) (*Layout, *Error) {
 		if depth == v1alpha1.MaxFieldDepth {
 			return nil, errorf(path+".fields", "structs nest to %d levels", v1alpha1.MaxFieldDepth)
 		}
-		if err := l.setFields(s, path, depth); err != nil {
+		if err := b.setFields(l, s, path, depth); err != nil {
 			return nil, err
 		}
 	default:
-		return nil, errorf(path, "needs type or fields")
+		return nil, errorf(path, "type or fields is required")
 	}
 	l.size = l.elem
 	if s.Length != 0 {
@@ -93,14 +109,14 @@ func newLayout(s *v1alpha1.Schema, path string, depth int) (*Layout, *Error) {
 	return l, nil
 }
 
-func (l *Layout) setScalar(s *v1alpha1.Schema, path string) *Error {
+func (b builder) setScalar(l *Layout, s *v1alpha1.Schema, path string) *Error {
 	sc, ok := scalars[s.Type]
 	switch s.Type {
 	case v1alpha1.TypeTimer, v1alpha1.TypeWorkqueue, v1alpha1.TypeKptr:
-		return errorf(path+".type", "%s is the kernel's, and only the program that sets it up can keep it: let that program's loader make the map", s.Type)
+		return errorf(path+".type", "%s belongs to the kernel, and only the program that sets it up can keep it: let that program's loader create the map", s.Type)
 	}
 	if !ok {
-		return errorf(path+".type", "%q is no type", s.Type)
+		return errorf(path+".type", "%q is not a supported type", s.Type)
 	}
 	if s.Packed {
 		return errorf(path+".packed", "only a struct can be packed")
@@ -113,11 +129,14 @@ func (l *Layout) setScalar(s *v1alpha1.Schema, path string) *Error {
 	} else if s.Size != 0 {
 		return errorf(path+".size", "%s is %d bytes long and takes no size", s.Type, sc.size)
 	}
+	if sc.linked {
+		sc.collect = b.collect
+	}
 	l.scalar, l.elem, l.align = &sc, sc.size, sc.align
 	return nil
 }
 
-func (l *Layout) setFields(s *v1alpha1.Schema, path string, depth int) *Error {
+func (b builder) setFields(l *Layout, s *v1alpha1.Schema, path string, depth int) *Error {
 	names := make(map[string]bool, len(s.Fields))
 	offset := 0
 	l.align = 1
@@ -132,7 +151,7 @@ func (l *Layout) setFields(s *v1alpha1.Schema, path string, depth int) *Error {
 		}
 		names[f.Name] = true
 		sub := f.AsSchema()
-		layout, err := newLayout(&sub, at, depth+1)
+		layout, err := b.layout(&sub, at, depth+1)
 		if err != nil {
 			return err
 		}
@@ -141,9 +160,10 @@ func (l *Layout) setFields(s *v1alpha1.Schema, path string, depth int) *Error {
 			l.align = max(l.align, layout.align)
 		}
 		l.fields = append(l.fields, field{name: f.Name, offset: offset, layout: layout})
-		if offset += layout.size; offset > MaxSize {
+		if layout.size > MaxSize-offset {
 			return errorf(at, "the struct grows over %d bytes", MaxSize)
 		}
+		offset += layout.size
 	}
 	l.elem = roundUp(offset, l.align)
 	return nil

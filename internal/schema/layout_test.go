@@ -67,8 +67,8 @@ func TestLayoutIsTheCompilers(t *testing.T) {
 func TestNewNamesThePlace(t *testing.T) {
 	deep := strings.Repeat("{name: f, fields: [", v1alpha1.MaxFieldDepth) + "{name: f, type: u8}" + strings.Repeat("]}", v1alpha1.MaxFieldDepth)
 	for schema, want := range map[string]string{
-		`{}`:                       "needs type or fields",
-		`{type: u31}`:              `.type: "u31" is no type`,
+		`{}`:                       "type or fields is required",
+		`{type: u31}`:              `.type: "u31" is not a supported type`,
 		`{type: u8, size: 2}`:      ".size: u8 is 1 bytes long and takes no size",
 		`{type: string}`:           ".size: string needs a size from 1 to 1073741824, not 0",
 		`{type: u8, packed: true}`: ".packed: only a struct can be packed",
@@ -76,7 +76,7 @@ func TestNewNamesThePlace(t *testing.T) {
 		`{type: hex, size: 1048576, length: 65536}`:                                 ".length: 65536 is out of range (1…1024)",
 		`{type: u8, fields: [{name: a, type: u8}]}`:                                 "type and fields exclude each other",
 		`{fields: [{name: a, type: u8}, {name: a, type: u8}]}`:                      `.fields[1].name: "a" is taken by an earlier field`,
-		`{fields: [{name: a, type: u8}, {name: b, fields: [{name: c, type: u7}]}]}`: `.fields[1].fields[0].type: "u7" is no type`,
+		`{fields: [{name: a, type: u8}, {name: b, fields: [{name: c, type: u7}]}]}`: `.fields[1].fields[0].type: "u7" is not a supported type`,
 		`{fields: [` + deep + `]}`:                                                  strings.Repeat(".fields[0]", v1alpha1.MaxFieldDepth) + ".fields: structs nest to 8 levels",
 	} {
 		var s v1alpha1.Schema

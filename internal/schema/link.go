@@ -6,35 +6,23 @@ package schema
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
 )
 
 // NewLinked is New for entries whose names nodes resolve. Encode then writes a link's Symbol where the
 // name stands, and calls collect with each link. Layouts of New take no names, but the numbers that
 // names stand for on this node.
 func NewLinked(s *v1alpha1.Schema, collect func(v1alpha1.Reference)) (*Layout, error) {
-	l, err := New(s)
-	if err != nil {
-		return nil, err
-	}
-	l.collect(collect)
-	return l, nil
-}
-
-func (l *Layout) collect(to func(v1alpha1.Reference)) {
-	if l.scalar != nil && l.scalar.linked {
-		l.scalar.collect = to
-	}
-	for _, f := range l.fields {
-		f.layout.collect(to)
-	}
+	return newChecked(s, builder{collect: collect})
 }
 
 // Symbol stands for a link in packed entries: four bytes of a SHA-256 over type and name, so that it
@@ -51,23 +39,38 @@ type LinkField struct {
 	Offset, Size int
 }
 
-// Links are the places of links, in the order of their offsets.
-func (l *Layout) Links() []LinkField {
-	var links []LinkField
-	for i := range max(l.count, 1) {
-		at := i * l.elem
+// MaxLinkFields bounds the places of links in one key or value. An array counts as many times as it has
+// elements.
+const MaxLinkFields = 4096
+
+// countLinks is how many places Links has, without listing them. It can't overflow: each place takes
+// bytes, and their number is bounded by MaxSize.
+func (l *Layout) countLinks() int {
+	n := 0
+	if l.scalar != nil && l.scalar.linked {
+		n = 1
+	}
+	for i := range l.fields {
+		n += l.fields[i].layout.countLinks()
+	}
+	return n * max(l.count, 1)
+}
+
+// Links are the places of links, in the order of their offsets; at most MaxLinkFields.
+func (l *Layout) Links() []LinkField { return l.appendLinks(nil, 0) }
+
+func (l *Layout) appendLinks(links []LinkField, offset int) []LinkField {
+	if l.countLinks() == 0 {
+		return links
+	}
+	for range max(l.count, 1) {
 		if l.scalar != nil {
-			if l.scalar.linked {
-				links = append(links, LinkField{l.scalar.typ, at, l.scalar.size})
-			}
-			continue
+			links = append(links, LinkField{l.scalar.typ, offset, l.scalar.size})
 		}
-		for _, f := range l.fields {
-			for _, link := range f.layout.Links() {
-				link.Offset += at + f.offset
-				links = append(links, link)
-			}
+		for i := range l.fields {
+			links = l.fields[i].layout.appendLinks(links, offset+l.fields[i].offset)
 		}
+		offset += l.elem
 	}
 	return links
 }
@@ -118,15 +121,20 @@ func (l *Layout) isSpinLock() bool {
 	return l.scalar != nil && l.scalar.typ == v1alpha1.TypeSpinLock
 }
 
-// Named lets l print links by name: name is asked what a number stands for on this node. What it doesn't
-// know is printed as a number.
-func (l *Layout) Named(name func(v1alpha1.ScalarType, uint64) (string, bool)) {
+// Named is l that prints links by name: name is asked what a number stands for on this node. What it
+// doesn't know is printed as a number.
+func (l *Layout) Named(name func(v1alpha1.ScalarType, uint64) (string, bool)) *Layout {
+	named := *l
 	if l.scalar != nil && l.scalar.linked {
-		l.scalar.name = name
+		s := *l.scalar
+		s.name = name
+		named.scalar = &s
 	}
-	for _, f := range l.fields {
-		f.layout.Named(name)
+	named.fields = slices.Clone(l.fields)
+	for i := range named.fields {
+		named.fields[i].layout = named.fields[i].layout.Named(name)
 	}
+	return &named
 }
 
 func linked(typ v1alpha1.ScalarType, size int) scalar {
@@ -158,16 +166,16 @@ func appendLinkJSON(s *scalar, dst, b []byte) []byte {
 }
 
 // encodeLink writes a name's symbol, or without a collector a number.
-func encodeLink(s *scalar, dst []byte, value any) string {
+func encodeLink(s *scalar, dst []byte, value literal) string {
 	if s.collect == nil {
-		if _, isNumber := value.(json.Number); !isNumber {
-			return fmt.Sprintf("%s is no number: what a name stands for is found on the node, where a manifest is applied", show(value))
+		if !rawjson.IsNumber(value.raw) {
+			return value.String() + " is not a number: what a name stands for is found on the node, where a manifest is applied"
 		}
 		return encodeInteger(s, dst, value)
 	}
-	name, ok := value.(string)
+	name, ok := value.word()
 	if !ok {
-		return fmt.Sprintf("%s is no string: %s", show(value), linkKinds[s.typ].what)
+		return fmt.Sprintf("%s is not a string: %s is required", value, linkKinds[s.typ].what)
 	}
 	if name == "" && s.typ == v1alpha1.TypeProgPin {
 		return "" // no program
@@ -176,7 +184,7 @@ func encodeLink(s *scalar, dst []byte, value any) string {
 		return fmt.Sprintf("has %d characters, at most %d are possible", len(name), v1alpha1.MaxReferenceName)
 	}
 	if !linkKinds[s.typ].valid(name) {
-		return fmt.Sprintf("%s is not %s", show(name), linkKinds[s.typ].what)
+		return fmt.Sprintf("%s is not %s", value, linkKinds[s.typ].what)
 	}
 	link := v1alpha1.Reference{Type: s.typ, Name: name}
 	s.put(dst, uint64(Symbol(link)))
@@ -184,9 +192,9 @@ func encodeLink(s *scalar, dst []byte, value any) string {
 	return ""
 }
 
-// encodeSpinLock refuses every value: whoever takes the lock writes it.
-func encodeSpinLock(_ *scalar, _ []byte, value any) string {
-	return show(value) + " is given for a spin lock, which the kernel alone writes: leave the field out"
+// encodeSpinLock refuses every value: only the kernel writes a lock.
+func encodeSpinLock(_ *scalar, _ []byte, value literal) string {
+	return value.String() + " is given for a spin lock, which only the kernel writes: leave the field out"
 }
 
 var linkKinds = map[v1alpha1.ScalarType]struct {
@@ -208,17 +216,11 @@ func isInterface(name string) bool {
 	return len(name) <= maxInterface && name != "." && name != ".." && !strings.ContainsAny(name, "/: \t\n\v\f\r\x00") && name != ""
 }
 
-// isObjectName is a DNS subdomain of at most the length of a BPFMap's name.
+// maxObjectName is the longest name of a BPFMap.
+const maxObjectName = 200
+
 func isObjectName(name string) bool {
-	if len(name) > 200 {
-		return false
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
-			return false
-		}
-	}
-	return true
+	return len(name) <= maxObjectName && len(validation.IsDNS1123Subdomain(name)) == 0
 }
 
 func isPinPath(name string) bool {

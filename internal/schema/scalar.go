@@ -21,7 +21,7 @@ type scalar struct {
 	linked  bool
 	collect func(v1alpha1.Reference)
 	name    func(v1alpha1.ScalarType, uint64) (string, bool)
-	encode  func(s *scalar, dst []byte, value any) string
+	encode  func(s *scalar, dst []byte, value literal) string
 	// appendText and appendJSON are the inverse, for people and for tools.
 	appendText func(s *scalar, dst, b []byte) []byte
 	appendJSON func(s *scalar, dst, b []byte) []byte
@@ -76,7 +76,7 @@ func integer(typ v1alpha1.ScalarType, size int, signed bool, order binary.ByteOr
 
 // quoted is a type whose JSON is its text in quotes.
 func quoted(typ v1alpha1.ScalarType, size, align int,
-	encode func(*scalar, []byte, any) string, text func(*scalar, []byte, []byte) []byte) scalar {
+	encode func(*scalar, []byte, literal) string, text func(*scalar, []byte, []byte) []byte) scalar {
 	return scalar{typ: typ, size: size, align: align, encode: encode, appendText: text,
 		appendJSON: func(s *scalar, dst, b []byte) []byte {
 			return append(text(s, append(dst, '"'), b), '"')
@@ -84,7 +84,7 @@ func quoted(typ v1alpha1.ScalarType, size, align int,
 }
 
 func sizedQuoted(typ v1alpha1.ScalarType,
-	encode func(*scalar, []byte, any) string, text func(*scalar, []byte, []byte) []byte) scalar {
+	encode func(*scalar, []byte, literal) string, text func(*scalar, []byte, []byte) []byte) scalar {
 	s := quoted(typ, 0, 1, encode, text)
 	s.sized = true
 	return s

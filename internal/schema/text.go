@@ -16,16 +16,19 @@ import (
 
 // encodeString fills what is left of the size with NUL. A string as long as the size has none, as in
 // C's char name[4] = "abcd".
-func encodeString(s *scalar, dst []byte, value any) string {
-	text, ok := value.(string)
+func encodeString(s *scalar, dst []byte, value literal) string {
+	text, ok, msg := value.text()
+	if msg != "" {
+		return msg
+	}
 	if !ok {
-		return show(value) + " is no string"
+		return value.String() + " is not a string"
 	}
 	if len(text) > s.size {
-		return fmt.Sprintf("%s is %d bytes long, more than size %d", show(text), len(text), s.size)
+		return fmt.Sprintf("%s is %d bytes long, more than size %d", value, len(text), s.size)
 	}
 	if strings.IndexByte(text, 0) >= 0 {
-		return show(text) + " contains a NUL byte, which ends a string (use hex or bytes)"
+		return value.String() + " contains a NUL byte, which ends a string (use hex or bytes)"
 	}
 	copy(dst, text)
 	return ""
@@ -63,16 +66,16 @@ func appendStringJSON(s *scalar, dst, b []byte) []byte {
 	return append(dst, quoted...)
 }
 
-func encodeBytes(s *scalar, dst []byte, value any) string {
-	text, ok := value.(string)
+func encodeBytes(s *scalar, dst []byte, value literal) string {
+	text, ok := value.word()
 	if !ok {
-		return show(value) + " is no base64 string"
+		return value.String() + " is not a base64 string"
 	}
 	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return show(text) + " is no base64"
+		return value.String() + " is not valid base64"
 	}
-	return s.exactly(dst, b, text)
+	return s.exactly(dst, b, value)
 }
 
 func appendBytes(_ *scalar, dst, b []byte) []byte { return base64.StdEncoding.AppendEncode(dst, b) }
@@ -80,24 +83,24 @@ func appendBytes(_ *scalar, dst, b []byte) []byte { return base64.StdEncoding.Ap
 var hexSeparators = strings.NewReplacer(":", "", " ", "", "-", "", "_", "")
 
 // encodeHex takes hex digits with or without 0x and separators.
-func encodeHex(s *scalar, dst []byte, value any) string {
-	text, ok := value.(string)
+func encodeHex(s *scalar, dst []byte, value literal) string {
+	text, ok := value.word()
 	if !ok {
-		return show(value) + " is no string of hex digits (quote it)"
+		return value.String() + " is not a string of hex digits (quote it)"
 	}
 	digits, _ := cutHexPrefix(text)
 	b, err := hex.DecodeString(hexSeparators.Replace(digits))
 	if err != nil {
-		return show(text) + " is no string of pairs of hex digits"
+		return value.String() + " is not a string of pairs of hex digits"
 	}
-	return s.exactly(dst, b, text)
+	return s.exactly(dst, b, value)
 }
 
 func appendHex(_ *scalar, dst, b []byte) []byte { return hex.AppendEncode(dst, b) }
 
-func (s *scalar) exactly(dst, b []byte, text string) string {
+func (s *scalar) exactly(dst, b []byte, value literal) string {
 	if len(b) != s.size {
-		return fmt.Sprintf("%s is %d bytes long, exactly size %d is needed", show(text), len(b), s.size)
+		return fmt.Sprintf("%s is %d bytes long, exactly size %d is required", value, len(b), s.size)
 	}
 	copy(dst, b)
 	return ""

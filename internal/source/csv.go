@@ -4,17 +4,17 @@
 package source
 
 import (
-	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
-// readCSV reads a header that names the columns, and an entry a record.
-func readCSV(text []byte, o Options, yield func(Entry) error) error {
-	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, byteOrderMark)))
+// readCSV reads a header that names the columns, and one entry per record.
+func readCSV(in io.Reader, o Options, yield func(Entry) error) error {
+	w := &window{from: in, at: start}
+	r := csv.NewReader(w)
 	r.ReuseRecord, r.Comment, r.TrimLeadingSpace = true, '#', true
 	header, err := r.Read()
 	if errors.Is(err, io.EOF) {
@@ -23,12 +23,13 @@ func readCSV(text []byte, o Options, yield func(Entry) error) error {
 	if err != nil {
 		return csvError(err)
 	}
-	key, value, err := columns(header, o)
+	key, value, err := columns(header, r, o)
 	if err != nil {
 		return err
 	}
 	var keyText, valueText []byte
 	for {
+		w.seek(r.InputOffset())
 		record, err := r.Read()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -36,8 +37,14 @@ func readCSV(text []byte, o Options, yield func(Entry) error) error {
 		if err != nil {
 			return csvError(err)
 		}
+		for i, cell := range record {
+			if !utf8.ValidString(cell) {
+				line, column := r.FieldPos(i)
+				return position{line, column}.errorf("is not valid UTF-8")
+			}
+		}
 		line, _ := r.FieldPos(0)
-		entry := Entry{Line: line, Value: o.Value}
+		entry := Entry{Line: line, Value: o.Value, Cells: true}
 		if key != nil {
 			keyText = key.appendJSON(keyText[:0], record)
 			entry.Key = keyText
@@ -53,9 +60,13 @@ func readCSV(text []byte, o Options, yield func(Entry) error) error {
 }
 
 func csvError(err error) error {
+	var own *Error
 	var e *csv.ParseError
-	if errors.As(err, &e) {
-		return errorf(e.Line, "column %d: %v", e.Column, e.Err)
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &e):
+		return position{e.Line, e.Column}.errorf("%v", e.Err)
 	}
 	return errorf(0, "%v", err)
 }
@@ -67,8 +78,9 @@ type shape struct {
 	fields []*shape
 }
 
-// columns finds the columns of keys and values in a header.
-func columns(header []string, o Options) (key, value *shape, err error) {
+// columns finds the columns of keys and values in a header. Every column must be one of them.
+func columns(header []string, r *csv.Reader, o Options) (key, value *shape, err error) {
+	line, _ := r.FieldPos(0)
 	for i, name := range header {
 		root, path, _ := strings.Cut(strings.TrimSpace(name), ".")
 		target := &key
@@ -77,19 +89,21 @@ func columns(header []string, o Options) (key, value *shape, err error) {
 		case "value":
 			target = &value
 		default:
-			continue
+			line, column := r.FieldPos(i)
+			return nil, nil, position{line, column}.errorf("unknown column %q: must be one of key, key.FIELD, value, value.FIELD", name)
 		}
 		if *target, err = (*target).with(i, path); err != nil {
-			return nil, nil, errorf(1, "column %q: %v", name, err)
+			line, column := r.FieldPos(i)
+			return nil, nil, position{line, column}.errorf("column %q: %v", name, err)
 		}
 	}
 	switch {
 	case key == nil && !o.Keyless:
-		return nil, nil, errorf(1, "the header names no column key (or key.FIELD): it is %q", strings.Join(header, ","))
+		return nil, nil, errorf(line, "the header has no column key (or key.FIELD): it is %q", strings.Join(header, ","))
 	case key != nil && o.Keyless:
-		return nil, nil, errorf(1, "the header names a column of keys, and the map has none")
+		return nil, nil, errorf(line, "the map has no keys, but the header has a key column")
 	case value == nil && o.Value == nil:
-		return nil, nil, errorf(1, "the header names no column value (or value.FIELD), and the source has no value for all")
+		return nil, nil, errorf(line, "the header has no column value (or value.FIELD), and the source has no value for all")
 	}
 	return key, value, nil
 }
@@ -121,10 +135,10 @@ func (s *shape) with(column int, path string) (*shape, error) {
 	return s, err
 }
 
-// appendJSON appends what a record's columns make.
+// appendJSON appends what a record's columns make: every cell is a string, whatever it looks like.
 func (s *shape) appendJSON(dst []byte, record []string) []byte {
 	if s.column >= 0 {
-		return appendCell(dst, record[s.column])
+		return quote(dst, []byte(record[s.column]))
 	}
 	dst = append(dst, '{')
 	for i, name := range s.names {
@@ -135,14 +149,4 @@ func (s *shape) appendJSON(dst []byte, record []string) []byte {
 		dst = s.fields[i].appendJSON(dst, record)
 	}
 	return append(dst, '}')
-}
-
-// appendCell appends a cell: true and false as they are, a list in brackets as JSON, all else as a
-// string, which every scalar type takes.
-func appendCell(dst []byte, cell string) []byte {
-	cell = strings.TrimSpace(cell)
-	if cell == "true" || cell == "false" || (strings.HasPrefix(cell, "[") && json.Valid([]byte(cell))) {
-		return append(dst, cell...)
-	}
-	return quote(dst, []byte(cell))
 }

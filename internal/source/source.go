@@ -4,17 +4,16 @@
 package source
 
 import (
+	"bufio"
 	"bytes"
-	"compress/gzip"
-	"errors"
 	"fmt"
-	"io"
+	"unicode/utf8"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
-// MaxBytes bounds a source's text once it is decompressed.
-const MaxBytes = 64 << 20
+// MaxEntryBytes bounds the text of one entry, which is in memory as a whole.
+const MaxEntryBytes = 2 << 20
 
 // Entry is one entry of a source, its parts in JSON. They are valid during the call.
 type Entry struct {
@@ -23,6 +22,9 @@ type Entry struct {
 	// Key is nil if there is none, as is Value. Values are those of a per-CPU map CPU by CPU.
 	Key, Value []byte
 	Values     [][]byte
+	// Cells says that strings in Key and in a Value of the text are cells of a table: text whose type
+	// the schema knows (schema.Layout.EncodeCells). Options.Value never is.
+	Cells bool
 }
 
 // Options say how a text is to be read.
@@ -36,74 +38,80 @@ type Options struct {
 
 // Error is what is wrong with a text, and where.
 type Error struct {
-	// Line is counted from 1; 0 if it is the whole.
-	Line    int
-	Message string
+	// Line and Column are counted from 1, columns in characters. They are 0 if it is the whole text, or
+	// the whole line.
+	Line, Column int
+	Message      string
 }
 
-// Error is "line 17: …".
+// Error is "line 17, column 3: …".
 func (e *Error) Error() string {
-	if e.Line == 0 {
+	switch {
+	case e.Line == 0:
 		return e.Message
+	case e.Column == 0:
+		return fmt.Sprintf("line %d: %s", e.Line, e.Message)
 	}
-	return fmt.Sprintf("line %d: %s", e.Line, e.Message)
+	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Message)
 }
 
 func errorf(line int, format string, args ...any) *Error {
 	return &Error{Line: line, Message: fmt.Sprintf(format, args...)}
 }
 
-// Read yields the entries of a text. It ends with the first error, of the text (an *Error) or of yield.
-func Read(text []byte, o Options, yield func(Entry) error) error {
-	switch o.Format {
-	case v1alpha1.SourceLines:
-		return readLines(text, o, yield)
-	case v1alpha1.SourceCSV:
-		return readCSV(text, o, yield)
-	case v1alpha1.SourceJSON:
-		return readJSON(text, yield)
-	case v1alpha1.SourceYAML:
-		return readYAML(text, yield)
-	}
-	return errorf(0, "format %q is none of Lines, CSV, JSON, YAML", o.Format)
-}
-
-// gzipMagic is how gzipped data begin (RFC 1952).
-var gzipMagic = []byte{0x1f, 0x8b}
-
-// Decompress is data, decompressed if they are gzipped. More than MaxBytes are an error: a small gzip
-// may hold very much.
-func Decompress(data []byte) ([]byte, error) {
-	if !bytes.HasPrefix(data, gzipMagic) {
-		if len(data) > MaxBytes {
-			return nil, errorf(0, "holds %d bytes, at most %d are read", len(data), MaxBytes)
-		}
-		return data, nil
-	}
-	r, err := gzip.NewReader(bytes.NewReader(data))
+// Read yields the entries of data, which may be gzipped, in their order. It ends with the first error, of
+// the text (an *Error) or of yield. The text is read as a stream: apart from data, no more than a few
+// times MaxEntryBytes are in memory.
+func Read(data []byte, o Options, yield func(Entry) error) error {
+	text, err := open(data)
 	if err != nil {
-		return nil, errorf(0, "begins like gzip and isn't: %v", err)
-	}
-	text, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
-	if err != nil {
-		return nil, errorf(0, "can't be decompressed: %v", err)
-	}
-	if len(text) > MaxBytes {
-		return nil, errorf(0, "holds more than %d bytes once it is decompressed", MaxBytes)
-	}
-	return text, nil
-}
-
-// lineAt is the line of an offset in a text.
-func lineAt(text []byte, offset int) int {
-	return 1 + bytes.Count(text[:min(max(offset, 0), len(text))], []byte{'\n'})
-}
-
-// asError gives a line to errors that have none.
-func asError(err error, line int) error {
-	var e *Error
-	if err == nil || errors.As(err, &e) {
 		return err
 	}
-	return errorf(line, "%v", err)
+	in := bufio.NewReaderSize(text, 64<<10)
+	if mark, err := in.Peek(len(byteOrderMark)); err == nil && bytes.Equal(mark, byteOrderMark) {
+		_, _ = in.Discard(len(byteOrderMark)) // what was peeked can be discarded
+	}
+	switch o.Format {
+	case v1alpha1.SourceLines:
+		return readLines(in, o, yield)
+	case v1alpha1.SourceCSV:
+		return readCSV(in, o, yield)
+	case v1alpha1.SourceJSON:
+		return readJSON(in, start, yield)
+	case v1alpha1.SourceYAML:
+		return readYAML(in, yield)
+	}
+	return errorf(0, "invalid format %q: must be one of Lines, CSV, JSON, YAML", o.Format)
+}
+
+// MostEntries is how many entries data can have at most, as far as their length tells: each takes at least
+// a character and a line break.
+func MostEntries(data []byte) int64 {
+	if bytes.HasPrefix(data, gzipMagic) {
+		return min(maxBytes, max(freeBytes, MaxRatio*int64(len(data))))/2 + 1
+	}
+	return int64(len(data))/2 + 1
+}
+
+// byteOrderMark is what some editors put before UTF-8.
+var byteOrderMark = []byte("\ufeff")
+
+// position is a place in a text.
+type position struct{ line, column int }
+
+// start is where a text begins.
+var start = position{1, 1}
+
+// after is the position behind text that begins at p.
+func (p position) after(text []byte) position {
+	if i := bytes.LastIndexByte(text, '\n'); i >= 0 {
+		p.line += bytes.Count(text[:i+1], []byte{'\n'})
+		p.column, text = 1, text[i+1:]
+	}
+	p.column += utf8.RuneCount(text)
+	return p
+}
+
+func (p position) errorf(format string, args ...any) *Error {
+	return &Error{Line: p.line, Column: p.column, Message: fmt.Sprintf(format, args...)}
 }

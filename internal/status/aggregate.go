@@ -14,8 +14,10 @@ import (
 type Input struct {
 	// Map is the BPFMap; its status is the one before.
 	Map *v1alpha1.BPFMap
-	// Rejected is why the spec didn't compile; nil if it did.
+	// Rejected is why the spec isn't accepted; nil if it is.
 	Rejected *Rejection
+	// Failure is what kept the controller from its work, which it tries again; nil if nothing did.
+	Failure *Failure
 	// Revision is the newest revision; nil before the first one. Its entries aren't read.
 	Revision *v1alpha1.BPFMapRevision
 	// Nodes are the names of the nodes that are to have the map, in any order.
@@ -25,9 +27,9 @@ type Input struct {
 	Assigned map[string]string
 	// Rollout is how far Revision goes; nil if it goes to all nodes.
 	Rollout *v1alpha1.RolloutStatus
-	// Lines holds what those nodes report about this BPFMap, by the node's name. Lines of other nodes
+	// MapStates holds what those nodes report about this BPFMap, by the node's name. Those of other nodes
 	// are ignored.
-	Lines map[string]v1alpha1.NodeMap
+	MapStates map[string]v1alpha1.NodeMap
 	// Now is the time of conditions that change.
 	Now time.Time
 }
@@ -41,11 +43,23 @@ const (
 	phaseRolledBack = v1alpha1.RolloutPhase("RolledBack")
 )
 
-// Rejection is why a spec didn't compile: a reason of condition Accepted, and a text that names the
-// place.
+// Rejection is why a spec isn't accepted: a reason of condition Accepted, and a text that names the place.
+// Trying again doesn't help: people have to change something.
 type Rejection struct {
 	Reason, Message string
 }
+
+// Failure is an error that may pass.
+type Failure struct {
+	// Message names the step and the cause.
+	Message string
+	// Outdated says that it isn't known whether Revision is what the spec asks for, because the failure
+	// came before that was found out.
+	Outdated bool
+}
+
+// outdated says that nothing can be said about the newest spec.
+func (in *Input) outdated() bool { return in.Failure != nil && in.Failure.Outdated }
 
 // Aggregate is the status that follows from in. The result shares no memory with it.
 func Aggregate(in Input) v1alpha1.BPFMapStatus {

@@ -36,7 +36,7 @@ const (
 )
 
 // input is a BPFMap at generation 4 with revision 3, and what its nodes say.
-func input(lines map[string]v1alpha1.NodeMap) Input {
+func input(states map[string]v1alpha1.NodeMap) Input {
 	in := Input{
 		Map: &v1alpha1.BPFMap{ObjectMeta: metav1.ObjectMeta{Namespace: "edge", Name: "blocklist", UID: uid, Generation: 4}},
 		Revision: &v1alpha1.BPFMapRevision{
@@ -45,16 +45,16 @@ func input(lines map[string]v1alpha1.NodeMap) Input {
 				Digest: "sha256:feed", EntryCount: 7, Pin: v1alpha1.Pin{Path: "bpfmap/edge/blocklist"},
 			},
 		},
-		Lines: lines,
-		Now:   today,
+		MapStates: states,
+		Now:       today,
 	}
-	for name := range lines {
+	for name := range states {
 		in.Nodes = append(in.Nodes, name)
 	}
 	return in
 }
 
-func line(revision string, state v1alpha1.NodeMapState, reason, message string) v1alpha1.NodeMap {
+func mapState(revision string, state v1alpha1.NodeMapState, reason, message string) v1alpha1.NodeMap {
 	entries := int64(7)
 	return v1alpha1.NodeMap{
 		Namespace: "edge", Name: "blocklist", UID: uid, Revision: revision, MapID: 42, Entries: &entries,
@@ -63,19 +63,19 @@ func line(revision string, state v1alpha1.NodeMapState, reason, message string) 
 }
 
 func inSync() v1alpha1.NodeMap {
-	return line(newest, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, "")
+	return mapState(newest, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, "")
 }
 
 func full() v1alpha1.NodeMap {
-	return line(newest, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonMapFull, "map is full (maxEntries 1024)")
+	return mapState(newest, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonMapFull, "map is full (maxEntries 1024)")
 }
 
 func incompatible() v1alpha1.NodeMap {
-	return line(newest, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonIncompatible, "maxEntries: have 10, want 20")
+	return mapState(newest, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonIncompatible, "maxEntries: have 10, want 20")
 }
 
 func differs() v1alpha1.NodeMap {
-	l := line(newest, v1alpha1.NodeMapReady, v1alpha1.NodeReasonDrifted, "1 entry changed: 10.0.0.0/8")
+	l := mapState(newest, v1alpha1.NodeMapReady, v1alpha1.NodeReasonDrifted, "1 entry changed: 10.0.0.0/8")
 	l.Drifted = true
 	return l
 }
@@ -85,7 +85,7 @@ func frozen(l v1alpha1.NodeMap) v1alpha1.NodeMap {
 	return l
 }
 
-type lines = map[string]v1alpha1.NodeMap
+type reports = map[string]v1alpha1.NodeMap
 
 // The verdicts of kstatus.
 const (
@@ -99,9 +99,9 @@ var cases = []struct {
 	in      func() Input
 	kstatus string
 }{
-	{"ready", func() Input { return input(lines{"node-b": inSync(), "node-a": inSync()}) }, current},
-	{"ready-and-frozen", func() Input { return input(lines{"node-a": frozen(inSync())}) }, current},
-	{"frozen-on-one-of-two", func() Input { return input(lines{"node-a": frozen(inSync()), "node-b": inSync()}) }, current},
+	{"ready", func() Input { return input(reports{"node-b": inSync(), "node-a": inSync()}) }, current},
+	{"ready-and-frozen", func() Input { return input(reports{"node-a": frozen(inSync())}) }, current},
+	{"frozen-on-one-of-two", func() Input { return input(reports{"node-a": frozen(inSync()), "node-b": inSync()}) }, current},
 	{"no-nodes", func() Input { return input(nil) }, current},
 	{"no-revision-yet", func() Input {
 		in := input(nil)
@@ -114,21 +114,21 @@ var cases = []struct {
 		return in
 	}, inProgress},
 	{"updating", func() Input {
-		in := input(lines{"node-a": inSync(), "node-b": line(older, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, "")})
+		in := input(reports{"node-a": inSync(), "node-b": mapState(older, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, "")})
 		in.Map.Status.CurrentRevision = older
 		return in
 	}, inProgress},
 	{"pending-with-message", func() Input {
-		return input(lines{"node-a": line(newest, v1alpha1.NodeMapPending, v1alpha1.NodeReasonReferenceNotFound, "1 of 7 entries wait: interface eth7 is not there")})
+		return input(reports{"node-a": mapState(newest, v1alpha1.NodeMapPending, v1alpha1.NodeReasonReferenceNotFound, "1 of 7 entries wait: interface eth7 is not there")})
 	}, inProgress},
-	{"one-failed", func() Input { return input(lines{"node-a": inSync(), "node-b": full(), "node-c": inSync()}) }, inProgress},
-	{"one-stalled", func() Input { return input(lines{"node-a": inSync(), "node-b": incompatible()}) }, failed},
+	{"one-failed", func() Input { return input(reports{"node-a": inSync(), "node-b": full(), "node-c": inSync()}) }, inProgress},
+	{"one-stalled", func() Input { return input(reports{"node-a": inSync(), "node-b": incompatible()}) }, failed},
 	{"one-stalled-one-pending", func() Input {
-		in := input(lines{"node-b": incompatible()})
+		in := input(reports{"node-b": incompatible()})
 		in.Nodes = []string{"node-a", "node-b"}
 		return in
 	}, inProgress},
-	{"drifted", func() Input { return input(lines{"node-a": differs(), "node-b": inSync()}) }, inProgress},
+	{"drifted", func() Input { return input(reports{"node-a": differs(), "node-b": inSync()}) }, inProgress},
 	{"rejected-first-spec", func() Input {
 		in := input(nil)
 		in.Revision = nil
@@ -136,29 +136,46 @@ var cases = []struct {
 		return in
 	}, failed},
 	{"rejected-later-spec", func() Input {
-		in := input(lines{"node-a": inSync(), "node-b": full()})
+		in := input(reports{"node-a": inSync(), "node-b": full()})
 		in.Rejected = &Rejection{v1alpha1.ReasonTooLarge, "the entries pack to 1200000 bytes, more than 1048576"}
 		return in
 	}, failed},
-	{"line-of-a-deleted-namesake", func() Input {
+	{"report-of-a-deleted-namesake", func() Input {
 		l := inSync()
 		l.UID = "uid-before"
-		return input(lines{"node-a": l})
+		return input(reports{"node-a": l})
 	}, inProgress},
+	{"failure-before-the-spec-was-compiled", func() Input {
+		in := input(reports{"node-a": inSync()})
+		in.Map.Status.CurrentRevision = older
+		in.Failure = &Failure{Message: "read ConfigMap edge/feed: connection refused", Outdated: true}
+		return in
+	}, inProgress},
+	{"failure-while-cleaning-up", func() Input {
+		in := input(reports{"node-a": inSync()})
+		in.Failure = &Failure{Message: "delete revision blocklist-1: forbidden"}
+		return in
+	}, inProgress},
+	{"failure-beside-a-rejected-spec", func() Input {
+		in := input(reports{"node-a": inSync()})
+		in.Rejected = &Rejection{v1alpha1.ReasonQuotaExceeded, "the revisions of namespace edge take 12 bytes"}
+		in.Failure = &Failure{Message: "delete revision blocklist-1: forbidden"}
+		return in
+	}, failed},
 	{"five-failed", func() Input {
-		return input(lines{"n1": full(), "n2": full(), "n3": full(), "n4": full(), "n5": full()})
+		return input(reports{"n1": full(), "n2": full(), "n3": full(), "n4": full(), "n5": full()})
 	}, inProgress},
 	{"more-nodes-than-listed", func() Input {
-		many := lines{}
+		many := reports{}
 		for i := range 40 {
 			many[fmt.Sprintf("node-%02d", i)] = inSync()
 		}
 		many["node-38"] = full()
-		many["node-39"] = line(older, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, "")
+		many["node-39"] = mapState(older, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, "")
 		return input(many)
 	}, inProgress},
 	{"transition-times", func() Input {
-		in := input(lines{"node-a": inSync()})
+		in := input(reports{"node-a": inSync()})
 		for _, c := range []metav1.Condition{
 			{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse},
 			{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue},
@@ -195,18 +212,52 @@ func kstatusOf(s v1alpha1.BPFMapStatus) string {
 	return inProgress
 }
 
+// TestClasses holds the one rule of what counts as failing against all that follows from it.
+func TestClasses(t *testing.T) {
+	for _, c := range []struct {
+		m       v1alpha1.NodeMap
+		class   Class
+		failing bool
+	}{
+		{inSync(), ClassReady, false}, {full(), ClassFailed, true}, {incompatible(), ClassStalled, true}, {differs(), ClassDrifted, true},
+		{mapState(newest, v1alpha1.NodeMapPending, "", ""), ClassPending, false},
+		{v1alpha1.NodeMap{UID: uid, Revision: newest}, ClassPending, false},
+	} {
+		if got := ClassOf(&c.m); got != c.class || got.Failing() != c.failing {
+			t.Errorf("%+v is of class %d, failing %t; want %d, %t", c.m, got, got.Failing(), c.class, c.failing)
+		}
+		if got := ClassAt(&c.m, uid, newest); got != c.class {
+			t.Errorf("%+v is of class %d at its revision, want %d", c.m, got, c.class)
+		}
+		s := Aggregate(input(reports{"node-a": c.m}))
+		if failing := s.Nodes.Failed == 1; failing != c.failing {
+			t.Errorf("%+v: nodes are %+v, want failed: %t", c.m, s.Nodes, c.failing)
+		}
+		if failing := Summarize([]v1alpha1.NodeMap{c.m}).Failed == 1; failing != c.failing {
+			t.Errorf("%+v counts as failed in a node's summary: %t", c.m, failing)
+		}
+		for why, got := range map[string]Class{
+			"another BPFMap": ClassAt(&c.m, "uid-before", newest), "another revision": ClassAt(&c.m, uid, older), "no revision": ClassAt(&c.m, uid, ""),
+		} {
+			if got != ClassPending {
+				t.Errorf("%+v is of class %d with regard to %s, want pending", c.m, got, why)
+			}
+		}
+	}
+}
+
 // TestAggregateInvariants holds for any input, however odd.
 func TestAggregateInvariants(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	choices := []func() v1alpha1.NodeMap{inSync, full, incompatible, differs, func() v1alpha1.NodeMap { return v1alpha1.NodeMap{} }}
 	for range 500 {
 		in := input(nil)
-		in.Lines = lines{}
+		in.MapStates = reports{}
 		for i := range r.IntN(60) {
 			name := fmt.Sprintf("node-%d", i)
 			in.Nodes = append(in.Nodes, name)
 			if r.IntN(4) > 0 {
-				in.Lines[name] = choices[r.IntN(len(choices))]()
+				in.MapStates[name] = choices[r.IntN(len(choices))]()
 			}
 		}
 		if r.IntN(5) == 0 {
@@ -232,7 +283,7 @@ func checkInvariants(t *testing.T, in Input) {
 	if len(s.NodeStates) > v1alpha1.MaxNodeStates || !slices.IsSortedFunc(s.NodeStates, func(a, b v1alpha1.NodeMapStatus) int {
 		return strings.Compare(a.Node, b.Node)
 	}) {
-		t.Errorf("nodeStates: %d lines, bounded and sorted wanted", len(s.NodeStates))
+		t.Errorf("nodeStates: %d nodes, bounded and sorted wanted", len(s.NodeStates))
 	}
 	for _, c := range s.Conditions {
 		if c.Reason == "" || len(c.Message) > maxConditionMessage || c.ObservedGeneration != 4 {
@@ -252,13 +303,13 @@ func checkInvariants(t *testing.T, in Input) {
 // BenchmarkAggregate is one reconcile's share of a map on 5,000 nodes, of which a hundred failed.
 func BenchmarkAggregate(b *testing.B) {
 	in := input(nil)
-	in.Lines = lines{}
+	in.MapStates = reports{}
 	for i := range 5000 {
 		name := fmt.Sprintf("node-%04d", i)
 		in.Nodes = append(in.Nodes, name)
-		in.Lines[name] = inSync()
+		in.MapStates[name] = inSync()
 		if i%50 == 0 {
-			in.Lines[name] = full()
+			in.MapStates[name] = full()
 		}
 	}
 	b.ReportAllocs()

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 const (
@@ -33,15 +33,17 @@ func conditions(in Input, nodes []node, counts v1alpha1.NodeCounts) []metav1.Con
 	wanted := []metav1.Condition{
 		ready(in, nodes, counts), reconciling, stalled, accepted(in), drifted(nodes, counts),
 	}
-	var result []metav1.Condition
+	result := make([]metav1.Condition, 0, len(wanted))
 	for _, c := range wanted {
 		c.ObservedGeneration = in.Map.Generation
-		c.Message = truncate(c.Message, maxConditionMessage)
+		c.Message = text.Truncate(c.Message, maxConditionMessage)
 		c.LastTransitionTime = metav1.NewTime(in.Now).Rfc3339Copy()
-		if old := meta.FindStatusCondition(in.Map.Status.Conditions, c.Type); old != nil && old.Status == c.Status {
-			c.LastTransitionTime = old.LastTransitionTime
+		var one []metav1.Condition
+		if old := meta.FindStatusCondition(in.Map.Status.Conditions, c.Type); old != nil {
+			one = append(one, *old)
 		}
-		result = append(result, c)
+		meta.SetStatusCondition(&one, c)
+		result = append(result, one...)
 	}
 	return result
 }
@@ -52,11 +54,13 @@ func ready(in Input, nodes []node, counts v1alpha1.NodeCounts) metav1.Condition 
 	switch {
 	case in.Rejected != nil:
 		c.Reason, c.Message = v1alpha1.ReasonNotAccepted, in.Rejected.Message
-	case has(nodes, classStalled, classFailed):
+	case in.outdated():
+		c.Reason, c.Message = v1alpha1.ReasonReconcileFailed, in.Failure.Message
+	case has(nodes, ClassStalled, ClassFailed):
 		c.Reason = v1alpha1.ReasonNodesFailed
-	case in.Revision == nil || has(nodes, classPending):
+	case in.Revision == nil || has(nodes, ClassPending):
 		c.Reason = v1alpha1.ReasonProgressing
-	case has(nodes, classDrifted):
+	case has(nodes, ClassDrifted):
 		c.Reason = v1alpha1.ReasonDrifted
 	case !in.rolledOut():
 		c.Reason, c.Message = v1alpha1.ReasonProgressing, in.Rollout.Message
@@ -71,34 +75,40 @@ func ready(in Input, nodes []node, counts v1alpha1.NodeCounts) metav1.Condition 
 	return c
 }
 
-// progress decides Reconciling and Stalled together. A failure that agents retry is work going on; a
-// stalled node stalls the map only once no other node has work left.
+// progress decides Reconciling and Stalled together. A failure that agents or the controller retry is work in
+// progress; a stalled node stalls the map only once no other node has work left.
 func progress(in Input, nodes []node, counts v1alpha1.NodeCounts) (reconciling, stalled metav1.Condition) {
 	reconciling = metav1.Condition{
 		Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionFalse,
-		Reason: v1alpha1.ReasonReconcileSucceeded, Message: "nothing is left to do",
+		Reason: v1alpha1.ReasonReconcileSucceeded, Message: "reconciliation complete",
 	}
 	stalled = metav1.Condition{
 		Type: v1alpha1.ConditionStalled, Status: metav1.ConditionFalse,
-		Reason: v1alpha1.ReasonNotStalled, Message: "nothing waits for people",
+		Reason: v1alpha1.ReasonNotStalled, Message: "no manual action required",
 	}
 	switch {
 	case in.Rejected != nil:
 		reconciling.Message = "the spec was not accepted"
+		if in.Failure != nil {
+			reconciling.Message += "; trying again: " + in.Failure.Message
+		}
 		stalled.Status, stalled.Reason, stalled.Message = metav1.ConditionTrue, v1alpha1.ReasonNotAccepted, in.Rejected.Message
-	case in.Revision == nil || has(nodes, classPending, classFailed):
+	case in.Failure != nil:
+		reconciling.Status, reconciling.Reason = metav1.ConditionTrue, v1alpha1.ReasonReconcileFailed
+		reconciling.Message = "trying again: " + in.Failure.Message
+	case in.Revision == nil || has(nodes, ClassPending, ClassFailed):
 		reconciling.Status, reconciling.Reason = metav1.ConditionTrue, v1alpha1.ReasonProgressing
 		reconciling.Message = summary(nodes, counts)
 	case !in.rolledOut() && in.Rollout.Phase == phaseRolledBack:
 		reconciling.Message = "the newest revision was rolled back"
 		stalled.Status, stalled.Reason, stalled.Message = metav1.ConditionTrue, v1alpha1.ReasonRolledBack, in.Rollout.Message
-	case !in.rolledOut() && !has(nodes, classStalled):
+	case !in.rolledOut() && !has(nodes, ClassStalled):
 		reconciling.Status, reconciling.Reason = metav1.ConditionTrue, v1alpha1.ReasonProgressing
 		reconciling.Message = in.Rollout.Message
-	case has(nodes, classStalled):
+	case has(nodes, ClassStalled):
 		reconciling.Message = "the remaining nodes are stalled"
 		stalled.Status, stalled.Reason = metav1.ConditionTrue, v1alpha1.ReasonNodesStalled
-		stalled.Message = summary(only(nodes, classStalled), counts)
+		stalled.Message = summary(only(nodes, ClassStalled), counts)
 	}
 	return reconciling, stalled
 }
@@ -114,6 +124,9 @@ func accepted(in Input) metav1.Condition {
 		c.Message = in.Rejected.Message + " (the nodes keep revision " + in.Revision.Name + ")"
 	case in.Rejected != nil:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, in.Rejected.Reason, in.Rejected.Message
+	case in.outdated():
+		c.Status, c.Reason = metav1.ConditionUnknown, v1alpha1.ReasonReconcileFailed
+		c.Message = "not known yet: " + in.Failure.Message
 	}
 	return c
 }
@@ -124,9 +137,9 @@ func drifted(nodes []node, counts v1alpha1.NodeCounts) metav1.Condition {
 		Reason: v1alpha1.ReasonInSync, Message: "no node reports drift",
 	}
 	switch {
-	case has(nodes, classDrifted):
+	case has(nodes, ClassDrifted):
 		c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonDrifted
-		c.Message = list(only(nodes, classDrifted))
+		c.Message = list(only(nodes, ClassDrifted))
 	case counts.Desired > 0 && counts.Updated == 0:
 		c.Status, c.Reason, c.Message = metav1.ConditionUnknown, v1alpha1.ReasonNotYetReported, "no node holds the newest revision yet"
 	}
@@ -136,7 +149,7 @@ func drifted(nodes []node, counts v1alpha1.NodeCounts) metav1.Condition {
 // summary is "2 of 3 nodes ready", followed by the worst of the nodes that aren't.
 func summary(nodes []node, counts v1alpha1.NodeCounts) string {
 	s := fmt.Sprintf("%d of %d nodes ready", counts.Ready, counts.Desired)
-	for worst := classStalled; worst < classReady; worst++ {
+	for worst := ClassStalled; worst < ClassReady; worst++ {
 		if has(nodes, worst) {
 			return s + "; " + list(only(nodes, worst))
 		}
@@ -152,12 +165,12 @@ func list(nodes []node) string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(nodes)-i))
 			break
 		}
-		parts = append(parts, n.name+": "+truncate(n.message(), maxNamedMessage))
+		parts = append(parts, n.name+": "+text.Truncate(n.message(), maxNamedMessage))
 	}
 	return strings.Join(parts, "; ")
 }
 
-func only(nodes []node, c class) []node {
+func only(nodes []node, c Class) []node {
 	var result []node
 	for _, n := range nodes {
 		if n.class == c {
@@ -167,19 +180,6 @@ func only(nodes []node, c class) []node {
 	return result
 }
 
-func has(nodes []node, classes ...class) bool {
+func has(nodes []node, classes ...Class) bool {
 	return slices.ContainsFunc(nodes, func(n node) bool { return slices.Contains(classes, n.class) })
-}
-
-// truncate cuts s to at most n bytes without splitting a character, and marks the cut.
-func truncate(s string, n int) string {
-	const mark = "…"
-	if len(s) <= n {
-		return s
-	}
-	n -= len(mark)
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + mark
 }

@@ -8,25 +8,15 @@ import (
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-)
-
-// class is how a node counts. Every selected node has exactly one, in the order in which people want
-// to read about them.
-type class int
-
-const (
-	classStalled class = iota
-	classFailed
-	classDrifted
-	classPending
-	classReady
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // node is one selected node and what it reports.
 type node struct {
-	name  string
-	line  v1alpha1.NodeMap
-	class class
+	name string
+	// mapState is zero if the node reports nothing of this BPFMap.
+	mapState v1alpha1.NodeMap
+	class    Class
 	// updated says that the node's kernel holds the newest revision.
 	updated bool
 }
@@ -37,12 +27,12 @@ func classify(in Input) []node {
 	slices.Sort(names)
 	nodes := make([]node, 0, len(names))
 	for _, name := range slices.Compact(names) {
-		n := node{name: name, class: classPending}
-		if line, ok := in.Lines[name]; ok && line.UID == string(in.Map.UID) {
-			n.line = line
-			n.class = classOf(line, in.assigned(name))
+		n := node{name: name}
+		if m := in.MapStates[name]; m.UID == string(in.Map.UID) {
+			n.mapState = m
 		}
-		n.updated = (n.class == classReady || n.class == classDrifted) && n.line.Revision == in.Revision.Name
+		n.class = ClassAt(&n.mapState, in.Map.UID, in.assigned(name))
+		n.updated = (n.class == ClassReady || n.class == ClassDrifted) && n.mapState.Revision == in.Revision.Name
 		nodes = append(nodes, n)
 	}
 	return nodes
@@ -56,36 +46,17 @@ func (in *Input) assigned(node string) string {
 	return in.Revision.Name
 }
 
-// classOf treats what a node says about another revision than its own as pending: it has yet to speak
-// of that one.
-func classOf(line v1alpha1.NodeMap, assigned string) class {
-	switch {
-	case assigned == "" || line.Revision != assigned:
-		return classPending
-	case line.State == v1alpha1.NodeMapStalled:
-		return classStalled
-	case line.State == v1alpha1.NodeMapFailed:
-		return classFailed
-	case line.Drifted:
-		return classDrifted
-	case line.State == v1alpha1.NodeMapReady:
-		return classReady
-	}
-	return classPending
-}
-
-// count keeps desired = ready + failed + pending. A node whose map drifted and isn't repaired counts
-// as failed: it isn't as declared, and waiting doesn't change that.
+// count keeps desired = ready + failed + pending.
 func count(nodes []node) v1alpha1.NodeCounts {
 	c := v1alpha1.NodeCounts{Desired: int32(len(nodes))}
 	for _, n := range nodes {
-		switch n.class {
-		case classReady:
-			c.Ready++
-		case classPending:
-			c.Pending++
-		default:
+		switch {
+		case n.class.Failing():
 			c.Failed++
+		case n.class == ClassReady:
+			c.Ready++
+		default:
+			c.Pending++
 		}
 		if n.updated {
 			c.Updated++
@@ -95,7 +66,7 @@ func count(nodes []node) v1alpha1.NodeCounts {
 }
 
 func allFrozen(nodes []node) bool {
-	return len(nodes) > 0 && !slices.ContainsFunc(nodes, func(n node) bool { return !n.line.Frozen })
+	return len(nodes) > 0 && !slices.ContainsFunc(nodes, func(n node) bool { return !n.mapState.Frozen })
 }
 
 // nodeStates lists at most MaxNodeStates nodes, the worst first when choosing, sorted by name when
@@ -117,42 +88,44 @@ func nodeStates(nodes []node) []v1alpha1.NodeMapStatus {
 func (n node) status() v1alpha1.NodeMapStatus {
 	s := v1alpha1.NodeMapStatus{
 		Node:   n.name,
-		MapID:  n.line.MapID,
-		Frozen: n.line.Frozen,
-		Ready:  n.class == classReady,
+		MapID:  n.mapState.MapID,
+		Frozen: n.mapState.Frozen,
+		Ready:  n.class == ClassReady,
 		Reason: n.reason(),
 	}
-	if n.line.Entries != nil {
-		entries := *n.line.Entries
+	if n.mapState.Entries != nil {
+		entries := *n.mapState.Entries
 		s.Entries = &entries
 	}
 	if !s.Ready {
-		s.Message = truncate(n.message(), maxNodeMessage)
+		s.Message = text.Truncate(n.message(), maxNodeMessage)
 	}
 	return s
 }
 
-// waits says whether the node tells what it waits for.
-func (n node) waits() bool { return n.line.State == v1alpha1.NodeMapPending && n.line.Message != "" }
+// waits says whether the node names what it waits for.
+func (n node) waits() bool {
+	return n.mapState.State == v1alpha1.NodeMapPending && n.mapState.Message != ""
+}
 
-// reason is the node's own word, except while that word is about an older revision.
+// reason is the one that the node reports, except while that is about an older revision.
 func (n node) reason() string {
-	if n.class == classPending && !n.waits() {
+	if n.class == ClassPending && !n.waits() {
 		return string(v1alpha1.NodeMapPending)
 	}
-	return n.line.Reason
+	return n.mapState.Reason
 }
 
 func (n node) message() string {
 	switch {
-	case n.class != classPending:
-		return n.line.Message
-	case n.line.Name == "":
+	case n.class != ClassPending:
+		return n.mapState.Message
+	case n.mapState.Name == "":
 		return "waiting for the node's agent"
 	case n.waits():
-		return n.line.Message
+		return n.mapState.Message
 	}
-	return "updating from " + n.line.Revision
+	return "updating from " + n.mapState.Revision
 }
 
 // noContents is the group of nodes that hold nothing as declared.
@@ -163,7 +136,7 @@ const noContents = "none"
 func contents(nodes []node) []v1alpha1.ContentGroup {
 	byDigest := map[string]*v1alpha1.ContentGroup{}
 	for _, n := range nodes {
-		digest := n.line.Digest
+		digest := n.mapState.Digest
 		if digest == "" {
 			digest = noContents
 		}

@@ -25,7 +25,7 @@ func TestRollout(t *testing.T) {
 		{"RolledBack", "RolledBack", "ReconcileSucceeded", "RolledBack", failed},
 		{"Complete", "Ready", "ReconcileSucceeded", "NotStalled", current},
 	} {
-		in := input(lines{"node-a": inSync(), "node-b": inSync(), "node-c": inSync()})
+		in := input(reports{"node-a": inSync(), "node-b": inSync(), "node-c": inSync()})
 		in.Nodes = []string{"node-a", "node-b", "node-c"}
 		newer := inSync()
 		newer.Revision, newer.Digest = "blocklist-4", "sha256:beef"
@@ -33,10 +33,10 @@ func TestRollout(t *testing.T) {
 		older := in.Revision.Name
 		in.Revision.Name = "blocklist-4"
 		in.Assigned = map[string]string{"node-b": older, "node-c": older}
-		in.Lines["node-a"] = newer
+		in.MapStates["node-a"] = newer
 		if c.phase == "Complete" {
 			in.Assigned = nil
-			in.Lines["node-b"], in.Lines["node-c"] = newer, newer
+			in.MapStates["node-b"], in.MapStates["node-c"] = newer, newer
 		}
 		in.Rollout = &v1alpha1.RolloutStatus{Phase: c.phase, Message: "1 of 3 nodes have it"}
 		s := Aggregate(in)
@@ -58,20 +58,35 @@ func TestRollout(t *testing.T) {
 	}
 }
 
+// TestCurrentRevision stays with the one before until the rollout has ended, though all nodes hold the newest
+// one: it may still go back.
+func TestCurrentRevision(t *testing.T) {
+	for phase, want := range map[v1alpha1.RolloutPhase]string{
+		"Progressing": older, "Paused": older, "Halted": older, "RolledBack": older, "Complete": newest,
+	} {
+		in := input(reports{"node-a": inSync(), "node-b": inSync()})
+		in.Map.Status.CurrentRevision = older
+		in.Rollout = &v1alpha1.RolloutStatus{Phase: phase}
+		if got := Aggregate(in).CurrentRevision; got != want {
+			t.Errorf("%s: currentRevision is %s, want %s", phase, got, want)
+		}
+	}
+}
+
 // TestContents names the nodes that hold something else than most.
 func TestContents(t *testing.T) {
-	in := input(lines{})
+	in := input(reports{})
 	for i := range 12 {
-		line := inSync()
-		line.Digest = "sha256:a"
+		m := inSync()
+		m.Digest = "sha256:a"
 		if i >= 9 {
-			line.Digest = "sha256:b"
+			m.Digest = "sha256:b"
 		}
 		if i == 11 {
-			line = full()
+			m = full()
 		}
 		name := fmt.Sprintf("node-%02d", i)
-		in.Nodes, in.Lines[name] = append(in.Nodes, name), line
+		in.Nodes, in.MapStates[name] = append(in.Nodes, name), m
 	}
 	want := []v1alpha1.ContentGroup{
 		{Digest: "sha256:a", Count: 9},

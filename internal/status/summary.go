@@ -8,17 +8,17 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 )
 
-// Summarize counts one node's lines.
-func Summarize(lines []v1alpha1.NodeMap) v1alpha1.NodeSummary {
-	s := v1alpha1.NodeSummary{Maps: int32(len(lines))}
-	for _, l := range lines {
-		switch {
-		case l.State == v1alpha1.NodeMapFailed, l.State == v1alpha1.NodeMapStalled, l.Drifted:
+// Summarize counts one node's maps.
+func Summarize(maps []v1alpha1.NodeMap) v1alpha1.NodeSummary {
+	s := v1alpha1.NodeSummary{Maps: int32(len(maps))}
+	for i := range maps {
+		switch c := ClassOf(&maps[i]); {
+		case c.Failing():
 			s.Failed++
-		case l.State == v1alpha1.NodeMapReady:
+		case c == ClassReady:
 			s.Ready++
 		}
-		s.MemlockBytes += l.MemlockBytes
+		s.MemlockBytes += maps[i].MemlockBytes
 	}
 	s.Memory = footprint.Format(s.MemlockBytes)
 	return s

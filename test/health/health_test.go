@@ -39,7 +39,7 @@ func made(nodes map[string]v1alpha1.NodeMap, change func(*status.Input)) *v1alph
 		ObjectMeta: metav1.ObjectMeta{Namespace: "edge", Name: "colours", UID: uid, Generation: 4},
 	}
 	in := status.Input{
-		Map: m, Lines: nodes, Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+		Map: m, MapStates: nodes, Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 		Revision: &v1alpha1.BPFMapRevision{ObjectMeta: metav1.ObjectMeta{Namespace: "edge", Name: newest}},
 	}
 	for name := range nodes {

@@ -67,6 +67,9 @@ func launch(t testing.TB, without []uintptr, args ...string) *process {
 	return p
 }
 
+// terminated is the exit code after SIGTERM.
+const terminated = 143
+
 // stop ends the process as Kubernetes does and fails the test if it ends by an error.
 func (p *process) stop() {
 	p.t.Helper()
@@ -76,8 +79,8 @@ func (p *process) stop() {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := <-p.done; err != nil {
-		p.t.Errorf("%s: %v", p.cmd.Args[1], err)
+	if err := <-p.done; p.cmd.ProcessState.ExitCode() != terminated {
+		p.t.Errorf("%s: %v, want exit code %d", p.cmd.Args[1], err, terminated)
 	}
 	p.done = nil
 }

@@ -4,7 +4,7 @@
 // Package bpftest helps tests that work on this machine's kernel: a BPF file system of their own,
 // fewer capabilities, and a check for leaked file descriptors.
 //
-// It is not for production.
+// Out of scope: anything that runs in production.
 package bpftest
 
 import (

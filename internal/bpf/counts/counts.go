@@ -15,11 +15,12 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 const (
 	op = "count elements"
-	// license admits the kfunc, which is for programs under the GPL alone.
+	// license admits the kfunc, which only programs under the GPL may call.
 	license = "Dual BSD/GPL"
 	// ethernetHeader is the least that a program on packets is run on.
 	ethernetHeader = 14
@@ -54,13 +55,16 @@ func Of(m *bpf.Map) (uint64, error) {
 	return uint64(n), nil
 }
 
+// countOf is how the kernel tells the number of elements of m.
+func countOf(m *bpf.Map) maptype.Count { return maptype.ByNumber(uint32(m.Type())).Or().Count }
+
 // program is what returns the count of m, packed. A map has fewer than 2³² elements, so the 32 bits that
 // a program returns hold it.
 func program(m *bpf.Map) ([]byte, error) {
 	insns := asm.Instructions{asm.LoadMapPtr(asm.R1, m.FD())}
 	known, err := kernelTypes()
-	switch m.Type() {
-	case bpf.Hash, bpf.LRUHash, bpf.PerCPUHash, bpf.LRUPerCPUHash, bpf.HashOfMaps:
+	switch countOf(m) {
+	case maptype.Sum:
 		if known.sum == 0 {
 			return nil, notSupported(m, "this kernel has no "+sumFunc+": Linux 6.6 with BTF is needed", err)
 		}
@@ -70,13 +74,13 @@ func program(m *bpf.Map) ([]byte, error) {
 			asm.JSGE.Imm(asm.R0, 0, "end"),
 			asm.Mov.Imm(asm.R0, 0),
 			asm.Return().WithSymbol("end"))
-	case bpf.LPMTrie:
+	case maptype.TrieEntries:
 		if known.entriesAt == 0 {
 			return nil, notSupported(m, "the kernel doesn't tell where a trie keeps its count: Linux 5.9 with BTF is needed", err)
 		}
 		insns = append(insns, asm.LoadMem(asm.R0, asm.R1, known.entriesAt, asm.DWord), asm.Return())
 	default:
-		return nil, notSupported(m, "the kernel counts hashes and tries alone", nil)
+		return nil, notSupported(m, "the kernel counts only hashes and tries", nil)
 	}
 	var packed bytes.Buffer
 	if err := insns.Marshal(&packed, byteOrder()); err != nil {
@@ -103,7 +107,7 @@ const maxLog = 4096
 // explain says why the kernel doesn't take the program: a capability, or what the verifier says.
 func explain(m *bpf.Map, insns []byte, err error) error {
 	needed := []sys.Capability{sys.CapBPF}
-	if m.Type() == bpf.LPMTrie {
+	if countOf(m) == maptype.TrieEntries {
 		needed = append(needed, sys.CapPerfmon)
 	}
 	if sys.IsPermission(err) {
@@ -120,14 +124,14 @@ func explain(m *bpf.Map, insns []byte, err error) error {
 	return e
 }
 
-// whyRefused is the line of the verifier's log that tells, the last one before its statistics; empty if
+// whyRefused is the line of the verifier's log that says so, the last one before its statistics; empty if
 // it has nothing to say.
 func whyRefused(m *bpf.Map, insns []byte) (why string) {
 	log := make([]byte, maxLog)
 	fd, err := sys.LoadProgram(sys.ProgTypeSocketFilter, insns, license, "bpfmap_count", log)
 	runtime.KeepAlive(m)
 	if err == nil {
-		_ = fd.Close() // it went well the second time, and whoever counts again gets the count
+		_ = fd.Close() // it was accepted the second time: the next count will succeed
 		return ""
 	}
 	said, _, _ := strings.Cut(string(log), "\x00")

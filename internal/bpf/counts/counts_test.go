@@ -245,7 +245,7 @@ func TestOfWithout(t *testing.T) {
 		{Type: bpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1}, {Type: bpf.Queue, ValueSize: 4, MaxEntries: 1},
 	} {
 		_, err := counts.Of(create(t, o))
-		wantErr(t, o.Type.String(), err, bpf.ErrNotSupported, "hashes and tries alone")
+		wantErr(t, o.Type.String(), err, bpf.ErrNotSupported, "only hashes and tries")
 	}
 	closed, err := bpf.Create(bpf.CreateOpts{Type: bpf.Hash, KeySize: 8, ValueSize: 8, MaxEntries: 10})
 	if err != nil {

@@ -5,6 +5,6 @@
 // for a million. bpf(2) has no such command, but a program may ask: a few instructions are loaded with
 // the map, run once, and gone.
 //
-// It is not for exact counts: that of a map that others write to meanwhile may be off by what they are
-// doing. bpf.Map.Count reads all elements.
+// Out of scope: exact counts. While a map is being written to, the count may be off by the writes in
+// progress. bpf.Map.Count reads all elements.
 package counts

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// Pointer is a 64-bit user pointer of an attribute. The zero value is NULL.
+// Pointer is a 64-bit user pointer of an attribute (see bits.go). The zero value is NULL.
 type Pointer struct {
 	p unsafe.Pointer
 }

@@ -82,8 +82,8 @@ var calls atomic.Uint64
 // Calls is how often this process has called bpf(2).
 func Calls() uint64 { return calls.Load() }
 
-// Intercept, if set, is asked before each call of bpf(2): an errno other than 0 is what the kernel seems
-// to answer, and the call doesn't happen. Tests use it.
+// Intercept, if set, is called before each bpf(2): if it returns an errno other than 0, that is the result,
+// and the kernel isn't entered. Tests use it.
 var Intercept atomic.Pointer[func(Cmd) unix.Errno]
 
 // enter is one call of bpf(2).
@@ -98,7 +98,7 @@ func enter(cmd Cmd, attr unsafe.Pointer, size uintptr) (uintptr, unix.Errno) {
 }
 
 // bpf is the one place that enters the kernel. It retries EINTR and EAGAIN a bounded number of times, but not
-// of batch commands: they may have done part of their work, which the count in attr tells. attr must stay
+// of batch commands: they may have done part of their work, as the count in attr says. attr must stay
 // reachable by the caller, as must what its pointers point to.
 func bpf(cmd Cmd, attr unsafe.Pointer, size uintptr) (int, error) {
 	calls.Add(1)

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// answer lets calls of bpf(2) fail with errno so many times, and counts them.
+// answer makes the first calls of bpf(2) fail with errno, and counts all.
 func answer(t *testing.T, errno unix.Errno, times int) (calls *int) {
 	t.Helper()
 	calls = new(int)

@@ -5,6 +5,6 @@
 // owner, and one function per command. It is the only package that imports unsafe and
 // golang.org/x/sys/unix.
 //
-// It is not for meaning: flags, sentinels and checks of sizes live in internal/bpf. Callers must
-// hand over buffers of the sizes that the kernel will read and write.
+// Out of scope: meaning. Flags, sentinels and checks of sizes live in internal/bpf. Callers must pass
+// buffers of the sizes that the kernel will read and write.
 package sys

@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-
 	"sync"
 	"sync/atomic"
 
@@ -20,15 +19,15 @@ import (
 var ErrClosed = os.ErrClosed
 
 // FD owns a file descriptor. Its methods are safe for concurrent use: Close waits for calls that
-// are under way, so that a number that the kernel gives to somebody else is never used.
+// are under way, so that a number which the kernel has assigned anew is never used.
 type FD struct {
 	mu     sync.RWMutex
 	raw    int
 	leaked runtime.Cleanup
 }
 
-// OnLeak, if set, is called with the stack of the creation when an FD is collected without having
-// been closed. Tests use it.
+// OnLeak, if set, is called with the descriptor's number when an FD is garbage-collected unclosed. Tests
+// use it.
 var OnLeak atomic.Pointer[func(raw int)]
 
 func newFD(raw int) *FD {
@@ -37,7 +36,7 @@ func newFD(raw int) *FD {
 		if hook := OnLeak.Load(); hook != nil {
 			(*hook)(raw)
 		}
-		_ = unix.Close(raw) // nobody is left to tell
+		_ = unix.Close(raw) // there is no caller to return it to
 	}, raw)
 	return fd
 }
@@ -49,7 +48,7 @@ func (fd *FD) Raw() int {
 	return fd.raw
 }
 
-// Close closes the descriptor. Closing twice is no error.
+// Close closes the descriptor. Closing twice is not an error.
 func (fd *FD) Close() error {
 	fd.mu.Lock()
 	defer fd.mu.Unlock()
@@ -65,7 +64,7 @@ func (fd *FD) Close() error {
 	return nil
 }
 
-// path is the descriptor's link in /proc.
+// infoPath is the descriptor's file in /proc/self/fdinfo.
 func (fd *FD) infoPath() string { return "/proc/self/fdinfo/" + itoa(fd.raw) }
 
 func itoa(n int) string { return strconv.Itoa(n) }

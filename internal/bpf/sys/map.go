@@ -13,7 +13,7 @@ import (
 
 // CreateMap is BPF_MAP_CREATE. keep is everything that attr points to.
 func CreateMap(attr *MapCreateAttr, keep ...any) (*FD, error) {
-	if err := lacksType(attr.MapType); err != nil {
+	if err := checkType(attr.MapType); err != nil {
 		return nil, err
 	}
 	raw, err := bpf(MapCreate, unsafe.Pointer(attr), unsafe.Sizeof(*attr))
@@ -46,7 +46,7 @@ func (fd *FD) Batch(cmd Cmd, in, out, keys, values []byte, count int, elemFlags 
 	if fd.raw < 0 {
 		return 0, ErrClosed
 	}
-	if err := lacksBatch(); err != nil {
+	if err := checkBatch(); err != nil {
 		return count, err
 	}
 	attr := MapBatchAttr{
@@ -63,7 +63,7 @@ func (fd *FD) Batch(cmd Cmd, in, out, keys, values []byte, count int, elemFlags 
 
 // Freeze is BPF_MAP_FREEZE (Linux 5.2).
 func (fd *FD) Freeze() error {
-	if err := lacksFreeze(); err != nil {
+	if err := checkFreeze(); err != nil {
 		return err
 	}
 	return fd.Elem(MapFreeze, nil, nil, 0)

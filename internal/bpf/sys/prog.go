@@ -72,7 +72,7 @@ func ProgByID(id uint32) (*FD, error) {
 	return newFD(raw), nil
 }
 
-// ProgTypeSocketFilter is BPF_PROG_TYPE_SOCKET_FILTER, the one type that CAP_BPF alone may load.
+// ProgTypeSocketFilter is BPF_PROG_TYPE_SOCKET_FILTER, the only type that needs no more than CAP_BPF.
 const ProgTypeSocketFilter = unix.BPF_PROG_TYPE_SOCKET_FILTER
 
 const insnBytes = 8

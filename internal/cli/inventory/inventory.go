@@ -5,6 +5,7 @@ package inventory
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"slices"
 
@@ -32,17 +33,17 @@ type Inventory struct {
 	// Limited is why only pinned maps are listed, or nil if all of the kernel's are: enumerating
 	// needs CAP_SYS_ADMIN.
 	Limited error
-	// Unreadable are pins and folders that couldn't be opened, in the order of paths.
+	// Unreadable are pins and folders that couldn't be opened, sorted by path.
 	Unreadable []error
 }
 
 // Read lists the maps of the kernel, or without CAP_SYS_ADMIN those that are pinned in the BPF file
-// system at bpffs and may be opened.
-func Read(bpffs string) (Inventory, error) {
+// system at bpffs and may be opened. It ends with ctx.
+func Read(ctx context.Context, bpffs string) (Inventory, error) {
 	var inv Inventory
 	pins := findPins(bpffs)
 	inv.Unreadable = pins.unreadable
-	all, err := enumerate()
+	all, err := enumerate(ctx)
 	switch {
 	case errors.Is(err, bpf.ErrNotPermitted):
 		inv.Limited = err
@@ -58,13 +59,16 @@ func Read(bpffs string) (Inventory, error) {
 	return inv, nil
 }
 
-func enumerate() (map[uint32]Map, error) {
+func enumerate(ctx context.Context) (map[uint32]Map, error) {
 	all := map[uint32]Map{}
 	for m, err := range bpf.Maps() {
 		if err != nil {
 			return nil, err
 		}
-		described, err := describe(m)
+		described, err := Describe(m)
+		if err == nil {
+			err = context.Cause(ctx)
+		}
 		if err := errors.Join(err, m.Close()); err != nil {
 			return nil, err
 		}
@@ -73,7 +77,8 @@ func enumerate() (map[uint32]Map, error) {
 	return all, nil
 }
 
-func describe(m *bpf.Map) (Map, error) {
+// Describe is what the kernel says about one map.
+func Describe(m *bpf.Map) (Map, error) {
 	info, err := m.Info()
 	if err != nil {
 		return Map{}, err

@@ -52,7 +52,7 @@ func (p *pins) add(bpffs, path string) {
 		}
 		return
 	}
-	described, err := describe(m)
+	described, err := Describe(m)
 	if err := errors.Join(err, m.Close()); err != nil {
 		p.unreadable = append(p.unreadable, err)
 		return

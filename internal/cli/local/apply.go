@@ -4,6 +4,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -23,14 +25,15 @@ func newApply() *cobra.Command {
 	var showPlan bool
 	c := &cobra.Command{
 		Use:   "apply -f FILE",
-		Short: "Bring this machine's maps to what manifests declare",
-		Long: `Bring this machine's maps to what manifests declare, without a cluster: through the same compiler,
-plan and engine as the agent. Nothing is done unless every manifest is valid. Exit code 1 if a map
-could not be brought there; the others are.`,
+		Short: "Apply manifests to this machine",
+		Long: `Apply manifests to this machine's maps, without a cluster: through the same compiler, plan and engine
+as the agent. Nothing is done unless every manifest is valid. Exit code 1 if a map couldn't be changed
+as declared; the others are.`,
 		Example: `  bpfmap apply -f maps/
   kustomize build . | bpfmap apply -f - --plan`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			interrupt.Report(c.Context(), func() string { return "nothing was applied" })
 			maps, ok, err := in.compile(c)
 			if err != nil {
 				return err
@@ -47,14 +50,20 @@ could not be brought there; the others are.`,
 	}
 	in.add(c)
 	node.add(c)
-	c.Flags().BoolVar(&showPlan, "plan", false, "print what is done to each map's entries, as diff does")
+	c.Flags().BoolVar(&showPlan, "plan", false, "print the changes of each map's entries, as diff does")
 	return c
 }
 
 func applyAll(c *cobra.Command, e *locked.Engine, maps []declared, showPlan bool) error {
+	ctx := c.Context()
+	var applied interrupt.Count
+	applied.Of(ctx, len(maps), "manifests applied")
 	var failed error
 	for _, d := range innerFirst(maps) {
-		r := e.Sync(c.Context(), d.rev)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		r := e.Sync(ctx, d.rev)
 		if showPlan && !r.Plan.IsEmpty() {
 			if err := printPlan(c, d, r.Plan); err != nil {
 				return err
@@ -65,6 +74,7 @@ func applyAll(c *cobra.Command, e *locked.Engine, maps []declared, showPlan bool
 			failed = &ExitError{Code: 1}
 			continue
 		}
+		applied.Add(1)
 		if _, err := fmt.Fprintln(c.OutOrStdout(), id(d.rev.Key)+" "+outcome(r)); err != nil {
 			return err
 		}
@@ -103,7 +113,7 @@ func outcome(r engine.Report) string {
 	return text
 }
 
-// innerFirst orders maps so that those that others hold come before them; otherwise as they are.
+// innerFirst puts the inner maps of maps of maps before these, and keeps the order otherwise.
 func innerFirst(maps []declared) []declared {
 	var ordered []declared
 	placed := map[revision.Key]bool{}

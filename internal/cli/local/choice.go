@@ -21,7 +21,7 @@ func (c *choice) String() string { return *c.value }
 // Set takes one of the words.
 func (c *choice) Set(s string) error {
 	if !slices.Contains(c.formats, s) {
-		return fmt.Errorf("%q is none of %s", s, strings.Join(c.formats, ", "))
+		return fmt.Errorf("must be one of %s", strings.Join(c.formats, ", "))
 	}
 	*c.value = s
 	return nil

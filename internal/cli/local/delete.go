@@ -4,11 +4,13 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -20,13 +22,14 @@ func newDelete() *cobra.Command {
 	var ignoreNotFound bool
 	c := &cobra.Command{
 		Use:   "delete -f FILE",
-		Short: "Give up this machine's maps that manifests name",
-		Long: `Give up this machine's maps that manifests name: the pins are removed, or with the deletionPolicy
-Retain, which was applied with the map, left where they are. Only the names in the manifests count.
-The kernel frees a map when no program uses it any more.`,
+		Short: "Remove the maps named in manifests from this machine",
+		Long: `Remove the maps named in manifests from this machine: their pins are removed, or kept if a map was
+applied with the deletionPolicy Retain. Only the names in the manifests matter. The kernel frees a map
+when no program uses it any more.`,
 		Example: `  bpfmap delete -f maps/`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			interrupt.Report(c.Context(), func() string { return "nothing was deleted" })
 			if len(in.paths) == 0 {
 				return errors.New("nothing to read: -f FILE is needed")
 			}
@@ -53,14 +56,20 @@ The kernel frees a map when no program uses it any more.`,
 	}
 	in.add(c)
 	addBPFFSFlag(c, &bpffs)
-	c.Flags().BoolVar(&ignoreNotFound, "ignore-not-found", false, "a map that is not there is no error")
+	c.Flags().BoolVar(&ignoreNotFound, "ignore-not-found", false, "succeed if a map doesn't exist")
 	return c
 }
 
 func deleteAll(c *cobra.Command, e *locked.Engine, keys []revision.Key, ignoreNotFound bool) error {
+	ctx := c.Context()
+	var deleted interrupt.Count
+	deleted.Of(ctx, len(keys), "maps deleted")
 	var failed error
 	for _, key := range keys {
-		r := e.Remove(c.Context(), key)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		r := e.Remove(ctx, key)
 		switch {
 		case r.Err != nil:
 			c.PrintErrf("Error: %s: %s: %s\n", id(key), r.Reason, r.Message)
@@ -70,9 +79,10 @@ func deleteAll(c *cobra.Command, e *locked.Engine, keys []revision.Key, ignoreNo
 			c.PrintErrf("Error: %s is not managed on this machine\n", id(key))
 			failed = &ExitError{Code: 1}
 		default:
+			deleted.Add(1)
 			word := "deleted"
 			if r.Action == engine.ActionRetained {
-				word = "given up, its pin is left"
+				word = "released (pin kept)"
 			}
 			if _, err := fmt.Fprintf(c.OutOrStdout(), "%s %s (map %d)\n", id(key), word, r.MapID); err != nil {
 				return err

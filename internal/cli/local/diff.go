@@ -4,11 +4,13 @@
 package local
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
@@ -26,9 +28,9 @@ func newDiff() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "diff -f FILE",
 		Short: "Show what apply would do",
-		Long: `Show what apply would do to this machine's maps, and do nothing. Lines begin with + for entries that
-would be added, ~ for other values, - for entries that would be deleted, and ! for properties that
-can't be changed in place.
+		Long: `Show what apply would do to this machine's maps, and change nothing. Lines begin with + for entries
+that would be added, ~ for changed values, - for entries that would be deleted, and ! for properties
+that can't be changed in place.
 
 Exit code 0 if there is nothing to do, 1 if there is, 2 for errors.`,
 		Example: `  bpfmap diff -f maps/`,
@@ -42,7 +44,7 @@ Exit code 0 if there is nothing to do, 1 if there is, 2 for errors.`,
 					code, err = diffAll(c, e, maps)
 				}
 			}
-			if err != nil {
+			if err != nil && c.Context().Err() == nil {
 				printError(c, err)
 			}
 			if err != nil || !ok {
@@ -60,13 +62,20 @@ Exit code 0 if there is nothing to do, 1 if there is, 2 for errors.`,
 }
 
 func diffAll(c *cobra.Command, e *locked.Engine, maps []declared) (code int, err error) {
+	ctx := c.Context()
+	var compared interrupt.Count
+	compared.Of(ctx, len(maps), "manifests compared")
 	for _, d := range maps {
-		p, err := e.Plan(c.Context(), d.rev)
+		if ctx.Err() != nil {
+			return diffFailed, context.Cause(ctx)
+		}
+		p, err := e.Plan(ctx, d.rev)
 		if err != nil {
 			c.PrintErrf("Error: %s: %v\n", id(d.rev.Key), err)
 			code = diffFailed
 			continue
 		}
+		compared.Add(1)
 		if err := printPlan(c, d, p); err != nil {
 			return diffFailed, err
 		}
@@ -88,7 +97,7 @@ func printPlan(c *cobra.Command, d declared, p plan.Plan) error {
 		}
 		typing.Value = value
 		if size := p.Changes.Add.ValueSize; d.rev.Shape.IsPerCPU() && size > 0 {
-			typing.CPUs = size / ((value.Size() + 7) &^ 7)
+			typing.CPUs = size / (maptype.Slot(value.Size()))
 		}
 	}
 	var err error

@@ -4,6 +4,5 @@
 // Package local is the commands that work on this machine, without a cluster: declared maps through
 // the same compiler and engine that controller and agent run, and single operations on any map.
 //
-// It is NOT for those two (package cli), nor for how elements are written and read as text (element,
-// dump).
+// Out of scope: the commands of those two (cli), and the text of elements (element).
 package local

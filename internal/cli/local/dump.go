@@ -4,6 +4,7 @@
 package local
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -12,14 +13,16 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 // dumper prints maps' elements.
 type dumper struct {
 	targets
-	output string
-	sorted bool
+	output  string
+	sorted  bool
+	printed interrupt.Count
 }
 
 func newDump() *cobra.Command {
@@ -31,9 +34,9 @@ func newDump() *cobra.Command {
 and in hex elsewhere. With -o yaml they are entries as a manifest has them; interfaces and managed maps
 have their names, programs and cgroups, whose names the kernel doesn't know, their ids.
 
-Elements that come or go meanwhile may or may not be printed. If others may have been missed, a
-warning says so and the exit code is 1. Queues and stacks can't be read without emptying them: see
-"bpfmap map lookup", which peeks.`,
+Elements that are added or deleted meanwhile may or may not be printed. If the output may miss or repeat
+others, a message says so and the exit code is 1. Queues and stacks can't be read without emptying
+them: see "bpfmap map lookup", which peeks.`,
 		Example: `  bpfmap dump -f maps/blocklist.yaml
   bpfmap dump --pin /sys/fs/bpf/bpfmap/edge/blocklist --sort -o yaml
   bpfmap dump --id 42 -o hex`,
@@ -42,11 +45,15 @@ warning says so and the exit code is 1. Queues and stacks can't be read without 
 	}
 	d.add(c)
 	addOutputFlag(c, &d.output, string(element.Text), string(element.JSON), string(element.YAML), string(element.Hex))
-	c.Flags().BoolVar(&d.sorted, "sort", false, "sort by key, which needs room for all elements")
+	c.Flags().BoolVar(&d.sorted, "sort", false, "sort by key, which takes memory for all elements")
 	return c
 }
 
 func (d *dumper) run(c *cobra.Command) error {
+	ctx := c.Context()
+	interrupt.Report(ctx, func() string {
+		return fmt.Sprintf("the output is incomplete (%d elements)", d.printed.N())
+	})
 	all, err := d.all(c)
 	if err != nil {
 		return err
@@ -57,7 +64,10 @@ func (d *dumper) run(c *cobra.Command) error {
 			d.heading(c, i, t)
 		}
 		err := t.with(bpf.RdOnly, func(m *bpf.Map) error { return d.dump(c, t, m) })
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
 			printError(c, err)
 			failed = &ExitError{Code: 1}
 		}
@@ -93,7 +103,7 @@ func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map) error {
 	if err != nil {
 		return err
 	}
-	nameLinks(typing, t.bpffs)
+	nameLinks(&typing, t.bpffs)
 	it := m.Iterate(c.Context(), bpf.IterateOptions{})
 	if err := it.Err(); err != nil {
 		return err // before anything is printed
@@ -103,22 +113,22 @@ func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map) error {
 	if err != nil {
 		return err
 	}
-	if err := d.copy(w, it, m); err != nil {
+	if err := d.copy(c.Context(), w, it, m); err != nil {
 		return err
 	}
 	if err := w.Close(it.Complete()); err != nil {
 		return err
 	}
 	if !it.Complete() {
-		return fmt.Errorf("map id %d: elements were deleted while it was read: others may be missing or be here twice", info.ID)
+		return fmt.Errorf("map id %d: it changed while it was read: the output may miss or repeat elements", info.ID)
 	}
 	return nil
 }
 
 // copy writes all elements, in the order of the kernel or sorted.
-func (d *dumper) copy(w *element.Writer, it *bpf.Iterator, m *bpf.Map) error {
+func (d *dumper) copy(ctx context.Context, w *element.Writer, it *bpf.Iterator, m *bpf.Map) error {
 	if d.sorted {
-		return copySorted(w, it, m)
+		return d.copySorted(ctx, w, it, m)
 	}
 	for it.Next() {
 		for i := range it.Len() {
@@ -126,6 +136,7 @@ func (d *dumper) copy(w *element.Writer, it *bpf.Iterator, m *bpf.Map) error {
 				return err
 			}
 		}
+		d.printed.Add(it.Len())
 	}
 	return it.Err()
 }
@@ -135,7 +146,10 @@ func elementOf(it *bpf.Iterator, m *bpf.Map, i int) (key, value []byte) {
 	return it.Keys()[i*k : (i+1)*k], it.Values()[i*v : (i+1)*v]
 }
 
-func copySorted(w *element.Writer, it *bpf.Iterator, m *bpf.Map) error {
+// sortedBatch is after how many sorted elements a context is looked at, on average.
+const sortedBatch = 4096
+
+func (d *dumper) copySorted(ctx context.Context, w *element.Writer, it *bpf.Iterator, m *bpf.Map) error {
 	all := revision.Entries{KeySize: m.KeySize(), ValueSize: m.ValueStride()}
 	for it.Next() {
 		all.Keys = append(all.Keys, it.Keys()...)
@@ -153,9 +167,13 @@ func copySorted(w *element.Writer, it *bpf.Iterator, m *bpf.Map) error {
 	}
 	slices.SortStableFunc(indexes, func(a, b int) int { return order.CompareKeys(all.Key(a), all.Key(b)) })
 	for _, i := range indexes {
+		if i%sortedBatch == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err := w.Write(all.Key(i), all.Value(i)); err != nil {
 			return err
 		}
+		d.printed.Add(1)
 	}
 	return nil
 }

@@ -88,5 +88,5 @@ func TestDumpSeveral(t *testing.T) {
 		errOut: "Error: open pin of " + pins + "/default/a: does not exist: no such file or directory\n",
 	}.String())
 	equal(t, fails(t, "dump", "--pin", filepath.Join(pins, "default", "b"), "-f", folder),
-		"Error: -f holds 2 BPFMaps: with --pin or --id it may hold one, whose schema is used\n")
+		"Error: -f has 2 BPFMaps: with --pin or --id it must contain exactly one\n")
 }

@@ -4,6 +4,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,16 +23,46 @@ var elemFlags = []elemFlag{
 	{"Lock", bpf.Lock}, {"CPU", bpf.CPU}, {"AllCPUs", bpf.AllCPUs},
 }
 
+// parseElemFlags reads the values of --flags.
 func parseElemFlags(names []string) (bpf.ElemFlags, error) {
 	var flags bpf.ElemFlags
 	for _, name := range names {
 		i := slices.IndexFunc(elemFlags, func(f elemFlag) bool { return strings.EqualFold(f.name, name) })
 		if i < 0 {
-			return 0, fmt.Errorf("flag %q is none of Any, NoExist, Exist, Lock, CPU, AllCPUs", name)
+			return 0, fmt.Errorf("--flags %s: must be one of %s", name, elemFlagNames())
 		}
 		flags |= elemFlags[i].flag
 	}
 	return flags, nil
+}
+
+func elemFlagNames() string {
+	names := make([]string, len(elemFlags))
+	for i, f := range elemFlags {
+		names[i] = f.name
+	}
+	return strings.Join(names, ", ")
+}
+
+// everyCPU is the value of --cpu that names none.
+const everyCPU = -1
+
+// checkCPU says whether cpu, the value of --cpu, makes sense for a map whose elements have slots values; 0
+// for maps that are not per CPU.
+func checkCPU(cpu, slots int, flags bpf.ElemFlags) error {
+	switch {
+	case cpu == everyCPU && flags&bpf.CPU != 0:
+		return errors.New("--flags CPU needs the number of the CPU: use --cpu instead")
+	case cpu == everyCPU:
+		return nil
+	case flags&bpf.AllCPUs != 0:
+		return errors.New("--cpu and --flags AllCPUs exclude each other")
+	case slots == 0:
+		return errors.New("--cpu: this is not a per-CPU map")
+	case cpu < 0 || cpu >= slots:
+		return fmt.Errorf("--cpu %d: must be between 0 and %d", cpu, slots-1)
+	}
+	return nil
 }
 
 // parseMapFlags reads the names that bpf.MapFlags prints.

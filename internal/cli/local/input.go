@@ -4,6 +4,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -56,13 +57,16 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 	}
 	set := f.read(c)
 	for _, s := range set.Skipped {
-		c.PrintErrf("Skipped: %s: %s is no BPFMap\n", s.Place, s.Object)
+		c.PrintErrf("Skipped: %s: %s is not a BPFMap\n", s.Place, s.Object)
 	}
 	ok = len(set.Problems) == 0
 	for _, p := range set.Problems {
 		printError(c, p)
 	}
 	for _, m := range set.Manifests {
+		if ctx := c.Context(); ctx.Err() != nil {
+			return nil, false, context.Cause(ctx)
+		}
 		rev, err := compile.With(m.Map, sourcesOf(m.Map, set.Sources), nil)
 		if err != nil {
 			printProblems(c, m, err)
@@ -113,7 +117,7 @@ func refusePinConflicts(c *cobra.Command, maps []declared) (unique []declared, o
 		}
 		printError(c, manifest.Problem{
 			Place: d.At("spec.pin.path"), Object: d.Name(), Path: "spec.pin.path",
-			Message: fmt.Sprintf("%s is the pin of %s, too (%s)", d.rev.Pin.Path, other.Name(), other.Place),
+			Message: fmt.Sprintf("%s is also the pin of %s (%s)", d.rev.Pin.Path, other.Name(), other.Place),
 		})
 	}
 	return unique, len(unique) == len(maps)

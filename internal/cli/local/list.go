@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
+	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 )
 
 func newList() *cobra.Command {
@@ -21,17 +22,17 @@ func newList() *cobra.Command {
 	var managed bool
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List every map of this machine, ours marked",
-		Long: `List every map of this machine: what the kernel tells about it, and the BPFMap that it belongs to.
+		Short: "List every map of this machine and which BPFMap it belongs to",
+		Long: `List every map of this machine: what the kernel says about it, and the BPFMap that it belongs to.
 
-Enumerating maps needs CAP_SYS_ADMIN. Without it, those pinned in the BPF file system are listed, as
-far as their modes allow.`,
+Enumerating maps needs CAP_SYS_ADMIN. Without it, only maps that are pinned in the BPF file system and
+may be opened are listed.`,
 		Example: `  bpfmap list
   bpfmap list --managed -o wide
   bpfmap list -o json | jq '.maps[] | select(.frozen)'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			inv, err := inventory.Read(bpffs)
+			inv, err := inventory.Read(c.Context(), bpffs)
 			if err != nil {
 				return err
 			}
@@ -39,7 +40,7 @@ far as their modes allow.`,
 				c.PrintErrf("Only pinned maps are listed: %v\n", inv.Limited)
 			}
 			for _, err := range inv.Unreadable {
-				c.PrintErrf("Passed over: %v\n", err)
+				c.PrintErrf("Skipped: %v\n", err)
 			}
 			maps := listed(inv.Maps, managed)
 			if output == "json" {
@@ -54,53 +55,27 @@ far as their modes allow.`,
 	return c
 }
 
-// listedMap is one map as -o json prints it.
-type listedMap struct {
-	ID           uint32   `json:"id"`
-	Type         string   `json:"type"`
-	Name         string   `json:"name,omitempty"`
-	KeySize      uint32   `json:"keySize"`
-	ValueSize    uint32   `json:"valueSize"`
-	MaxEntries   uint32   `json:"maxEntries"`
-	Flags        []string `json:"flags,omitempty"`
-	MemlockBytes uint64   `json:"memlockBytes"`
-	Frozen       bool     `json:"frozen"`
-	BTFID        uint32   `json:"btfId,omitempty"`
-	Owner        string   `json:"owner,omitempty"`
-	Record       bool     `json:"record,omitempty"`
-	Pins         []string `json:"pins,omitempty"`
-}
-
-func listed(maps []inventory.Map, managed bool) []listedMap {
-	all := []listedMap{}
-	for _, m := range maps {
-		if managed && (m.Owner == "" || m.Record) {
-			continue
+func listed(maps []inventory.Map, managed bool) []mapInfo {
+	all := []mapInfo{}
+	for i := range maps {
+		if m := &maps[i]; !managed || (m.Owner != "" && !m.Record) {
+			all = append(all, infoOf(m))
 		}
-		l := listedMap{
-			ID: m.ID, Type: m.Type.String(), Name: m.Name, KeySize: m.KeySize, ValueSize: m.ValueSize,
-			MaxEntries: m.MaxEntries, MemlockBytes: m.Memlock, Frozen: m.Frozen, BTFID: m.BTFID,
-			Owner: m.Owner, Record: m.Record, Pins: m.Pins,
-		}
-		if m.Flags != 0 {
-			l.Flags = strings.Split(m.Flags.String(), "|")
-		}
-		all = append(all, l)
 	}
 	return all
 }
 
-func writeListJSON(w io.Writer, maps []listedMap) error {
+func writeListJSON(w io.Writer, maps []mapInfo) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(struct {
-		Maps []listedMap `json:"maps"`
+		Maps []mapInfo `json:"maps"`
 	}{maps})
 }
 
-func writeListTable(w io.Writer, maps []listedMap, wide bool) error {
+func writeListTable(w io.Writer, maps []mapInfo, wide bool) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	header := "ID\tTYPE\tNAME\tKEY\tVALUE\tMAX\tFLAGS\tMEMLOCK\tFROZEN\tOWNER"
+	header := "ID\tTYPE\tNAME\tKEY\tVALUE\tMAX-ENTRIES\tFLAGS\tMEMLOCK\tFROZEN\tOWNER"
 	if wide {
 		header += "\tBTF\tPINS"
 	}
@@ -111,7 +86,7 @@ func writeListTable(w io.Writer, maps []listedMap, wide bool) error {
 			owner += " (record)"
 		}
 		_, _ = fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%t\t%s", m.ID, m.Type, orDash(m.Name), m.KeySize,
-			m.ValueSize, m.MaxEntries, orDash(strings.Join(m.Flags, ",")), binarySize(m.MemlockBytes), m.Frozen, orDash(owner))
+			m.ValueSize, m.MaxEntries, orDash(strings.Join(m.Flags, ",")), footprint.Format(int64(m.MemlockBytes)), m.Frozen, orDash(owner))
 		if wide {
 			_, _ = fmt.Fprintf(t, "\t%s\t%s", orDash(noZero(m.BTFID)), orDash(strings.Join(m.Pins, ",")))
 		}
@@ -132,17 +107,4 @@ func noZero(n uint32) string {
 		return ""
 	}
 	return strconv.FormatUint(uint64(n), 10)
-}
-
-// binarySize is a number of bytes as Kubernetes writes it, such as 8.1Mi.
-func binarySize(n uint64) string {
-	units := []string{"", "Ki", "Mi", "Gi", "Ti"}
-	size, unit := float64(n), 0
-	for size >= 1024 && unit < len(units)-1 {
-		size, unit = size/1024, unit+1
-	}
-	if unit == 0 {
-		return strconv.FormatUint(n, 10)
-	}
-	return strconv.FormatFloat(size, 'f', 1, 64) + units[unit]
 }

@@ -32,7 +32,7 @@ func TestList(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	var list struct{ Maps []listedMap }
+	var list struct{ Maps []mapInfo }
 	if err := json.Unmarshal([]byte(ok(t, "list", "--bpffs", bpffs, "-o", "json")), &list); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestList(t *testing.T) {
 		}
 		found = true
 		got, _ := json.Marshal(l)
-		want, _ := json.Marshal(listedMap{
+		want, _ := json.Marshal(mapInfo{
 			ID: info.ID, Type: "LPMTrie", Name: "list_routes", KeySize: 8, ValueSize: 4, MaxEntries: 100,
 			Flags: []string{"NoPrealloc"}, MemlockBytes: l.MemlockBytes, Frozen: true,
 			Pins: []string{filepath.Join(bpffs, "again"), pin},
@@ -61,7 +61,7 @@ func TestList(t *testing.T) {
 
 	wide := ok(t, "list", "--bpffs", bpffs, "-o", "wide")
 	if header := strings.Fields(strings.SplitN(wide, "\n", 2)[0]); strings.Join(header, " ") !=
-		"ID TYPE NAME KEY VALUE MAX FLAGS MEMLOCK FROZEN OWNER BTF PINS" {
+		"ID TYPE NAME KEY VALUE MAX-ENTRIES FLAGS MEMLOCK FROZEN OWNER BTF PINS" {
 		t.Errorf("header %v", header)
 	}
 	if !strings.Contains(wide, filepath.Join(bpffs, "again")+","+pin) {
@@ -74,15 +74,7 @@ func TestList(t *testing.T) {
 
 func TestListRefusesFormat(t *testing.T) {
 	equal(t, fails(t, "list", "-o", "xml"),
-		"Error: invalid argument \"xml\" for \"-o, --output\" flag: \"xml\" is none of table, wide, json\n")
-}
-
-func TestBinarySize(t *testing.T) {
-	for n, want := range map[uint64]string{0: "0", 1023: "1023", 1024: "1.0Ki", 8_508_416: "8.1Mi", 3 << 30: "3.0Gi"} {
-		if got := binarySize(n); got != want {
-			t.Errorf("%d: got %s, want %s", n, got, want)
-		}
-	}
+		"Error: invalid argument \"xml\" for \"-o, --output\" flag: must be one of table, wide, json\n")
 }
 
 // TestListWithoutCapabilities lists what is pinned, and says why there isn't more.

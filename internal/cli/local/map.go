@@ -16,11 +16,12 @@ import (
 func newMap() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "map",
-		Short: "Single operations on one map, managed or not",
-		Long: `Single operations of the kernel's map API on one map, managed or not.
+		Short: "Low-level operations on one map, managed or not",
+		Long: `Low-level operations of the kernel's map API on one map, managed or not.
 
-What is written to a managed map is drift: it is repaired or reported as the BPFMap says.`,
-		Args: cobra.NoArgs,
+A write to a managed map is drift: it is repaired or reported, depending on the BPFMap's driftPolicy.`,
+		Args: cobra.NoArgs, // looked at only if there is something to run
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newMapCreate(), newMapUpdate(), newMapLookup(), newMapLookupDelete(), newMapDelete(),
 		newMapNextKey(), newMapFreeze(), newMapInfo(), newMapPin(), newMapUnpin(), newMapIDs())
@@ -33,6 +34,7 @@ type elementFlags struct {
 	output     string
 	key, value []string
 	flags      []string
+	cpu        int
 }
 
 func (f *elementFlags) add(c *cobra.Command, value, output bool) {
@@ -42,19 +44,26 @@ func (f *elementFlags) add(c *cobra.Command, value, output bool) {
 	// A comma is part of many keys, so these are not split at it.
 	c.Flags().StringArrayVarP(&f.key, "key", "k", nil, "key, or a part of it")
 	if value {
-		c.Flags().StringArrayVar(&f.value, "value", nil, "value, or a part of it; in a per-CPU map that of every CPU")
+		c.Flags().StringArrayVar(&f.value, "value", nil, "value, or a part of it; in a per-CPU map it is written for every CPU")
 	}
 	if output {
 		addOutputFlag(c, &f.output, "text", "json", "hex")
 	}
-	c.Flags().StringSliceVar(&f.flags, "flags", nil, "Any, NoExist, Exist, Lock, CPU, AllCPUs")
+	c.Flags().StringSliceVar(&f.flags, "flags", nil, elemFlagNames())
+	f.cpu = everyCPU
+}
+
+// addCPU adds --cpu for commands that work on one CPU's value.
+func (f *elementFlags) addCPU(c *cobra.Command, usage string) {
+	c.Flags().IntVar(&f.cpu, "cpu", everyCPU, usage)
 }
 
 // operation is an element command's map with everything parsed.
 type operation struct {
 	*bpf.Map
 	element.Typing
-	key, value []byte // value is ValueStride bytes long: parsed, or room for one
+	// value is parsed, or room for one: of all CPUs in a per-CPU map, unless flags ask for one CPU's.
+	key, value []byte
 	flags      bpf.ElemFlags
 }
 
@@ -71,6 +80,12 @@ func (f *elementFlags) run(c *cobra.Command, open bpf.MapFlags, do func(operatio
 		}
 		if op.flags, err = parseElemFlags(f.flags); err != nil {
 			return err
+		}
+		if err := checkCPU(f.cpu, op.CPUs, op.flags); err != nil {
+			return err
+		}
+		if op.flags&bpf.AllCPUs != 0 {
+			op.oneValue()
 		}
 		if op.key, err = f.parseKey(m, op.Typing); err != nil {
 			return fmt.Errorf("parse --key: %w", err)
@@ -94,6 +109,12 @@ func (f *elementFlags) parseKey(m *bpf.Map, t element.Typing) ([]byte, error) {
 	return element.Parse(f.key, t.Key)
 }
 
+// oneValue makes room for the value of one CPU.
+func (op *operation) oneValue() {
+	op.value = op.value[:op.ValueSize()]
+	op.CPUs = 0
+}
+
 // parseValue fills op.value, every CPU's slot of it in a per-CPU map.
 func (op operation) parseValue(parts []string) error {
 	b, err := element.Parse(parts, op.Value)
@@ -110,7 +131,7 @@ func (op operation) parseValue(parts []string) error {
 // needKey says what is missing for an operation on an element of a map with keys.
 func (op operation) needKey() error {
 	if op.key == nil && op.Key != nil {
-		return errors.New("--key is needed")
+		return errors.New("--key is required")
 	}
 	return nil
 }

@@ -26,9 +26,9 @@ func newMapCreate() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create",
 		Short: "Create a map and pin it",
-		Long: `Create a map and pin it. The kernel frees a map that nobody uses, so a pin is needed.
+		Long: `Create a map and pin it. The kernel frees a map that nothing refers to, so a pin is required.
 
-Maps that are to stay as declared, with contents, are better made by apply.`,
+For maps with declared contents, prefer apply.`,
 		Example: `  bpfmap map create --pin /sys/fs/bpf/flags --type Array --key-size 4 --value-size 1 --max-entries 64
   bpfmap map create --pin /sys/fs/bpf/routes --type LPMTrie --key-size 8 --value-size 4 \
     --max-entries 1000 --flags NoPrealloc --name routes`,

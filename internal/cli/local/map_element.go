@@ -24,17 +24,31 @@ func newMapUpdate() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.run(c, 0, func(op operation) error {
 				if f.value == nil {
-					return errors.New("--value is needed")
+					return errors.New("--value is required")
 				}
 				if err := op.needKey(); err != nil {
 					return err
+				}
+				if f.cpu != everyCPU {
+					return op.updateOn(f.cpu)
 				}
 				return op.UpdateElem(op.key, op.value, op.flags)
 			})
 		},
 	}
 	f.add(c, true, false)
+	f.addCPU(c, "write the value of this CPU only, in a per-CPU map (newer kernels than Linux 6.18)")
 	return c
+}
+
+// updateOn writes one CPU's value.
+func (op operation) updateOn(cpu int) error {
+	op.oneValue()
+	err := op.UpdateElem(op.key, op.value, op.flags|bpf.OnCPU(cpu))
+	if errors.Is(err, bpf.ErrNotSupported) {
+		return fmt.Errorf("%w; without --cpu the value is written for every CPU", err)
+	}
+	return err
 }
 
 func newMapLookup() *cobra.Command {
@@ -52,11 +66,16 @@ func newMapLookup() *cobra.Command {
 				if err := op.LookupElemFlags(op.key, op.value, op.flags); err != nil {
 					return err
 				}
+				if f.cpu != everyCPU { // every kernel can read the values of all CPUs
+					op.value = op.value[f.cpu*len(op.value)/op.CPUs:]
+					op.oneValue()
+				}
 				return op.print(c, f.output)
 			})
 		},
 	}
 	f.add(c, false, true)
+	f.addCPU(c, "print the value of this CPU only, of a per-CPU map")
 	return c
 }
 
@@ -105,7 +124,7 @@ func newMapNextKey() *cobra.Command {
 	var f elementFlags
 	c := &cobra.Command{
 		Use:   "next-key",
-		Short: "Print the key after --key, or the first one; exit code 1 without output at the end",
+		Short: "Print the key after --key, or the first one; exit code 1 at the end",
 		Example: `  bpfmap map next-key --pin /sys/fs/bpf/flags
   bpfmap map next-key --pin /sys/fs/bpf/flags --key u32:3 -o hex`,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -127,7 +146,7 @@ func newMapNextKey() *cobra.Command {
 	return c
 }
 
-// keyText is a key as --key takes it again, except for strings with quotes in text.
+// keyText is a key in a form that --key accepts, except for strings with quotes in text.
 func keyText(c element.Codec, key []byte, output string) []byte {
 	_, untyped := c.(element.Bytes)
 	switch {

@@ -4,6 +4,7 @@
 package local
 
 import (
+	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -33,14 +34,14 @@ func TestMapHash(t *testing.T) {
 	equal(t, ok(t, at("lookup", "u32:1")...), "03 04\n")
 	equal(t, ok(t, at("lookup", "u32:1", "-o", "json")...), `{"key": "01000000", "value": "0304"}`+"\n")
 	equal(t, fails(t, at("update", "u32:1", "--value", "u16:1", "--flags", "noexist")...),
-		"Error: update element of Hash h: exists already: file exists\n")
+		"Error: update element of Hash h: already exists: file exists\n")
 	equal(t, fails(t, at("update", "u32:1", "--value", "u16:1", "--flags", "Maybe")...),
-		"Error: flag \"Maybe\" is none of Any, NoExist, Exist, Lock, CPU, AllCPUs\n")
+		"Error: --flags Maybe: must be one of Any, NoExist, Exist, Lock, CPU, AllCPUs\n")
 	equal(t, fails(t, at("update", "u64:1", "--value", "u16:1")...),
 		"Error: parse --key: u64:1 makes 8 bytes, 4 are needed\n")
-	equal(t, fails(t, at("update", "u32:1")...), "Error: --value is needed\n")
-	equal(t, fails(t, "map", "lookup", "--pin", pin), "Error: --key is needed\n")
-	equal(t, fails(t, "map", "lookup", "--key", "u8:1"), "Error: -f, --pin or --id is needed\n")
+	equal(t, fails(t, at("update", "u32:1")...), "Error: --value is required\n")
+	equal(t, fails(t, "map", "lookup", "--pin", pin), "Error: --key is required\n")
+	equal(t, fails(t, "map", "lookup", "--key", "u8:1"), "Error: -f, --pin or --id is required\n")
 
 	ok(t, at("update", "u32:2", "--value", "u16:2")...)
 	equal(t, fails(t, at("update", "u32:3", "--value", "u16:3")...),
@@ -65,6 +66,60 @@ func TestMapPerCPU(t *testing.T) {
 	equal(t, ok(t, "dump", "--pin", pin), "0 = 00 00 00 00 on every CPU\n1 = 07 00 00 00 on every CPU\nFound 2 elements\n")
 	equal(t, fails(t, "map", "delete", "--pin", pin, "--key", "1"),
 		"Error: delete element of PerCPUArray: not supported (map type PerCPUArray has no such operation)\n")
+}
+
+// TestMapOneCPU: --cpu reads one CPU's value on every kernel, and writes it where the kernel can.
+func TestMapOneCPU(t *testing.T) {
+	cpus, err := bpf.PossibleCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := strconv.Itoa(cpus - 1)
+	pin := create(t, "p", "--type", "PerCPUHash", "--key-size", "4", "--value-size", "4", "--max-entries", "2")
+	at := func(op string, args ...string) []string {
+		return append([]string{"map", op, "--pin", pin, "--key", "u32:1"}, args...)
+	}
+	ok(t, at("update", "--value", "u32:7")...)
+	equal(t, ok(t, at("lookup", "--cpu", last)...), "07 00 00 00\n")
+	if r := run(t, at("update", "--value", "u32:8", "--cpu", last)...); r.code == 0 {
+		equal(t, ok(t, at("lookup", "--cpu", last)...), "08 00 00 00\n")
+	} else {
+		equal(t, r.String(), result{code: 1, errOut: "Error: update element of PerCPUHash: not supported (this kernel has no CPU): " +
+			"invalid argument; without --cpu the value is written for every CPU\n"}.String())
+		equal(t, ok(t, at("lookup", "--cpu", last)...), "07 00 00 00\n")
+	}
+	if r := run(t, at("update", "--value", "u32:9", "--flags", "AllCPUs")...); r.code == 0 {
+		equal(t, ok(t, at("lookup")...), "09 00 00 00 on every CPU\n")
+	} else if !strings.Contains(r.errOut, "this kernel has no AllCPUs") {
+		t.Errorf("AllCPUs: %s", r)
+	}
+
+	equal(t, fails(t, at("update", "--value", "u32:8", "--flags", "CPU")...),
+		"Error: --flags CPU needs the number of the CPU: use --cpu instead\n")
+	equal(t, fails(t, at("lookup", "--cpu", strconv.Itoa(cpus))...),
+		fmt.Sprintf("Error: --cpu %d: must be between 0 and %d\n", cpus, cpus-1))
+	equal(t, fails(t, at("update", "--value", "u32:8", "--cpu", "0", "--flags", "AllCPUs")...),
+		"Error: --cpu and --flags AllCPUs exclude each other\n")
+	plain := create(t, "h", "--type", "Hash", "--key-size", "4", "--value-size", "4", "--max-entries", "2")
+	equal(t, fails(t, "map", "lookup", "--pin", plain, "--key", "u32:1", "--cpu", "0"), "Error: --cpu: this is not a per-CPU map\n")
+}
+
+// TestMapLock: Lock needs a bpf_spin_lock in the value's BTF, which apply gives to a map with a spinLock.
+func TestMapLock(t *testing.T) {
+	bpffs := mountBPFFS(t)
+	file := write(t, "m.yaml", `{apiVersion: bpfmap.io/v1alpha1, kind: BPFMap, metadata: {name: locked}, spec: {
+		type: Hash, key: {type: u32}, maxEntries: 4, value: {fields: [{name: lock, type: spinLock}, {name: hits, type: u32}]},
+		entries: [{key: 1, value: {hits: 1}}]}}`)
+	ok(t, "apply", "--bpffs", bpffs, "-f", file)
+	at := func(op string, args ...string) []string {
+		return append([]string{"map", op, "--bpffs", bpffs, "-f", file, "--key", "1", "--flags", "Lock"}, args...)
+	}
+	ok(t, at("update", "--value", "{hits: 2}")...)
+	equal(t, ok(t, at("lookup")...), "{hits: 2}\n")
+	equal(t, ok(t, at("lookup-delete")...), "{hits: 2}\n")
+	plain := create(t, "h", "--type", "Hash", "--key-size", "4", "--value-size", "4", "--max-entries", "2")
+	equal(t, fails(t, "map", "update", "--pin", plain, "--key", "u32:1", "--value", "u32:1", "--flags", "Lock"),
+		"Error: update element of Hash: not supported (Lock needs a bpf_spin_lock in the BTF of the value): invalid argument\n")
 }
 
 func TestMapQueue(t *testing.T) {
@@ -102,7 +157,7 @@ Found 3 elements
 		`Error: parse --key: "10.0.0.1/8" has host bits set (did you mean 10.0.0.0/8, or 10.0.0.1/32?)`+"\n")
 	other := write(t, "other.yaml", `{apiVersion: bpfmap.io/v1alpha1, kind: BPFMap, metadata: {name: routes}, spec: {
 		type: Hash, key: {type: u64}, value: {type: u16}, maxEntries: 9}}`)
-	equal(t, fails(t, "dump", "-f", other, "--pin", pin), "Error: the declared value is 2 bytes long, the map's 8\n")
+	equal(t, fails(t, "dump", "-f", other, "--pin", pin), "Error: the declared value has 2 bytes, the map's has 8\n")
 }
 
 func TestMapFreezeInfoPins(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 // nameLinks lets a typing print what numbers stand for on this machine: interfaces, and the BPFMaps of
 // managed maps.
-func nameLinks(t element.Typing, bpffs string) {
+func nameLinks(t *element.Typing, bpffs string) {
 	var maps map[uint64]string
 	name := func(typ v1alpha1.ScalarType, n uint64) (string, bool) {
 		switch typ {
@@ -33,9 +33,9 @@ func nameLinks(t element.Typing, bpffs string) {
 		}
 		return "", false
 	}
-	for _, codec := range []element.Codec{t.Key, t.Value} {
-		if l, ok := codec.(*schema.Layout); ok {
-			l.Named(name)
+	for _, codec := range []*element.Codec{&t.Key, &t.Value} {
+		if l, ok := (*codec).(*schema.Layout); ok {
+			*codec = l.Named(name)
 		}
 	}
 }

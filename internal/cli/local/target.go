@@ -34,7 +34,7 @@ func (t target) open(flags bpf.MapFlags) (*bpf.Map, error) {
 	case t.id != 0:
 		return bpf.GetFDByIDOpts(t.id, bpf.OpenOpts{OpenFlags: flags})
 	}
-	return nil, errors.New("--pin or --id is needed")
+	return nil, errors.New("--pin or --id is required")
 }
 
 // with opens the map, lets do work on it, and closes it.
@@ -72,7 +72,7 @@ func (t *targets) all(c *cobra.Command) ([]namedTarget, error) {
 	given := t.pin != "" || t.id != 0
 	if len(t.in.paths) == 0 {
 		if !given {
-			return nil, errors.New("-f, --pin or --id is needed")
+			return nil, errors.New("-f, --pin or --id is required")
 		}
 		return []namedTarget{{target: t.target, bpffs: rootOf(t.pin, t.bpffs)}}, nil
 	}
@@ -83,7 +83,7 @@ func (t *targets) all(c *cobra.Command) ([]namedTarget, error) {
 	case !ok:
 		return nil, &ExitError{Code: 1}
 	case given && len(maps) != 1:
-		return nil, fmt.Errorf("-f holds %d BPFMaps: with --pin or --id it may hold one, whose schema is used", len(maps))
+		return nil, fmt.Errorf("-f has %d BPFMaps: with --pin or --id it must contain exactly one", len(maps))
 	}
 	var all []namedTarget
 	for _, d := range maps {
@@ -103,7 +103,7 @@ func (t *targets) one(c *cobra.Command) (namedTarget, error) {
 		return namedTarget{}, err
 	}
 	if len(all) != 1 {
-		return namedTarget{}, fmt.Errorf("-f holds %d BPFMaps, one is needed", len(all))
+		return namedTarget{}, fmt.Errorf("-f has %d BPFMaps: it must contain exactly one", len(all))
 	}
 	return all[0], nil
 }

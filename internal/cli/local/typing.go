@@ -60,7 +60,7 @@ func layout(what string, s *v1alpha1.Schema, size int) (*schema.Layout, error) {
 		return nil, fmt.Errorf("lay out spec.%s: %w", what, err)
 	}
 	if l.Size() != size {
-		return nil, fmt.Errorf("the declared %s is %d bytes long, the map's %d", what, l.Size(), size)
+		return nil, fmt.Errorf("the declared %s has %d bytes, the map's has %d", what, l.Size(), size)
 	}
 	return l, nil
 }
@@ -75,8 +75,6 @@ func codec(s *v1alpha1.Schema, size int) element.Codec {
 	return element.Bytes(size)
 }
 
-// fromBTF is what the map's BTF says. A map without it, or one whose BTF may not be read (that needs
-// CAP_SYS_ADMIN), is shown as bytes.
 // fromRecord is what the ownership record of m says; nothing without one, or without the permission to
 // read it.
 func fromRecord(m *bpf.Map, bpffs string) schemas {
@@ -96,6 +94,8 @@ func fromRecord(m *bpf.Map, bpffs string) schemas {
 	return schemas{}
 }
 
+// fromBTF is what the map's BTF says. A map without it, or one whose BTF may not be read (that needs
+// CAP_SYS_ADMIN), is shown as bytes.
 func fromBTF(m *bpf.Map) schemas {
 	info, err := m.Info()
 	if err != nil || info.BTFID == 0 {
@@ -113,5 +113,5 @@ func cpus(m *bpf.Map) int {
 	if !m.Type().Traits().PerCPU {
 		return 0
 	}
-	return m.ValueStride() / ((m.ValueSize() + 7) &^ 7)
+	return m.ValueStride() / maptype.Slot(m.ValueSize())
 }

@@ -21,8 +21,7 @@ func newValidate() *cobra.Command {
 		Use:   "validate -f FILE",
 		Short: "Check manifests, without the kernel and without a cluster",
 		Long: `Check manifests by compiling them, as apply and the controller do. It needs no privileges, touches
-no map, and shows everything that is wrong with its file, line, entry and field. Exit code 1 if
-anything is.`,
+no map, and shows every problem with its file, line, entry and field. Exit code 1 if there is any.`,
 		Example: `  bpfmap validate -f maps/
   kustomize build . | bpfmap validate -f -`,
 		Args: cobra.NoArgs,

@@ -25,13 +25,13 @@ func TestPick(t *testing.T) {
 	rev := func(number int64, selector map[string]string) v1alpha1.BPFMapRevision {
 		r := v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{Number: number, NodeSelector: selector}}
 		r.Name = fmt.Sprint("table-", number)
-		r.Status.Rollout.Frontier = rollout.Everybody
+		r.Status.Rollout.Frontier = rollout.All
 		return r
 	}
 	notYet := rev(8, nil)
-	notYet.Status.Rollout.Frontier = rollout.Nobody
+	notYet.Status.Rollout.Frontier = rollout.None
 	upToUs := rev(7, nil)
-	upToUs.Status.Rollout.Frontier = rollout.Place("node-a", upToUs.Name)
+	upToUs.Status.Rollout.Frontier = rollout.Rank("node-a", upToUs.Name)
 	edge := map[string]string{"role": "edge"}
 	deleted := rev(9, nil)
 	deleted.DeletionTimestamp = &metav1.Time{}

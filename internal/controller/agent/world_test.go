@@ -207,7 +207,7 @@ func compiled(t testing.TB, name string, number int, spec string) *v1alpha1.BPFM
 	object, _ := revision.ToObjects(rev)
 	object.UID = types.UID(rev.Name)
 	object.Labels = map[string]string{v1alpha1.LabelActive: "true"}
-	object.Status.Rollout.Frontier = rollout.Everybody
+	object.Status.Rollout.Frontier = rollout.All
 	return object
 }
 

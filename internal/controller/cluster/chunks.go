@@ -7,18 +7,31 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
-// chunkKind is watched for its metadata alone: the entries stay out of this process's memory.
-var chunkKind = v1alpha1.GroupVersion.WithKind("BPFMapChunk")
+type (
+	metadata         = metav1.PartialObjectMetadata
+	groupVersionKind = schema.GroupVersionKind
+)
+
+// The kinds that are read as metadata. Chunks are watched so: the entries stay out of this process's memory.
+var (
+	chunkKind    = v1alpha1.GroupVersion.WithKind("BPFMapChunk")
+	mapKind      = v1alpha1.GroupVersion.WithKind("BPFMap")
+	revisionKind = v1alpha1.GroupVersion.WithKind("BPFMapRevision")
+)
 
 // indexOwner finds chunks by the name of their BPFMap.
 const indexOwner = "metadata.ownerReferences"
@@ -31,7 +44,7 @@ func ownerOf(o client.Object) []string {
 }
 
 // chunksOf are the metadata of all chunks made for a BPFMap's name.
-func (r *reconciler) chunksOf(ctx context.Context, name types.NamespacedName) ([]metav1.PartialObjectMetadata, error) {
+func (r *reconciler) chunksOf(ctx context.Context, name types.NamespacedName) ([]metadata, error) {
 	list := process.MetadataList(chunkKind)
 	err := r.client.List(ctx, list, client.InNamespace(name.Namespace), client.MatchingFields{indexOwner: name.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
@@ -40,82 +53,91 @@ func (r *reconciler) chunksOf(ctx context.Context, name types.NamespacedName) ([
 	return list.Items, nil
 }
 
-// createChunks writes those of the chunks that aren't there yet.
-func (r *reconciler) createChunks(ctx context.Context, m *v1alpha1.BPFMap, chunks []*revision.Part) error {
-	if len(chunks) == 0 {
-		return nil
-	}
-	existing, err := r.chunksOf(ctx, client.ObjectKeyFromObject(m))
-	if err != nil {
-		return err
-	}
-	there := names(existing)
+// chunkSizes are the sizes of chunks by their names, in bytes.
+func chunkSizes(chunks []metadata) map[string]int64 {
+	sizes := make(map[string]int64, len(chunks))
 	for i := range chunks {
-		name := chunks[i].Name(m.Name)
+		sizes[chunks[i].Name] = chunkSize(&chunks[i])
+	}
+	return sizes
+}
+
+// createChunks writes those of the parts that aren't there yet, one after the other. It rejects the spec if
+// the name of one is taken.
+func (r *reconciler) createChunks(ctx context.Context, s *scope, parts []*revision.Part) error {
+	there := make(map[string]bool, len(s.chunks))
+	for i := range s.chunks {
+		if metav1.IsControlledBy(&s.chunks[i], s.m) {
+			there[s.chunks[i].Name] = true
+		}
+	}
+	for _, p := range parts {
+		name := p.Name(s.name.Name)
 		if there[name] {
 			continue
 		}
-		object := &v1alpha1.BPFMapChunk{EntryCount: int64(chunks[i].Len), Entries: chunks[i].Packed}
-		object.Namespace, object.Name, object.OwnerReferences = m.Namespace, name, ownedBy(m)
-		if err := r.client.Create(ctx, object); err != nil && !stale(err) {
-			return fmt.Errorf("create chunk %s: %w", object.Name, err)
+		object := &v1alpha1.BPFMapChunk{EntryCount: int64(p.Len), Entries: p.Packed}
+		object.Namespace, object.Name, object.OwnerReferences = s.name.Namespace, name, ownedBy(s.m)
+		object.Annotations = map[string]string{v1alpha1.AnnotationPackedBytes: strconv.Itoa(len(p.Packed))}
+		err := r.client.Create(ctx, object)
+		if apierrors.IsAlreadyExists(err) {
+			if s.rejected, err = r.whoseChunk(ctx, s, name); s.rejected != nil {
+				return nil
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("create chunk %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// keepChunks writes again what somebody deleted of the newest revision's chunks, and deletes those that
-// no revision names.
-func (r *reconciler) keepChunks(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision, now outcome) error {
-	existing, err := r.chunksOf(ctx, client.ObjectKeyFromObject(m))
+// whoseChunk explains why a chunk can't be created: one of that name exists. If it is this BPFMap's, the
+// cache doesn't show it yet, and all is well.
+func (r *reconciler) whoseChunk(ctx context.Context, s *scope, name string) (*status.Rejection, error) {
+	there, err := r.liveMetadata(ctx, chunkKind, types.NamespacedName{Namespace: s.name.Namespace, Name: name})
+	if err != nil || (there != nil && metav1.IsControlledBy(there, s.m)) {
+		return nil, err
+	}
+	if there == nil || metav1.GetControllerOf(there) != nil {
+		return nil, staleCache("chunk %s exists, or existed a moment ago", name) // a namesake's, which is being deleted
+	}
+	return &status.Rejection{Reason: v1alpha1.ReasonNameConflict, Message: fmt.Sprintf(
+		"the entries can't be stored in a BPFMapChunk named %s: there is one of that name, which belongs to no BPFMap: delete it", name)}, nil
+}
+
+// restoreChunks writes again what others deleted of the newest revision's chunks.
+func (r *reconciler) restoreChunks(ctx context.Context, s *scope) error {
+	if s.want == nil || s.want.recompile == nil || len(s.own) == 0 {
+		return nil
+	}
+	newest := &s.own[len(s.own)-1]
+	sizes := chunkSizes(s.chunks)
+	missing := slices.ContainsFunc(newest.Spec.Chunks, func(name string) bool { _, ok := sizes[name]; return !ok })
+	if !missing || newest.Spec.Digest != s.want.digest {
+		return nil
+	}
+	_, parts, err := s.want.objects(s.m, newest.Number())
 	if err != nil {
 		return err
 	}
-	newest := &own[len(own)-1]
-	there := names(existing)
-	missing := slices.ContainsFunc(newest.Spec.Chunks, func(name string) bool { return !there[name] })
-	if missing && now.again != nil && newest.Spec.Digest == now.spec.Digest {
-		_, chunks, err := now.objects(m, newest.Number())
-		if err != nil {
-			return err
-		}
-		if err := r.createChunks(ctx, m, chunks); err != nil {
-			return err
-		}
-	}
-	named := map[string]bool{}
-	for i := range own {
-		for _, name := range own[i].Spec.Chunks {
-			named[name] = true
-		}
-	}
-	return r.deleteChunks(ctx, existing, named)
+	return r.createChunks(ctx, s, parts)
 }
 
-// deleteChunks deletes all chunks but some.
-func (r *reconciler) deleteChunks(ctx context.Context, chunks []metav1.PartialObjectMetadata, keep map[string]bool) error {
+// deleteChunks deletes chunks. Those that are gone already need no more.
+func (r *reconciler) deleteChunks(ctx context.Context, chunks []metadata) error {
 	for i := range chunks {
-		if keep[chunks[i].Name] {
-			continue
-		}
 		object := &v1alpha1.BPFMapChunk{ObjectMeta: metav1.ObjectMeta{Namespace: chunks[i].Namespace, Name: chunks[i].Name}}
-		if err := r.client.Delete(ctx, object, client.Preconditions{UID: &chunks[i].UID}); err != nil && !stale(err) {
+		err := r.client.Delete(ctx, object, client.Preconditions{UID: &chunks[i].UID})
+		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete chunk %s: %w", object.Name, err)
 		}
 	}
 	return nil
 }
 
-func names(objects []metav1.PartialObjectMetadata) map[string]bool {
-	set := make(map[string]bool, len(objects))
-	for i := range objects {
-		set[objects[i].Name] = true
-	}
-	return set
-}
-
 // chunkToMap leads from a chunk to its BPFMap, for chunks that others delete.
-func chunkToMap(_ context.Context, o client.Object) []types.NamespacedName {
+func chunkToMap(o client.Object) []types.NamespacedName {
 	if owner := metav1.GetControllerOf(o); owner != nil {
 		return []types.NamespacedName{{Namespace: o.GetNamespace(), Name: owner.Name}}
 	}

@@ -4,9 +4,11 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -38,6 +40,12 @@ type Options struct {
 	Namespace string
 	// Concurrency is how many BPFMaps are worked on at the same time.
 	Concurrency int
+	// MaxStoredBytesPerMap bounds the packed entries of all revisions of a BPFMap that are kept: history is
+	// cut to it, and a revision that exceeds it alone is refused. DefaultMaxStoredBytesPerMap if 0.
+	MaxStoredBytesPerMap int64
+	// MaxStoredBytesPerNamespace bounds the packed entries of all revisions in a namespace: a new one that
+	// exceeds it is refused. DefaultMaxStoredBytesPerNamespace if 0.
+	MaxStoredBytesPerNamespace int64
 	// RevisionHistoryLimit is how many revisions of each BPFMap are kept besides the active one.
 	RevisionHistoryLimit int
 }
@@ -62,8 +70,6 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 		mo.LeaderElectionID = "controller.bpfmap.io"
 		mo.LeaderElectionNamespace = o.Namespace
 		mo.LeaderElectionReleaseOnCancel = true
-		// A process may run several managers one after the other, as tests do.
-		mo.Controller.SkipNameValidation = new(true)
 	})
 	if err != nil {
 		return nil, err
@@ -79,22 +85,33 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 	if err := errors.Join(m.Add(api), m.AddReadyzCheck("crds", api.ready)); err != nil {
 		return nil, fmt.Errorf("set up the comparison of CRDs: %w", err)
 	}
+	limits := o.limits()
 	r := &reconciler{
-		crds:     api,
-		client:   recorder.Client(m.GetClient()),
-		live:     m.GetAPIReader(),
-		keys:     &keyLists{},
-		events:   m.GetEventRecorder(name),
-		compiled: newMemo(recorder.Compile(compile.With)),
-		observe:  recorder.ObserveStatus,
-		forget:   recorder.Forget,
-		history:  o.RevisionHistoryLimit,
-		now:      time.Now,
+		crds:          api,
+		client:        recorder.Client(m.GetClient()),
+		live:          m.GetAPIReader(),
+		keys:          newKeyLists(),
+		events:        m.GetEventRecorder(name),
+		compiled:      newCompileCache(recorder.Compile(compile.With), limits.perMap),
+		reserved:      &reservations{},
+		conflicts:     newConflicts(),
+		observeStatus: recorder.ObserveStatus,
+		forget:        recorder.Forget,
+		limits:        limits,
+		now:           time.Now,
 	}
 	if err := r.watch(m, max(1, o.Concurrency)); err != nil {
 		return nil, err
 	}
 	return m, m.AddReadyzCheck("caches", healthz.Ping)
+}
+
+func (o *Options) limits() limits {
+	return limits{
+		history:      o.RevisionHistoryLimit,
+		perMap:       cmp.Or(o.MaxStoredBytesPerMap, DefaultMaxStoredBytesPerMap),
+		perNamespace: cmp.Or(o.MaxStoredBytesPerNamespace, DefaultMaxStoredBytesPerNamespace),
+	}
 }
 
 func (r *reconciler) watch(m manager.Manager, concurrency int) error {
@@ -126,7 +143,7 @@ func addIndexes(m manager.Manager) error {
 	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFMap{}, indexSources, sourcesOf); err != nil {
 		return fmt.Errorf("index BPFMaps: %w", err)
 	}
-	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFNodeState{}, indexLines, linesOf); err != nil {
+	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFNodeState{}, indexMaps, mapsOf); err != nil {
 		return fmt.Errorf("index node states: %w", err)
 	}
 	return nil
@@ -139,23 +156,32 @@ func cacheOptions() cache.Options {
 		ByObject: map[client.Object]cache.ByObject{
 			// A BPFMap may hold tens of thousands of entries; nothing here writes to the copy.
 			&v1alpha1.BPFMap{}:                      {UnsafeDisableDeepCopy: new(true)},
-			&v1alpha1.BPFMapRevision{}:              {Transform: stripEntries},
-			&corev1.Node{}:                          {Transform: stripTyped},
-			process.Metadata(process.ConfigMapKind): {Transform: stripNode},
-			process.Metadata(process.SecretKind):    {Transform: stripNode},
+			&v1alpha1.BPFMapRevision{}:              {Transform: trimEntries},
+			&corev1.Node{}:                          {Transform: trimNode},
+			process.Metadata(process.ConfigMapKind): {Transform: trimMetadata},
+			process.Metadata(process.SecretKind):    {Transform: trimMetadata},
 		},
 	}
 }
 
-func stripEntries(o any) (any, error) {
-	if rev, ok := o.(*v1alpha1.BPFMapRevision); ok {
-		rev.Spec.Entries, rev.ManagedFields = nil, nil
+// trimEntries leaves of the entries their size, as an annotation that is in the cache alone.
+func trimEntries(o any) (any, error) {
+	rev, ok := o.(*v1alpha1.BPFMapRevision)
+	if !ok {
+		return o, nil
 	}
-	return o, nil
+	if n := len(rev.Spec.Entries); n > 0 {
+		if rev.Annotations == nil {
+			rev.Annotations = map[string]string{}
+		}
+		rev.Annotations[v1alpha1.AnnotationPackedBytes] = strconv.Itoa(n)
+	}
+	rev.Spec.Entries, rev.ManagedFields = nil, nil
+	return rev, nil
 }
 
-// stripTyped keeps of a node what selects it and whether it is ready.
-func stripTyped(o any) (any, error) {
+// trimNode keeps of a node what selects it and whether it is ready.
+func trimNode(o any) (any, error) {
 	n, ok := o.(*corev1.Node)
 	if !ok {
 		return o, nil
@@ -169,7 +195,8 @@ func stripTyped(o any) (any, error) {
 	return kept, nil
 }
 
-func stripNode(o any) (any, error) {
+// trimMetadata keeps of an object what identifies, versions and selects it.
+func trimMetadata(o any) (any, error) {
 	if n, ok := o.(*metav1.PartialObjectMetadata); ok {
 		n.ObjectMeta = metav1.ObjectMeta{
 			Namespace: n.Namespace, Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels,

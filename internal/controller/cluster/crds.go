@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 )
 
 // How often the served CRDs are looked at: soon while people may be upgrading them, seldom while they fit.
@@ -66,7 +67,7 @@ func newCRDs(cfg *rest.Config, h *http.Client) (*crds, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make discovery client: %w", err)
 	}
-	c := &crds{server: d.OpenAPIV3(), first: make(chan struct{}), err: errors.New("the CRDs are being looked at")}
+	c := &crds{server: d.OpenAPIV3(), first: make(chan struct{}), err: errors.New("CRD check pending")}
 	c.compared = sync.OnceFunc(func() { close(c.first) })
 	return c, nil
 }
@@ -96,7 +97,7 @@ func (c *crds) look(ctx context.Context) {
 	switch {
 	case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
 		// Every user may read this, unless an administrator takes it away.
-		log.FromContext(ctx).Error(err, "CRDs can't be compared with this controller, and are taken to be new enough")
+		log.FromContext(ctx).Error(err, "CRDs can't be compared with this controller, assuming they are current")
 		served, lacking = "", nil
 	case err != nil:
 		log.FromContext(ctx).V(1).Info("CRDs can't be compared now", "error", err.Error())
@@ -208,13 +209,14 @@ func lackingIn(schemas map[string]*spec.Schema) error {
 		"because the API server would drop fields: %s: %s", strings.Join(lacking, "; "), howToUpgrade)
 }
 
-// held puts a map off while the CRDs don't fit, and tells people once.
-func (r *reconciler) held(ctx context.Context, name types.NamespacedName, why error) (reconcile.Result, error) {
+// waitForCRDs puts a map off while the CRDs don't fit, and tells people once.
+func (r *reconciler) waitForCRDs(ctx context.Context, name types.NamespacedName, why error) (reconcile.Result, error) {
 	var m v1alpha1.BPFMap
 	err := r.client.Get(ctx, name, &m)
 	if err == nil && r.crds.tells(name) {
-		note := why.Error()
-		r.events.Eventf(reference(&m), nil, corev1.EventTypeWarning, reasonCRDsOutdated, actionCompile, "%s", note[:min(len(note), maxNote)])
+		process.Emit(r.events, m.ObjectMeta, process.Event{
+			Type: corev1.EventTypeWarning, Reason: reasonCRDsOutdated, Action: actionCompile, Note: why.Error(),
+		})
 	}
 	return reconcile.Result{RequeueAfter: crdsMending}, client.IgnoreNotFound(err)
 }

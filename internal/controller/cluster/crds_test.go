@@ -1,133 +1,157 @@
 // Copyright The bpfmap-operator Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cluster_test
+package cluster
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
-	"sync"
 	"testing"
-	"time"
+	"unicode/utf8"
 
-	eventsv1 "k8s.io/api/events/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/discovery"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"k8s.io/client-go/openapi"
+	"k8s.io/kube-openapi/pkg/spec3"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/test/await"
 )
 
-// TestOlderCRDs starts a controller beside CRDs whose revisions can't name chunks: without a word from
-// the API server, maps of many entries would become empty ones.
-func TestOlderCRDs(t *testing.T) {
-	w := newWorld(t)
-	w.stop()
-	upgrade := w.downgradeRevisions("chunks")
-	w.start()
-	w.create("blocklist", blocklist)
-	w.awaitEvent("blocklist", "CRDsOutdated")
-	if got := w.revisions("blocklist"); len(got) > 0 {
-		t.Errorf("revisions %v in spite of the CRDs", got)
-	}
-	note := w.note("CRDsOutdated")
-	for _, word := range []string{"bpfmaprevisions.bpfmap.io lacks spec.chunks:", "upgrade them"} {
-		if !strings.Contains(note, word) {
-			t.Errorf("the event %q doesn't say %q", note, word)
-		}
-	}
-	upgrade()
-	await.Nil(t, limit, func() error {
-		if got := w.revisions("blocklist"); len(got) != 1 {
-			return fmt.Errorf("revisions %v, want one", got)
-		}
-		return nil
-	})
-	w.awaitEvent("blocklist", "RevisionCreated") // a controller that stops with events to send takes long
+// published plays the API server's list of schemas.
+type published struct {
+	mark    string
+	schemas map[string]*spec.Schema
+	err     error
+	reads   int
 }
 
-// downgradeRevisions takes a field of the spec out of the CRD of revisions until upgrade is called, which
-// happens at the test's end at the latest. Both return when the API server says so.
-func (w *world) downgradeRevisions(field string) (upgrade func()) {
-	w.t.Helper()
-	crd := &unstructured.Unstructured{}
-	crd.SetAPIVersion("apiextensions.k8s.io/v1")
-	crd.SetKind("CustomResourceDefinition")
-	if err := w.Get(w.t.Context(), client.ObjectKey{Name: "bpfmaprevisions.bpfmap.io"}, crd); err != nil {
-		w.t.Fatal(err)
-	}
-	versions, _, err := unstructured.NestedSlice(crd.Object, "spec", "versions")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	property, _, err := unstructured.NestedMap(versions[0].(map[string]any), "schema", "openAPIV3Schema", "properties", "spec", "properties", field)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	patch := func(operation string) error {
-		operation = strings.ReplaceAll(operation, "PATH", "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/"+field)
-		return w.Patch(context.Background(), crd.DeepCopy(), client.RawPatch(types.JSONPatchType, []byte(operation)))
-	}
-	removed, err := json.Marshal(property)
-	if err := errors.Join(err, patch(`[{"op": "remove", "path": "PATH"}]`)); err != nil {
-		w.t.Fatal(err)
-	}
-	upgrade = sync.OnceFunc(func() {
-		if err := patch(`[{"op": "add", "path": "PATH", "value": ` + string(removed) + `}]`); err != nil {
-			w.t.Error(err)
-			return
-		}
-		w.awaitPublished(removed, true)
-	})
-	w.t.Cleanup(upgrade)
-	w.awaitPublished(removed, false)
-	return upgrade
+func (p *published) Paths() (map[string]openapi.GroupVersion, error) {
+	return map[string]openapi.GroupVersion{"apis/" + v1alpha1.GroupVersion.String(): p}, p.err
 }
 
-// awaitPublished waits until the API server's published schema has or lacks a property's description.
-func (w *world) awaitPublished(property []byte, want bool) {
-	var described struct{ Description string }
-	if err := json.Unmarshal(property, &described); err != nil || described.Description == "" {
-		w.t.Fatalf("the property has no description (%v)", err)
+func (p *published) ServerRelativeURL() string { return p.mark }
+
+func (p *published) Schema(string) ([]byte, error) {
+	p.reads++
+	return json.Marshal(spec3.OpenAPI{Version: "3.0.0", Components: &spec3.Components{Schemas: p.schemas}})
+}
+
+// current are the schemas of this tree's CRDs, as an API server names them.
+func current(t *testing.T) map[string]*spec.Schema {
+	schemas := map[string]*spec.Schema{}
+	for plural, kind := range map[string]string{
+		"bpfmaps": "BPFMap", "bpfmaprevisions": "BPFMapRevision", "bpfmapchunks": "BPFMapChunk", "bpfnodestates": "BPFNodeState",
+	} {
+		schemas["io.bpfmap.v1alpha1."+kind] = generated(t, plural)
 	}
-	mark, err := json.Marshal(described.Description)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	d, err := discovery.NewDiscoveryClientForConfig(plane.Config())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	deadline := time.Now().Add(limit)
-	for { // not await.Nil: the test may have ended
-		text, err := d.RESTClient().Get().AbsPath("/openapi/v3/apis/" + v1alpha1.GroupVersion.String()).DoRaw(context.Background())
-		if err == nil && bytes.Contains(text, mark) == want {
-			return
+	return schemas
+}
+
+func newChecked(p *published) *crds {
+	c := &crds{server: p, first: make(chan struct{}), err: errors.New("CRD check pending")}
+	c.compared = func() {
+		select {
+		case <-c.first:
+		default:
+			close(c.first)
 		}
-		if time.Now().After(deadline) {
-			w.t.Fatalf("the published schema has the property: %t (%v), want %t", !want, err, want)
+	}
+	return c
+}
+
+func TestCRDs(t *testing.T) {
+	p := &published{mark: "v1", schemas: current(t)}
+	c := newChecked(p)
+	if c.current() == nil || c.ready(nil) == nil {
+		t.Error("ready before the first look")
+	}
+	// While the API server can't be asked, the last verdict holds.
+	p.err = errors.New("connection refused")
+	c.look(t.Context())
+	if c.current() == nil {
+		t.Error("ready though the API server didn't answer")
+	}
+	p.err = nil
+	for range 3 {
+		c.look(t.Context())
+	}
+	if err := c.current(); err != nil || p.reads != 1 {
+		t.Errorf("%v after %d reads of the same schemas, want one", err, p.reads)
+	}
+	select {
+	case <-c.first:
+	default:
+		t.Error("the first verdict isn't marked")
+	}
+
+	// Older ones hold everything back, and are read again each time until they are mended.
+	delete(p.schemas, "io.bpfmap.v1alpha1.BPFMapChunk")
+	revision := p.schemas["io.bpfmap.v1alpha1.BPFMapRevision"]
+	declared := revision.Properties["spec"]
+	chunks := declared.Properties["chunks"]
+	delete(declared.Properties, "chunks")
+	p.mark, p.reads = "v0", 0
+	for range 2 {
+		c.look(t.Context())
+	}
+	err := c.current()
+	if err == nil || p.reads != 2 {
+		t.Fatalf("%v after %d reads, want an error and two", err, p.reads)
+	}
+	for _, word := range []string{"bpfmapchunks.bpfmap.io isn't installed", "bpfmaprevisions.bpfmap.io lacks spec.chunks", "upgrade them"} {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("%q doesn't say %q", err, word)
 		}
-		time.Sleep(100 * time.Millisecond)
+	}
+	edge := types.NamespacedName{Namespace: "edge", Name: "foo"}
+	if !c.tells(edge) || c.tells(edge) {
+		t.Error("people aren't told exactly once")
+	}
+	declared.Properties["chunks"] = chunks
+	c.look(t.Context())
+	if err := c.current(); err == nil || strings.Contains(err.Error(), "spec.chunks") {
+		t.Errorf("%v, want only the CRD that isn't there", err)
+	}
+	if !c.tells(edge) {
+		t.Error("people aren't told of another verdict")
+	}
+	p.schemas = current(t)
+	c.look(t.Context())
+	if err := c.current(); err != nil {
+		t.Error(err)
+	}
+
+	// Whoever may not read the schemas is trusted to have the right ones.
+	p.mark, p.err = "v2", apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("no"))
+	c = newChecked(p)
+	c.look(t.Context())
+	if err := c.current(); err != nil {
+		t.Error(err)
 	}
 }
 
-// note is the text of an event of the namespace.
-func (w *world) note(reason string) string {
-	w.t.Helper()
-	var list eventsv1.EventList
-	if err := w.List(w.t.Context(), &list, client.InNamespace(w.namespace)); err != nil {
-		w.t.Fatal(err)
-	}
-	for _, e := range list.Items {
-		if e.Reason == reason {
-			return e.Note
+// TestWaitForCRDs tells people once why nothing is done, in a note that ends with a whole character.
+func TestWaitForCRDs(t *testing.T) {
+	g := newRig(t, interceptor.Funcs{}, newMap("foo", 8, "a"))
+	g.crds.err = errors.New("x" + strings.Repeat("€", 2000))
+	for range 3 {
+		result, err := g.reconcile("foo")
+		if err != nil || result.RequeueAfter != crdsMending {
+			t.Fatalf("%+v, %v", result, err)
 		}
 	}
-	return ""
+	told := g.told()
+	if len(told) != 1 || !strings.Contains(told[0], reasonCRDsOutdated) || !utf8.ValidString(told[0]) {
+		t.Errorf("%d events: %q", len(told), told)
+	}
+	if got := g.names(); got != "" {
+		t.Errorf("revisions %s in spite of the CRDs", got)
+	}
+	if _, err := g.reconcile("nobody"); err != nil {
+		t.Errorf("a BPFMap that is gone: %v", err)
+	}
 }

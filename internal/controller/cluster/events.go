@@ -4,13 +4,14 @@
 package cluster
 
 import (
-	"strings"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 )
 
@@ -21,15 +22,14 @@ const (
 	actionRollout   = "Rollout"
 )
 
-// reasonRevisionCreated is the one reason of events that is no reason of a condition.
+// reasonRevisionCreated is the reason of an event that is not a reason of a condition.
 const reasonRevisionCreated = "RevisionCreated"
 
-// maxNote is the bound of an event's note in bytes.
-const maxNote = 1024
-
 func (r *reconciler) announceRevision(m *v1alpha1.BPFMap, rev *v1alpha1.BPFMapRevision) {
-	r.events.Eventf(reference(m), nil, corev1.EventTypeNormal, reasonRevisionCreated, actionCompile,
-		"created revision %s with %d entries", rev.Name, rev.Spec.EntryCount)
+	process.Emit(r.events, m.ObjectMeta, process.Event{
+		Type: corev1.EventTypeNormal, Reason: reasonRevisionCreated, Action: actionCompile,
+		Note: fmt.Sprintf("created revision %s with %d entries", rev.Name, rev.Spec.EntryCount),
+	})
 }
 
 // announceRollout tells people that a rollout halted, went back, or came to its end.
@@ -45,7 +45,9 @@ func (r *reconciler) announceRollout(m *v1alpha1.BPFMap, rev *v1alpha1.BPFMapRev
 	default:
 		return
 	}
-	r.events.Eventf(reference(m), nil, kind, "Rollout"+string(next.Phase), actionRollout, "revision %s: %s", rev.Name, next.Message)
+	process.Emit(r.events, m.ObjectMeta, process.Event{
+		Type: kind, Reason: "Rollout" + string(next.Phase), Action: actionRollout, Note: "revision " + rev.Name + ": " + next.Message,
+	})
 }
 
 // announce tells people about transitions from m's status to the next one.
@@ -88,25 +90,9 @@ func (r *reconciler) onTransition(m *v1alpha1.BPFMap, before, after []metav1.Con
 	if was != nil && t.holds(*was) && (!t.perMessage || was.Message == is.Message) {
 		return
 	}
-	note := is.Message
-	if len(note) > maxNote {
-		note = strings.ToValidUTF8(note[:maxNote], "")
-	}
-	r.events.Eventf(reference(m), nil, t.kind, is.Reason, t.action, "%s", note)
+	process.Emit(r.events, m.ObjectMeta, process.Event{Type: t.kind, Reason: is.Reason, Action: t.action, Note: is.Message})
 }
 
 func (t transition) holds(c metav1.Condition) bool {
 	return c.Status == t.to && (t.reason == "" || c.Reason == t.reason)
-}
-
-// reference is as much of a BPFMap as an event needs: objects of the cache lack their kind. The
-// resource version keeps the recorder from folding a transition into an older one of the same reason,
-// whose note it would show.
-func reference(m *v1alpha1.BPFMap) *v1alpha1.BPFMap {
-	return &v1alpha1.BPFMap{
-		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "BPFMap"},
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion,
-		},
-	}
 }

@@ -5,15 +5,15 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -21,28 +21,69 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
-// retryStale is when to look again after a write met a newer object than the cache showed.
-const retryStale = 50 * time.Millisecond
+// A write that meets a newer object than the cache shows is tried again soon, without a word: the watch is
+// about to deliver that object. From the maxConflicts-th time in a row on, 3 seconds after the first one, it
+// is an error like any other.
+const (
+	firstConflictRetry = 50 * time.Millisecond
+	lastConflictRetry  = 2 * time.Second
+	maxConflicts       = 6
+)
+
+func newConflicts() workqueue.TypedRateLimiter[types.NamespacedName] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstConflictRetry, lastConflictRetry)
+}
 
 // reconciler brings one BPFMap's revisions and status up to date. It holds nothing that belongs to a
-// single call, so any number of them may run at the same time.
+// single call, so any number of BPFMaps may be worked on at the same time.
 type reconciler struct {
 	client client.Client
-	// live reads objects that aren't cached.
+	// live reads what isn't cached, and what has to be certain before something is deleted.
 	live     client.Reader
 	keys     *keyLists
 	events   events.EventRecorder
 	crds     *crds
-	compiled *memo
-	// observe and forget feed the metrics.
-	observe func(*v1alpha1.BPFMap, v1alpha1.BPFMapStatus)
-	forget  func(types.NamespacedName)
-	// history is how many revisions are kept besides the active one.
-	history int
-	now     func() time.Time
+	compiled *compileCache
+	reserved *reservations
+	// conflicts counts how often in a row the cache was behind the API server.
+	conflicts workqueue.TypedRateLimiter[types.NamespacedName]
+	// observeStatus and forget feed the metrics.
+	observeStatus func(*v1alpha1.BPFMap, v1alpha1.BPFMapStatus)
+	forget        func(types.NamespacedName)
+	limits        limits
+	now           func() time.Time
 }
 
-// Reconcile compiles, keeps exactly one active revision, and writes the status if it changed.
+// scope is what one reconcile knows. Its objects belong to the cache: they are copied before they change.
+type scope struct {
+	name types.NamespacedName
+
+	// What the cache shows; set by observe.
+
+	// m is the BPFMap; nil if there is none, or if it is being deleted.
+	m *v1alpha1.BPFMap
+	// own are the BPFMap's revisions by ascending number. Those of earlier BPFMaps of its name are namesakes.
+	own, namesakes []v1alpha1.BPFMapRevision
+	// next is the number of the next revision. It counts over namesakes, too, so that agents see one order.
+	next int64
+	// chunks are those made for BPFMaps of this name.
+	chunks []metadata
+	fleet  fleet
+
+	// want is what the newest revision is to be; set by compile, nil if the spec is rejected.
+	want *compiled
+	// rejected is why the spec isn't accepted; set by compile, plan and revise.
+	rejected *status.Rejection
+	// cut are the revisions that go, because there are too many or they take too much; set by plan.
+	cut []v1alpha1.BPFMapRevision
+	// revised says that the newest revision is known to be what the spec asks for; set by revise.
+	revised bool
+	// requeueAfter is when to look again though nothing changed, zero for never; set by plan and rollOut.
+	requeueAfter time.Duration
+}
+
+// Reconcile observes, takes the steps that lead from what is to what the spec asks for, and tells in the
+// status how far they led.
 func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	select {
 	case <-r.crds.first:
@@ -50,112 +91,114 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, nil
 	}
 	if err := r.crds.current(); err != nil {
-		return r.held(ctx, req.NamespacedName, err)
+		return r.waitForCRDs(ctx, req.NamespacedName, err)
 	}
-	existing, err := r.revisions(ctx, req.NamespacedName)
-	if err != nil {
+	s, err := r.observe(ctx, req.NamespacedName)
+	switch {
+	case err != nil:
 		return reconcile.Result{}, err
+	case s.m == nil:
+		return r.result(s, r.remove(ctx, s))
 	}
-	var m v1alpha1.BPFMap
-	err = r.client.Get(ctx, req.NamespacedName, &m)
+	for _, step := range []func(context.Context, *scope) error{
+		r.compile, r.plan, r.trim, r.revise, r.rollOut, r.retire,
+	} {
+		if err = step(ctx, s); err != nil {
+			break
+		}
+	}
+	if r.tells(ctx, s, err) {
+		err = errors.Join(err, r.updateStatus(ctx, s, err))
+	}
+	return r.result(s, err)
+}
+
+// tells says whether the status is to be written. It isn't while a step didn't come to its end because the
+// cache is behind: it might speak of a spec that nobody looked at.
+func (r *reconciler) tells(ctx context.Context, s *scope, err error) bool {
+	return ctx.Err() == nil && !r.isPassing(s, err)
+}
+
+// isPassing says whether an error is of the kind that goes away when the cache has caught up, and isn't there
+// for long.
+func (r *reconciler) isPassing(s *scope, err error) bool {
+	return isStale(err) && r.conflicts.NumRequeues(s.name) < maxConflicts
+}
+
+// result decides by the kind of an error when to try again. The rate limiter of the work queue decides it
+// for all errors that are returned.
+func (r *reconciler) result(s *scope, err error) (reconcile.Result, error) {
+	switch {
+	case err == nil:
+		r.conflicts.Forget(s.name)
+		return reconcile.Result{RequeueAfter: s.requeueAfter}, nil
+	case r.isPassing(s, err):
+		return reconcile.Result{RequeueAfter: r.conflicts.When(s.name)}, nil
+	}
+	return reconcile.Result{}, err
+}
+
+// errStale says that the cache is behind the API server.
+type errStale struct{ message string }
+
+func (e *errStale) Error() string { return e.message }
+
+func staleCache(format string, args ...any) error {
+	return &errStale{"the cache is behind the API server: " + fmt.Sprintf(format, args...)}
+}
+
+// isStale says whether an error can be explained by a cache that is behind the API server.
+func isStale(err error) bool {
+	var stale *errStale
+	return errors.As(err, &stale) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
+}
+
+// observe reads from the cache all that a reconcile needs.
+func (r *reconciler) observe(ctx context.Context, name types.NamespacedName) (*scope, error) {
+	s := &scope{name: name}
+	revisions, err := r.revisions(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if s.chunks, err = r.chunksOf(ctx, name); err != nil {
+		return nil, err
+	}
+	s.next = nextNumber(revisions)
+	m := &v1alpha1.BPFMap{}
+	err = r.client.Get(ctx, name, m)
 	if apierrors.IsNotFound(err) || (err == nil && !m.DeletionTimestamp.IsZero()) {
-		r.compiled.forget(req.NamespacedName)
-		r.forget(req.NamespacedName)
-		return reconcile.Result{}, r.deleteAll(ctx, req.NamespacedName, existing)
+		s.namesakes = revisions
+		return s, nil
 	}
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("get BPFMap: %w", err)
+		return nil, fmt.Errorf("get BPFMap: %w", err)
 	}
-
-	in := status.Input{Map: &m, Now: r.now()}
-	again, err := r.reviseAndRoll(ctx, &in, existing)
-	if stale(err) {
-		return reconcile.Result{RequeueAfter: retryStale}, nil
+	s.m = m
+	s.own, s.namesakes = partition(revisions, m.UID)
+	var nodes corev1.NodeList
+	if err := r.client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
 	}
+	states, err := r.mapStates(ctx, name)
 	if err != nil {
-		return reconcile.Result{}, err
+		return nil, err
 	}
-	next := status.Aggregate(in)
-	r.observe(&m, next)
-	if equality.Semantic.DeepEqual(m.Status, next) {
-		return reconcile.Result{RequeueAfter: again}, nil
-	}
-	err = r.writeStatus(ctx, &m, next)
-	if stale(err) {
-		return reconcile.Result{RequeueAfter: retryStale}, nil
-	}
-	if err != nil {
-		return reconcile.Result{}, err
-	}
-	r.announce(&m, next)
-	return reconcile.Result{RequeueAfter: again}, nil
+	s.fleet = fleet{nodes: nodes.Items, mapStates: states, revisions: activeOf(s.own)}
+	return s, nil
 }
 
-// reviseAndRoll makes the newest revision say what the spec says, lets it go one step further, and
-// cleans up behind it. It fills in what the status follows from, and returns when to look again.
-func (r *reconciler) reviseAndRoll(ctx context.Context, in *status.Input, existing []v1alpha1.BPFMapRevision) (time.Duration, error) {
-	own, others := partition(existing, in.Map.UID)
-	own, want, rejected, err := r.revise(ctx, in.Map, own, nextNumber(existing))
-	if err != nil {
-		return 0, err
+// remove deletes what was made for a BPFMap that is gone.
+func (r *reconciler) remove(ctx context.Context, s *scope) error {
+	if len(s.namesakes)+len(s.chunks) > 0 {
+		if err := r.confirmGone(ctx, s.name); err != nil {
+			return err
+		}
 	}
-	in.Rejected = rejected
-	if len(own) == 0 {
-		return 0, r.deleteRevisions(ctx, others)
-	}
-	f, err := r.fleet(ctx, client.ObjectKeyFromObject(in.Map), activeOf(own))
-	if err != nil {
-		return 0, err
-	}
-	again, err := r.roll(ctx, in.Map, &f)
-	if err != nil {
-		return 0, err
-	}
-	in.Revision = &f.revisions[len(f.revisions)-1]
-	in.Rollout = in.Revision.Status.Rollout.DeepCopy()
-	in.Rollout.ReadySince = nil // of no interest to people, and changes more often
-	in.Nodes, in.Assigned = f.assigned()
-	in.Lines = f.lines
-	if err := r.retire(ctx, in.Map, own, in.Revision); err != nil {
-		return 0, err
-	}
-	if err := r.keepChunks(ctx, in.Map, own, want); err != nil {
-		return 0, err
-	}
-	return again, r.deleteRevisions(ctx, others)
-}
-
-// deleteAll deletes what was made for a BPFMap that is gone.
-func (r *reconciler) deleteAll(ctx context.Context, name types.NamespacedName, revisions []v1alpha1.BPFMapRevision) error {
-	if err := r.deleteRevisions(ctx, revisions); err != nil {
+	r.compiled.forget(s.name)
+	r.reserved.release(s.name)
+	r.forget(s.name)
+	if err := r.deleteRevisions(ctx, s.namesakes); err != nil {
 		return err
 	}
-	chunks, err := r.chunksOf(ctx, name)
-	if err != nil {
-		return err
-	}
-	return r.deleteChunks(ctx, chunks, nil)
-}
-
-// writeStatus sends the status alone, not the spec with its many entries, and the API server takes it
-// only if the object is still the one that the status was made from: setting the resource version in a
-// patch asks for that.
-func (r *reconciler) writeStatus(ctx context.Context, m *v1alpha1.BPFMap, next v1alpha1.BPFMapStatus) error {
-	patch, err := json.Marshal([]map[string]any{
-		{"op": "replace", "path": "/metadata/resourceVersion", "value": m.ResourceVersion},
-		{"op": "add", "path": "/status", "value": next},
-	})
-	if err != nil {
-		return fmt.Errorf("encode status: %w", err)
-	}
-	target := &v1alpha1.BPFMap{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name}}
-	if err := r.client.Status().Patch(ctx, target, client.RawPatch(types.JSONPatchType, patch)); err != nil {
-		return fmt.Errorf("write status: %w", err)
-	}
-	return nil
-}
-
-// stale says whether a write failed only because the cache is behind the API server.
-func stale(err error) bool {
-	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
+	return r.deleteChunks(ctx, s.chunks)
 }

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,7 +24,7 @@ import (
 const active = "true"
 
 // revisions are all revisions made for a BPFMap's name, also those of an earlier BPFMap of that name,
-// by ascending number and without their entries. They belong to the cache: copy before changing.
+// by ascending number and without their entries.
 func (r *reconciler) revisions(ctx context.Context, name types.NamespacedName) ([]v1alpha1.BPFMapRevision, error) {
 	var list v1alpha1.BPFMapRevisionList
 	err := r.client.List(ctx, &list, client.InNamespace(name.Namespace),
@@ -38,118 +38,166 @@ func (r *reconciler) revisions(ctx context.Context, name types.NamespacedName) (
 	return list.Items, nil
 }
 
-// revise makes the newest of a BPFMap's own revisions say what the spec says, if it compiles, and marks
-// it as active. It returns the revisions with the new one, what the spec compiled to, and why it was
-// rejected, if so.
-func (r *reconciler) revise(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision, number int64) (
-	[]v1alpha1.BPFMapRevision, outcome, *status.Rejection, error,
-) {
-	want, rejected, err := r.wanted(ctx, m, own)
-	if err != nil {
-		return nil, outcome{}, nil, err
-	}
-	if rejected == nil && (len(own) == 0 || !sameContents(own[len(own)-1].Spec, want.spec)) {
-		created, err := r.create(ctx, m, want, number)
-		if err != nil {
-			return nil, outcome{}, nil, err
-		}
-		own = append(own, *created)
-	}
-	if len(own) > 0 {
-		if err := r.setActive(ctx, &own[len(own)-1], true); err != nil {
-			return nil, outcome{}, nil, err
+// partition splits revisions into those of the BPFMap with this UID and those of namesakes before it.
+func partition(revisions []v1alpha1.BPFMapRevision, uid types.UID) (own, namesakes []v1alpha1.BPFMapRevision) {
+	for _, rev := range revisions {
+		if rev.Spec.MapUID == string(uid) {
+			own = append(own, rev)
+		} else {
+			namesakes = append(namesakes, rev)
 		}
 	}
-	return own, want, rejected, nil
-}
-
-// wanted is what the newest revision is to hold: what the spec and its sources compile to, or an earlier
-// revision that the spec names.
-func (r *reconciler) wanted(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision) (outcome, *status.Rejection, error) {
-	if m.Spec.RollbackTo != "" {
-		return r.earlier(ctx, m, own)
-	}
-	sources, err := r.sources(ctx, m)
-	if err != nil {
-		return outcome{}, nil, err
-	}
-	return r.compiled.compile(m, sources)
-}
-
-// earlier is the revision that spec.rollbackTo names.
-func (r *reconciler) earlier(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision) (outcome, *status.Rejection, error) {
-	i := slices.IndexFunc(own, func(rev v1alpha1.BPFMapRevision) bool { return rev.Name == m.Spec.RollbackTo })
-	if i < 0 {
-		names := make([]string, len(own))
-		for i := range own {
-			names[i] = own[i].Name
-		}
-		return outcome{}, &status.Rejection{
-			Reason:  v1alpha1.ReasonInvalidSpec,
-			Message: fmt.Sprintf("spec.rollbackTo: there is no revision %s: there are %s", m.Spec.RollbackTo, strings.Join(names, ", ")),
-		}, nil
-	}
-	spec := own[i].Spec
-	if sameContents(own[len(own)-1].Spec, spec) {
-		return outcome{spec: spec}, nil, nil
-	}
-	// The cache has no entries.
-	whole := &v1alpha1.BPFMapRevision{}
-	if err := r.live.Get(ctx, client.ObjectKeyFromObject(&own[i]), whole); err != nil {
-		return outcome{}, nil, fmt.Errorf("read revision %s: %w", own[i].Name, err)
-	}
-	return outcome{spec: spec, object: whole}, nil, nil
+	return own, namesakes
 }
 
 // activeOf are the revisions that nodes may hold: the newest one, and those back to the last one that
 // got to all of them.
 func activeOf(own []v1alpha1.BPFMapRevision) []v1alpha1.BPFMapRevision {
+	if len(own) == 0 {
+		return nil
+	}
 	first := len(own) - 1
-	for first > 0 && own[first].Status.Rollout.Frontier != rollout.Everybody && own[first-1].Labels[v1alpha1.LabelActive] == active {
+	for first > 0 && own[first].Status.Rollout.Frontier != rollout.All && own[first-1].Labels[v1alpha1.LabelActive] == active {
 		first--
 	}
 	return slices.Clone(own[first:])
 }
 
-// create writes revision number n. Its name makes two controllers, or one with an old cache, collide
-// instead of writing it twice.
-func (r *reconciler) create(ctx context.Context, m *v1alpha1.BPFMap, want outcome, n int64) (*v1alpha1.BPFMapRevision, error) {
-	object, chunks, err := want.objects(m, n)
-	if err != nil {
-		return nil, err
+// nextNumber is the number after those of all revisions.
+func nextNumber(existing []v1alpha1.BPFMapRevision) int64 {
+	if len(existing) == 0 {
+		return 1
 	}
-	// The chunks are there before anybody is told of them.
-	if err := r.createChunks(ctx, m, chunks); err != nil {
-		return nil, err
-	}
-	object.Labels = map[string]string{v1alpha1.LabelActive: active}
-	// Without blockOwnerDeletion, which would need rights on the owner's finalizers.
-	object.OwnerReferences = ownedBy(m)
-	if err := r.client.Create(ctx, object); err != nil {
-		return nil, fmt.Errorf("create revision %s: %w", object.Name, err)
-	}
-	r.announceRevision(m, object)
-	return object, nil
+	return existing[len(existing)-1].Number() + 1
 }
 
-// retire deactivates the revisions that no node is to hold any more, and deletes the oldest of them
-// beyond the history.
-func (r *reconciler) retire(ctx context.Context, m *v1alpha1.BPFMap, own []v1alpha1.BPFMapRevision, newest *v1alpha1.BPFMapRevision) error {
-	if newest.Status.Rollout.Frontier != rollout.Everybody {
-		return nil // the newest one is with all nodes before older ones stop being active
+// creates says that a new revision is to be written.
+func (s *scope) creates() bool {
+	return s.want != nil && (len(s.own) == 0 || identify(s.own[len(s.own)-1].Spec) != s.want.identity)
+}
+
+// compile finds out what the newest revision is to be: what the spec and its sources compile to, or an
+// earlier revision that the spec names.
+func (r *reconciler) compile(ctx context.Context, s *scope) error {
+	var want compiled
+	var err error
+	if s.m.Spec.RollbackTo != "" {
+		want, s.rejected, err = r.earlier(ctx, s)
+	} else {
+		sources, readErr := r.sources(ctx, s.m)
+		if readErr != nil {
+			return readErr
+		}
+		want, s.rejected, err = r.compiled.compile(s.m, sources)
 	}
-	old := own[:len(own)-1]
-	history := r.history
-	if m.Spec.RevisionHistoryLimit != nil {
-		history = int(*m.Spec.RevisionHistoryLimit)
+	if err == nil && s.rejected == nil {
+		s.want = &want
 	}
-	surplus := max(0, len(old)-history)
-	for i := range old[surplus:] {
-		if err := r.setActive(ctx, &old[surplus+i], false); err != nil {
+	return err
+}
+
+// earlier is the revision that spec.rollbackTo names.
+func (r *reconciler) earlier(ctx context.Context, s *scope) (compiled, *status.Rejection, error) {
+	i := slices.IndexFunc(s.own, func(rev v1alpha1.BPFMapRevision) bool { return rev.Name == s.m.Spec.RollbackTo })
+	if i < 0 {
+		names := make([]string, len(s.own))
+		for i := range s.own {
+			names[i] = s.own[i].Name
+		}
+		return compiled{}, &status.Rejection{
+			Reason:  v1alpha1.ReasonInvalidSpec,
+			Message: fmt.Sprintf("spec.rollbackTo: there is no revision %s: there are %s", s.m.Spec.RollbackTo, strings.Join(names, ", ")),
+		}, nil
+	}
+	rev := &s.own[i]
+	want := compiled{identity: identify(rev.Spec), digest: rev.Spec.Digest, stored: storedIn(rev, chunkSizes(s.chunks))}
+	if identify(s.own[len(s.own)-1].Spec) == want.identity {
+		return want, nil, nil
+	}
+	// The cache has no entries.
+	want.earlier = &v1alpha1.BPFMapRevision{}
+	if err := r.live.Get(ctx, client.ObjectKeyFromObject(rev), want.earlier); err != nil {
+		return compiled{}, nil, fmt.Errorf("read revision %s: %w", rev.Name, err)
+	}
+	return want, nil, nil
+}
+
+// revise makes the newest revision what the spec asks for, if it is accepted, with all its chunks, and marks
+// it as active.
+func (r *reconciler) revise(ctx context.Context, s *scope) error {
+	if s.creates() {
+		if err := r.create(ctx, s); err != nil || s.rejected != nil {
+			return err
+		}
+	} else if err := r.restoreChunks(ctx, s); err != nil {
+		return err
+	}
+	if len(s.own) > 0 {
+		if err := r.setActive(ctx, &s.own[len(s.own)-1], true); err != nil {
 			return err
 		}
 	}
-	return r.deleteRevisions(ctx, old[:surplus])
+	s.revised = true
+	return nil
+}
+
+// create writes the next revision. Its name makes two controllers, or one with an old cache, collide
+// instead of writing it twice.
+func (r *reconciler) create(ctx context.Context, s *scope) error {
+	object, parts, err := s.want.objects(s.m, s.next)
+	if err != nil {
+		return err
+	}
+	// The chunks are there before anybody is told of them.
+	if err := r.createChunks(ctx, s, parts); err != nil || s.rejected != nil {
+		return err
+	}
+	object.Labels = map[string]string{v1alpha1.LabelActive: active}
+	object.OwnerReferences = ownedBy(s.m)
+	err = r.client.Create(ctx, object)
+	if apierrors.IsAlreadyExists(err) {
+		s.rejected, err = r.whoseRevision(ctx, s, object.Name)
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("create revision %s: %w", object.Name, err)
+	}
+	r.announceRevision(s.m, object)
+	s.own = append(slices.Clip(s.own), *object)
+	s.fleet.revisions = activeOf(s.own)
+	return nil
+}
+
+// whoseRevision explains why a revision can't be created: one of that name exists. If it was made for this
+// BPFMap, the cache doesn't show it yet.
+func (r *reconciler) whoseRevision(ctx context.Context, s *scope, name string) (*status.Rejection, error) {
+	var there v1alpha1.BPFMapRevision
+	if err := r.live.Get(ctx, types.NamespacedName{Namespace: s.name.Namespace, Name: name}, &there); err != nil {
+		return nil, fmt.Errorf("read revision %s, which exists already: %w", name, err)
+	}
+	if there.Spec.MapName == s.name.Name {
+		return nil, staleCache("revision %s exists already", name)
+	}
+	return &status.Rejection{Reason: v1alpha1.ReasonNameConflict, Message: fmt.Sprintf(
+		"the next revision can't be named %s: there is a BPFMapRevision of that name, which belongs to BPFMap %q: delete that revision, or rename this BPFMap",
+		name, there.Spec.MapName)}, nil
+}
+
+// retire marks the revisions that no node is to hold any more as history.
+func (r *reconciler) retire(ctx context.Context, s *scope) error {
+	newest := s.fleet.newest()
+	if newest == nil || newest.Status.Rollout.Frontier != rollout.All {
+		return nil // the newest one is with all nodes before older ones stop being active
+	}
+	cut := namesOf(s.cut)
+	for i := range s.own[:len(s.own)-1] {
+		if rev := &s.own[i]; !cut[rev.Name] {
+			if err := r.setActive(ctx, rev, false); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (r *reconciler) setActive(ctx context.Context, rev *v1alpha1.BPFMapRevision, on bool) error {
@@ -168,48 +216,17 @@ func (r *reconciler) setActive(ctx context.Context, rev *v1alpha1.BPFMapRevision
 	return nil
 }
 
-// deleteRevisions doesn't wait for the cluster's garbage collector, which may be slow or absent.
-func (r *reconciler) deleteRevisions(ctx context.Context, revisions []v1alpha1.BPFMapRevision) error {
-	for i := range revisions {
-		rev := &revisions[i]
-		err := r.client.Delete(ctx, rev, client.Preconditions{UID: &rev.UID})
-		if err != nil && !stale(err) {
-			return fmt.Errorf("delete revision %s: %w", rev.Name, err)
-		}
-	}
-	return nil
-}
-
+// ownedBy doesn't block the owner's deletion, which would need rights on its finalizers.
 func ownedBy(m *v1alpha1.BPFMap) []metav1.OwnerReference {
 	return []metav1.OwnerReference{{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: "BPFMap", Name: m.Name, UID: m.UID, Controller: new(true),
 	}}
 }
 
-// partition splits revisions into those of the BPFMap with this UID and those of namesakes before it.
-func partition(revisions []v1alpha1.BPFMapRevision, uid types.UID) (own, others []v1alpha1.BPFMapRevision) {
-	for _, rev := range revisions {
-		if rev.Spec.MapUID == string(uid) {
-			own = append(own, rev)
-		} else {
-			others = append(others, rev)
-		}
+func namesOf(revisions []v1alpha1.BPFMapRevision) map[string]bool {
+	names := make(map[string]bool, len(revisions))
+	for i := range revisions {
+		names[revisions[i].Name] = true
 	}
-	return own, others
-}
-
-// nextNumber counts over namesakes too, so that agents see one order.
-func nextNumber(existing []v1alpha1.BPFMapRevision) int64 {
-	if len(existing) == 0 {
-		return 1
-	}
-	return existing[len(existing)-1].Number() + 1
-}
-
-// sameContents compares everything but the number; the digest stands for the entries.
-func sameContents(have, want v1alpha1.BPFMapRevisionSpec) bool {
-	have.Number, want.Number = 0, 0
-	have.Entries, want.Entries = nil, nil
-	have.Chunks, want.Chunks = nil, nil
-	return equality.Semantic.DeepEqual(have, want)
+	return names
 }

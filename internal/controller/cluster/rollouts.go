@@ -19,30 +19,27 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
+	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
-// defaultBatch is how many nodes take a new revision at a time.
-var defaultBatch = intstr.FromString("25%")
+// defaultMaxUnavailable is how many nodes take a new revision at a time.
+var defaultMaxUnavailable = intstr.FromString("25%")
 
 // fleet is a BPFMap's nodes and what they report.
 type fleet struct {
 	nodes []corev1.Node
-	lines map[string]v1alpha1.NodeMap
+	// mapStates are what the nodes report, by the node's name.
+	mapStates map[string]v1alpha1.NodeMap
 	// revisions are the active ones, newest last.
 	revisions []v1alpha1.BPFMapRevision
 }
 
-// fleet reads the nodes and their lines.
-func (r *reconciler) fleet(ctx context.Context, name types.NamespacedName, active []v1alpha1.BPFMapRevision) (fleet, error) {
-	f := fleet{revisions: active}
-	var list corev1.NodeList
-	if err := r.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		return f, fmt.Errorf("list nodes: %w", err)
+// newest is the newest revision; nil before the first one.
+func (f *fleet) newest() *v1alpha1.BPFMapRevision {
+	if len(f.revisions) == 0 {
+		return nil
 	}
-	f.nodes = list.Items
-	var err error
-	f.lines, err = r.lines(ctx, name)
-	return f, err
+	return &f.revisions[len(f.revisions)-1]
 }
 
 func selects(rev *v1alpha1.BPFMapRevision, n *corev1.Node) bool {
@@ -62,10 +59,10 @@ func (f *fleet) assigned() (nodes []string, revisions map[string]string) {
 	return nodes, revisions
 }
 
-// concerned are the nodes that the rollout of the newest revision moves over: those that it selects, and
+// rolloutNodes are the nodes that the rollout of the newest revision moves over: those that it selects, and
 // those that have the map for now.
-func (f *fleet) concerned(uid types.UID) []rollout.Node {
-	newest := &f.revisions[len(f.revisions)-1]
+func (f *fleet) rolloutNodes(uid types.UID) []rollout.Node {
+	newest := f.newest()
 	var nodes []rollout.Node
 	for i := range f.nodes {
 		n := &f.nodes[i]
@@ -74,25 +71,27 @@ func (f *fleet) concerned(uid types.UID) []rollout.Node {
 		if !wanted && (now == nil || !selects(now, n)) {
 			continue
 		}
-		nodes = append(nodes, rollout.Node{Name: n.Name, Away: !isReady(n), State: f.stateOf(n.Name, newest, wanted, uid)})
+		nodes = append(nodes, rollout.Node{Name: n.Name, NotReady: !isReady(n), State: f.stateOf(n.Name, newest, wanted, uid)})
 	}
 	return nodes
 }
 
+// stateOf is how a node is with the newest revision, or with giving the map up if that doesn't want it there.
 func (f *fleet) stateOf(node string, newest *v1alpha1.BPFMapRevision, wanted bool, uid types.UID) rollout.State {
-	line, reported := f.lines[node]
-	reported = reported && line.UID == string(uid)
-	switch {
-	case !wanted && !reported:
-		return rollout.Holding // it gave the map up
-	case !wanted, !reported, line.Revision != newest.Name:
-		return rollout.Waiting
-	case line.State == v1alpha1.NodeMapReady:
-		return rollout.Holding
-	case line.State == v1alpha1.NodeMapFailed, line.State == v1alpha1.NodeMapStalled:
-		return rollout.Failing
+	m := f.mapStates[node]
+	if !wanted {
+		if m.UID == string(uid) {
+			return rollout.Pending
+		}
+		return rollout.Updated
 	}
-	return rollout.Waiting
+	switch c := status.ClassAt(&m, uid, newest.Name); {
+	case c.Failing():
+		return rollout.Failed
+	case c == status.ClassReady:
+		return rollout.Updated
+	}
+	return rollout.Pending
 }
 
 // isReady says whether the node's kubelet is there. A node without the condition, as tests and other
@@ -106,33 +105,39 @@ func isReady(n *corev1.Node) bool {
 	return true
 }
 
-// roll takes the next step of the newest revision's rollout. It returns the revisions as they are then,
-// and when to look again.
-func (r *reconciler) roll(ctx context.Context, m *v1alpha1.BPFMap, f *fleet) (time.Duration, error) {
-	newest := &f.revisions[len(f.revisions)-1]
-	nodes := f.concerned(m.UID)
-	was := newest.Status.Rollout
-	status := rollout.Status{Phase: rollout.Phase(was.Phase), Frontier: was.Frontier}
-	if was.ReadySince != nil {
-		status.ReadySince = was.ReadySince.Time
+// rollOut takes the next step of the newest revision's rollout.
+func (r *reconciler) rollOut(ctx context.Context, s *scope) error {
+	f := &s.fleet
+	newest := f.newest()
+	if newest == nil {
+		return nil
 	}
-	step := rollout.Next(newest.Name, len(f.revisions) == 1, nodes, policyOf(m.Spec.Rollout, len(nodes)), status, r.now())
+	nodes := f.rolloutNodes(s.m.UID)
+	was := newest.Status.Rollout
+	before := rollout.Status{Phase: rollout.Phase(was.Phase), Frontier: was.Frontier}
+	if was.ReadySince != nil {
+		before.ReadySince = was.ReadySince.Time
+	}
+	step := rollout.Next(newest.Name, len(f.revisions) == 1, nodes, policyOf(s.m.Spec.Rollout, len(nodes)), before, r.now())
+	if after := step.RequeueAfter; after > 0 && (s.requeueAfter == 0 || after < s.requeueAfter) {
+		s.requeueAfter = after
+	}
 	next := v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutPhase(step.Phase), Frontier: step.Frontier, Message: step.Message}
 	if !step.ReadySince.IsZero() {
 		since := metav1.NewTime(step.ReadySince).Rfc3339Copy()
 		next.ReadySince = &since
 	}
-	if equality.Semantic.DeepEqual(was, next) || (next.Phase == was.Phase && next.Frontier == was.Frontier && next.Frontier == rollout.Everybody) {
-		return step.Again, nil
+	if equality.Semantic.DeepEqual(was, next) || (next.Phase == was.Phase && next.Frontier == was.Frontier && next.Frontier == rollout.All) {
+		return nil
 	}
 	if err := r.writeRollout(ctx, newest, next); err != nil {
-		return 0, err
+		return err
 	}
-	r.announceRollout(m, newest, was, next)
+	r.announceRollout(s.m, newest, was, next)
 	changed := newest.DeepCopy() // the cache's own stays as it is
 	changed.Status.Rollout = next
 	f.revisions = append(f.revisions[:len(f.revisions)-1:len(f.revisions)-1], *changed)
-	return step.Again, nil
+	return nil
 }
 
 func (r *reconciler) writeRollout(ctx context.Context, rev *v1alpha1.BPFMapRevision, next v1alpha1.RolloutStatus) error {
@@ -150,23 +155,23 @@ func (r *reconciler) writeRollout(ctx context.Context, rev *v1alpha1.BPFMapRevis
 	return nil
 }
 
-// policyOf is the policy for so many nodes.
+// policyOf is the policy for a number of nodes.
 func policyOf(spec *v1alpha1.Rollout, nodes int) rollout.Policy {
-	p := rollout.Policy{Batch: scaled(&defaultBatch, nodes)}
+	p := rollout.Policy{MaxUnavailable: scaled(&defaultMaxUnavailable, nodes)}
 	if spec == nil {
 		return p
 	}
 	if spec.MaxUnavailable != nil {
-		p.Batch = scaled(spec.MaxUnavailable, nodes)
+		p.MaxUnavailable = scaled(spec.MaxUnavailable, nodes)
 	}
-	p.Keep = scaled(spec.Partition, nodes)
+	p.Partition = scaled(spec.Partition, nodes)
 	p.MinReady = time.Duration(spec.MinReadySeconds) * time.Second
 	p.Paused = spec.Paused
 	p.Rollback = spec.OnFailure == v1alpha1.FailureRollback
 	return p
 }
 
-// scaled is a number, or a percentage of so many nodes rounded up. What the schema refuses counts as 0.
+// scaled is a number, or a percentage of nodes rounded up. What the schema refuses counts as 0.
 func scaled(n *intstr.IntOrString, nodes int) int {
 	if n == nil {
 		return 0

@@ -1,309 +1,94 @@
 // Copyright The bpfmap-operator Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cluster_test
+package cluster
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
-	"github.com/bpfmap-io/bpfmap-operator/test/await"
 )
 
-// crew plays the agents of some nodes, which follow the revisions as agents do.
-type crew struct {
-	*world
-	m     *v1alpha1.BPFMap
-	nodes []string
-	// failOn are nodes that fail on any revision but the first.
-	failOn map[string]bool
-}
-
-func newCrew(t *testing.T, n int, more string) *crew {
-	t.Helper()
-	w := newWorld(t)
-	c := &crew{world: w, failOn: map[string]bool{}}
-	for range n {
-		c.nodes = append(c.nodes, w.node(w.namespace))
+// TestStateOf holds the states of a rollout against what a node reports.
+func TestStateOf(t *testing.T) {
+	newest := &v1alpha1.BPFMapRevision{ObjectMeta: metav1.ObjectMeta{Name: "foo-2"}}
+	report := func(uid, revision string, state v1alpha1.NodeMapState, drifted bool) v1alpha1.NodeMap {
+		return v1alpha1.NodeMap{UID: uid, Revision: revision, State: state, Drifted: drifted}
 	}
-	c.m = w.create("blocklist", strings.ReplaceAll(blocklist, "edge", w.namespace)+more)
-	c.awaitTaken("blocklist-1", n)
-	c.follow()
-	w.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	return c
-}
-
-// holds is the revision that each node takes now.
-func (c *crew) holds() map[string]string {
-	c.t.Helper()
-	var list v1alpha1.BPFMapRevisionList
-	if err := c.List(c.t.Context(), &list, client.InNamespace(c.namespace), client.MatchingLabels{v1alpha1.LabelActive: "true"}); err != nil {
-		c.t.Fatal(err)
-	}
-	held := map[string]string{}
-	for _, node := range c.nodes {
-		if rev := rollout.Newest(list.Items, node); rev != nil {
-			held[node] = rev.Name
+	for _, c := range []struct {
+		what   string
+		m      *v1alpha1.NodeMap
+		wanted bool
+		want   rollout.State
+	}{
+		{"no report", nil, true, rollout.Pending},
+		{"the revision before", new(report("u", "foo-1", v1alpha1.NodeMapFailed, false)), true, rollout.Pending},
+		{"another BPFMap", new(report("v", "foo-2", v1alpha1.NodeMapReady, false)), true, rollout.Pending},
+		{"waits", new(report("u", "foo-2", v1alpha1.NodeMapPending, false)), true, rollout.Pending},
+		{"ready", new(report("u", "foo-2", v1alpha1.NodeMapReady, false)), true, rollout.Updated},
+		{"failed", new(report("u", "foo-2", v1alpha1.NodeMapFailed, false)), true, rollout.Failed},
+		{"stalled", new(report("u", "foo-2", v1alpha1.NodeMapStalled, false)), true, rollout.Failed},
+		{"drifted", new(report("u", "foo-2", v1alpha1.NodeMapReady, true)), true, rollout.Failed},
+		{"not wanted and gone", nil, false, rollout.Updated},
+		{"not wanted and there", new(report("u", "foo-1", v1alpha1.NodeMapReady, false)), false, rollout.Pending},
+		{"not wanted, there is a namesake's", new(report("v", "foo-1", v1alpha1.NodeMapReady, false)), false, rollout.Updated},
+	} {
+		f := fleet{mapStates: map[string]v1alpha1.NodeMap{}}
+		if c.m != nil {
+			f.mapStates["n1"] = *c.m
 		}
-	}
-	return held
-}
-
-// follow lets every node report the revision that it takes.
-func (c *crew) follow() {
-	c.t.Helper()
-	for node, revision := range c.holds() {
-		line := ready(c.m, revision)
-		if c.failOn[node] && revision != "blocklist-1" {
-			line.State, line.Reason, line.Message = v1alpha1.NodeMapFailed, v1alpha1.NodeReasonMapFull, "map is full"
+		if got := f.stateOf("n1", newest, c.wanted, "u"); got != c.want {
+			t.Errorf("%s: state %d, want %d", c.what, got, c.want)
 		}
-		await.Nil(c.t, limit, func() error { return c.tryReport(node, line) })
 	}
 }
 
-func (c *crew) tryReport(node string, line v1alpha1.NodeMap) error {
-	ctx := c.t.Context()
-	state := &v1alpha1.BPFNodeState{}
-	err := c.Get(ctx, client.ObjectKey{Name: node}, state)
-	if client.IgnoreNotFound(err) != nil {
-		return err
-	}
-	if err != nil {
-		state.Name = node
-		if err := c.Create(ctx, state); err != nil {
-			return err
+// TestRolloutNodes are those that the newest revision selects, and those that have the map for now.
+func TestRolloutNodes(t *testing.T) {
+	node := func(name, role string, ready corev1.ConditionStatus) corev1.Node {
+		n := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"role": role}}}
+		if ready != "" {
+			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}
 		}
+		return n
 	}
-	if len(state.Status.Maps) == 1 && state.Status.Maps[0].Revision == line.Revision && state.Status.Maps[0].State == line.State {
-		return nil
+	rev := func(name, role string, number int64, frontier string) v1alpha1.BPFMapRevision {
+		r := v1alpha1.BPFMapRevision{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		r.Spec.NodeSelector, r.Spec.Number, r.Status.Rollout.Frontier = map[string]string{"role": role}, number, frontier
+		return r
 	}
-	state.Status.Maps = []v1alpha1.NodeMap{line}
-	return c.Status().Update(ctx, state)
-}
-
-// awaitTaken waits until so many nodes take a revision.
-func (c *crew) awaitTaken(revision string, want int) {
-	c.t.Helper()
-	await.Nil(c.t, limit, func() error {
-		taken := 0
-		for _, held := range c.holds() {
-			if held == revision {
-				taken++
-			}
-		}
-		if taken != want {
-			return fmt.Errorf("%d nodes take %s, want %d", taken, revision, want)
-		}
-		return nil
-	})
-}
-
-// awaitPhase waits for a phase of the newest revision's rollout.
-func (c *crew) awaitPhase(phase rollout.Phase) *v1alpha1.BPFMap {
-	c.t.Helper()
-	var m *v1alpha1.BPFMap
-	await.Nil(c.t, limit, func() (err error) {
-		if m, err = c.get("blocklist"); err != nil {
-			return err
-		}
-		if m.Status.ObservedGeneration != m.Generation || m.Status.Rollout == nil || m.Status.Rollout.Phase != v1alpha1.RolloutPhase(phase) {
-			return fmt.Errorf("rollout is %+v, want %s", m.Status.Rollout, phase)
-		}
-		return nil
-	})
-	return m
-}
-
-func TestRollout(t *testing.T) {
-	c := newCrew(t, 6, "  rollout: {maxUnavailable: 2}\n")
-	c.edit("blocklist", addEntry("192.0.2.3"))
-	for _, taken := range []int{2, 4, 6} {
-		c.awaitTaken("blocklist-2", taken)
-		m := c.awaitCondition("blocklist", v1alpha1.ConditionReconciling, v1alpha1.ReasonProgressing)
-		if n := m.Status.Nodes; n.Desired != 6 {
-			t.Errorf("nodes %+v", n)
-		}
-		c.follow()
+	f := fleet{
+		nodes:     []corev1.Node{node("a", "edge", "False"), node("b", "core", "True"), node("c", "db", "")},
+		revisions: []v1alpha1.BPFMapRevision{rev("foo-1", "edge", 1, rollout.All), rev("foo-2", "core", 2, rollout.None)},
 	}
-	c.awaitPhase(rollout.Complete)
-	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	if n := m.Status.Nodes; n.Updated != 6 || n.Ready != 6 || m.Status.CurrentRevision != "blocklist-2" {
-		t.Errorf("status %+v", m.Status)
+	got := f.rolloutNodes("u")
+	want := []rollout.Node{{Name: "a", State: rollout.Updated, NotReady: true}, {Name: "b"}}
+	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
+		t.Errorf("nodes are %+v, want %+v", got, want)
 	}
-	c.awaitRevisions("blocklist", map[string]bool{"blocklist-1": false, "blocklist-2": true})
-	c.awaitEvent("blocklist", "RolloutComplete")
-}
-
-func TestRolloutHalts(t *testing.T) {
-	c := newCrew(t, 4, "  rollout: {maxUnavailable: 25%}\n")
-	for _, node := range c.nodes {
-		c.failOn[node] = true
-	}
-	c.edit("blocklist", addEntry("192.0.2.3"))
-	c.awaitTaken("blocklist-2", 1)
-	c.follow()
-	m := c.awaitPhase(rollout.Halted)
-	if !strings.Contains(m.Status.Rollout.Message, "halted at 1 of 4 nodes: failed on ") || m.Status.Nodes.Ready != 3 || m.Status.Nodes.Failed != 1 {
-		t.Errorf("status %+v, rollout %+v", m.Status.Nodes, m.Status.Rollout)
-	}
-	c.awaitEvent("blocklist", "RolloutHalted")
-	// A new revision goes on.
-	clear(c.failOn)
-	c.edit("blocklist", addEntry("192.0.2.4"))
-	for taken := 1; taken <= 4; taken++ {
-		c.awaitTaken("blocklist-3", taken)
-		c.follow()
-	}
-	c.awaitPhase(rollout.Complete)
-	c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-}
-
-func TestRolloutGoesBack(t *testing.T) {
-	c := newCrew(t, 4, "  rollout: {maxUnavailable: 1, onFailure: Rollback}\n")
-	for _, node := range c.nodes {
-		c.failOn[node] = true
-	}
-	c.edit("blocklist", addEntry("192.0.2.3"))
-	c.awaitTaken("blocklist-2", 1)
-	c.follow()
-	c.awaitTaken("blocklist-1", 4)
-	c.follow()
-	m := c.awaitCondition("blocklist", v1alpha1.ConditionStalled, v1alpha1.ReasonRolledBack)
-	if n := m.Status.Nodes; n.Ready != 4 || n.Updated != 0 || n.Failed != 0 {
-		t.Errorf("nodes %+v", n)
-	}
-	c.awaitEvent("blocklist", "RolloutRolledBack")
-}
-
-func TestRolloutPausesAndUndoes(t *testing.T) {
-	c := newCrew(t, 4, "  rollout: {maxUnavailable: 100%, paused: true}\n")
-	c.edit("blocklist", addEntry("192.0.2.3"))
-	c.awaitPhase(rollout.Paused)
-	c.awaitTaken("blocklist-1", 4)
-	one := intstr.FromInt32(3)
-	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.Rollout.Paused, s.Rollout.Partition = false, &one })
-	c.awaitTaken("blocklist-2", 1)
-	c.follow()
-	c.awaitPhase(rollout.Paused)
-	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.Rollout.Partition = nil })
-	c.awaitTaken("blocklist-2", 4)
-	c.follow()
-	c.awaitPhase(rollout.Complete)
-
-	// Back to the first one, by its name, and forward again.
-	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "blocklist-1" })
-	c.awaitTaken("blocklist-3", 4)
-	c.follow()
-	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	if *m.Status.Entries != 2 {
-		t.Errorf("%d entries, want the 2 of the first revision", *m.Status.Entries)
-	}
-	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "blocklist-99" })
-	c.awaitMessage("there is no revision blocklist-99: there are blocklist-1, blocklist-2, blocklist-3")
-	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "" })
-	c.awaitTaken("blocklist-4", 4)
-}
-
-// TestRolloutDoesNotWaitForNodesThatAreAway goes past a node whose kubelet is gone.
-func TestRolloutDoesNotWaitForNodesThatAreAway(t *testing.T) {
-	c := newCrew(t, 3, "  rollout: {maxUnavailable: 1}\n")
-	away := c.nodes[1]
-	c.setReady(away, corev1.ConditionFalse)
-	c.edit("blocklist", addEntry("192.0.2.3"))
-	await.Nil(t, limit, func() error {
-		for node, revision := range c.holds() {
-			if node != away {
-				if err := c.tryReport(node, ready(c.m, revision)); err != nil {
-					return err
-				}
-			}
-		}
-		m, err := c.get("blocklist")
-		if err != nil {
-			return err
-		}
-		if m.Status.Rollout == nil || m.Status.UpdateRevision != "blocklist-2" || m.Status.Rollout.Phase != "Complete" {
-			return fmt.Errorf("rollout is %+v", m.Status.Rollout)
-		}
-		return nil
-	})
-	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonProgressing)
-	if n := m.Status.Nodes; n.Ready != 2 || n.Pending != 1 {
-		t.Errorf("nodes %+v: one that is away isn't ready", n)
-	}
-	c.setReady(away, corev1.ConditionTrue)
-	c.follow()
-	c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-}
-
-func (c *crew) setReady(name string, status corev1.ConditionStatus) {
-	c.t.Helper()
-	node := &corev1.Node{}
-	if err := c.Get(c.t.Context(), client.ObjectKey{Name: name}, node); err != nil {
-		c.t.Fatal(err)
-	}
-	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status}}
-	if err := c.Status().Update(c.t.Context(), node); err != nil {
-		c.t.Fatal(err)
+	nodes, assigned := f.assigned()
+	if len(nodes) != 1 || assigned["a"] != "foo-1" {
+		t.Errorf("%v are to hold %v, want a to hold the first one until the second gets there", nodes, assigned)
 	}
 }
 
-// TestNodeJoinsDuringRollout gives a node that joins the revision of its place in the order.
-func TestNodeJoinsDuringRollout(t *testing.T) {
-	c := newCrew(t, 4, "  rollout: {maxUnavailable: 2}\n")
-	c.edit("blocklist", addEntry("192.0.2.3"))
-	c.awaitTaken("blocklist-2", 2)
-	late := &corev1.Node{ObjectMeta: metav1.ObjectMeta{GenerateName: "node-", Labels: map[string]string{"role": c.namespace}}}
-	if err := c.Create(t.Context(), late); err != nil {
-		t.Fatal(err)
+// TestTrims keeps of objects what this process needs, and nothing else.
+func TestTrims(t *testing.T) {
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "u", ResourceVersion: "1", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d"}}}
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeMemoryPressure}, {Type: corev1.NodeReady, Status: corev1.ConditionFalse, Message: "long"}}
+	n.Status.Images = make([]corev1.ContainerImage, 50)
+	o, err := trimNode(n)
+	kept := o.(*corev1.Node)
+	if err != nil || kept.Labels["a"] != "b" || kept.Annotations != nil || isReady(kept) || len(kept.Status.Conditions) != 1 || kept.Status.Images != nil {
+		t.Errorf("kept %+v, %v", kept, err)
 	}
-	t.Cleanup(func() {
-		ctx := context.Background()
-		state := &v1alpha1.BPFNodeState{ObjectMeta: metav1.ObjectMeta{Name: late.Name}}
-		if err := errors.Join(c.Delete(ctx, late), client.IgnoreNotFound(c.Delete(ctx, state))); err != nil {
-			t.Error(err)
-		}
-	})
-	c.nodes = append(c.nodes, late.Name)
-	if held := c.holds()[late.Name]; !slices.Contains([]string{"blocklist-1", "blocklist-2"}, held) {
-		t.Errorf("the node that joined holds %q", held)
+	about := &metadata{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "n", UID: "u", ResourceVersion: "1", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d"}}}
+	o, err = trimMetadata(about)
+	if m := o.(*metadata); err != nil || m.Annotations != nil || m.Labels["a"] != "b" || m.Namespace != "x" || m.ResourceVersion != "1" {
+		t.Errorf("kept %+v, %v", o, err)
 	}
-	await.Nil(t, limit, func() error {
-		c.follow()
-		m, err := c.get("blocklist")
-		if err != nil {
-			return err
-		}
-		if m.Status.Nodes.Updated != 5 || m.Status.Nodes.Desired != 5 {
-			return fmt.Errorf("nodes are %+v", m.Status.Nodes)
-		}
-		return nil
-	})
-	c.awaitPhase(rollout.Complete)
-}
-
-// TestRevisionHistoryLimit keeps as many old revisions as the spec says.
-func TestRevisionHistoryLimit(t *testing.T) {
-	w := newWorld(t)
-	w.create("blocklist", strings.ReplaceAll(blocklist, "edge", w.namespace)+"  revisionHistoryLimit: 1\n")
-	w.awaitRevisions("blocklist", map[string]bool{"blocklist-1": true})
-	for i := range 3 {
-		w.edit("blocklist", addEntry(fmt.Sprintf("192.0.2.%d", 10+i)))
-		w.awaitRevisions("blocklist", map[string]bool{
-			fmt.Sprintf("blocklist-%d", 1+i): false, fmt.Sprintf("blocklist-%d", 2+i): true,
-		})
-	}
-	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RevisionHistoryLimit = new(int32(0)) })
-	w.awaitRevisions("blocklist", map[string]bool{"blocklist-4": true})
 }

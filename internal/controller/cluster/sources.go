@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -212,34 +212,39 @@ func (r *reconciler) allKeys(ctx context.Context, about *metav1.PartialObjectMet
 	return keys, nil
 }
 
-// keyLists remembers the keys of ConfigMaps.
-type keyLists struct {
-	mu   sync.Mutex
-	list map[types.UID]keyList
-}
+// keyLists remembers the keys of the ConfigMaps that were used last. It is safe for concurrent use.
+type keyLists struct{ last *lru.Cache } // of keyList, by the ConfigMap's UID
 
 type keyList struct {
 	version string
 	keys    []string
 }
 
-// maxKeyLists bounds what is remembered of ConfigMaps that may be gone.
-const maxKeyLists = 10000
+// What is remembered of ConfigMaps, which may be gone, is bounded: their number, and the bytes of the keys of
+// each. Longer lists are read again each time.
+const (
+	maxKeyLists     = 4096
+	maxKeyListBytes = 16 << 10
+)
+
+func newKeyLists() *keyLists { return &keyLists{lru.New(maxKeyLists)} }
 
 func (l *keyLists) get(about *metav1.PartialObjectMetadata) ([]string, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	k, ok := l.list[about.UID]
+	found, _ := l.last.Get(about.UID)
+	k, ok := found.(keyList)
 	return k.keys, ok && k.version == about.ResourceVersion
 }
 
 func (l *keyLists) put(about *metav1.PartialObjectMetadata, keys []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.list == nil || len(l.list) >= maxKeyLists {
-		l.list = map[types.UID]keyList{}
+	size := 0
+	for _, k := range keys {
+		size += len(k)
 	}
-	l.list[about.UID] = keyList{about.ResourceVersion, keys}
+	if size > maxKeyListBytes {
+		l.last.Remove(about.UID)
+		return
+	}
+	l.last.Add(about.UID, keyList{about.ResourceVersion, keys})
 }
 
 // read reads an object's data from the API server: caching all ConfigMaps and Secrets of a cluster would

@@ -6,6 +6,7 @@ package cluster
 import (
 	"context"
 	"maps"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,8 +27,8 @@ import (
 const (
 	// indexMapName finds revisions by the BPFMap's name.
 	indexMapName = "spec.mapName"
-	// indexLines finds node states by the "namespace/name" of the maps that they report.
-	indexLines = "status.maps"
+	// indexMaps finds node states by the "namespace/name" of the maps that they report.
+	indexMaps = "status.maps"
 )
 
 // gatherReports lets the reports of many nodes about one map become one reconcile. It is part of the
@@ -40,38 +41,43 @@ func mapNameOf(o client.Object) []string {
 	return []string{o.(*v1alpha1.BPFMapRevision).Spec.MapName}
 }
 
-func linesOf(o client.Object) []string {
+func mapsOf(o client.Object) []string {
 	var names []string
-	for _, line := range o.(*v1alpha1.BPFNodeState).Status.Maps {
-		names = append(names, nameOf(line).String())
+	for _, m := range o.(*v1alpha1.BPFNodeState).Status.Maps {
+		names = append(names, nameOf(m).String())
 	}
 	return names
 }
 
-func nameOf(line v1alpha1.NodeMap) types.NamespacedName {
-	return types.NamespacedName{Namespace: line.Namespace, Name: line.Name}
+func nameOf(m v1alpha1.NodeMap) types.NamespacedName {
+	return types.NamespacedName{Namespace: m.Namespace, Name: m.Name}
 }
 
-// revisionToMap leads from a revision to its BPFMap, for revisions that others change or delete.
+// revisionToMap leads from a revision to its BPFMap, for revisions that others change or delete, and to the
+// BPFMap that would name one so, which may wait for the name.
 func revisionToMap(_ context.Context, o client.Object) []reconcile.Request {
 	rev := o.(*v1alpha1.BPFMapRevision)
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: rev.Namespace, Name: rev.Spec.MapName}}}
+	requests := []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: rev.Namespace, Name: rev.Spec.MapName}}}
+	if at := strings.LastIndexByte(rev.Name, '-'); at > 0 && rev.Name[:at] != rev.Spec.MapName {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: rev.Namespace, Name: rev.Name[:at]}})
+	}
+	return requests
 }
 
 // onChunk enqueues the BPFMap of a chunk that is deleted: if a revision still names it, it is written
 // again.
 func onChunk() handler.EventHandler {
-	return handler.Funcs{DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
-		for _, name := range chunkToMap(ctx, e.Object) {
+	return handler.Funcs{DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
+		for _, name := range chunkToMap(e.Object) {
 			q.Add(reconcile.Request{NamespacedName: name})
 		}
 	}}
 }
 
-// onNodeState enqueues the maps whose lines changed, and no others.
+// onNodeState enqueues the maps whose state on the node changed, and no others.
 func onNodeState() handler.EventHandler {
 	enqueue := func(before, after client.Object, q queue) {
-		for _, name := range changedLines(linesByName(before), linesByName(after)) {
+		for _, name := range changedMaps(statesByName(before), statesByName(after)) {
 			q.AddAfter(reconcile.Request{NamespacedName: name}, gatherReports)
 		}
 	}
@@ -82,23 +88,23 @@ func onNodeState() handler.EventHandler {
 	}
 }
 
-func linesByName(o client.Object) map[types.NamespacedName]v1alpha1.NodeMap {
+func statesByName(o client.Object) map[types.NamespacedName]v1alpha1.NodeMap {
 	state, ok := o.(*v1alpha1.BPFNodeState)
 	if !ok {
 		return nil
 	}
-	lines := make(map[types.NamespacedName]v1alpha1.NodeMap, len(state.Status.Maps))
-	for _, line := range state.Status.Maps {
-		lines[nameOf(line)] = line
+	states := make(map[types.NamespacedName]v1alpha1.NodeMap, len(state.Status.Maps))
+	for _, m := range state.Status.Maps {
+		states[nameOf(m)] = m
 	}
-	return lines
+	return states
 }
 
-// changedLines are the maps whose line is new, gone, or different.
-func changedLines(before, after map[types.NamespacedName]v1alpha1.NodeMap) []types.NamespacedName {
+// changedMaps are the maps whose state is new, gone, or different.
+func changedMaps(before, after map[types.NamespacedName]v1alpha1.NodeMap) []types.NamespacedName {
 	var changed []types.NamespacedName
-	for name, line := range after {
-		if old, ok := before[name]; !ok || !equality.Semantic.DeepEqual(old, line) {
+	for name, m := range after {
+		if old, ok := before[name]; !ok || !equality.Semantic.DeepEqual(old, m) {
 			changed = append(changed, name)
 		}
 	}

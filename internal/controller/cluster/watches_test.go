@@ -14,24 +14,24 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
-func TestChangedLines(t *testing.T) {
+func TestChangedMaps(t *testing.T) {
 	entries := func(n int64) *int64 { return &n }
-	state := func(lines ...v1alpha1.NodeMap) *v1alpha1.BPFNodeState {
-		return &v1alpha1.BPFNodeState{Status: v1alpha1.BPFNodeStateStatus{Maps: lines}}
+	state := func(maps ...v1alpha1.NodeMap) *v1alpha1.BPFNodeState {
+		return &v1alpha1.BPFNodeState{Status: v1alpha1.BPFNodeStateStatus{Maps: maps}}
 	}
 	same := v1alpha1.NodeMap{Namespace: "edge", Name: "same", Entries: entries(3)}
 	again := v1alpha1.NodeMap{Namespace: "edge", Name: "same", Entries: entries(3)}
 	before := state(same, v1alpha1.NodeMap{Namespace: "edge", Name: "gone"}, v1alpha1.NodeMap{Namespace: "edge", Name: "other", Entries: entries(1)})
 	after := state(again, v1alpha1.NodeMap{Namespace: "edge", Name: "new"}, v1alpha1.NodeMap{Namespace: "edge", Name: "other", Entries: entries(2)})
 
-	got := changedLines(linesByName(before), linesByName(after))
+	got := changedMaps(statesByName(before), statesByName(after))
 	slices.SortFunc(got, func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) })
 	want := []types.NamespacedName{{Namespace: "edge", Name: "gone"}, {Namespace: "edge", Name: "new"}, {Namespace: "edge", Name: "other"}}
 	if !slices.Equal(got, want) {
-		t.Errorf("changedLines = %v, want %v", got, want)
+		t.Errorf("changedMaps = %v, want %v", got, want)
 	}
-	if got := changedLines(linesByName(nil), linesByName(after)); len(got) != 3 {
-		t.Errorf("changedLines of a new state = %v, want all 3", got)
+	if got := changedMaps(statesByName(nil), statesByName(after)); len(got) != 3 {
+		t.Errorf("changedMaps of a new state = %v, want all 3", got)
 	}
 }
 

@@ -52,8 +52,8 @@ func MetadataList(kind schema.GroupVersionKind) *metav1.PartialObjectMetadataLis
 	return l
 }
 
-// mapper knows the few resources by heart, so that starting needs no discovery: a process can start
-// while the API server is away, and thousands of agents that start at once don't ask it.
+// mapper has a fixed list of the few resources, so that starting needs no discovery: a process can start
+// while the API server is down, and thousands of agents that start at once don't ask it.
 func mapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	m := meta.NewDefaultRESTMapper(nil)
 	m.Add(nodeKind, meta.RESTScopeRoot)

@@ -17,7 +17,7 @@ import (
 func Logger(w io.Writer, level, format string) (logr.Logger, error) {
 	var threshold slog.Level
 	if err := threshold.UnmarshalText([]byte(level)); err != nil {
-		return logr.Logger{}, fmt.Errorf("log level %q is none of debug, info, warn, error", level)
+		return logr.Logger{}, fmt.Errorf("invalid log level %q: must be one of debug, info, warn, error", level)
 	}
 	options := &slog.HandlerOptions{Level: threshold}
 	switch format {
@@ -26,7 +26,7 @@ func Logger(w io.Writer, level, format string) (logr.Logger, error) {
 	case "json":
 		return logr.FromSlogHandler(slog.NewJSONHandler(w, options)), nil
 	}
-	return logr.Logger{}, fmt.Errorf("log format %q is none of text, json", format)
+	return logr.Logger{}, fmt.Errorf("invalid log format %q: must be one of text, json", format)
 }
 
 // UseLogger sends what the Kubernetes libraries log to l. It is called once, before anything logs.

@@ -21,8 +21,8 @@ func TestLogger(t *testing.T) {
 		t.Errorf("log is %q", got)
 	}
 	for _, bad := range [][2]string{{"loud", "text"}, {"info", "xml"}} {
-		if _, err := Logger(&out, bad[0], bad[1]); err == nil || !strings.Contains(err.Error(), "none of") {
-			t.Errorf("Logger(%v) = %v, want an error that lists what there is", bad, err)
+		if _, err := Logger(&out, bad[0], bad[1]); err == nil || !strings.Contains(err.Error(), "must be one of") {
+			t.Errorf("Logger(%v) = %v, want an error that lists the valid ones", bad, err)
 		}
 	}
 }

@@ -50,7 +50,8 @@ func NewManager(cfg *rest.Config, o Options, c cache.Options, adjust func(*manag
 		Cache:                  c,
 		Metrics:                server.Options{BindAddress: o.MetricsBindAddress},
 		HealthProbeBindAddress: o.HealthProbeBindAddress,
-		Controller:             config.Controller{CacheSyncTimeout: forever},
+		// A process may run several managers one after the other, as tests do.
+		Controller: config.Controller{CacheSyncTimeout: forever, SkipNameValidation: new(true)},
 	}
 	if o.MetricsBindAddress == "" {
 		options.Metrics.BindAddress = Disabled

@@ -101,12 +101,12 @@ func TestProgArray(t *testing.T) {
 	n.sync(calls, v1alpha1.NodeMapReady, engine.ActionUpdated)
 	n.holds(calls, map[uint32]uint32{0: p0, 3: p3})
 
-	// Programs of one array are alike, and a pinned map is no program.
+	// Programs of one array are alike, and a pinned map is not a program.
 	n.pinProgram("xdp/other", ebpf.XDP, ebpf.AttachXDP)
 	n.stalls(declare(t, "calls", `{type: ProgArray, maxEntries: 4, entries: [{key: 0, value: bpfmap/edge/p0}, {key: 1, value: xdp/other}]}`),
 		v1alpha1.NodeReasonInvalidReference, "programs in one ProgArray are all of one type")
 	n.stalls(declare(t, "calls", `{type: ProgArray, maxEntries: 4, entries: [{key: 0, value: bpfmap/edge/calls}]}`),
-		v1alpha1.NodeReasonInvalidReference, "is no program")
+		v1alpha1.NodeReasonInvalidReference, "is not a program")
 	n.holds(calls, map[uint32]uint32{0: p0, 3: p3})
 }
 

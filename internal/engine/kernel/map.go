@@ -15,6 +15,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/counts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -67,7 +68,7 @@ func (o openMap) read(yield func(keys, values []byte)) (complete bool, err error
 // clearPadding zeroes what follows each CPU's value up to the next multiple of 8: programs leave
 // anything there.
 func clearPadding(values []byte, size int) {
-	for slot := (size + 7) &^ 7; len(values) >= slot; values = values[slot:] {
+	for slot := maptype.Slot(size); len(values) >= slot; values = values[slot:] {
 		clear(values[size:slot])
 	}
 }

@@ -1,7 +1,7 @@
 // Copyright The bpfmap-operator Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cluster_test
+package apiservertest
 
 import (
 	"context"

@@ -1,0 +1,179 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
+	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// execute runs one command with args.
+func execute(t *testing.T, c *cobra.Command, args ...string) error {
+	t.Helper()
+	c.SetArgs(args)
+	c.SetOut(io.Discard)
+	c.SetErr(io.Discard)
+	c.SilenceErrors, c.SilenceUsage = true, true
+	return c.ExecuteContext(t.Context())
+}
+
+// allSet fails for flags that args don't set, so that a new flag needs a row here.
+func allSet(t *testing.T, c *cobra.Command) {
+	t.Helper()
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Changed && f.Name != "help" {
+			t.Errorf("the test doesn't set --%s", f.Name)
+		}
+	})
+}
+
+func processOptions() process.Options {
+	return process.Options{
+		Kubeconfig: "/k", MetricsBindAddress: ":1", MetricsSecure: false, HealthProbeBindAddress: ":2", Version: version,
+	}
+}
+
+var processArgs = []string{
+	"--kubeconfig=/k", "--metrics-bind-address=:1", "--metrics-secure=false", "--health-probe-bind-address=:2",
+	"--log-level=error", "--log-format=json",
+}
+
+func TestControllerFlags(t *testing.T) {
+	var got cluster.Options
+	keep := func(_ context.Context, o cluster.Options) error { got = o; return nil }
+	if err := execute(t, newController(keep)); err != nil {
+		t.Fatal(err)
+	}
+	want := cluster.Options{
+		Options:     process.Options{MetricsBindAddress: "0", MetricsSecure: true, HealthProbeBindAddress: "0", Version: version},
+		Concurrency: 4, RevisionHistoryLimit: 5,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("without flags (-want +got)\n%s", diff)
+	}
+
+	c := newController(keep)
+	err := execute(t, c, append(processArgs, "--leader-elect", "--leader-elect-namespace=ns", "--concurrency=7", "--revision-history-limit=3")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	allSet(t, c)
+	want = cluster.Options{Options: processOptions(), LeaderElect: true, Namespace: "ns", Concurrency: 7, RevisionHistoryLimit: 3}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("with all flags (-want +got)\n%s", diff)
+	}
+}
+
+func TestAgentFlags(t *testing.T) {
+	t.Setenv("NODE_NAME", "from-env")
+	var got agent.Options
+	keep := func(_ context.Context, o agent.Options) error { got = o; return nil }
+	if err := execute(t, newAgent(keep)); err != nil {
+		t.Fatal(err)
+	}
+	want := agent.Options{
+		Options:  process.Options{MetricsBindAddress: "0", MetricsSecure: true, HealthProbeBindAddress: "0", Version: version},
+		NodeName: "from-env", ResyncPeriod: 5 * time.Minute, Concurrency: 2,
+	}
+	noHost := cmpopts.IgnoreFields(agent.Options{}, "Host")
+	if diff := cmp.Diff(want, got, noHost); diff != "" {
+		t.Errorf("without flags (-want +got)\n%s", diff)
+	}
+	if h := got.Host.(*host); h.bpffs != "/sys/fs/bpf" || h.cgroups != "/sys/fs/cgroup" || !h.network {
+		t.Errorf("without flags: %+v", h)
+	}
+
+	c := newAgent(keep)
+	err := execute(t, c, append(processArgs,
+		"--node-name=n", "--bpffs=/b", "--cgroup-root=/c", "--host-network=false", "--resync-period=1m", "--concurrency=3", "--inventory",
+		"--disable-features=", "--allowed-pin-prefix=edge=tc/globals", "--memory-limit=2Gi",
+		"--namespace-memory-limit=edge=1Mi", "--namespace-memory-limit=*=2Mi", "--namespace-map-limit=edge=9")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	allSet(t, c)
+	want = agent.Options{
+		Options: processOptions(), NodeName: "n", ResyncPeriod: time.Minute, InventoryPeriod: time.Minute, Concurrency: 3,
+	}
+	if diff := cmp.Diff(want, got, noHost); diff != "" {
+		t.Errorf("with all flags (-want +got)\n%s", diff)
+	}
+	h := got.Host.(*host)
+	if h.bpffs != "/b" || h.cgroups != "/c" || h.network {
+		t.Errorf("with all flags: %+v", h)
+	}
+	edge := revision.Key{Namespace: "edge", Name: "m"}
+	if err := h.prefixes.Allow(edge, "tc/globals/m"); err != nil {
+		t.Error(err)
+	}
+	if err := h.prefixes.Allow(edge, "xdp/m"); err == nil {
+		t.Error("xdp/m is allowed")
+	}
+	limits, err := quota.Parse("2Gi", []string{"edge=1Mi", "*=2Mi"}, []string{"edge=9"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(limits, h.limits, cmp.AllowUnexported(quota.Limits{})); diff != "" {
+		t.Errorf("limits (-want +got)\n%s", diff)
+	}
+}
+
+func TestAgentRefuses(t *testing.T) {
+	t.Setenv("NODE_NAME", "")
+	never := func(context.Context, agent.Options) error { t.Error("the agent was started"); return nil }
+	for want, args := range map[string][]string{
+		"--node-name or $NODE_NAME is required":         nil,
+		"--resync-period 1ms: must be at least 10ms":    {"--node-name=n", "--resync-period=1ms"},
+		"invalid log level \"loud\": must be one of":    {"--node-name=n", "--log-level=loud"},
+		"invalid log format \"xml\": must be one of":    {"--node-name=n", "--log-format=xml"},
+		"--disable-features: ":                          {"--node-name=n", "--disable-features=Unheard"},
+		"edge":                                          {"--node-name=n", "--allowed-pin-prefix=edge"},
+		"2Gigs":                                         {"--node-name=n", "--memory-limit=2Gigs"},
+		"unknown command":                               {"--node-name=n", "argument"},
+		"unknown flag: --node-network":                  {"--node-network"},
+		`invalid argument "many" for "--concurrency" f`: {"--concurrency=many"},
+	} {
+		if err := execute(t, newAgent(never), args...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", args, err, want)
+		}
+	}
+}
+
+// TestRun runs commands as main does.
+func TestRun(t *testing.T) {
+	for _, c := range []struct {
+		args        []string
+		code        int
+		out, errOut string
+	}{
+		{[]string{"version"}, 0, version + "\n", ""},
+		{[]string{"--version"}, 0, "bpfmap version " + version + "\n", ""},
+		{[]string{"unheard"}, 1, "", "Error: unknown command \"unheard\" for \"bpfmap\"\n"},
+		{[]string{"map", "unheard"}, 1, "", "Error: unknown command \"unheard\" for \"bpfmap map\"\n"},
+		{[]string{"dump"}, 1, "", "Error: -f, --pin or --id is required\n"},
+		{[]string{"diff", "--bpffs", filepath.Join(t.TempDir(), "none"), "-f", "none.yaml"}, 2, "", "none.yaml"},
+	} {
+		var out, errOut bytes.Buffer
+		code := Run(t.Context(), c.args, strings.NewReader(""), &out, &errOut)
+		if code != c.code || out.String() != c.out || !strings.Contains(errOut.String(), c.errOut) || (c.errOut == "" && errOut.Len() > 0) {
+			t.Errorf("%v: exit code %d, output %q, standard error %q", c.args, code, out.String(), errOut.String())
+		}
+	}
+}

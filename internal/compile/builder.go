@@ -1,0 +1,147 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package compile
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// errStop ends the reading of a source: what is wrong with it is among the problems.
+var errStop = errors.New("no more entries are read")
+
+// builder collects the entries of a map, each key once, within the map's bounds.
+type builder struct {
+	c      *compiler
+	shape  revision.Shape
+	policy v1alpha1.ConflictPolicy
+	blocks blocks
+	index  keyIndex
+	// origins are where the entries were declared: a line of a source, or the number of an entry of the
+	// spec.
+	origins []int32
+	// groups are the spec and its sources so far, with the number of their first entry.
+	groups []group
+	// duplicates are keys that are declared again, under the policy Fail.
+	duplicates problems
+	// crossed says that a key of the group at hand is one of an earlier group, too.
+	crossed bool
+}
+
+// group is the spec (source is nil) or a source.
+type group struct {
+	source *Source
+	first  int
+}
+
+func newBuilder(c *compiler, shape revision.Shape) *builder {
+	return &builder{
+		c: c, shape: shape, policy: c.conflictPolicy(),
+		blocks: newBlocks(int(shape.KeySize), int(shape.ValueSize)),
+	}
+}
+
+// begin says where the entries that follow are from.
+func (b *builder) begin(source *Source) {
+	b.groups = append(b.groups, group{source, b.blocks.len})
+	b.crossed = false
+}
+
+// add takes one entry. It is errStop once the map is full.
+func (b *builder) add(key, values []byte, perCPU bool, origin int) error {
+	if !b.shape.IsKeyless() {
+		if _, i := b.index.slot(&b.blocks, key); i >= 0 {
+			return b.again(i, key, values, perCPU, origin)
+		}
+	}
+	if uint64(b.blocks.len) >= uint64(b.shape.MaxEntries) {
+		b.c.full = true
+		b.c.problems.reason = v1alpha1.ReasonInvalidEntry
+		b.c.problems.add("spec.maxEntries", "%d is less than the number of entries that are declared (at least %d%s)",
+			b.shape.MaxEntries, b.blocks.len+1, b.sourcesToo())
+		return errStop
+	}
+	if err := b.checkRoom(b.blocks.packedBytes(perCPULen(values, perCPU))); err != nil {
+		return err
+	}
+	b.blocks.append(key, values, perCPU)
+	b.origins = append(b.origins, int32(origin))
+	if !b.shape.IsKeyless() {
+		b.index.add(&b.blocks)
+	}
+	return nil
+}
+
+// again takes an entry whose key is that of entry i: keys are equal once they are encoded, such as 10 and
+// 0xa.
+func (b *builder) again(i int, key, values []byte, perCPU bool, origin int) error {
+	b.crossed = b.crossed || i < b.groups[len(b.groups)-1].first
+	switch b.policy {
+	case v1alpha1.ConflictFirst:
+	case v1alpha1.ConflictLast:
+		if err := b.checkRoom(b.blocks.packedBytes(perCPULen(values, perCPU)) - b.blocks.packedBytes(0)); err != nil {
+			return err
+		}
+		b.blocks.set(i, values, perCPU)
+	default:
+		if b.duplicates.total++; len(b.duplicates.list) < maxShown {
+			here, there := b.groups[len(b.groups)-1].place(origin), b.placeOf(i)
+			b.duplicates.list = append(b.duplicates.list, Problem{Path: here, Message: fmt.Sprintf("is the same key as %s: %s", there, b.c.key.Format(key))})
+		}
+		if b.duplicates.total >= maxCounted {
+			return errStop
+		}
+	}
+	return nil
+}
+
+// checkRoom says whether there is room for so many more bytes.
+func (b *builder) checkRoom(bytes int64) error {
+	if b.blocks.bytes+bytes <= maxEntriesBytes-packedHeader {
+		return nil
+	}
+	b.c.tooLarge(int64(b.blocks.len)+1, b.blocks.packedBytes(0), b.blocks.bytes+bytes)
+	return errStop
+}
+
+// packedHeader is what packed entries take besides the entries.
+var packedHeader = int64((&revision.Entries{}).PackedSize())
+
+// tooLarge is the problem of n entries, of size bytes each or more, that are more than one map may have.
+func (c *compiler) tooLarge(n, size, all int64) {
+	c.full = true
+	c.problems.reason = v1alpha1.ReasonTooLarge
+	c.problems.add("spec.entries", "%d entries of %d bytes each are %d bytes, more than the %d that one map may have", n, size, all, maxEntriesBytes)
+}
+
+// place is where an entry of the group was declared.
+func (g group) place(origin int) string {
+	if g.source == nil {
+		return at(origin, ".key")
+	}
+	return fmt.Sprintf("%s line %d", g.source.place(), origin)
+}
+
+// placeOf is where entry i was declared, within a sentence about the same spec.
+func (b *builder) placeOf(i int) string {
+	n := len(b.groups) - 1
+	for b.groups[n].first > i {
+		n--
+	}
+	if b.groups[n].source == nil {
+		return fmt.Sprintf("entries[%d]", b.origins[i])
+	}
+	return b.groups[n].place(int(b.origins[i]))
+}
+
+// sourcesToo says where entries come from, if not from the spec alone.
+func (b *builder) sourcesToo() string {
+	if n := len(b.groups) - 1; n > 0 {
+		return fmt.Sprintf(", with those of %d sources", n)
+	}
+	return ""
+}

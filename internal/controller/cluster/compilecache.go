@@ -1,0 +1,174 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/lru"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
+	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/status"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
+)
+
+const (
+	// maxCompiled bounds how many BPFMaps a compileCache remembers.
+	maxCompiled = 20000
+	// maxRejection bounds, in bytes, what is remembered and told of why a spec didn't compile.
+	maxRejection = 8 << 10
+)
+
+// compileCache remembers what each generation of a spec and each state of its sources compiled to, but not
+// the entries. A map of many entries is reconciled once for every report of every node, and compiled once.
+// What it keeps of a BPFMap is small: sums, the names of chunks that may be stored, and a bounded message.
+// It is safe for concurrent use with different BPFMaps.
+type compileCache struct {
+	build recorders.CompileFunc
+	// sources keeps packed sources of all BPFMaps, within a bound of its own.
+	sources *compile.Cache
+	// maxStored is the size in bytes above which contents can't be stored, so that no chunks are remembered.
+	maxStored int64
+	last      *lru.Cache // of cacheEntry, by the name of the BPFMap
+}
+
+type cacheEntry struct {
+	uid        types.UID
+	generation int64
+	sources    sum
+	compiled   compiled
+	rejected   *status.Rejection
+}
+
+// sum is a SHA-256.
+type sum = [sha256.Size]byte
+
+// compiled is what the newest revision is to be: what a spec and its sources compile to, or an earlier
+// revision.
+type compiled struct {
+	// identity is that of the revision's spec; see identify.
+	identity sum
+	digest   string
+	// stored is what it takes in the API server. Its chunks are left out if it is too large to be stored.
+	stored stored
+	// fresh is the compiled form; nil if only the outcome was remembered. Then recompile makes it again.
+	fresh     *revision.Revision
+	recompile func(*v1alpha1.BPFMap) (*revision.Revision, error)
+	// earlier is the revision to go back to, with its entries; nil for what the spec compiles to.
+	earlier *v1alpha1.BPFMapRevision
+}
+
+func newCompileCache(build recorders.CompileFunc, maxStored int64) *compileCache {
+	return &compileCache{build: build, sources: compile.NewCache(), maxStored: maxStored, last: lru.New(maxCompiled)}
+}
+
+// compile is what m's spec and sources compile to, or why they don't. The error is a source that can't
+// be read for now.
+func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source) (compiled, *status.Rejection, error) {
+	name := client.ObjectKeyFromObject(m)
+	found, _ := c.last.Get(name)
+	e, ok := found.(cacheEntry)
+	state := stateOf(sources)
+	if ok && e.uid == m.UID && e.generation == m.Generation && e.sources == state {
+		return e.compiled, e.rejected, nil
+	}
+	build := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { return c.build(m, sources, c.sources) }
+	e = cacheEntry{uid: m.UID, generation: m.Generation, sources: state}
+	fresh, err := build(m)
+	var unread *compile.LoadError
+	switch {
+	case errors.As(err, &unread):
+		return compiled{}, nil, err
+	case err != nil:
+		e.rejected = rejection(err)
+	default:
+		object := revision.ToObject(fresh)
+		e.compiled = compiled{
+			identity: identify(object.Spec), digest: object.Spec.Digest, stored: c.storedOf(fresh), recompile: build,
+		}
+	}
+	c.last.Add(name, e)
+	e.compiled.fresh = fresh
+	return e.compiled, e.rejected, nil
+}
+
+// storedOf is what a revision takes in the API server.
+func (c *compileCache) storedOf(rev *revision.Revision) stored {
+	size := int64(rev.Contents.PackedSize())
+	if size > c.maxStored {
+		return stored{total: size}
+	}
+	object, parts := revision.ToObjects(rev)
+	s := stored{total: size, inline: int64(len(object.Spec.Entries))}
+	for i, p := range parts {
+		s.chunks = append(s.chunks, storedChunk{object.Spec.Chunks[i], int64(len(p.Packed))})
+	}
+	return s
+}
+
+// stateOf identifies what the sources hold.
+func stateOf(sources []compile.Source) sum {
+	h := sha256.New()
+	for i := range sources {
+		fmt.Fprintf(h, "%d %q %q %v\n", sources[i].Index, sources[i].Name, sources[i].Version, sources[i].Err)
+	}
+	return sum(h.Sum(nil))
+}
+
+// identify is equal for revisions that differ in nothing but their number and where their entries are
+// stored: the digest stands for the entries.
+func identify(spec v1alpha1.BPFMapRevisionSpec) sum {
+	spec.Number, spec.Entries, spec.Chunks = 0, nil, nil
+	text, err := json.Marshal(spec)
+	if err != nil {
+		panic(fmt.Sprintf("identify a revision: %v", err)) // plain data always marshals
+	}
+	return sha256.Sum256(text)
+}
+
+// forget drops what is known of a deleted BPFMap.
+func (c *compileCache) forget(name types.NamespacedName) {
+	c.last.Remove(name)
+	c.sources.Forget(revision.Key(name))
+}
+
+// objects are the API objects for revision number n of m.
+func (c *compiled) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevision, []*revision.Part, error) {
+	name := revisionName(m, n)
+	if c.earlier != nil {
+		object := &v1alpha1.BPFMapRevision{Spec: *c.earlier.Spec.DeepCopy()}
+		object.Namespace, object.Name, object.Spec.Number = m.Namespace, name, n
+		return object, nil, nil
+	}
+	rev := c.fresh
+	if rev == nil {
+		var err error
+		if rev, err = c.recompile(m); err != nil {
+			return nil, nil, fmt.Errorf("compile again: %w", err)
+		}
+	}
+	numbered := *rev
+	numbered.Name, numbered.Number = name, n
+	object, parts := revision.ToObjects(&numbered)
+	return object, parts, nil
+}
+
+func revisionName(m *v1alpha1.BPFMap, n int64) string { return fmt.Sprintf("%s-%d", m.Name, n) }
+
+func rejection(err error) *status.Rejection {
+	r := &status.Rejection{Reason: v1alpha1.ReasonInvalidSpec, Message: text.Truncate(err.Error(), maxRejection)}
+	var typed *compile.Error
+	if errors.As(err, &typed) {
+		r.Reason = typed.Reason
+	}
+	return r
+}

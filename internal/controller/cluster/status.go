@@ -1,0 +1,66 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/status"
+)
+
+// statusInput is what a BPFMap's status follows from; failure is what a step ended with.
+func (s *scope) statusInput(failure error, now time.Time) status.Input {
+	in := status.Input{Map: s.m, Rejected: s.rejected, MapStates: s.fleet.mapStates, Now: now}
+	if failure != nil {
+		in.Failure = &status.Failure{Message: failure.Error(), Outdated: !s.revised}
+	}
+	if in.Revision = s.fleet.newest(); in.Revision == nil {
+		return in
+	}
+	in.Rollout = in.Revision.Status.Rollout.DeepCopy()
+	in.Rollout.ReadySince = nil // of no interest to people, and changes more often
+	in.Nodes, in.Assigned = s.fleet.assigned()
+	return in
+}
+
+// updateStatus writes the status if it changed, and then tells people about transitions.
+func (r *reconciler) updateStatus(ctx context.Context, s *scope, failure error) error {
+	next := status.Aggregate(s.statusInput(failure, r.now()))
+	r.observeStatus(s.m, next)
+	if equality.Semantic.DeepEqual(s.m.Status, next) {
+		return nil
+	}
+	if err := r.writeStatus(ctx, s.m, next); err != nil {
+		return err
+	}
+	r.announce(s.m, next)
+	return nil
+}
+
+// writeStatus sends the status alone, not the spec with its many entries, and the API server takes it
+// only if the object is still the one that the status was made from: setting the resource version in a
+// patch asks for that.
+func (r *reconciler) writeStatus(ctx context.Context, m *v1alpha1.BPFMap, next v1alpha1.BPFMapStatus) error {
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": m.ResourceVersion},
+		{"op": "add", "path": "/status", "value": next},
+	})
+	if err != nil {
+		return fmt.Errorf("encode status: %w", err)
+	}
+	target := &v1alpha1.BPFMap{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name}}
+	if err := r.client.Status().Patch(ctx, target, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"unicode/utf8"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
+)
+
+// literal is one JSON value that rawjson.Check took.
+type literal struct {
+	raw []byte
+	// cells says that strings are cells of a table.
+	cells bool
+}
+
+// maxShown bounds a value in an error message, in bytes.
+const maxShown = 64
+
+// String is the value in an error message, not longer than a line.
+func (v literal) String() string {
+	var b bytes.Buffer
+	if err := json.Compact(&b, v.raw[:min(len(v.raw), 1<<10)]); err != nil { // cut values don't compact
+		b.Reset()
+		b.Write(v.raw)
+	}
+	return cut(b.Bytes())
+}
+
+// cut is text of at most maxShown bytes, cut between characters.
+func cut(text []byte) string {
+	if len(text) <= maxShown {
+		return string(text)
+	}
+	end := maxShown - len("...")
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return string(text[:end]) + "..."
+}
+
+// text is the content of a string; msg says why there is none.
+func (v literal) text() (text string, isString bool, msg string) {
+	if !rawjson.IsString(v.raw) {
+		return "", false, ""
+	}
+	text, err := rawjson.Text(v.raw)
+	if err != nil {
+		return "", false, err.Error()
+	}
+	return text, true, ""
+}
+
+// word is the content of a string that stands for something else than a text: an address, a number. In
+// a cell, white space around it doesn't count.
+func (v literal) word() (string, bool) {
+	text, ok, _ := v.text()
+	if v.cells {
+		text = trimBlanks(text)
+	}
+	return text, ok
+}
+
+func trimBlanks(text string) string { return string(bytes.Trim([]byte(text), " \t\r\n")) }
+
+// list is the value if it is a list, or the list that a cell holds.
+func (v literal) list() ([]byte, bool) {
+	if rawjson.IsList(v.raw) {
+		return v.raw, true
+	}
+	if !v.cells {
+		return nil, false
+	}
+	text, ok := v.word()
+	if !ok {
+		return nil, false
+	}
+	list, err := rawjson.Check([]byte(text))
+	return list, err == nil && rawjson.IsList(list)
+}

@@ -1,0 +1,202 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
+)
+
+// readJSON reads a list of entries, or entries one after the other. at is where in begins.
+func readJSON(in *bufio.Reader, at position, yield func(Entry) error) error {
+	w := &window{from: in, at: at}
+	r := jsonReader{window: w, decoder: json.NewDecoder(w)}
+	inList := false
+	if first, err := firstByte(in, w); err == nil && first == '[' {
+		inList = true
+		if _, err := r.decoder.Token(); err != nil {
+			return r.error(err)
+		}
+	}
+	for {
+		w.seek(r.decoder.InputOffset())
+		if inList && !r.decoder.More() {
+			break
+		}
+		raw, at, err := r.value()
+		if errors.Is(err, io.EOF) && !inList {
+			return nil
+		}
+		if err != nil {
+			return r.error(err)
+		}
+		if err := r.entry(raw, at, yield); err != nil {
+			return err
+		}
+	}
+	if _, err := r.decoder.Token(); err != nil { // the bracket
+		return r.error(err)
+	}
+	return r.end()
+}
+
+// firstByte is the first byte behind white space, which it reads: w begins there.
+func firstByte(in *bufio.Reader, w *window) (byte, error) {
+	for {
+		c, err := in.ReadByte()
+		switch {
+		case err != nil:
+			return 0, err
+		case c != ' ' && c != '\t' && c != '\r' && c != '\n':
+			return c, in.UnreadByte()
+		}
+		w.at = w.at.after([]byte{c})
+	}
+}
+
+type jsonReader struct {
+	window  *window
+	decoder *json.Decoder
+	raw     json.RawMessage
+	values  [][]byte
+}
+
+// value is the next value and its position.
+func (r *jsonReader) value() ([]byte, position, error) {
+	if err := r.decoder.Decode(&r.raw); err != nil {
+		return nil, position{}, err
+	}
+	r.window.seek(r.decoder.InputOffset() - int64(len(r.raw)))
+	return r.raw, r.window.at, nil
+}
+
+// end refuses what stands behind the list.
+func (r *jsonReader) end() error {
+	r.window.seek(r.decoder.InputOffset())
+	_, err := r.decoder.Token()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if r.window.limit != nil {
+		return r.window.limit
+	}
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
+	return r.next().errorf("unexpected text behind the list of entries")
+}
+
+// next is the position of the next value.
+func (r *jsonReader) next() position {
+	return r.window.at.after(r.window.text[:separators(r.window.text)])
+}
+
+// separators is how many bytes are between values.
+func separators(text []byte) int { return len(text) - len(bytes.TrimLeft(text, " \t\r\n,")) }
+
+// error is an error of the decoder with its position.
+func (r *jsonReader) error(err error) error {
+	var own *Error
+	var syntax *json.SyntaxError
+	w := r.window
+	switch {
+	case errors.As(err, &own): // of the window, or what it reads from
+		return own
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return w.at.after(w.text).errorf("unexpected end of input")
+	case !errors.As(err, &syntax), strings.HasPrefix(err.Error(), "expected "): // between values
+		return r.next().errorf("%v", err)
+	}
+	// The decoder's offsets leave out what is between values: look again from the value on.
+	w.seek(r.decoder.InputOffset())
+	n := separators(w.text)
+	var raw json.RawMessage
+	offset := int64(1)
+	if errors.As(json.Unmarshal(w.text[n:], &raw), &syntax) {
+		offset = syntax.Offset
+	}
+	return w.at.after(w.text[:n+max(int(offset)-1, 0)]).errorf("%v", err)
+}
+
+// entry yields one entry as manifests have it.
+func (r *jsonReader) entry(raw []byte, at position, yield func(Entry) error) error {
+	if !utf8.Valid(raw) {
+		return at.errorf("is not valid UTF-8")
+	}
+	if !rawjson.IsObject(raw) {
+		return at.errorf("an entry must be an object with key and value")
+	}
+	e := Entry{Line: at.line}
+	var seen members
+	for w := rawjson.Walk(raw); ; {
+		quoted, value, offset, ok := w.Member()
+		if !ok {
+			return yield(e)
+		}
+		name, err := rawjson.Text(quoted)
+		if err != nil {
+			return at.after(raw[:offset]).errorf("%v", err)
+		}
+		if message := seen.add(name); message != "" {
+			return at.after(raw[:offset]).errorf("%s", message)
+		}
+		switch {
+		case name == "key":
+			e.Key = value
+		case name == "value":
+			e.Value = value
+		case !rawjson.IsList(value):
+			return at.after(raw[:offset]).errorf("values must be a list")
+		default:
+			e.Values = r.elements(value)
+		}
+	}
+}
+
+func (r *jsonReader) elements(list []byte) [][]byte {
+	r.values = r.values[:0]
+	for w := rawjson.Walk(list); ; {
+		v, ok := w.Element()
+		if !ok {
+			return r.values
+		}
+		r.values = append(r.values, v)
+	}
+}
+
+// members are the names of an entry's members so far.
+type members [3]bool
+
+var memberNames = [3]string{"key", "value", "values"}
+
+// add notes a name, and says what is wrong with it: unknown or given twice.
+func (m *members) add(name string) string {
+	for i, known := range memberNames {
+		if name != known {
+			continue
+		}
+		if m[i] {
+			return name + " is given twice"
+		}
+		m[i] = true
+		return ""
+	}
+	return "unknown field " + shown(name) + ": must be one of key, value, values"
+}
+
+// shown is a name from a text in quotes, not longer than a line.
+func shown(name string) string {
+	if len(name) > 64 {
+		name = name[:64] + "…"
+	}
+	return string(quote(nil, []byte(name)))
+}

@@ -17,7 +17,7 @@ export GOFLAGS     := $(GOFLAGS) -buildvcs=false
 LDFLAGS := -s -w -X $(MODULE)/internal/cli.version=$(VERSION)
 
 # Tests and the demo find etcd and kube-apiserver in KUBEBUILDER_ASSETS, kubectl and helm there or in
-# PATH. A folder that is set from outside is used as it is; what lacks is built into the cache.
+# PATH. A folder that is set from outside is used as it is; what is missing is built into the cache.
 CACHE := $(shell hack/controlplane/build.sh --print-dir)
 export KUBEBUILDER_ASSETS := $(or $(KUBEBUILDER_ASSETS),$(CACHE))
 export PATH := $(CACHE):$(PATH)
@@ -34,8 +34,18 @@ E2E           ?= .
 # How long make soak plays on each of its backends. SEED=n HISTORIES=1 plays one history again.
 SOAK_TIME     ?= 30m
 # Packages whose tests need neither root, nor the kernel, nor the API server.
-UNIT_PACKAGES ?= ./internal/compile/... ./internal/manifest/... ./internal/plan/... \
-	./internal/revision/... ./internal/schema/... ./internal/status/...
+UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/compile/... ./internal/manifest/... ./internal/maptype/... ./internal/metrics/... \
+	./internal/ownership/... ./internal/plan/... ./internal/revision/... ./internal/rollout/... ./internal/schema/... \
+	./internal/source/... ./internal/status/...
+# Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
+# race detector on each of its backends.
+RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/compile ./internal/controller/agent \
+	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/engine/locked \
+	./internal/nodelock ./internal/pinstore ./internal/quota
+RACE_HISTORIES ?= 30
+# How long make fuzz spends on each Fuzz function, and where it looks for them.
+FUZZTIME     ?= 10s
+FUZZ_FOLDERS ?= internal
 BENCH_PACKAGES ?= ./...
 BENCH_FLAGS    ?= -benchmem -count=1
 
@@ -80,6 +90,16 @@ test-tools: require-root
 .PHONY: test-unit
 test-unit: ## Run the tests that need neither root nor kernel nor API server.
 	$(GO) test $(UNIT_PACKAGES)
+
+# The race detector needs cgo.
+.PHONY: test-race
+test-race: require-root controlplane ## Run the tests of packages that are safe for concurrent use under the race detector (root).
+	hack/packages.sh gcc:gcc /usr/include/string.h:libc6-dev
+	CGO_ENABLED=1 HISTORIES=$(RACE_HISTORIES) $(GO) test -race $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
+
+.PHONY: fuzz
+fuzz: ## Fuzz the readers of what users and other programs write, $FUZZTIME for each function.
+	GO=$(GO) hack/fuzz.sh $(FUZZTIME) $(FUZZ_FOLDERS)
 
 .PHONY: test-e2e
 test-e2e: require-root build ## Run the tests that need a cluster, in $CLUSTER_DIR or one of their own (root).

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs Debian packages where what they bring lacks (root): hack/packages.sh WHAT:PACKAGE...
+# Installs Debian packages whose files are missing (root): hack/packages.sh WHAT:PACKAGE...
 # WHAT is a command, or the absolute path of a file.
 set -euo pipefail
 
@@ -10,7 +10,7 @@ for pair in "$@"; do
 done
 ((${#missing[@]})) || exit 0
 if ! command -v apt-get >/dev/null; then
-	echo "packages: lacks ${missing[*]}, and there is no apt-get to install them" >&2
+	echo "packages: ${missing[*]} must be installed, and there is no apt-get" >&2
 	exit 1
 fi
 echo "packages: installing ${missing[*]}" >&2

@@ -15,11 +15,11 @@ const (
 	// Reasons: Ready, NoNodesSelected (True); Progressing, NotAccepted, NodesFailed, Drifted,
 	// RolledBack, ReconcileFailed (False).
 	ConditionReady = "Ready"
-	// ConditionReconciling is True while work goes on (kstatus: InProgress).
+	// ConditionReconciling is True while work is in progress (kstatus: InProgress).
 	// Reasons: Progressing, ReconcileFailed (True); ReconcileSucceeded (False).
 	ConditionReconciling = "Reconciling"
-	// ConditionStalled is True when no progress is possible without a change by people (kstatus:
-	// Failed). Reasons: NotAccepted, NodesStalled, RolledBack (True); NotStalled (False).
+	// ConditionStalled is True when no progress is possible until somebody changes something
+	// (kstatus: Failed). Reasons: NotAccepted, NodesStalled, RolledBack (True); NotStalled (False).
 	ConditionStalled = "Stalled"
 	// ConditionAccepted says whether the spec compiled and may be stored. Reasons: Accepted (True);
 	// InvalidSpec, InvalidEntry, InvalidSource, TooLarge, QuotaExceeded, NameConflict (False);
@@ -59,7 +59,7 @@ const (
 
 // BPFMapStatus is the aggregate over all selected nodes.
 type BPFMapStatus struct {
-	// observedGeneration is the generation of the spec that this status speaks of.
+	// observedGeneration is the generation of the spec that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
@@ -83,7 +83,7 @@ type BPFMapStatus struct {
 	Frozen bool `json:"frozen"`
 
 	// currentRevision is the name of the revision that every ready node holds; updateRevision is
-	// the newest one. They are equal except while an update is under way.
+	// the newest one. They differ only during an update.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	CurrentRevision string `json:"currentRevision,omitempty"`
@@ -93,7 +93,7 @@ type BPFMapStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	UpdateRevision string `json:"updateRevision,omitempty"`
 
-	// rollout is how far the newest revision goes; absent before there is one.
+	// rollout is how far the newest revision is rolled out; absent before there is one.
 	// +optional
 	Rollout *RolloutStatus `json:"rollout,omitempty"`
 
@@ -120,8 +120,8 @@ type BPFMapStatus struct {
 	// +kubebuilder:validation:MaxLength=15
 	KernelName string `json:"kernelName,omitempty"`
 
-	// nodeStates are the states of at most 32 nodes, sorted by name: all nodes if they are no more
-	// than that, otherwise the failing and then the pending ones first.
+	// nodeStates are the states of at most 32 nodes, sorted by name: all nodes if there are no more
+	// than that, otherwise the failed and then the pending ones first.
 	// +optional
 	// +listType=map
 	// +listMapKey=node
@@ -138,7 +138,7 @@ const (
 // ContentGroup is the nodes that hold the same declared contents.
 type ContentGroup struct {
 	// digest is that of the declared contents which the nodes' kernels were last seen to hold; "none"
-	// for nodes that hold none of a revision, or not as declared.
+	// for nodes that don't hold a revision's contents, or not as declared.
 	// +required
 	// +kubebuilder:validation:MaxLength=71
 	Digest string `json:"digest"`
@@ -192,7 +192,7 @@ type NodeMapStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	Reason string `json:"reason,omitempty"`
 
-	// message is for people; empty when ready.
+	// message is human-readable; empty when ready.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`

@@ -8,8 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// BPFMap declares an eBPF map and what it holds: on every selected node the agent creates it, pins
-// it, fills it, freezes it if asked, and keeps it as declared.
+// BPFMap declares an eBPF map and its contents: on every selected node the agent creates it, pins it,
+// fills it, freezes it if requested, and keeps it as declared.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -31,11 +31,11 @@ type BPFMap struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what the map is to be.
+	// spec is the desired map.
 	// +required
 	Spec BPFMapSpec `json:"spec"`
 
-	// status is the aggregate over all selected nodes, written by the controller alone.
+	// status is the aggregate over all selected nodes. Only the controller writes it.
 	// +optional
 	Status BPFMapStatus `json:"status,omitempty"`
 }
@@ -110,7 +110,7 @@ type BPFMapSpec struct {
 	Inner *InnerMap `json:"inner,omitempty"`
 
 	// maxEntries is the map's capacity: in entries, for ring buffers in bytes (a power of two and a
-	// multiple of the page size), for an Arena in pages. Changing it needs a new map, and so
+	// multiple of the page size), for an Arena in pages. Changing it requires a new map, and therefore
 	// replacePolicy: Swap. Storage types have none.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
@@ -144,8 +144,8 @@ type BPFMapSpec struct {
 	Entries []Entry `json:"entries,omitempty"`
 
 	// entriesFrom are sources of further entries: ConfigMaps and Secrets of the same namespace. A
-	// change of a source makes a new revision if the entries change; a broken source keeps the last
-	// good one.
+	// change of a source creates a new revision if the entries change; while a source is broken, the last
+	// good revision stays.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -171,12 +171,12 @@ type BPFMapSpec struct {
 	DriftPolicy DriftPolicy `json:"driftPolicy,omitempty"`
 
 	// freeze makes the map read-only for user space once it is filled (BPF_MAP_FREEZE, Linux 5.2).
-	// It can't be undone: new content for a frozen map needs a new map, and so replacePolicy: Swap.
-	// BPF programs may still write unless the map carries RdOnlyProg.
+	// It can't be undone: new contents for a frozen map require a new map, and therefore
+	// replacePolicy: Swap. BPF programs may still write unless the map has the flag RdOnlyProg.
 	// +optional
 	Freeze bool `json:"freeze,omitempty"`
 
-	// replacePolicy says whether a map that can't become what is declared may be replaced by a new
+	// replacePolicy says whether a map that is incompatible with the spec may be replaced by a new
 	// one.
 	// +optional
 	// +kubebuilder:default=Never
@@ -186,7 +186,7 @@ type BPFMapSpec struct {
 	// +optional
 	Pin *Pin `json:"pin,omitempty"`
 
-	// nodeSelector selects the nodes that carry the map by their labels; all nodes if empty.
+	// nodeSelector selects the nodes that get the map by their labels; all nodes if empty.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.size() <= 317 && self[k].size() <= 63)",message="label keys hold at most 317 characters and values 63"
@@ -202,8 +202,8 @@ type BPFMapSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	RollbackTo string `json:"rollbackTo,omitempty"`
 
-	// revisionHistoryLimit is how many old revisions are kept; the controller's setting, 5 by
-	// default, if not given.
+	// revisionHistoryLimit is how many old revisions are kept; the controller's --revision-history-limit,
+	// 5 by default, if not given.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100

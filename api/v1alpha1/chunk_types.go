@@ -16,8 +16,8 @@ const MaxChunks = 4096
 const AnnotationPackedBytes = "bpfmap.io/packed-bytes"
 
 // BPFMapChunk is a part of the entries of one or more revisions of a BPFMap. Its name ends with the
-// digest of its entries: a chunk that two revisions share is written once. The controller writes it,
-// agents read it by name, nobody edits it.
+// digest of its entries: a chunk that two revisions share is written once. The controller writes it and
+// agents read it by name; it is not to be edited.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=bmapchunk,categories={bpf}

@@ -5,7 +5,7 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// BPFNodeState is what one node's kernel holds, written by that node's agent alone and only when
+// BPFNodeState is what one node's kernel holds. Only the node's agent writes it, and only when
 // something changed. Its name is the node's, and the node owns it.
 //
 // +kubebuilder:object:root=true
@@ -80,7 +80,7 @@ type BPFNodeStateStatus struct {
 	// +optional
 	PossibleCPUs int32 `json:"possibleCPUs,omitempty"`
 
-	// features are the BPF features of the node's kernel that this operator asks about, sorted.
+	// features are the BPF features of the node's kernel that this operator checks, sorted.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=128
@@ -107,13 +107,13 @@ type BPFNodeStateStatus struct {
 
 // NodeSummary counts one node's managed maps.
 type NodeSummary struct {
-	// maps is how many maps the node is to have.
+	// maps is how many maps the node is supposed to have.
 	Maps int32 `json:"maps"`
 	// ready is how many of them are as declared.
 	Ready int32 `json:"ready"`
-	// failed is how many of them are not and report why.
+	// failed is how many of them are not, and report a reason.
 	Failed int32 `json:"failed"`
-	// memory is the kernel memory of all of them, for people (for example 12.5Mi).
+	// memory is the kernel memory of all of them, in human-readable form (for example 12.5Mi).
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Memory string `json:"memory,omitempty"`
@@ -138,13 +138,13 @@ type NodeInventory struct {
 	Managed int32 `json:"managed"`
 	// memlockBytes is the kernel memory of all of them in bytes, as the kernel accounts it.
 	MemlockBytes int64 `json:"memlockBytes"`
-	// memory is the same for people (for example 12.5Mi).
+	// memory is the same in human-readable form (for example 12.5Mi).
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Memory string `json:"memory,omitempty"`
 	// orphanCount is how many maps are pinned below bpfmap/ and belong to no BPFMap.
 	OrphanCount int32 `json:"orphanCount"`
-	// orphans are the first of them, sorted by pin: maps that were retained, or that others put there.
+	// orphans are the first of them, sorted by pin: maps that were retained, or created by others.
 	// +optional
 	// +listType=map
 	// +listMapKey=pinPath
@@ -169,7 +169,7 @@ type OrphanMap struct {
 	MemlockBytes int64 `json:"memlockBytes,omitempty"`
 }
 
-// NodeMapState is how one map is on one node.
+// NodeMapState is the state of one map on one node.
 //
 // +kubebuilder:validation:Enum=Ready;Pending;Failed;Stalled
 type NodeMapState string
@@ -178,11 +178,11 @@ type NodeMapState string
 const (
 	// NodeMapReady: the kernel holds what the revision says.
 	NodeMapReady NodeMapState = "Ready"
-	// NodeMapPending: work is going on or waits for something.
+	// NodeMapPending: work is in progress or waiting for something.
 	NodeMapPending NodeMapState = "Pending"
 	// NodeMapFailed: an error that the agent keeps retrying.
 	NodeMapFailed NodeMapState = "Failed"
-	// NodeMapStalled: nothing can happen until people change something.
+	// NodeMapStalled: no progress is possible until somebody changes something.
 	NodeMapStalled NodeMapState = "Stalled"
 )
 
@@ -192,7 +192,7 @@ const (
 	NodeReasonInSync = "InSync"
 	// NodeReasonDrifted: the map differs and driftPolicy is Report.
 	NodeReasonDrifted = "Drifted"
-	// NodeReasonIncompatible: what is at the pin can't become what is declared.
+	// NodeReasonIncompatible: the map at the pin is incompatible with the spec.
 	NodeReasonIncompatible = "Incompatible"
 	// NodeReasonFrozen: the map is frozen and the declared contents changed.
 	NodeReasonFrozen = "Frozen"
@@ -200,13 +200,13 @@ const (
 	NodeReasonPinConflict = "PinConflict"
 	// NodeReasonPinNotAllowed: the agent's configuration doesn't allow this pin path.
 	NodeReasonPinNotAllowed = "PinNotAllowed"
-	// NodeReasonMapFull: the map has no room for the declared entries.
+	// NodeReasonMapFull: the map is too small for the declared entries.
 	NodeReasonMapFull = "MapFull"
 	// NodeReasonNotPermitted: the agent lacks a capability or a file permission.
 	NodeReasonNotPermitted = "NotPermitted"
-	// NodeReasonNotSupported: the node's kernel can't make this map.
+	// NodeReasonNotSupported: the node's kernel doesn't support this map.
 	NodeReasonNotSupported = "NotSupported"
-	// NodeReasonOutOfMemory: the kernel has no memory for the map.
+	// NodeReasonOutOfMemory: the kernel couldn't allocate memory for the map.
 	NodeReasonOutOfMemory = "OutOfMemory"
 	// NodeReasonQuotaExceeded: the map would exceed a limit of kernel memory or of maps: its namespace's,
 	// the node's or the agent pod's. It is created as soon as there is room.
@@ -217,6 +217,8 @@ const (
 	NodeReasonReferenceNotFound = "ReferenceNotFound"
 	// NodeReasonInvalidReference: an entry names something of the wrong kind.
 	NodeReasonInvalidReference = "InvalidReference"
+	// NodeReasonInterrupted: the work on the map was cut short, as when the agent stops, and is resumed later.
+	NodeReasonInterrupted = "Interrupted"
 	// NodeReasonNodeNotReady: the node's own condition Ready is False.
 	NodeReasonNodeNotReady = "NodeNotReady"
 	// NodeReasonSyncFailed: any other error.
@@ -271,18 +273,18 @@ type NodeMap struct {
 	// +optional
 	Frozen bool `json:"frozen,omitempty"`
 
-	// state is how the map is.
+	// state is the map's state.
 	// +required
 	State NodeMapState `json:"state"`
 
-	// replacedMaps are maps that this one took the pin of, the last one first. What still uses them sees
-	// the old contents.
+	// replacedMaps are maps whose pin this one took, the most recent first. Programs that still use them
+	// see the old contents.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4
 	ReplacedMaps []ReplacedMap `json:"replacedMaps,omitempty"`
 
-	// drifted says that the map differs from its revision and was not repaired.
+	// drifted says whether the map differs from its revision and was not repaired.
 	// +optional
 	Drifted bool `json:"drifted,omitempty"`
 
@@ -291,7 +293,7 @@ type NodeMap struct {
 	// +kubebuilder:validation:MaxLength=128
 	Reason string `json:"reason,omitempty"`
 
-	// message is for people.
+	// message is human-readable.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
@@ -301,14 +303,14 @@ type NodeMap struct {
 	DriftCount int64 `json:"driftCount,omitempty"`
 }
 
-// ReplacedMap is a map that another one took the pin of.
+// ReplacedMap is a map whose pin another one took.
 type ReplacedMap struct {
 	// mapID is its id in the node's kernel.
 	// +required
 	MapID int64 `json:"mapID"`
 
 	// users are the programs that still use it, at most 16. Finding them needs the capability SYS_ADMIN
-	// (agent.inventory.enabled); without, usersKnown is false.
+	// (agent.inventory.enabled); without it, usersKnown is false.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16

@@ -10,12 +10,12 @@ type SyncPolicy string
 
 // The sync policies.
 const (
-	// SyncSeed writes the entries once, when the map is made; programs own them afterwards.
+	// SyncSeed writes the entries once, when the map is created; programs own them afterwards.
 	SyncSeed SyncPolicy = "Seed"
-	// SyncMerge holds declared keys at their declared values, deletes keys that leave the
-	// declaration, and leaves the keys of others alone.
+	// SyncMerge keeps declared keys at their declared values, deletes keys that are no longer declared,
+	// and leaves other keys alone.
 	SyncMerge SyncPolicy = "Merge"
-	// SyncMirror makes the map hold exactly what is declared.
+	// SyncMirror makes the map contain exactly what is declared.
 	SyncMirror SyncPolicy = "Mirror"
 )
 
@@ -41,11 +41,11 @@ type ReplacePolicy string
 const (
 	// ReplaceNever never replaces a map: a change that would need it is Stalled.
 	ReplaceNever ReplacePolicy = "Never"
-	// ReplaceSwap builds a new map aside and lets it take the pin in one step.
+	// ReplaceSwap builds a new map and lets it take the pin in one step.
 	ReplaceSwap ReplacePolicy = "Swap"
 )
 
-// DeletionPolicy says what happens to pinned maps that nothing asks for any more.
+// DeletionPolicy says what happens to pinned maps that are no longer declared.
 //
 // +kubebuilder:validation:Enum=Delete;Retain
 type DeletionPolicy string
@@ -54,6 +54,6 @@ type DeletionPolicy string
 const (
 	// DeletionDelete removes the pins; the kernel frees a map when its last user is gone.
 	DeletionDelete DeletionPolicy = "Delete"
-	// DeletionRetain leaves the pins and gives up their ownership.
+	// DeletionRetain keeps the pins and releases the maps.
 	DeletionRetain DeletionPolicy = "Retain"
 )

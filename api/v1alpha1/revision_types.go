@@ -13,7 +13,7 @@ import (
 // LabelActive marks the revisions that agents watch. History doesn't carry it.
 const LabelActive = "bpfmap.io/active"
 
-// MaxInlineEntriesBytes is how many bytes of packed entries a revision holds itself. More are in
+// MaxInlineEntriesBytes is how many bytes of packed entries a revision contains itself. Larger sets are in
 // chunks, so that agents that watch revisions get small objects.
 const MaxInlineEntriesBytes = 16 << 10
 
@@ -21,7 +21,7 @@ const MaxInlineEntriesBytes = 16 << 10
 const MaxEntriesBytes = 256 << 20
 
 // BPFMapRevision is one compiled version of a BPFMap: typed YAML turned into the bytes that the
-// kernel takes. The controller writes it, agents apply it, nobody edits it.
+// kernel takes. The controller writes it and agents apply it; it is not to be edited.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -44,7 +44,7 @@ type BPFMapRevision struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a revision is immutable"
 	Spec BPFMapRevisionSpec `json:"spec"`
 
-	// status is how far the revision goes.
+	// status is how far the revision is rolled out.
 	// +optional
 	Status BPFMapRevisionStatus `json:"status,omitempty"`
 }
@@ -62,9 +62,9 @@ func (r *BPFMapRevision) Number() int64 {
 	return number
 }
 
-// BPFMapRevisionStatus is what changes of a revision.
+// BPFMapRevisionStatus is the part of a revision that changes.
 type BPFMapRevisionStatus struct {
-	// rollout is how far the revision goes.
+	// rollout is how far the revision is rolled out.
 	// +optional
 	Rollout RolloutStatus `json:"rollout,omitempty"`
 }
@@ -78,7 +78,7 @@ type BPFMapRevisionList struct {
 	Items           []BPFMapRevision `json:"items"`
 }
 
-// BPFMapRevisionSpec is everything a node needs to make the map, with every default resolved.
+// BPFMapRevisionSpec is everything that a node needs to create the map, with every default resolved.
 type BPFMapRevisionSpec struct {
 	// mapName is the name of the BPFMap in the same namespace.
 	// +required
@@ -134,8 +134,7 @@ type BPFMapRevisionSpec struct {
 	// +optional
 	Inner *InnerShape `json:"inner,omitempty"`
 
-	// key is the schema of keys, for people and tools that read the map, and for the BTF that the map
-	// gets; absent for types without keys.
+	// key is the schema of keys, for users and tools that read the map, and for the map's BTF; absent for types without keys.
 	// +optional
 	Key *Schema `json:"key,omitempty"`
 
@@ -166,7 +165,7 @@ type BPFMapRevisionSpec struct {
 	// +required
 	ReplacePolicy ReplacePolicy `json:"replacePolicy"`
 
-	// deletionPolicy says what happens when the map is no longer wanted.
+	// deletionPolicy says what happens when the map is no longer declared.
 	// +required
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy"`
 
@@ -213,7 +212,7 @@ const MaxReferences = 1024
 // MaxReferenceName bounds a reference's name in bytes.
 const MaxReferenceName = 1024
 
-// InnerShape is what the kernel compares of an inner map with the one that its outer map was made with.
+// InnerShape is what the kernel compares when an inner map is put into its outer map.
 type InnerShape struct {
 	// type is the kernel's map type.
 	// +required

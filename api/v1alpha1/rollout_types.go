@@ -15,9 +15,9 @@ type FailurePolicy string
 
 // The failure policies.
 const (
-	// FailurePause lets no further node take the revision until the node doesn't fail any more.
+	// FailurePause keeps further nodes from taking the revision until the node recovers.
 	FailurePause FailurePolicy = "Pause"
-	// FailureRollback lets all nodes go back to the revision before. Only a new revision goes on.
+	// FailureRollback returns all nodes to the previous revision. Only a new revision continues.
 	FailureRollback FailurePolicy = "Rollback"
 )
 
@@ -31,8 +31,8 @@ type Rollout struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+|[0-9]{1,3}%)$`
 	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
 
-	// partition is how many nodes keep the revision before, as a number or as a percentage (rounded
-	// up). With it a new revision is tried on some nodes until people lower it. 0 if not given.
+	// partition is how many nodes stay on the previous revision, as a number or as a percentage (rounded
+	// up): a new revision is tried on the others until it is lowered. 0 if not given.
 	// +optional
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:Pattern=`^([0-9]+|[0-9]{1,3}%)$`
@@ -49,19 +49,19 @@ type Rollout struct {
 	// +optional
 	OnFailure FailurePolicy `json:"onFailure,omitempty"`
 
-	// paused lets no further node take a new revision.
+	// paused keeps further nodes from taking a new revision.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 }
 
-// RolloutPhase is how a rollout is.
+// RolloutPhase is the state of a rollout.
 //
 // +kubebuilder:validation:Enum=Progressing;Paused;Halted;RolledBack;Complete
 type RolloutPhase string
 
-// RolloutStatus is how far a revision goes. The controller alone writes it.
+// RolloutStatus is how far a revision is rolled out. Only the controller writes it.
 type RolloutStatus struct {
-	// phase is how the rollout is: Progressing, Paused (by people or by partition), Halted (a node
+	// phase is the state of the rollout: Progressing, Paused (by spec.rollout.paused or partition), Halted (a node
 	// failed), RolledBack, Complete.
 	// +optional
 	Phase RolloutPhase `json:"phase,omitempty"`
@@ -73,11 +73,11 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxLength=16
 	Frontier string `json:"frontier,omitempty"`
 
-	// readySince is since when all nodes up to the frontier hold the revision.
+	// readySince is the time since which all nodes up to the frontier hold the revision.
 	// +optional
 	ReadySince *metav1.Time `json:"readySince,omitempty"`
 
-	// message says for people how far it is.
+	// message is human-readable.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`

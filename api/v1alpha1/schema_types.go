@@ -10,7 +10,7 @@ const MaxFieldDepth = 8
 // ScalarType names how one key, value or field is written in YAML and laid out in memory.
 //
 // Integers are in the node's byte order (u8…u64, i8…i64) or in network order (be16, be32, be64).
-// They accept decimal and 0x… notation as a number or a string, and are never cut. `ipv4`, `ipv6`
+// They accept decimal and 0x… notation as a number or a string, and are never truncated. `ipv4`, `ipv6`
 // and `mac` are in network order. `ipv4Prefix` and `ipv6Prefix` are the kernel's LPM trie keys: a
 // 32-bit prefix length in the node's order followed by the address. `string` is NUL-padded to
 // `size`, `bytes` (base64) and `hex` are exactly `size` bytes.
@@ -62,7 +62,7 @@ const (
 	TypeKptr       ScalarType = "kptr"
 )
 
-// Schema says what a key or a value looks like: one scalar (`type`), or a C struct (`fields`). Sizes
+// Schema is the layout of a key or a value: one scalar (`type`), or a C struct (`fields`). Sizes
 // follow from it. Nested fields follow the same rules as the outermost schema; for them the compiler
 // checks what CEL's cost budget doesn't let the CRD check.
 //
@@ -73,7 +73,7 @@ type Schema struct {
 	// +optional
 	Type ScalarType `json:"type,omitempty"`
 
-	// size is the length in bytes of a string, bytes or hex; other types have their own size.
+	// size is the length in bytes of a string, bytes or hex; other types have a fixed size.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1048576
@@ -113,7 +113,7 @@ type Field struct {
 	// +optional
 	Type ScalarType `json:"type,omitempty"`
 
-	// size is the length in bytes of a string, bytes or hex; other types have their own size.
+	// size is the length in bytes of a string, bytes or hex; other types have a fixed size.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1048576

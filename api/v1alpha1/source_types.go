@@ -12,20 +12,21 @@ type SourceFormat string
 
 // The formats of sources. In all of them keys and values are written as in entries.
 const (
-	// SourceLines has one key a line, and value for all of them. Empty lines and what follows a '#'
-	// at the beginning of a line or after a blank don't count. For Queue and Stack a line is a value.
+	// SourceLines has one key per line, and the same value for all of them. Empty lines are ignored, and so
+	// is everything after a '#' at the beginning of a line or after a blank. For Queue and Stack a line is
+	// a value.
 	SourceLines SourceFormat = "Lines"
 	// SourceCSV has a header that names the columns: key and value, or key.FIELD and value.FIELD
-	// (deeper fields with more dots) for schemas with fields. Columns of other names don't count.
-	// Without a column of values, value is for all of them.
+	// (deeper fields with more dots) for schemas with fields. Columns of other names are ignored.
+	// Without a column of values, all entries have the same value.
 	SourceCSV SourceFormat = "CSV"
-	// SourceJSON is a list of entries ({"key": …, "value": …}), or one entry a line.
+	// SourceJSON is a list of entries ({"key": …, "value": …}), or one entry per line.
 	SourceJSON SourceFormat = "JSON"
 	// SourceYAML is a list of entries.
 	SourceYAML SourceFormat = "YAML"
 )
 
-// ConflictPolicy says which of several entries with the same key counts.
+// ConflictPolicy says which of several entries with the same key is used.
 //
 // +kubebuilder:validation:Enum=Fail;First;Last
 type ConflictPolicy string
@@ -41,8 +42,7 @@ const (
 	ConflictLast ConflictPolicy = "Last"
 )
 
-// EntrySource is one source of entries. Data that begin as gzip does are decompressed, to at most
-// 64 MiB.
+// EntrySource is one source of entries. Gzipped data are decompressed, to at most 64 MiB.
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.configMapRef) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) == 1",message="exactly one of configMapRef, secretRef and configMapSelector is needed"
 type EntrySource struct {
@@ -54,8 +54,8 @@ type EntrySource struct {
 	// +optional
 	SecretRef *SourceRef `json:"secretRef,omitempty"`
 
-	// configMapSelector selects ConfigMaps by labels: several of them make one set, in the order of
-	// their names, so that teams can contribute to one map.
+	// configMapSelector selects ConfigMaps by labels: their entries are combined in the order
+	// of their names, so that several teams can contribute to one map.
 	// +optional
 	ConfigMapSelector *SourceSelector `json:"configMapSelector,omitempty"`
 

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -20,6 +21,8 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 // asProgram makes this test binary run main instead of tests.
@@ -175,6 +178,46 @@ func TestInterruptedWaitForInput(t *testing.T) {
 			p.ends(t, 143, message)
 		})
 	}
+}
+
+// TestInterruptedBetweenManifests says how far it came: another process holds the lock of the fourth map.
+func TestInterruptedBetweenManifests(t *testing.T) {
+	bpffs, folder := bpftest.BPFFS(t), t.TempDir()
+	for i := range 10 {
+		text := fmt.Sprintf("{apiVersion: bpfmap.io/v1alpha1, kind: BPFMap, metadata: {name: m%d}, spec: {"+
+			"type: Hash, key: {type: u32}, value: {type: u8}, maxEntries: 4}}", i)
+		if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("m%d.yaml", i)), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := pinstore.New(bpffs, pinstore.Options{})
+	// reach runs a command until it waits for the fourth map, and interrupts it.
+	reach := func(command, message string, lines int) {
+		t.Helper()
+		lock, err := store.Lock(t.Context(), revision.Key{Namespace: "default", Name: "m3"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := start(t, command, "--bpffs", bpffs, "-f", folder)
+		for range lines {
+			if _, err := p.out.ReadBytes('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.signal(t, syscall.SIGINT)
+		p.ends(t, 130, message)
+		if err := lock.Unlock(); err != nil {
+			t.Error(err)
+		}
+	}
+	reach("diff", " of 10 manifests compared", 1)
+	reach("apply", "Error: interrupted: 3 of 10 manifests applied\n", 3)
+	p := start(t, "apply", "--bpffs", bpffs, "-f", folder)
+	if _, err := io.Copy(io.Discard, p.out); err != nil {
+		t.Fatal(err)
+	}
+	p.ends(t, 0, "")
+	reach("delete", "Error: interrupted: 3 of 10 maps deleted\n", 3)
 }
 
 // TestWithoutSignals runs to the end.

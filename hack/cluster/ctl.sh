@@ -17,7 +17,7 @@ for file in lib controlplane images node; do
 	# shellcheck source=/dev/null
 	source "hack/cluster/$file.sh"
 done
-[[ -e $marker ]] || die "there is no cluster in $dir: make cluster"
+[[ -e $marker ]] || die "no cluster in $dir: run make cluster"
 export PATH=${KUBEBUILDER_ASSETS:+$KUBEBUILDER_ASSETS:}$(hack/controlplane/build.sh --print-dir):$PATH
 
 start_part() {

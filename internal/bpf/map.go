@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 // MaxNameLen is the longest map name in bytes: BPF_OBJ_NAME_LEN without the terminating NUL.

@@ -63,21 +63,37 @@ func TestControllerFlags(t *testing.T) {
 	}
 	want := cluster.Options{
 		Options:     process.Options{MetricsBindAddress: "0", MetricsSecure: true, HealthProbeBindAddress: "0", Version: version},
-		Concurrency: 4, RevisionHistoryLimit: 5,
+		Concurrency: 4, RevisionHistoryLimit: 5, MaxStoredBytesPerMap: 64 << 20, MaxStoredBytesPerNamespace: 512 << 20,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("without flags (-want +got)\n%s", diff)
 	}
 
 	c := newController(keep)
-	err := execute(t, c, append(processArgs, "--leader-elect", "--leader-elect-namespace=ns", "--concurrency=7", "--revision-history-limit=3")...)
+	err := execute(t, c, append(processArgs, "--leader-elect", "--leader-elect-namespace=ns", "--concurrency=7", "--revision-history-limit=3",
+		"--max-stored-bytes-per-map=1Mi", "--max-stored-bytes-per-namespace=2Mi")...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	allSet(t, c)
-	want = cluster.Options{Options: processOptions(), LeaderElect: true, Namespace: "ns", Concurrency: 7, RevisionHistoryLimit: 3}
+	want = cluster.Options{Options: processOptions(), LeaderElect: true, Namespace: "ns", Concurrency: 7, RevisionHistoryLimit: 3,
+		MaxStoredBytesPerMap: 1 << 20, MaxStoredBytesPerNamespace: 2 << 20}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("with all flags (-want +got)\n%s", diff)
+	}
+}
+
+func TestControllerRefuses(t *testing.T) {
+	never := func(context.Context, cluster.Options) error { t.Error("the controller was started"); return nil }
+	for want, args := range map[string][]string{
+		"--max-stored-bytes-per-map":                 {"--max-stored-bytes-per-map=0"},
+		"--max-stored-bytes-per-namespace":           {"--max-stored-bytes-per-namespace=-1"},
+		"unknown flag: --revision-history":           {"--revision-history=1"},
+		"invalid log level \"loud\": must be one of": {"--log-level=loud"},
+	} {
+		if err := execute(t, newController(never), args...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", args, err, want)
+		}
 	}
 }
 

@@ -3,6 +3,6 @@
 
 // Package cli is the command line: it reads flags, puts the parts together, and prints.
 //
-// It is NOT for deciding anything about maps: every command runs the same compiler and engine that the
+// Out of scope: decisions about maps, since every command runs the same compiler and engine that the
 // controller and the agent run.
 package cli

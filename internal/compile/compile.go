@@ -14,6 +14,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
+	"github.com/bpfmap-io/bpfmap-operator/internal/source"
 )
 
 // maxNameLen bounds a BPFMap's name, so that "<name>-<number>" is a name, too.
@@ -21,6 +22,9 @@ const maxNameLen = 200
 
 // maxEntriesBytes is v1alpha1.MaxEntriesBytes but for tests.
 var maxEntriesBytes int64 = v1alpha1.MaxEntriesBytes
+
+// maxTextBytes is source.MaxAllBytes but for tests.
+var maxTextBytes int64 = source.MaxAllBytes
 
 // Compile is With without sources.
 func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) { return With(m, nil, nil) }
@@ -31,7 +35,7 @@ func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) { return With(m, ni
 func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revision, error) {
 	c := &compiler{
 		spec: &m.Spec, sources: sources, problems: problems{reason: v1alpha1.ReasonInvalidSpec},
-		links: map[v1alpha1.Reference]bool{},
+		links: map[v1alpha1.Reference]bool{}, textLeft: maxTextBytes,
 	}
 	c.cache = cache.session(revision.Key{Namespace: m.Namespace, Name: m.Name})
 	rev, err := c.compile(m)
@@ -94,6 +98,7 @@ type compiler struct {
 	problems problems
 	// key and value are nil for types without them.
 	key, value *schema.Layout
+	textLeft   int64 // of source.MaxAllBytes
 	full       bool  // the map has no room for more entries
 	unread     error // a source that couldn't be read
 	links      map[v1alpha1.Reference]bool

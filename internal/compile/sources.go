@@ -55,6 +55,7 @@ type run struct {
 	entries revision.Entries
 	lines   []int32
 	links   []v1alpha1.Reference
+	text    int64 // how long it was
 }
 
 // bytes is about what the run takes in memory.
@@ -100,9 +101,13 @@ func (c *compiler) isFull() bool {
 // fromSource packs the entries of one source, or takes them from the cache.
 func (c *compiler) fromSource(s *Source, b *builder) {
 	id := c.cache.key(s, c.spec)
-	if r := c.cache.get(id); r != nil {
+	if r := c.cache.get(id); r != nil && r.text <= c.textLeft {
+		c.textLeft -= r.text
 		c.merge(r, b)
 		return
+	}
+	if c.textLeft < 0 {
+		return // a source before has the problem
 	}
 	data, err := s.Load()
 	var missing *MissingError
@@ -116,7 +121,7 @@ func (c *compiler) fromSource(s *Source, b *builder) {
 	}
 	all := c.links
 	c.links = map[v1alpha1.Reference]bool{}
-	before, first := c.problems.total, b.blocks.len
+	before, first, left := c.problems.total, b.blocks.len, c.textLeft
 	p := sourcePacker{packer: newPacker(b), source: s, from: &c.spec.EntriesFrom[s.Index]}
 	p.read(data)
 	own := slices.Collect(maps.Keys(c.links))
@@ -126,7 +131,7 @@ func (c *compiler) fromSource(s *Source, b *builder) {
 		return
 	}
 	if size := int64(b.blocks.len-first) * (b.blocks.packedBytes(0) + 4); c.cache.fits(id, size) {
-		c.cache.put(id, &run{b.blocks.slice(first), slices.Clone(b.origins[first:]), own})
+		c.cache.put(id, &run{b.blocks.slice(first), slices.Clone(b.origins[first:]), own, left - c.textLeft})
 	}
 }
 
@@ -183,6 +188,7 @@ func (p *sourcePacker) read(data []byte) {
 	}
 	c := p.c
 	before := c.problems.total
+	o.Left = &c.textLeft
 	if err := source.Read(data, o, p.entry); err != nil && !errors.Is(err, errStop) {
 		c.problems.add(p.source.place(), "%v", err)
 	}

@@ -15,10 +15,11 @@ import (
 // Record is the ownership record of one map.
 type Record = ownership.Record
 
-// Backend is where maps live. Each method is atomic: it happens or it doesn't, also when the process
-// dies in it. Errors may implement Reasoner.
+// Backend is where maps live. A method that changes something other than the elements of a map is atomic: it
+// happens or it doesn't, also when the process dies in it. Each does nothing, and returns the error of its
+// context, if that has ended before. Errors may implement Reasoner.
 type Backend interface {
-	// Open shows what there is of a map: the one at pin (nil: don't look), the one behind our second
+	// Open shows what there is of a map: the one at pin (nil: don't look), the one behind our keep-alive
 	// pin, and our record. What isn't there is nil in the State. The caller closes the maps.
 	Open(ctx context.Context, key revision.Key, pin *revision.Pin) (*State, error)
 	// Create makes the map of a revision. Nothing refers to it yet: it is gone if it is closed before
@@ -61,10 +62,10 @@ type Backend interface {
 }
 
 // ErrAbsent says that what a link names isn't on the node, and may come.
-var ErrAbsent = errors.New("is not there")
+var ErrAbsent = errors.New("not found")
 
 // ErrUnknown says that this process may not know.
-var ErrUnknown = errors.New("is not known")
+var ErrUnknown = errors.New("not known")
 
 // Target is what a link stands for on this node.
 type Target struct {
@@ -79,8 +80,9 @@ type Target struct {
 
 // State is what Backend.Open found.
 type State struct {
-	Pinned, Kept Map
-	Record       *Record
+	// Pinned is the map at the pin, KeepAlive the one behind our own pin.
+	Pinned, KeepAlive Map
+	Record            *Record
 	// PinDiffers says that mode or owner of the pin differ from what was asked for.
 	PinDiffers bool
 	// PinPath is the pin's absolute path.
@@ -88,24 +90,27 @@ type State struct {
 }
 
 // Map is one open map. Values have ValueStride bytes: for per-CPU maps all CPUs' values, each rounded
-// up to 8 bytes.
+// up to 8 bytes. A context that ends stops a call between two batches of elements; the call then returns the
+// context's error.
 type Map interface {
 	// Info describes the map.
-	Info() (MapInfo, error)
+	Info(ctx context.Context) (MapInfo, error)
 	// Read streams the elements in packed batches, which are valid during the call. complete says
 	// that no element that was there all the time was missed. Keyless maps can't be read.
-	Read(yield func(keys, values []byte)) (complete bool, err error)
+	Read(ctx context.Context, yield func(keys, values []byte)) (complete bool, err error)
 	// Count is how many elements the map holds, if that can be told without reading them. It may be off
 	// by what others are writing meanwhile.
-	Count() (n int64, known bool)
-	// Write writes packed elements in their order: arrays set, queues and stacks push (keys nil).
-	Write(keys, values []byte) error
-	// Delete deletes packed keys; a key that isn't there is no error. Arrays can't.
-	Delete(keys []byte) error
+	Count(ctx context.Context) (n int64, known bool)
+	// Write writes packed elements in their order: arrays set, queues and stacks push (keys nil). After an
+	// error some of them may have been written.
+	Write(ctx context.Context, keys, values []byte) error
+	// Delete deletes packed keys; a missing key is not an error. Arrays can't. After an error some may
+	// have been deleted.
+	Delete(ctx context.Context, keys []byte) error
 	// Contains asks a bloom filter, which may say yes wrongly. Other maps can't be asked.
-	Contains(value []byte) (bool, error)
-	// Freeze makes the map read-only for user space. Freezing twice is no error.
-	Freeze() error
+	Contains(ctx context.Context, value []byte) (bool, error)
+	// Freeze makes the map read-only for user space. Freezing twice is not an error.
+	Freeze(ctx context.Context) error
 	// Locked is the map, read and written under the spin lock in each value.
 	Locked() Map
 	Close() error
@@ -127,7 +132,7 @@ type Reasoner interface {
 
 // close closes the open maps.
 func (s *State) close() {
-	for _, m := range []Map{s.Pinned, s.Kept} {
+	for _, m := range []Map{s.Pinned, s.KeepAlive} {
 		if m != nil {
 			_ = m.Close() // nothing was written through it that could be lost
 		}

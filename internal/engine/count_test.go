@@ -18,7 +18,7 @@ func counting(t *testing.T, test func(t *testing.T, w *world, watched *enginetes
 		for _, cant := range []bool{false, true} {
 			t.Run(fmt.Sprintf("counts %t", !cant), func(t *testing.T) {
 				watched := &enginetest.Watched{Backend: w.b, CantCount: cant}
-				sub := &world{t, engine.New(watched, engine.Options{IncrementalFrom: incremental}), watched}
+				sub := &world{t, engine.New(watched, engine.Options{IncrementalThreshold: incremental}), watched}
 				test(t, sub, watched)
 				sub.Remove(t.Context(), key)
 			})
@@ -26,7 +26,7 @@ func counting(t *testing.T, test func(t *testing.T, w *world, watched *enginetes
 	})
 }
 
-// wantCount syncs and wants a count that took so many readings.
+// wantCount syncs and wants a count that took this many readings.
 func (w *world) wantCount(r *revision.Revision, watched *enginetest.Watched, count int64, reads int) {
 	w.Helper()
 	watched.Reads = 0
@@ -49,9 +49,9 @@ func TestCountOfSeeded(t *testing.T) {
 		}
 		r := hash(t, "syncPolicy: Seed,", "1=10")
 		w.wantCount(r, watched, 1, 0)
-		w.must(w.open(r).Write([]byte{8, 9}, []byte{80, 90}))
+		w.must(w.open(r).Write(w.Context(), []byte{8, 9}, []byte{80, 90}))
 		w.wantCount(r, watched, 3, reads)
-		w.must(w.open(r).Delete([]byte{1, 8}))
+		w.must(w.open(r).Delete(w.Context(), []byte{1, 8}))
 		w.wantCount(r, watched, 1, reads)
 	})
 }
@@ -65,7 +65,7 @@ func TestCountOfLRU(t *testing.T) {
 		}
 		r := table(t, "{type: LRUHash, key: {type: u32}, value: {type: u8}, maxEntries: 64, ", "1=1", "2=2")
 		w.wantCount(r, watched, 2, reads-1)
-		w.must(w.open(r).Write([]byte{9, 0, 0, 0}, []byte{9}))
+		w.must(w.open(r).Write(w.Context(), []byte{9, 0, 0, 0}, []byte{9}))
 		w.wantCount(r, watched, 3, reads)
 	})
 }
@@ -76,7 +76,7 @@ func TestCountOfUnread(t *testing.T) {
 	counting(t, func(t *testing.T, w *world, watched *enginetest.Watched) {
 		first, second := hash(t, "", "1=10"), hash(t, "", "1=11", "2=20")
 		w.wantCount(first, watched, 1, 0)
-		w.must(w.open(first).Write([]byte{9}, []byte{90}))
+		w.must(w.open(first).Write(w.Context(), []byte{9}, []byte{90}))
 		if watched.CantCount {
 			w.wantCount(second, watched, 2, 0)
 		} else {
@@ -93,7 +93,7 @@ func TestSmallMapsAreRead(t *testing.T) {
 		w.Engine = engine.New(watched, engine.Options{})
 		first, second := hash(t, "", "1=10"), hash(t, "", "1=11", "2=20")
 		w.wantCount(first, watched, 1, 0)
-		w.must(w.open(first).Write([]byte{2, 9}, []byte{66, 90}))
+		w.must(w.open(first).Write(w.Context(), []byte{2, 9}, []byte{66, 90}))
 		w.wantCount(second, watched, 3, 1)
 		w.holds(second, "1=11 2=20 9=90")
 	})

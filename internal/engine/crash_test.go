@@ -79,7 +79,7 @@ func (j *journey) prepare(w *world) (id uint32) {
 	from := j.from(w.T)
 	id = w.ready(from, engine.ActionCreated).MapID
 	if j.foreign != nil {
-		w.must(w.open(from).Write(j.foreign[:1], j.foreign[1:]))
+		w.must(w.open(from).Write(w.Context(), j.foreign[:1], j.foreign[1:]))
 	}
 	return id
 }
@@ -133,9 +133,9 @@ func crashAt(t *testing.T, b engine.Backend, j journey, steps int) (crashed bool
 	t.Run(fmt.Sprintf("step %d", steps), func(t *testing.T) {
 		w := newWorld(t, b)
 		id := j.prepare(w)
-		dying := &enginetest.Crashing{Backend: b, Steps: steps}
+		dying := &enginetest.Faulty{Backend: b, Fault: enginetest.Crash(steps)}
 		report := engine.New(dying, engine.Options{}).Sync(t.Context(), j.to(t))
-		if crashed = dying.Failed(); crashed != errors.Is(report.Err, enginetest.ErrCrashed) {
+		if crashed = (dying.Hit() != ""); crashed != errors.Is(report.Err, enginetest.ErrCrashed) {
 			t.Errorf("crashed: %t, error %v", crashed, report.Err)
 		}
 		j.finish(w, id)
@@ -187,12 +187,12 @@ func TestCrashWhileRemoving(t *testing.T) {
 				w := newWorld(t, b)
 				r := hash(t, "", "1=10")
 				w.ready(r, engine.ActionCreated)
-				dying := &enginetest.Crashing{Backend: b, Steps: steps}
+				dying := &enginetest.Faulty{Backend: b, Fault: enginetest.Crash(steps)}
 				engine.New(dying, engine.Options{}).Remove(t.Context(), key)
 				records, err := w.Records(t.Context())
 				w.must(err)
-				if dying.Failed() != (len(records) == 1) {
-					t.Errorf("step %d: crashed %t, %d records", steps, dying.Failed(), len(records))
+				if (dying.Hit() != "") != (len(records) == 1) {
+					t.Errorf("step %d: crashed %t, %d records", steps, (dying.Hit() != ""), len(records))
 				}
 				if report := w.Remove(t.Context(), key); report.Err != nil {
 					t.Error(report.Err)

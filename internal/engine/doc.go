@@ -1,11 +1,11 @@
 // Copyright The bpfmap-operator Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package engine brings one map on one node to its revision: it links the entries, observes, plans,
-// applies, and reports. Every step may be the last one before a crash; the next run continues from
-// what the backend shows.
+// Package engine brings one map on one node to its revision. A run is a pipeline of four values: observe makes
+// an Observation and only reads, plan.Decide makes the Plan and is pure, execute makes an Outcome and is the
+// only one that changes the node, describe makes the Report and is pure. Every step may be the last one before
+// a crash, or before the context ends; the next run continues from what the backend shows.
 //
-// It is not for system calls: those are behind Backend, which kernel implements over bpf(2) and
-// enginetest in memory, held to one contract. It is not for choosing revisions or publishing state
-// (controller/agent).
+// Out of scope: system calls, which are behind Backend (kernel implements it over bpf(2), enginetest in
+// memory, held to one contract), choosing revisions and publishing state (controller/agent).
 package engine

@@ -5,9 +5,6 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -23,16 +20,16 @@ type Options struct {
 	// Local engines work for people at this machine, without a cluster: their maps have no UID. They
 	// leave maps of a cluster alone, and other engines don't remove theirs.
 	Local bool
-	// IncrementalFrom is how many entries a map must have for the difference of two revisions to be
+	// IncrementalThreshold is how many entries a map must have for the difference of two revisions to be
 	// written without reading the map first; 16384 if 0. Reading a smaller one costs little, and shows
 	// what others did meanwhile.
-	IncrementalFrom int
+	IncrementalThreshold int
 	// Quota limits the kernel memory of maps. Nil doesn't.
 	Quota Quota
 }
 
-// incrementalFrom is the default of Options.IncrementalFrom.
-const incrementalFrom = 16384
+// incrementalThreshold is the default of Options.IncrementalThreshold.
+const incrementalThreshold = 16384
 
 // Engine brings maps to their revisions. It is safe for concurrent use on different keys; on one key
 // the caller orders the calls.
@@ -46,20 +43,17 @@ type Engine struct {
 	last map[revision.Key]*applied
 }
 
-// applied is a map's revision as it was brought to the kernel.
+// applied is what was brought to a map, and how many elements that then held, nil if nobody knows.
 type applied struct {
-	fingerprint string
-	mapID       uint32
-	shape       revision.Shape
-	policy      revision.Policy
-	entries     revision.Entries // linked
-	count       *int64           // elements of the map then
+	plan.Applied
+	contents *contents
+	count    *int64
 }
 
 // New is an engine over a backend.
 func New(b Backend, o Options) *Engine {
-	if o.IncrementalFrom == 0 {
-		o.IncrementalFrom = incrementalFrom
+	if o.IncrementalThreshold == 0 {
+		o.IncrementalThreshold = incrementalThreshold
 	}
 	if o.Quota == nil {
 		o.Quota = noQuota{}
@@ -67,231 +61,120 @@ func New(b Backend, o Options) *Engine {
 	return &Engine{backend: b, options: o, last: map[revision.Key]*applied{}}
 }
 
-// recall is what was brought to a map last, nil if that isn't known.
-func (e *Engine) recall(key revision.Key) *applied {
+// take is what was brought to a map last, nil if that isn't known or the map is small. It is forgotten until
+// it is known again.
+func (e *Engine) take(rev *revision.Revision) *applied {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.last[key]
+	last := e.last[rev.Key]
+	delete(e.last, rev.Key)
+	if rev.Contents.Len < e.options.IncrementalThreshold {
+		return nil
+	}
+	return last
 }
 
-// remember notes what a map holds now; nil forgets, after whatever casts a doubt on it.
+// remember notes what a map holds now.
 func (e *Engine) remember(key revision.Key, a *applied) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if a == nil {
-		delete(e.last, key)
-		return
-	}
 	e.last[key] = a
+}
+
+// forget forgets what a map holds.
+func (e *Engine) forget(key revision.Key) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.last, key)
 }
 
 // Sync brings the map to rev: it creates, adopts, fills, repairs, replaces and freezes as the
 // policies say, and reports how the map is then. It may be called at any time and again: nothing is
-// done to a map that is as declared.
+// done to a map that is as declared. When ctx ends, the work stops between two batches of elements, the
+// report says so, and the next call continues from there.
 func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
-	report := Report{Key: rev.Key, UID: rev.UID, Revision: rev.Name}
-	s, err := e.open(ctx, rev)
+	o, err := e.observe(ctx, rev)
 	if err != nil {
-		report.fail(err)
-		return report
+		return failure(rev, err)
 	}
-	defer s.close()
-	if rev.Contents.Len >= e.options.IncrementalFrom {
-		s.last = e.recall(rev.Key)
+	defer o.close()
+	p, err := e.decide(ctx, o, e.reserve)
+	if err != nil {
+		return failure(rev, err)
 	}
-	e.remember(rev.Key, nil) // until all went well
-	if err := s.decide(); err != nil {
-		report.fail(err)
-		return report
-	}
-	report.Plan, report.PinPath = s.plan, s.state.PinPath
-	if s.state.Record != nil {
-		report.DriftCount = s.state.Record.DriftCount
-	}
-	if s.plan.Drift != "" && s.plan.Action != plan.Stall {
-		report.Drift = &Drift{Kind: s.plan.Drift, Summary: driftSummary(&s.plan)}
-	}
-	switch s.plan.Action {
-	case plan.None:
-		if err := s.confirm(); err != nil {
-			report.fail(err)
-			s.describeFailure(&report)
-			return report
-		}
-	case plan.Stall:
-		report.fail(&Error{s.plan.Reason, errors.New(s.plan.Message)})
-		s.describeFailure(&report)
-		return report
-	case plan.Report:
-		if err := s.countDrift(); err != nil {
-			report.fail(err)
-			return report
-		}
-	default:
-		if err := e.reserve(s); err != nil {
-			report.fail(err)
-			s.describeFailure(&report)
-			return report
-		}
-		if err := s.apply(); err != nil {
-			report.fail(err)
-			s.describeFailure(&report)
-			e.options.Quota.Invalidate(rev.Key)
-			return report
-		}
-		report.Action = actionOf(s.plan.Action)
-		if report.Drift != nil {
-			report.Drift.Repaired = true
-		}
-	}
-	report.State, report.Reason, report.Digest = v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, rev.Digest
-	if s.saved != nil {
-		report.DriftCount = s.saved.DriftCount
-	}
-	if s.plan.Action == plan.Report {
-		report.Reason, report.Message, report.Digest = v1alpha1.NodeReasonDrifted, report.Drift.Summary, ""
-	}
-	report.Message += s.note
-	s.tellWaits(&report)
-	if err := s.describe(&report); err != nil {
-		report.fail(err)
-		e.options.Quota.Invalidate(rev.Key)
-		return report
-	}
-	e.settle(s, &report)
-	if s.plan.Action != plan.Report && s.linked.waiting == 0 && rev.Contents.Len >= e.options.IncrementalFrom {
-		e.remember(rev.Key, s.appliedNow(&report))
-	}
-	return report
+	out := execute(ctx, e.backend, o, &p)
+	defer out.close()
+	inspect(ctx, e.backend, o, &p, &out)
+	e.conclude(o, &p, &out)
+	return describe(o, &p, &out)
 }
 
-// Plan says what Sync would do, and does nothing.
+// Plan says what Sync would do, and does nothing. It asks no quota.
 func (e *Engine) Plan(ctx context.Context, rev *revision.Revision) (plan.Plan, error) {
-	s, err := e.open(ctx, rev)
+	o, err := e.observe(ctx, rev)
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	defer s.close()
-	if err := s.decide(); err != nil {
-		return plan.Plan{}, err
-	}
-	return s.plan, nil
+	defer o.close()
+	granted := func(context.Context, *Observation, *plan.Plan) (*plan.Memory, error) { return &plan.Memory{}, nil }
+	return e.decide(ctx, o, granted)
 }
 
-// Remove gives a map up as its record's deletion policy says: Delete removes the pins that are ours,
-// Retain leaves them. Without a record there is nothing to do.
-func (e *Engine) Remove(ctx context.Context, key revision.Key) Report {
-	report := Report{Key: key, State: v1alpha1.NodeMapReady, Reason: v1alpha1.NodeReasonInSync}
-	e.remember(key, nil)
-	state, err := e.backend.Open(ctx, key, nil)
-	if err != nil {
-		report.fail(fmt.Errorf("remove map %s: %w", key, err))
-		return report
+// observe looks at a map that may be worked on.
+func (e *Engine) observe(ctx context.Context, rev *revision.Revision) (*Observation, error) {
+	last := e.take(rev)
+	if e.options.AllowPin != nil {
+		if err := e.options.AllowPin(rev.Key, rev.Pin.Path); err != nil {
+			return nil, &Error{v1alpha1.NodeReasonPinNotAllowed, err}
+		}
 	}
-	defer state.close()
-	rec := state.Record
+	o, err := observe(ctx, e.backend, rev, last)
+	if err != nil {
+		return nil, err
+	}
+	if e.options.Local && o.record != nil && o.record.UID != "" {
+		o.close()
+		return nil, clusterOwned(o.record)
+	}
+	return o, nil
+}
+
+// decide makes the plan, and observes what is needed for it. reserve asks for the kernel memory of a plan.
+func (e *Engine) decide(ctx context.Context, o *Observation, reserve func(context.Context, *Observation, *plan.Plan) (*plan.Memory, error)) (plan.Plan, error) {
+	for {
+		p, need := plan.Decide(&o.want, &o.have)
+		var err error
+		switch need.What {
+		case plan.NeedNothing:
+			return p, nil
+		case plan.NeedMemory:
+			o.have.Memory, err = reserve(ctx, o, &p)
+		default:
+			err = o.answer(ctx, need)
+		}
+		if err != nil {
+			return plan.Plan{}, err
+		}
+	}
+}
+
+// conclude tells the quota what came of a run, and remembers what the map holds. After work that failed nobody
+// knows what the map takes, or holds.
+func (e *Engine) conclude(o *Observation, p *plan.Plan, out *Outcome) {
 	switch {
-	case rec == nil:
-		if err := e.backend.Forget(ctx, key); err != nil {
-			report.fail(fmt.Errorf("remove map %s: %w", key, err))
-		}
-		e.options.Quota.Release(key)
-		return report
-	case e.options.Local && rec.UID != "":
-		report.fail(clusterOwned(rec))
-		return report
-	case !e.options.Local && rec.UID == "":
-		return report // of people at this machine
+	case out.err != nil && p.Writes():
+		e.options.Quota.Invalidate(o.rev.Key)
+		return
+	case out.err != nil || p.Action == plan.Stall:
+		return
 	}
-	report.UID, report.Revision, report.MapID = rec.UID, rec.Revision, rec.MapID
-	report.Action = ActionRemoved
-	paths := append(slices.Clone(rec.PreviousPaths), rec.Pin.Path)
-	if rec.Deletion == v1alpha1.DeletionRetain {
-		report.Action = ActionRetained
-		if paths, err = e.leftBehind(ctx, rec); err != nil {
-			report.fail(fmt.Errorf("remove map %s: %w", key, err))
-			return report
-		}
+	e.settle(o, out)
+	if p.Action != plan.Report && o.contents.waiting == 0 && o.rev.Contents.Len >= e.options.IncrementalThreshold {
+		e.remember(o.rev.Key, &applied{
+			Applied: plan.Applied{
+				Fingerprint: o.want.Fingerprint, MapID: out.after.info.ID, Shape: o.rev.Shape, Policy: o.rev.Policy,
+			},
+			contents: o.contents, count: out.after.entries,
+		})
 	}
-	for _, path := range paths {
-		if err := e.backend.Unpin(ctx, key, path, append(rec.EarlierMaps, rec.MapID, rec.PreviousMapID)...); err != nil {
-			report.fail(fmt.Errorf("remove map %s: %w", key, err))
-			return report
-		}
-	}
-	if err := e.backend.Forget(ctx, key); err != nil {
-		report.fail(fmt.Errorf("remove map %s: %w", key, err))
-	}
-	e.options.Quota.Release(key)
-	return report
-}
-
-// leftBehind are the earlier paths of a map whose pin was being moved and has arrived: those pins are to go
-// though the map stays.
-func (e *Engine) leftBehind(ctx context.Context, rec *Record) ([]string, error) {
-	if len(rec.PreviousPaths) == 0 {
-		return nil, nil
-	}
-	state, err := e.backend.Open(ctx, rec.Key, &rec.Pin)
-	if err != nil {
-		return nil, err
-	}
-	defer state.close()
-	if state.Pinned == nil {
-		return nil, nil
-	}
-	info, err := state.Pinned.Info()
-	if err != nil || info.ID != rec.MapID {
-		return nil, err
-	}
-	return rec.PreviousPaths, nil
-}
-
-// clusterOwned refuses local work on a map of a cluster.
-func clusterOwned(r *Record) error {
-	return &Error{v1alpha1.NodeReasonPinConflict, fmt.Errorf("map %s belongs to a BPFMap of a cluster (uid %s): change it there", r.Key, r.UID)}
-}
-
-// Records are the records of all maps that are managed here, sorted by key.
-func (e *Engine) Records(ctx context.Context) ([]Record, error) {
-	records, err := e.backend.Records(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list records: %w", err)
-	}
-	return records, nil
-}
-
-func actionOf(a plan.Action) Action {
-	switch a {
-	case plan.Create:
-		return ActionCreated
-	case plan.Adopt:
-		return ActionAdopted
-	case plan.Update:
-		return ActionUpdated
-	case plan.Replace:
-		return ActionReplaced
-	case plan.Repair:
-		return ActionRepaired
-	}
-	return ActionNone
-}
-
-// driftSummary is drift for people.
-func driftSummary(p *plan.Plan) string {
-	switch p.Drift {
-	case plan.DriftPinRemoved:
-		return "the pin was removed; the map is still there"
-	case plan.DriftMapGone:
-		return "the map and its pin were removed"
-	case plan.DriftPinReplaced:
-		return "another map took the pin"
-	case plan.DriftUnfrozen:
-		return "the map is not frozen"
-	case plan.DriftFrozen:
-		return "the map is frozen"
-	case plan.DriftPinMode:
-		return "mode or owner of the pin changed"
-	}
-	return p.Changes.Summary()
 }

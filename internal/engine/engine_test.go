@@ -47,7 +47,7 @@ func TestMergeLeavesOthersAlone(t *testing.T) {
 		first := hash(t, "", "1=10", "2=20")
 		w.ready(first, engine.ActionCreated)
 		m := w.open(first)
-		w.must(m.Write([]byte{9}, []byte{90}))
+		w.must(m.Write(w.Context(), []byte{9}, []byte{90}))
 		w.ready(first, engine.ActionNone)
 		second := hash(t, "", "1=11")
 		w.ready(second, engine.ActionUpdated)
@@ -64,7 +64,7 @@ func TestMirrorHoldsExactly(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		r := hash(t, "syncPolicy: Mirror,", "1=10")
 		w.ready(r, engine.ActionCreated)
-		w.must(w.open(r).Write([]byte{9, 8, 1}, []byte{90, 80, 11}))
+		w.must(w.open(r).Write(w.Context(), []byte{9, 8, 1}, []byte{90, 80, 11}))
 		report := w.ready(r, engine.ActionRepaired)
 		if report.Drift == nil || report.Drift.Summary != "1 entry changed, 2 to delete" || report.DriftCount != 1 {
 			t.Errorf("report %+v, drift %+v", report, report.Drift)
@@ -77,8 +77,8 @@ func TestSeedIsWrittenOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		r := hash(t, "syncPolicy: Seed,", "1=10", "2=20")
 		w.ready(r, engine.ActionCreated)
-		w.must(w.open(r).Write([]byte{1, 9}, []byte{11, 90}))
-		w.must(w.open(r).Delete([]byte{2}))
+		w.must(w.open(r).Write(w.Context(), []byte{1, 9}, []byte{11, 90}))
+		w.must(w.open(r).Delete(w.Context(), []byte{2}))
 		w.ready(r, engine.ActionNone)
 		changed := hash(t, "syncPolicy: Seed,", "1=12")
 		w.ready(changed, engine.ActionUpdated)
@@ -91,7 +91,7 @@ func TestArraysDeleteByZero(t *testing.T) {
 		const spec = "{type: Array, value: {type: u16}, maxEntries: 4, "
 		w.ready(table(t, spec, "0=7", "2=300"), engine.ActionCreated)
 		r := table(t, spec, "1=5")
-		w.must(w.open(r).Write([]byte{3, 0, 0, 0}, []byte{1, 0}))
+		w.must(w.open(r).Write(w.Context(), []byte{3, 0, 0, 0}, []byte{1, 0}))
 		report := w.ready(r, engine.ActionUpdated)
 		w.holds(r, "0=0 1=5 2=0 3=1")
 		if report.Entries != nil {
@@ -137,15 +137,15 @@ func TestLRUEvictionIsNoDrift(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		r := table(t, "{type: LRUHash, key: {type: u32}, value: {type: u8}, maxEntries: 64, ", "1=1", "2=2", "3=3")
 		w.ready(r, engine.ActionCreated)
-		w.must(w.open(r).Delete([]byte{2, 0, 0, 0}))
+		w.must(w.open(r).Delete(w.Context(), []byte{2, 0, 0, 0}))
 		report := w.sync(r, ready, engine.ActionUpdated)
 		if report.Drift != nil || report.DriftCount != 0 {
 			t.Errorf("an evicted element counts as drift: %+v", report.Drift)
 		}
 		w.holds(r, "1=1 2=2 3=3")
-		w.must(w.open(r).Write([]byte{2, 0, 0, 0}, []byte{9}))
+		w.must(w.open(r).Write(w.Context(), []byte{2, 0, 0, 0}, []byte{9}))
 		if w.sync(r, ready, engine.ActionRepaired).Drift == nil {
-			t.Error("another value in an LRU map is no drift")
+			t.Error("another value in an LRU map is not drift")
 		}
 	})
 }
@@ -203,7 +203,7 @@ func TestAdoption(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		r := hash(t, "", "1=10")
 		m := w.foreign(r, r.Shape)
-		w.must(m.Write([]byte{9}, []byte{90}))
+		w.must(m.Write(w.Context(), []byte{9}, []byte{90}))
 		report := w.ready(r, engine.ActionAdopted)
 		if report.MapID != w.id(m) {
 			t.Errorf("adopted map %d, want %d", report.MapID, w.id(m))
@@ -238,8 +238,8 @@ func TestDrift(t *testing.T) {
 			kind  plan.DriftKind
 			wreck func()
 		}{
-			{plan.DriftContents, func() { w.must(w.open(r).Write([]byte{1}, []byte{66})) }},
-			{plan.DriftContents, func() { w.must(w.open(r).Delete([]byte{2})) }},
+			{plan.DriftContents, func() { w.must(w.open(r).Write(w.Context(), []byte{1}, []byte{66})) }},
+			{plan.DriftContents, func() { w.must(w.open(r).Delete(w.Context(), []byte{2})) }},
 			{plan.DriftPinRemoved, func() { w.must(w.b.Unpin(t.Context(), key, r.Pin.Path, id)) }},
 			{plan.DriftPinMode, func() {
 				pin := r.Pin
@@ -262,7 +262,7 @@ func TestPinReplacedByOthers(t *testing.T) {
 		r := hash(t, "", "1=10")
 		w.ready(r, engine.ActionCreated)
 		m := w.foreign(r, r.Shape)
-		w.must(m.Write([]byte{9}, []byte{90}))
+		w.must(m.Write(w.Context(), []byte{9}, []byte{90}))
 		report := w.ready(r, engine.ActionAdopted)
 		if report.Drift == nil || report.Drift.Kind != plan.DriftPinReplaced || report.MapID != w.id(m) {
 			t.Errorf("report %+v, drift %+v", report, report.Drift)
@@ -281,7 +281,7 @@ func TestDriftIsOnlyReported(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		r := hash(t, "driftPolicy: Report,", "1=10")
 		w.ready(r, engine.ActionCreated)
-		w.must(w.open(r).Write([]byte{1}, []byte{66}))
+		w.must(w.open(r).Write(w.Context(), []byte{1}, []byte{66}))
 		for range 2 {
 			report := w.sync(r, ready, engine.ActionNone)
 			if report.Reason != v1alpha1.NodeReasonDrifted || report.Drift == nil || report.Drift.Repaired || report.DriftCount != 1 || report.Digest != "" {

@@ -66,7 +66,7 @@ func TestFailuresReportWhatIsThere(t *testing.T) {
 	onRigs(t, func(w *wrecked) {
 		first := hash(w.T, "", "1=10")
 		w.ready(first, engine.ActionCreated)
-		w.must(w.open(first).Write([]byte{9, 8}, []byte{90, 80}))
+		w.must(w.open(first).Write(w.Context(), []byte{9, 8}, []byte{90, 80}))
 		full := hash(w.T, "", "1=10", "2=2", "3=3", "4=4", "5=5", "6=6", "7=7")
 		if report := w.sync(full, failed, engine.ActionNone); *report.Entries > 8 {
 			w.Errorf("a map of 8 is said to hold %d elements", *report.Entries)
@@ -195,7 +195,7 @@ func TestMirrorBecomesMerge(t *testing.T) {
 	onRigs(t, func(w *wrecked) {
 		w.ready(hash(w.T, "syncPolicy: Mirror,", "1=10", "2=20"), engine.ActionCreated)
 		r := hash(w.T, "", "1=10")
-		w.must(w.open(r).Write([]byte{9}, []byte{90}))
+		w.must(w.open(r).Write(w.Context(), []byte{9}, []byte{90}))
 		w.ready(r, engine.ActionUpdated)
 		w.holds(r, "1=10 9=90")
 	})
@@ -228,7 +228,7 @@ func TestAdoptionCutOff(t *testing.T) {
 		func(w *wrecked) {
 			first := hash(w.T, "", "1=10")
 			w.ready(first, engine.ActionCreated)
-			w.must(w.open(first).Write([]byte{9}, []byte{90}))
+			w.must(w.open(first).Write(w.Context(), []byte{9}, []byte{90}))
 			w.foreign(first, first.Shape)
 		},
 		r,
@@ -241,9 +241,9 @@ func TestAdoptionCutOff(t *testing.T) {
 			s, err := w.b.Open(w.Context(), key, &r(w.T).Pin)
 			w.must(err)
 			pinned := w.id(s.Pinned)
-			own := s.Kept != nil && w.id(s.Kept) != pinned
+			own := s.KeepAlive != nil && w.id(s.KeepAlive) != pinned
 			w.must(s.Pinned.Close())
-			w.must(s.Kept.Close())
+			w.must(s.KeepAlive.Close())
 			w.must(w.b.Unpin(w.Context(), key, r(w.T).Pin.Path, pinned))
 			w.Sync(w.Context(), r(w.T))
 			if own {
@@ -273,7 +273,7 @@ func TestKeysOfOurMapAreNotThoseOfAnother(t *testing.T) {
 	onRigs(t, func(w *wrecked) {
 		w.ready(hash(w.T, "", "1=10", "2=20"), engine.ActionCreated)
 		r := hash(w.T, "", "1=10")
-		w.must(w.foreign(r, r.Shape).Write([]byte{2}, []byte{99}))
+		w.must(w.foreign(r, r.Shape).Write(w.Context(), []byte{2}, []byte{99}))
 		w.ready(r, engine.ActionAdopted)
 		w.holds(r, "1=10 2=99")
 	})
@@ -283,7 +283,7 @@ func TestIncompleteReadingLosesNothing(t *testing.T) {
 	onRigs(t, func(w *wrecked) {
 		first := hash(w.T, "", "1=10", "2=20")
 		w.ready(first, engine.ActionCreated)
-		w.must(w.open(first).Write([]byte{8, 9}, []byte{80, 90}))
+		w.must(w.open(first).Write(w.Context(), []byte{8, 9}, []byte{80, 90}))
 		// What wasn't seen isn't moved, so nothing is replaced.
 		bigger := table(w.T, "{type: Hash, key: {type: u8}, value: {type: u8}, maxEntries: 16, replacePolicy: Swap, ", "1=10")
 		if report := w.with(incomplete, bigger); report.State != failed {
@@ -308,13 +308,13 @@ func TestFrozenByOthers(t *testing.T) {
 	onRigs(t, func(w *wrecked) {
 		r := hash(w.T, "replacePolicy: Swap, driftPolicy: Report,", "1=10")
 		id := w.ready(r, engine.ActionCreated).MapID
-		w.must(w.open(r).Freeze())
+		w.must(w.open(r).Freeze(w.Context()))
 		if report := w.sync(r, ready, engine.ActionNone); report.Drift == nil || report.Drift.Kind != plan.DriftFrozen || report.MapID != id {
 			w.Errorf("%+v", report)
 		}
 		repaired := hash(w.T, "replacePolicy: Swap,", "1=10")
 		w.ready(repaired, engine.ActionReplaced)
-		w.must(w.open(r).Freeze())
+		w.must(w.open(r).Freeze(w.Context()))
 		if report := w.ready(repaired, engine.ActionReplaced); report.Drift == nil || !report.Drift.Repaired || report.DriftCount != 2 {
 			w.Errorf("%+v, drift %+v", report, report.Drift)
 		}
@@ -326,13 +326,13 @@ func TestReportedDriftComesAgain(t *testing.T) {
 		r := hash(w.T, "driftPolicy: Report,", "1=10")
 		w.ready(r, engine.ActionCreated)
 		for want := int64(1); want <= 2; want++ {
-			w.must(w.open(r).Write([]byte{1}, []byte{66}))
+			w.must(w.open(r).Write(w.Context(), []byte{1}, []byte{66}))
 			for range 2 {
 				if report := w.sync(r, ready, engine.ActionNone); report.DriftCount != want {
 					w.Errorf("%d times, want %d", report.DriftCount, want)
 				}
 			}
-			w.must(w.open(r).Write([]byte{1}, []byte{10}))
+			w.must(w.open(r).Write(w.Context(), []byte{1}, []byte{10}))
 			w.ready(r, engine.ActionNone)
 		}
 	})
@@ -344,7 +344,7 @@ func TestNothingIsLeftOfACutOffCreation(t *testing.T) {
 	for hit, call := "first", 0; hit != ""; call++ {
 		r := kernelRig(t, root, "")
 		w := newWorld(t, r.Backend)
-		stop := r.arms(&modelFault{Fault: enginetest.Fault{Call: call, Dead: true}, errno: syscall.EIO, below: true})
+		stop := r.arms(&modelFault{Fault: enginetest.Fault{Call: call, Dead: true}, errno: syscall.EIO, below: true}, nil)
 		w.Sync(t.Context(), hash(t, "", "1=10"))
 		hit = stop()
 		if report := w.Remove(t.Context(), key); report.Err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -40,72 +41,70 @@ func (noQuota) Unblocked() []revision.Key                    { return nil }
 // appeared. Each is told once, sorted by namespace and name.
 func (e *Engine) Unblocked() []revision.Key { return e.options.Quota.Unblocked() }
 
-// reserve asks for the kernel memory that the plan may take, before anything is done.
-func (e *Engine) reserve(s *session) error {
-	err := e.options.Quota.Reserve(s.ctx, quota.Request{
-		Key: s.rev.Key, Bytes: s.growth(), IsNew: s.state.Record == nil,
-	})
+// reserve asks for the kernel memory that a plan may take, before anything is done.
+func (e *Engine) reserve(ctx context.Context, o *Observation, p *plan.Plan) (*plan.Memory, error) {
+	err := e.options.Quota.Reserve(ctx, quota.Request{Key: o.rev.Key, Bytes: growth(o, p), IsNew: o.record == nil})
 	if refusal := (*quota.Refusal)(nil); errors.As(err, &refusal) {
-		return &Error{v1alpha1.NodeReasonQuotaExceeded, err}
+		return &plan.Memory{Refusal: err.Error()}, nil
 	}
-	return err
+	return &plan.Memory{}, err
 }
 
-// settle tells the quota what came of a run.
-func (e *Engine) settle(s *session, r *Report) {
-	if r.MapID == 0 {
+// settle tells the quota what a map takes.
+func (e *Engine) settle(o *Observation, out *Outcome) {
+	if out.after.info.ID == 0 {
 		return // nothing was made, and nothing promised
 	}
-	memory := footprint.Of(s.rev.Shape, e.backend.PossibleCPUs()).Charged(r.MemlockBytes)
-	e.options.Quota.Settle(r.Key, memory+RecordBytes(s.recordKeys()))
+	rec := out.record
+	if rec == nil {
+		rec = o.record
+	}
+	memory := footprint.Of(o.rev.Shape, o.contents.cpus).Charged(out.after.info.MemlockBytes)
+	if rec != nil {
+		memory += RecordBytes(rec.KeyBytes())
+	}
+	e.options.Quota.Settle(o.rev.Key, memory)
 }
 
-// growth is how much kernel memory the plan adds: while a map is replaced, the old and the new one exist
+// growth is how much kernel memory a plan adds: while a map is replaced, the old and the new one exist
 // together. What an update deletes makes room for what it adds.
-func (s *session) growth() int64 {
-	estimate := footprint.Of(s.rev.Shape, s.backend.PossibleCPUs())
-	keySize := int64(s.rev.Shape.KeySize)
-	if s.rev.Policy.Sync != v1alpha1.SyncMerge {
+func growth(o *Observation, p *plan.Plan) int64 {
+	rev, entries := o.rev, o.contents.Len()
+	estimate := footprint.Of(rev.Shape, o.contents.cpus)
+	keySize := int64(rev.Shape.KeySize)
+	if rev.Policy.Sync == v1alpha1.SyncSeed {
 		keySize = 0 // the record holds none
 	}
-	if s.base == nil || s.plan.Action == plan.Replace {
-		return estimate.With(s.entries.Len+s.movedAtMost()) + RecordBytes(int64(s.entries.Len)*keySize)
+	if p.Base == plan.BaseNew {
+		return estimate.With(entries+carriedAtMost(o, p)) + RecordBytes(int64(entries)*keySize)
 	}
-	added := int64(s.plan.Changes.Add.Len) - int64(s.plan.Changes.Deletes())
-	if s.state.Record == nil {
-		return max(0, added)*estimate.Element + RecordBytes(int64(s.entries.Len)*keySize)
+	added := max(0, int64(p.Changes.Insert.Len())-int64(p.Changes.Deletes()))
+	if o.record == nil {
+		return added*estimate.Element + RecordBytes(int64(entries)*keySize)
 	}
-	return max(0, added) * (estimate.Element + keySize)
+	if added*keySize > ownership.MaxLogBytes/2 {
+		return added*estimate.Element + RecordBytes(int64(entries)*keySize) // a new base beside the old one
+	}
+	return added * (estimate.Element + keySize)
 }
 
-// movedAtMost bounds the elements that a replacement takes over from the old map.
-func (s *session) movedAtMost() int {
-	if s.foreign.from == nil {
+// carriedAtMost bounds the elements that a new map takes over from the one that it replaces.
+func carriedAtMost(o *Observation, p *plan.Plan) int {
+	if !p.CarryOver {
 		return 0
 	}
-	info := s.infos[s.foreign.from]
-	old := footprint.Of(info.Shape, s.backend.PossibleCPUs())
+	info := o.replaced().info
+	old := footprint.Of(info.Shape, o.contents.cpus)
 	if old.Accounted == 0 {
-		return int(min(int64(info.Shape.MaxEntries), int64(s.rev.Shape.MaxEntries)))
+		return int(min(int64(info.Shape.MaxEntries), int64(o.rev.Shape.MaxEntries)))
 	}
 	return int((old.Charged(info.MemlockBytes) - old.Empty) / old.Element)
-}
-
-// recordKeys is how many bytes of keys the record holds.
-func (s *session) recordKeys() int64 {
-	if rec := s.saved; rec != nil {
-		return rec.KeyBytes()
-	}
-	if rec := s.state.Record; rec != nil {
-		return rec.KeyBytes()
-	}
-	return 0
 }
 
 // recordText bounds what a record holds besides keys.
 const recordText = 4 << 10
 
-// RecordBytes is about the kernel memory of a record with so many bytes of keys.
+// RecordBytes estimates the kernel memory of a record with keys of this many bytes.
 func RecordBytes(keys int64) int64 {
 	return footprint.Of(revision.Shape{
 		Type: v1alpha1.MapTypeArray, KeySize: 4, ValueSize: uint32(min(keys+recordText, math.MaxUint32)), MaxEntries: 1,

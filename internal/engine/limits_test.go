@@ -35,7 +35,7 @@ func newKernel(t *testing.T) *kernel.Backend {
 	return b
 }
 
-// megabytes is an Array of about so many MiB.
+// megabytes is an Array of about this many MiB.
 func megabytes(t *testing.T, name string, n int, more string) *revision.Revision {
 	t.Helper()
 	r := rev(t, fmt.Sprintf("{type: Array, value: {type: bytes, size: 1024}, maxEntries: %d, %s}", n*1024, more))

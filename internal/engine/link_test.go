@@ -46,17 +46,17 @@ func (w *world) waiting(r *revision.Revision, action engine.Action, message stri
 func TestInnerMapsInAnyOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		o := outer(t, "", "1=blue", "2=green")
-		w.waiting(o, engine.ActionCreated, "2 of 2 entries wait: the map of BPFMap blue is not there")
+		w.waiting(o, engine.ActionCreated, "2 of 2 entries pending: map of BPFMap blue not found")
 		w.holds(o, "")
 		blue := w.ready(inner(t, "blue", "", "1=10"), engine.ActionCreated)
-		w.waiting(o, engine.ActionUpdated, "1 of 2 entries wait: the map of BPFMap green is not there")
+		w.waiting(o, engine.ActionUpdated, "1 of 2 entries pending: map of BPFMap green not found")
 		w.holds(o, fmt.Sprintf("1=%d", blue.MapID))
 		w.waiting(o, engine.ActionNone, "green")
 		green := w.ready(inner(t, "green", "", "1=20"), engine.ActionCreated)
 		w.ready(o, engine.ActionUpdated)
 		w.holds(o, fmt.Sprintf("1=%d 2=%d", blue.MapID, green.MapID))
 
-		// A replaced inner map takes its place; that is no drift.
+		// A replaced inner map takes its place; that is not drift.
 		other := inner(t, "blue", "freeze: true, replacePolicy: Swap,", "1=11")
 		w.ready(other, engine.ActionUpdated)
 		other = inner(t, "blue", "freeze: true, replacePolicy: Swap,", "1=12")
@@ -116,8 +116,8 @@ func TestForeignInnerMap(t *testing.T) {
 		w.must(err)
 		value := []byte{byte(target.Write), byte(target.Write >> 8), byte(target.Write >> 16), byte(target.Write >> 24)}
 		m := w.open(o)
-		w.must(m.Write([]byte{9}, value))
-		w.must(m.Delete([]byte{1}))
+		w.must(m.Write(w.Context(), []byte{9}, value))
+		w.must(m.Delete(w.Context(), []byte{1}))
 		w.must(target.Close())
 		if r := w.sync(o, v1alpha1.NodeMapReady, engine.ActionRepaired); r.Drift.Summary != "1 entry missing" {
 			t.Errorf("drift %q", r.Drift.Summary)
@@ -138,7 +138,7 @@ func TestNamesOfTheNode(t *testing.T) {
 	limits := table(t, "{type: Hash, key: {type: ifindex}, value: {fields: [{name: peer, type: ifindex}, {name: rate, type: u32}]}, maxEntries: 8",
 		"eth0={peer: eth1, rate: 5}", "eth1={peer: eth0, rate: 6}")
 	eth("eth1", 2)
-	w.waiting(limits, engine.ActionCreated, "2 of 2 entries wait: ifindex eth0 is not there")
+	w.waiting(limits, engine.ActionCreated, "2 of 2 entries pending: ifindex eth0 not found")
 	eth("eth0", 3)
 	w.ready(limits, engine.ActionUpdated)
 	w.holds(limits, "2={peer: 3, rate: 6} 3={peer: 2, rate: 5}")
@@ -171,12 +171,12 @@ func TestUnreadableMaps(t *testing.T) {
 	w.ready(groups("0=/a"), engine.ActionCreated)
 	b.SetLink(v1alpha1.Reference{Type: v1alpha1.TypeCgroup, Name: "/a"}, 12)
 	r := w.ready(groups("0=/a"), engine.ActionUpdated)
-	if r.Plan.Changes.Set.Len != 1 || r.Entries != nil {
+	if r.Plan.Changes.Update.Len() != 1 || r.Entries != nil {
 		t.Errorf("plan %s", r.Plan.String())
 	}
 	b.SetLink(v1alpha1.Reference{Type: v1alpha1.TypeCgroup, Name: "/b"}, 13)
 	r = w.ready(groups("1=/b"), engine.ActionUpdated)
-	if r.Plan.Changes.Set.Len != 1 || r.Plan.Changes.Deletes() != 1 {
+	if r.Plan.Changes.Update.Len() != 1 || r.Plan.Changes.Deletes() != 1 {
 		t.Errorf("plan %s", r.Plan.String())
 	}
 }
@@ -188,7 +188,7 @@ func TestBloomFilter(t *testing.T) {
 			return table(t, "{type: BloomFilter, value: {type: u32}, maxEntries: 64, "+more, values...)
 		}
 		has := func(r *revision.Revision, value byte) bool {
-			found, err := w.open(r).Contains([]byte{value, 0, 0, 0})
+			found, err := w.open(r).Contains(w.Context(), []byte{value, 0, 0, 0})
 			w.must(err)
 			return found
 		}

@@ -36,7 +36,7 @@ func TestShorterArray(t *testing.T) {
 		const array = "{type: Array, value: {type: u8}, replacePolicy: Swap, maxEntries: "
 		long, short := table(w.T, array+"8", "1=10"), table(w.T, array+"6", "1=10")
 		id := w.ready(long, engine.ActionCreated).MapID
-		w.must(w.open(long).Write([]byte{7, 0, 0, 0}, []byte{70}))
+		w.must(w.open(long).Write(w.Context(), []byte{7, 0, 0, 0}, []byte{70}))
 		w.refused(w.sync(short, stalled, engine.ActionNone), v1alpha1.NodeReasonIncompatible,
 			fmt.Sprintf("map %d can't be replaced", id), "element 7 is not declared", "maxEntries 6")
 		w.holds(long, "0=0 1=10 2=0 3=0 4=0 5=0 6=0 7=70")
@@ -53,12 +53,12 @@ func TestMovedOntoWithContents(t *testing.T) {
 		for _, policy := range []string{"", "replacePolicy: Swap,", "syncPolicy: Seed,"} {
 			first := hash(w.T, policy, "1=10")
 			ours := w.ready(first, engine.ActionCreated).MapID
-			w.must(w.open(first).Write([]byte{9}, []byte{90}))
+			w.must(w.open(first).Write(w.Context(), []byte{9}, []byte{90}))
 			moved := hash(w.T, policy+"pin: {path: globals/table},", "1=10")
 			theirs := w.id(w.foreign(moved, moved.Shape))
 			for range 2 {
 				w.refused(w.sync(moved, failed, engine.ActionNone), v1alpha1.NodeReasonPinConflict,
-					fmt.Sprintf("map %d of others is there", theirs), fmt.Sprintf("map %d, pinned at bpfmap/edge/table so far", ours))
+					fmt.Sprintf("already taken by unmanaged map %d", theirs), fmt.Sprintf("abandon managed map %d (currently at bpfmap/edge/table)", ours))
 			}
 			w.holds(first, "1=10 9=90")
 			w.holds(moved, "")
@@ -78,7 +78,7 @@ func TestMovedOntoByMirror(t *testing.T) {
 	onRigs(t, func(w *wrecked) {
 		first := hash(w.T, "", "1=10")
 		w.ready(first, engine.ActionCreated)
-		w.must(w.open(first).Write([]byte{9}, []byte{90}))
+		w.must(w.open(first).Write(w.Context(), []byte{9}, []byte{90}))
 		moved := hash(w.T, "syncPolicy: Mirror, pin: {path: globals/table},", "1=10")
 		w.foreign(moved, moved.Shape)
 		w.ready(moved, engine.ActionAdopted)
@@ -94,7 +94,7 @@ func TestMovedOntoUnlisted(t *testing.T) {
 		w.ready(table(w.T, queue, "1"), engine.ActionCreated)
 		moved := table(w.T, queue+", pin: {path: globals/table}", "1")
 		w.foreign(moved, moved.Shape)
-		w.refused(w.sync(moved, failed, engine.ActionNone), v1alpha1.NodeReasonPinConflict, "nobody can list")
+		w.refused(w.sync(moved, failed, engine.ActionNone), v1alpha1.NodeReasonPinConflict, "cannot be listed")
 	})
 }
 
@@ -133,7 +133,7 @@ func TestPrefixWithOtherHostBits(t *testing.T) {
 		const trie = "{type: LPMTrie, key: {type: ipv4Prefix}, value: {type: u8}, replacePolicy: Swap, maxEntries: "
 		first := table(w.T, trie+"8", "10.0.0.0/8=1")
 		w.ready(first, engine.ActionCreated)
-		w.must(w.open(first).Write([]byte{8, 0, 0, 0, 10, 9, 8, 7}, []byte{66}))
+		w.must(w.open(first).Write(w.Context(), []byte{8, 0, 0, 0, 10, 9, 8, 7}, []byte{66}))
 		larger := table(w.T, trie+"16", "10.0.0.0/8=2")
 		w.ready(larger, engine.ActionReplaced)
 		w.holds(larger, "10.0.0.0/8=2")
@@ -164,7 +164,7 @@ func TestHeldInnerMapStopsReplacement(t *testing.T) {
 		w.ready(o, engine.ActionCreated)
 		w.must(w.Remove(t.Context(), inner(t, "blue", "").Key).Err)
 		larger := outer(t, "replacePolicy: Swap, flags: [NoPrealloc],", "1=blue")
-		if r := w.sync(larger, stalled, engine.ActionNone); !strings.Contains(r.Message, "wait") {
+		if r := w.sync(larger, stalled, engine.ActionNone); !strings.Contains(r.Message, "are pending") {
 			t.Errorf("message %q", r.Message)
 		}
 		w.holds(o, fmt.Sprintf("1=%d", blue.MapID))
@@ -178,7 +178,7 @@ func TestValuesThatAreNoDescriptors(t *testing.T) {
 		const wordHash = "{type: Hash, key: {type: u8}, value: {type: u32}, maxEntries: 8"
 		first := table(t, wordHash, "1=10")
 		w.ready(first, engine.ActionCreated)
-		w.must(w.open(first).Write([]byte{9}, []byte{3, 0, 0, 0}))
+		w.must(w.open(first).Write(w.Context(), []byte{9}, []byte{3, 0, 0, 0}))
 		w.ready(inner(t, "blue", ""), engine.ActionCreated)
 		if r := w.sync(outer(t, "replacePolicy: Swap,", "1=blue"), stalled, engine.ActionNone); r.Reason != v1alpha1.NodeReasonIncompatible {
 			t.Errorf("%s: %s", r.Reason, r.Message)

@@ -55,6 +55,9 @@ func (c *check) shape() revision.Shape { return modelShapes[c.m.spec.shape].Shap
 // incomplete says whether the engine was shown an incomplete reading.
 func (c *check) incomplete() bool { return c.hit != "" && c.fault.Kind == enginetest.Incomplete }
 
+// interrupted says whether the work ended with its context, which is no failure.
+func (c *check) interrupted() bool { return c.report.Reason == v1alpha1.NodeReasonInterrupted }
+
 // ready says whether the map is to be as declared now, as far as what its names stand for is there.
 func (c *check) ready() bool { return c.report.Err == nil && !c.reported() }
 
@@ -97,7 +100,7 @@ func (c *check) othersPins() error {
 			continue
 		}
 		if was != nil && is != nil && was.ID == is.ID && c.m.spec != nil && c.now() != nil && c.now().ID == is.ID {
-			continue // a second pin of the map that is worked on, which nobody knows of any more
+			continue // another pin of the map that is worked on, which no record names any more
 		}
 		if err := sameView(was, is); err != nil {
 			return fmt.Errorf("pin %s: %w", path, err)
@@ -110,10 +113,10 @@ func (c *check) othersPins() error {
 func (c *check) othersState() error {
 	for _, key := range modelKeys {
 		if key == c.key || c.before.records[key] == nil && c.after.records[key] == nil {
-			continue // a second pin without a record is nobody's
+			continue // a keep-alive pin without a record is nobody's
 		}
 		if err := sameView(c.before.kept[key], c.after.kept[key]); err != nil {
-			return fmt.Errorf("second pin of %s: %w", key, err)
+			return fmt.Errorf("keep-alive pin of %s: %w", key, err)
 		}
 		if c.before.text[key] != c.after.text[key] {
 			return fmt.Errorf("the record of %s changed", key)
@@ -159,6 +162,8 @@ func (c *check) kindOfEnd() error {
 			return c.failedRightly()
 		}
 		return c.stalledRightly()
+	case c.interrupted() != (c.report.State == v1alpha1.NodeMapPending) || c.interrupted() && (c.hit == "" || c.fault.Kind != enginetest.Cancelled):
+		return fmt.Errorf("interrupted, and nobody did that")
 	case c.hit != "":
 		return nil
 	}

@@ -25,7 +25,7 @@ func (c *check) asDeclared() error {
 		return fmt.Errorf("ready, and nothing is at the pin")
 	}
 	if kept := c.after.kept[c.key]; kept == nil || kept.ID != is.ID {
-		return fmt.Errorf("ready, and the second pin isn't one of map %d", is.ID)
+		return fmt.Errorf("ready, and the keep-alive pin isn't one of map %d", is.ID)
 	}
 	record := c.after.records[c.key]
 	differences := c.shape().Differences(is.Shape)
@@ -95,13 +95,13 @@ func (c *check) removed() error {
 		return fmt.Errorf("the removal failed without a cause")
 	}
 	if kept := c.after.kept[c.key]; c.before.records[c.key] != nil && c.after.records[c.key] == nil && kept != nil {
-		return fmt.Errorf("the record is gone, and nobody knows of the second pin of map %d any more", kept.ID)
+		return fmt.Errorf("the record is gone, and the keep-alive pin of map %d is forgotten", kept.ID)
 	}
 	if c.report.State != v1alpha1.NodeMapReady {
 		return nil
 	}
 	if c.after.records[c.key] != nil || c.after.kept[c.key] != nil {
-		return fmt.Errorf("removed, and record %v or second pin %v are left", c.after.records[c.key], c.after.kept[c.key])
+		return fmt.Errorf("removed, and record %v or keep-alive pin %v are left", c.after.records[c.key], c.after.kept[c.key])
 	}
 	if len(c.m.deletion) != 1 {
 		return nil // a failure left open which policy holds
@@ -136,7 +136,7 @@ func (c *check) note() {
 		c.noteSuccess()
 	case c.reported() && !c.incomplete():
 		c.m.drifts, c.m.drifted = c.report.DriftCount, true
-	case c.report.State == v1alpha1.NodeMapFailed, c.incomplete():
+	case c.report.State == v1alpha1.NodeMapFailed, c.interrupted(), c.incomplete():
 		c.noteFailure()
 	}
 }

@@ -34,7 +34,7 @@ const (
 	opPinOther   opKind = "pin-other"   // others pin a map of theirs, over whatever is there
 	opChmod      opKind = "chmod"       // others change a pin's mode
 	opLoseRecord opKind = "lose-record" // others remove our record
-	opLoseKept   opKind = "lose-kept"   // others remove our second pin
+	opLoseKept   opKind = "lose-kept"   // others remove our keep-alive pin
 	opLink       opKind = "link"        // an interface, a cgroup or a program comes, goes, or becomes another
 	opReboot     opKind = "reboot"      // everything in the BPF file system is gone
 )
@@ -83,7 +83,7 @@ func (o op) String() string {
 // history is what happens to one node.
 type history struct {
 	seed        uint64
-	incremental int // engine.Options.IncrementalFrom
+	incremental int // engine.Options.IncrementalThreshold
 	ops         []op
 }
 
@@ -194,9 +194,12 @@ func (g *generator) sync(name int) op {
 		f := &modelFault{errno: backendErrnos[g.IntN(len(backendErrnos))], below: g.IntN(4) > 0}
 		f.Call = g.IntN(14)
 		f.Dead = g.IntN(2) == 0
-		f.Kind = enginetest.FaultKind(g.IntN(4))
+		f.Kind = enginetest.FaultKind(g.IntN(5))
 		if f.below && g.IntN(2) == 0 {
 			f.Call = g.IntN(60) // there are more calls below
+		}
+		if f.Kind == enginetest.Cancelled {
+			f.Dead = false
 		}
 		if f.Kind == enginetest.Incomplete {
 			f.Dead, f.below = false, false

@@ -75,7 +75,7 @@ func (i *intruder) before(name string, on engine.Map) {
 	}
 	i.calls++
 	if i.wrote != 0 && name == "Read" {
-		info, err := on.Info()
+		info, err := on.Info(i.w.ctx)
 		i.seen, i.err = i.seen || info.ID == i.wrote, errors.Join(i.err, err)
 	}
 }
@@ -95,7 +95,7 @@ func (i *intruder) write() (err error) {
 	if i.byPin {
 		defer func() { err = errors.Join(err, m.Close()) }()
 	}
-	info, err := m.Info()
+	info, err := m.Info(i.w.ctx)
 	if err != nil {
 		return err
 	}

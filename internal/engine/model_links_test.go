@@ -140,7 +140,7 @@ func linkOf(typ v1alpha1.ScalarType, o op) v1alpha1.Reference {
 // writeAsOther writes an element as programs and people would: what values name must be there. It says
 // what is then in the map, and whether anything was written.
 func writeAsOther(ctx context.Context, b engine.Backend, m engine.Map, k int, v byte) (key, value string, written bool, err error) {
-	info, err := m.Info()
+	info, err := m.Info(ctx)
 	if err != nil || info.Frozen || info.Shape.IsFilledAtRuntime() {
 		return "", "", false, err
 	}
@@ -167,7 +167,7 @@ func writeAsOther(ctx context.Context, b engine.Backend, m engine.Map, k int, v 
 		shows, takes = uint32(target.Read), uint32(target.Write)
 	}
 	cpus := b.PossibleCPUs()
-	err = m.Write(otherBits(shape, packed, v), shape.value(k, v, takes, cpus))
+	err = m.Write(ctx, otherBits(shape, packed, v), shape.value(k, v, takes, cpus))
 	var reason engine.Reasoner
 	if errors.As(err, &reason) && reason.Reason() == v1alpha1.NodeReasonMapFull {
 		return "", "", false, nil

@@ -44,7 +44,7 @@ type rig struct {
 	leaks func() (int, error)
 	// arm and disarm put a fault below the backend, nil where there is nothing below; disarm says what it
 	// met.
-	arm    func(f *modelFault)
+	arm    func(f *modelFault, cancel func())
 	disarm func() string
 	// links are what names of the node stand for; setLink changes that, nil where it can't be changed.
 	links   map[v1alpha1.Reference]uint64
@@ -77,17 +77,18 @@ func errnoName(e syscall.Errno) string { return fmt.Sprintf("errno %d %s", int(e
 const never = math.MaxInt
 
 // arms puts a fault in place for one operation; stop takes it away and says what the fault met.
-func (r *rig) arms(f *modelFault) (stop func() string) {
+// cancel cancels the context of the operation.
+func (r *rig) arms(f *modelFault, cancel func()) (stop func() string) {
 	*r.faulty = enginetest.Faulty{Backend: r.Backend, Fault: enginetest.Fault{Call: never}}
 	switch {
 	case f == nil:
 		return func() string { return "" }
 	case f.below && r.arm != nil:
-		r.arm(f)
+		r.arm(f, cancel)
 		return r.disarm
 	}
 	r.faulty.Fault = f.Fault
-	r.faulty.Fault.Err = backendError(f.errno)
+	r.faulty.Fault.Err, r.faulty.Fault.Cancel = backendError(f.errno), cancel
 	return r.faulty.Hit
 }
 
@@ -96,11 +97,11 @@ func backendError(errno syscall.Errno) error {
 	err := fmt.Errorf("injected: %w", errno)
 	switch errno {
 	case syscall.ENOMEM:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonOutOfMemory, Err: err}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonOutOfMemory, Err: err}
 	case syscall.E2BIG:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonMapFull, Err: err}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonMapFull, Err: err}
 	case syscall.EPERM:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotPermitted, Err: err}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonNotPermitted, Err: err}
 	}
 	return err
 }
@@ -197,13 +198,14 @@ func pinsBelow(root string) ([]string, error) {
 
 // kernelFault is one fault of the kernel.
 type kernelFault struct {
-	fault *modelFault
-	calls int
-	hit   string
+	fault  *modelFault
+	cancel func()
+	calls  int
+	hit    string
 }
 
-func (k *kernelFault) arm(f *modelFault) {
-	*k = kernelFault{fault: f}
+func (k *kernelFault) arm(f *modelFault, cancel func()) {
+	*k = kernelFault{fault: f, cancel: cancel}
 	hook := k.call
 	sys.Intercept.Store(&hook)
 }
@@ -223,6 +225,10 @@ func (k *kernelFault) next(name string) bool {
 	k.calls++
 	if n == k.fault.Call {
 		k.hit = name
+		if k.fault.Kind == enginetest.Cancelled {
+			k.cancel()
+			return false
+		}
 		return true
 	}
 	return n > k.fault.Call && k.fault.Dead
@@ -302,7 +308,7 @@ func (r *rig) look(ctx context.Context, modes map[string]fs.FileMode) (*snapshot
 		if err != nil {
 			return nil, fmt.Errorf("look at pin %s: %w", path, err)
 		}
-		v, err := r.newView(state.Pinned)
+		v, err := r.newView(ctx, state.Pinned)
 		if err != nil {
 			return nil, err
 		}
@@ -316,7 +322,7 @@ func (r *rig) look(ctx context.Context, modes map[string]fs.FileMode) (*snapshot
 		if err != nil {
 			return nil, fmt.Errorf("look at the state of %s: %w", key, err)
 		}
-		v, err := r.newView(state.Kept)
+		v, err := r.newView(ctx, state.KeepAlive)
 		if err != nil {
 			return nil, err
 		}

@@ -61,7 +61,7 @@ func runHistory(ctx context.Context, r *rig, h history) error {
 	for i := range w.maps {
 		w.maps[i] = managed{maps: map[uint32]*owned{}, deletion: map[v1alpha1.DeletionPolicy]bool{}, strays: map[uint32]bool{}}
 	}
-	w.arms(nil)
+	w.arms(nil, nil)
 	w.restart()
 	for i, o := range h.ops {
 		if err := w.step(o); err != nil {
@@ -75,7 +75,7 @@ func runHistory(ctx context.Context, r *rig, h history) error {
 }
 
 func (w *run) restart() {
-	w.e = engine.New(w.faulty, engine.Options{IncrementalFrom: w.incremental})
+	w.e = engine.New(w.faulty, engine.Options{IncrementalThreshold: w.incremental})
 }
 
 // step lets o happen and checks what came of it.
@@ -149,7 +149,7 @@ func (w *run) others(o op) error {
 }
 
 func (w *run) otherChange(o op, m engine.Map) error {
-	info, err := m.Info()
+	info, err := m.Info(w.ctx)
 	if err != nil {
 		return err
 	}
@@ -157,11 +157,12 @@ func (w *run) otherChange(o op, m engine.Map) error {
 	key := shape.key(o.key)
 	switch {
 	case o.kind == opUnpin:
-		return w.Unpin(w.ctx, revision.Key{Namespace: "somebody", Name: "else"}, modelPins[o.pin], info.ID)
+		other := revision.Key{Namespace: "somebody", Name: "else"}
+		return errors.Join(w.Unpin(w.ctx, other, modelPins[o.pin], info.ID), w.Forget(w.ctx, other))
 	case o.kind == opFreeze && shape.lock:
 		return nil // the kernel refuses it
 	case o.kind == opFreeze:
-		return m.Freeze()
+		return m.Freeze(w.ctx)
 	case o.kind == opWrite:
 		_, _, _, err := writeAsOther(w.ctx, w.Backend, m, o.key, o.value)
 		return err
@@ -170,9 +171,9 @@ func (w *run) otherChange(o op, m engine.Map) error {
 	case info.Shape.IsHidden():
 		return nil // nobody can see it in a CGroupArray, so it stays until the next change
 	case shape.IsArray():
-		return m.Write(key, shape.zero(w.PossibleCPUs()))
+		return m.Write(w.ctx, key, shape.zero(w.PossibleCPUs()))
 	}
-	return m.Delete(key)
+	return m.Delete(w.ctx, key)
 }
 
 // snapshot looks at everything, and compares the pin of one map with its spec.
@@ -220,7 +221,9 @@ func (w *run) sync(o op) (engine.Report, error) {
 	if err != nil {
 		return engine.Report{}, err
 	}
-	stop := w.arms(o.fault)
+	ctx, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	stop := w.arms(o.fault, cancel)
 	var report engine.Report
 	m := &w.maps[o.name]
 	other, err := w.intrude(o, m.spec)
@@ -228,12 +231,12 @@ func (w *run) sync(o op) (engine.Report, error) {
 		return engine.Report{}, err
 	}
 	if m.spec == nil {
-		report = w.e.Remove(w.ctx, modelKeys[o.name])
+		report = w.e.Remove(ctx, modelKeys[o.name])
 	} else {
-		report = w.e.Sync(w.ctx, m.spec.revision(modelKeys[o.name], m.n))
+		report = w.e.Sync(ctx, m.spec.revision(modelKeys[o.name], m.n))
 	}
 	hit := stop()
-	w.arms(nil)
+	w.arms(nil, nil)
 	if err := other.end(); err != nil {
 		return report, fmt.Errorf("others: %w", err)
 	}
@@ -338,7 +341,7 @@ func sameEverything(a, b *snapshot) error {
 	}
 	for _, key := range modelKeys {
 		if err := sameView(a.kept[key], b.kept[key]); err != nil {
-			return fmt.Errorf("second pin of %s: %w", key, err)
+			return fmt.Errorf("keep-alive pin of %s: %w", key, err)
 		}
 		if a.text[key] != b.text[key] {
 			return fmt.Errorf("the record of %s changed", key)

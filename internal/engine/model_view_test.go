@@ -5,6 +5,7 @@ package engine_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 
@@ -12,35 +13,35 @@ import (
 )
 
 // newView looks into a map and closes it.
-func (r *rig) newView(m engine.Map) (v *view, err error) {
+func (r *rig) newView(ctx context.Context, m engine.Map) (v *view, err error) {
 	if m == nil {
 		return nil, nil
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	info, err := m.Info()
+	info, err := m.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
 	v = &view{MapInfo: info}
 	switch {
 	case info.Shape.IsBloom():
-		err = v.ask(m)
+		err = v.ask(ctx, m)
 	case info.Shape.IsHidden():
 		v.elements = r.peek(m)
 	default:
-		err = v.read(m)
+		err = v.read(ctx, m)
 	}
 	return v, err
 }
 
 // ask asks a filter for every value that there is in the model.
-func (v *view) ask(m engine.Map) error {
+func (v *view) ask(ctx context.Context, m engine.Map) error {
 	v.elements = map[string]string{}
 	shape := modelShapeOf(v.Shape)
 	for k := range modelIndexes {
 		for b := byte(1); b <= 3; b++ {
 			value := shape.value(k, b, 0, 1)
-			holds, err := m.Contains(value)
+			holds, err := m.Contains(ctx, value)
 			if err != nil {
 				return err
 			}
@@ -52,10 +53,10 @@ func (v *view) ask(m engine.Map) error {
 	return nil
 }
 
-func (v *view) read(m engine.Map) error {
+func (v *view) read(ctx context.Context, m engine.Map) error {
 	v.elements = map[string]string{}
 	size := int(v.Shape.KeySize)
-	complete, err := m.Read(func(keys, values []byte) {
+	complete, err := m.Read(ctx, func(keys, values []byte) {
 		stride := len(values) / (len(keys) / size)
 		for i := range len(keys) / size {
 			key, value := slices.Clone(keys[i*size:(i+1)*size]), values[i*stride:(i+1)*stride]

@@ -70,7 +70,7 @@ func TestFullByForeignEntries(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		r := hash(t, "", "1=10")
 		w.ready(r, engine.ActionCreated)
-		w.must(w.open(r).Write([]byte{11, 12, 13, 14, 15, 16, 17}, make([]byte, 7)))
+		w.must(w.open(r).Write(w.Context(), []byte{11, 12, 13, 14, 15, 16, 17}, make([]byte, 7)))
 		report := w.sync(hash(t, "", "1=10", "2=20"), failed, engine.ActionNone)
 		if report.Reason != v1alpha1.NodeReasonMapFull {
 			t.Errorf("%s: %s", report.Reason, report.Message)
@@ -84,7 +84,7 @@ func TestSwapMovesForeignEntries(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		first := hash(t, "", "1=10", "2=20")
 		id := w.ready(first, engine.ActionCreated).MapID
-		w.must(w.open(first).Write([]byte{9}, []byte{90}))
+		w.must(w.open(first).Write(w.Context(), []byte{9}, []byte{90}))
 		bigger := table(t, "{type: Hash, key: {type: u8}, value: {type: u8}, maxEntries: 16, replacePolicy: Swap, ", "1=11")
 		report := w.ready(bigger, engine.ActionReplaced)
 		if report.MapID == id || !strings.Contains(report.Message, "1 elements moved over") {

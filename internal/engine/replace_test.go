@@ -32,9 +32,9 @@ func TestSecondSweep(t *testing.T) {
 		first := hash(t, "", "1=10", "2=20")
 		w.ready(first, engine.ActionCreated)
 		old := w.open(first)
-		w.must(old.Write([]byte{8, 9}, []byte{80, 90}))
+		w.must(old.Write(w.Context(), []byte{8, 9}, []byte{80, 90}))
 		b := &lateWriter{Backend: w.b, old: old, writes: func(m engine.Map) {
-			w.must(m.Write([]byte{9, 7, 1}, []byte{91, 70, 66}))
+			w.must(m.Write(w.Context(), []byte{9, 7, 1}, []byte{91, 70, 66}))
 		}}
 		bigger := table(t, "{type: Hash, key: {type: u8}, value: {type: u8}, maxEntries: 16, replacePolicy: Swap, ", "1=11")
 		report := engine.New(b, engine.Options{}).Sync(t.Context(), bigger)
@@ -45,10 +45,10 @@ func TestSecondSweep(t *testing.T) {
 
 		// A frozen map takes nothing after the switch: what is written then is lost, and the message
 		// says where it is.
-		b.old, b.writes = w.open(bigger), func(m engine.Map) { w.must(m.Write([]byte{6}, []byte{60})) }
+		b.old, b.writes = w.open(bigger), func(m engine.Map) { w.must(m.Write(w.Context(), []byte{6}, []byte{60})) }
 		frozen := table(t, "{type: Hash, key: {type: u8}, value: {type: u8}, maxEntries: 32, freeze: true, replacePolicy: Swap, ", "1=11")
 		report = engine.New(b, engine.Options{}).Sync(t.Context(), frozen)
-		if report.Action != engine.ActionReplaced || !strings.Contains(report.Message, "stays there") {
+		if report.Action != engine.ActionReplaced || !strings.Contains(report.Message, "are not copied") {
 			t.Errorf("%s: %s", report.Action, report.Message)
 		}
 		w.holds(frozen, "1=11 7=70 8=80 9=91")
@@ -61,7 +61,7 @@ func TestUnfrozenTwin(t *testing.T) {
 		r := hash(t, "freeze: true,", "1=10")
 		ours := w.ready(r, engine.ActionCreated)
 		twin := w.foreign(r, r.Shape)
-		w.must(twin.Write([]byte{1}, []byte{10}))
+		w.must(twin.Write(w.Context(), []byte{1}, []byte{10}))
 		report := w.Sync(t.Context(), r)
 		if report.Drift == nil || report.Drift.Summary != "another map took the pin" || !report.Drift.Repaired || !report.Frozen {
 			t.Errorf("%+v, drift %+v", report, report.Drift)

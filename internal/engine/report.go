@@ -4,9 +4,8 @@
 package engine
 
 import (
+	"context"
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
@@ -56,7 +55,7 @@ type Report struct {
 	Action Action
 	// Plan is what was done, or, for a report of drift and a stall, what would be.
 	Plan plan.Plan
-	// Err is the cause of the states Failed and Stalled.
+	// Err is the cause of the states Failed and Stalled, and of Pending if the work was interrupted.
 	Err error
 }
 
@@ -76,8 +75,11 @@ type Drift struct {
 	Repaired bool
 }
 
-// reasonOf is an error's reason.
+// reasonOf is an error's reason. That of work that its context ended is always the same, wherever it was.
 func reasonOf(err error) string {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return v1alpha1.NodeReasonInterrupted
+	}
 	var r Reasoner
 	if errors.As(err, &r) {
 		return r.Reason()
@@ -85,9 +87,11 @@ func reasonOf(err error) string {
 	return v1alpha1.NodeReasonSyncFailed
 }
 
-// stateOf is whether trying again may help.
+// stateOf is whether trying again may help. Interrupted work has not failed: nobody knows yet how it ends.
 func stateOf(reason string) v1alpha1.NodeMapState {
 	switch reason {
+	case v1alpha1.NodeReasonInterrupted:
+		return v1alpha1.NodeMapPending
 	case v1alpha1.NodeReasonIncompatible, v1alpha1.NodeReasonFrozen, v1alpha1.NodeReasonPinNotAllowed,
 		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision, v1alpha1.NodeReasonInvalidReference,
 		v1alpha1.NodeReasonQuotaExceeded:
@@ -96,36 +100,19 @@ func stateOf(reason string) v1alpha1.NodeMapState {
 	return v1alpha1.NodeMapFailed
 }
 
-// maxWaits bounds the names in a message.
-const maxWaits = 5
-
-// tellWaits says of a map that is as far as it can be what it waits for.
-func (s *session) tellWaits(r *Report) {
-	l := &s.linked
-	if l.waiting == 0 {
-		return
-	}
-	waits := l.waits[:min(len(l.waits), maxWaits)]
-	message := fmt.Sprintf("%d of %d entries wait: %s", l.waiting, s.rev.Contents.Len, strings.Join(waits, ", "))
-	if more := len(l.waits) - len(waits); more > 0 {
-		message += fmt.Sprintf(", and %d more", more)
-	}
-	if r.Message != "" {
-		message += "; " + r.Message
-	}
-	r.State, r.Reason, r.Message, r.Digest = v1alpha1.NodeMapPending, v1alpha1.NodeReasonReferenceNotFound, message, ""
-}
-
-// fail puts an error into a report.
-func (r *Report) fail(err error) {
+// Fail puts an error into a report.
+func (r *Report) Fail(err error) {
 	r.Reason = reasonOf(err)
 	r.State, r.Message, r.Err = stateOf(r.Reason), err.Error(), err
+	if r.Reason == v1alpha1.NodeReasonInterrupted {
+		r.Message = "interrupted, to be continued by the next run: " + r.Message
+	}
 	r.Digest = ""
 }
 
 // Error is a failure with a reason.
 type Error struct {
-	ReasonWord string
+	ReasonCode string
 	Err        error
 }
 
@@ -136,4 +123,11 @@ func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Reason is one of the reasons of v1alpha1.NodeMap.
-func (e *Error) Reason() string { return e.ReasonWord }
+func (e *Error) Reason() string { return e.ReasonCode }
+
+// failure is the report of a map that couldn't be observed.
+func failure(rev *revision.Revision, err error) Report {
+	r := newReport(rev)
+	r.Fail(err)
+	return r
+}

@@ -99,7 +99,7 @@ func TestMapOfAnotherTenant(t *testing.T) {
 		"hard link": func(dir string) error {
 			return os.Link(filepath.Join(dir, theirs.Pin.Path), filepath.Join(dir, "bpfmap/edge/x"))
 		},
-		"hard link of the second pin": func(dir string) error {
+		"hard link of the keep-alive pin": func(dir string) error {
 			return os.Link(filepath.Join(dir, "bpfmap/_state/core/secret/map"), filepath.Join(dir, "bpfmap/edge/x"))
 		},
 		"symbolic link": func(dir string) error {

@@ -62,7 +62,7 @@ func newWorld(t *testing.T, b engine.Backend) *world {
 			}
 		})
 	}
-	return &world{t, engine.New(b, engine.Options{IncrementalFrom: incremental}), b}
+	return &world{t, engine.New(b, engine.Options{IncrementalThreshold: incremental}), b}
 }
 
 var key = revision.Key{Namespace: "edge", Name: "table"}
@@ -133,8 +133,8 @@ func (w *world) open(r *revision.Revision) engine.Map {
 	if err != nil {
 		w.Fatal(err)
 	}
-	if s.Kept != nil {
-		w.must(s.Kept.Close())
+	if s.KeepAlive != nil {
+		w.must(s.KeepAlive.Close())
 	}
 	if s.Pinned == nil {
 		return nil
@@ -157,10 +157,10 @@ func (w *world) contents(r *revision.Revision) string {
 	if m == nil {
 		return "no map"
 	}
-	info, err := m.Info()
+	info, err := m.Info(w.Context())
 	w.must(err)
 	all := revision.Entries{KeySize: int(info.Shape.KeySize), ValueSize: int(info.Shape.ValueSize)}
-	_, err = m.Read(func(keys, values []byte) {
+	_, err = m.Read(w.Context(), func(keys, values []byte) {
 		n := len(keys) / all.KeySize
 		stride := len(values) / n
 		for i := range n {
@@ -209,7 +209,7 @@ func (w *world) foreign(r *revision.Revision, shape revision.Shape) engine.Map {
 
 func (w *world) id(m engine.Map) uint32 {
 	w.Helper()
-	info, err := m.Info()
+	info, err := m.Info(w.Context())
 	w.must(err)
 	return info.ID
 }

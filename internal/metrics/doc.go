@@ -4,6 +4,6 @@
 // Package metrics counts and times what the controller and the agent do, by decorating the parts that
 // do it: a compiler, a client, an engine, the list of a node's maps.
 //
-// It is NOT called from inside those parts, and serves nothing itself: controller-runtime's metrics
-// server does.
+// Out of scope: serving the metrics, which controller-runtime's metrics server does. Those parts don't call
+// this package.
 package metrics

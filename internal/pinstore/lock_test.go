@@ -56,6 +56,26 @@ func TestLocksArePerMap(t *testing.T) {
 	}
 }
 
+// TestParentGoesMeanwhile makes a directory anew that another process removed, since it was empty, just
+// before something was to be made in it.
+func TestParentGoesMeanwhile(t *testing.T) {
+	dir := bpftest.BPFFS(t)
+	made := 0
+	s := pinstore.New(dir, pinstore.Options{BeforeStep: func(step string) error {
+		if made++; step == "make directory" && made == 4 { // bpfmap, _state, edge, and now a_table
+			return os.Remove(filepath.Join(dir, "bpfmap/_state/edge"))
+		}
+		return nil
+	}})
+	lock, err := s.Lock(t.Context(), key)
+	if err != nil || made < 6 {
+		t.Fatalf("%d steps: %v", made, err)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestLockTellsOfLongWaits says which map's lock is waited for, on a clock of its own.
 func TestLockTellsOfLongWaits(t *testing.T) {
 	dir := bpftest.BPFFS(t)

@@ -11,184 +11,240 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// Base is the map that a plan works on.
-type Base int
-
-// The bases.
-const (
-	// BaseNone: nothing is worked on, the plan stalls.
-	BaseNone Base = iota
-	// BaseNew: a new map.
-	BaseNew
-	// BasePinned: the map at the pin.
-	BasePinned
-	// BaseKept: the map behind our second pin.
-	BaseKept
-)
-
 // fieldFrozen is the Difference that only a new map can settle.
 const fieldFrozen = "frozen"
 
-// Choice is the first half of a decision: which map to work on. The contents of Base, if it exists,
-// are compared next; Finish makes the plan.
-type Choice struct {
-	Base Base
+// decision is a plan that is being made.
+type decision struct {
+	want *DesiredMap
+	have *Observed
+	// base is the map that was found to work on, nil for none; ours says that it is already managed.
+	base *Map
+	ours bool
+
 	plan Plan
-	want Want
-	have Have
-	// base is the map of BasePinned and BaseKept.
-	base *Observed
+	need Need
 }
 
-// Choose decides which map to work on, before anybody reads contents.
-func Choose(want Want, have Have) Choice {
-	rev := want.Revision
-	c := Choice{want: want, have: have, plan: Plan{Key: rev.Key}}
-	rec := have.Recorded
-	switch {
-	case have.ElsewhereOwner != "":
-		return c.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf("pin %s belongs to BPFMap %s", rev.Pin.Path, have.ElsewhereOwner), nil)
-	case have.PinnedOwner != "":
-		return c.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf("map %d at the pin belongs to BPFMap %s", have.Pinned.ID, have.PinnedOwner), nil)
-	case have.Pinned != nil && rec != nil && !rec.Owns(have.Pinned.ID):
-		c.drift(DriftPinReplaced)
-		return c.settle(BasePinned, have.Pinned, false)
-	case have.Pinned != nil:
-		return c.settle(BasePinned, have.Pinned, rec != nil)
-	case rec != nil && have.Kept != nil && rec.Owns(have.Kept.ID):
-		if rec.PinPath == rev.Pin.Path {
-			c.drift(DriftPinRemoved)
+// Decide makes the plan for one map, or says what has to be observed first. Every decision about a map is
+// made here, from its arguments alone: who adds what is needed to have and calls again gets the plan in the
+// end. Nothing is asked for twice.
+func Decide(want *DesiredMap, have *Observed) (Plan, Need) {
+	d := &decision{want: want, have: have, plan: Plan{Key: want.Revision.Key}}
+	for _, step := range []func() (ends bool){d.checkOwners, d.chooseBase, d.compareContents, d.weighLosses, d.reserveMemory} {
+		if step() {
+			break
 		}
-		return c.settle(BaseKept, have.Kept, true)
 	}
-	c.drift(DriftMapGone)
-	c.Base, c.plan.Action = BaseNew, Create
-	return c
+	return d.plan, d.need
+}
+
+// ask ends a decision until the answer is there.
+func (d *decision) ask(n Need) (ends bool) {
+	d.need = n
+	return true
+}
+
+// stall ends a decision: nothing can be done without people.
+func (d *decision) stall(reason, message string) (ends bool) {
+	p := &d.plan
+	*p = Plan{Key: p.Key, Action: Stall, Reason: reason, Message: message, Differences: p.Differences, Drift: p.Drift}
+	return true
+}
+
+// checkOwners leaves what another BPFMap owns alone: a hard link or another pin does not make the map of
+// another BPFMap ours. A pin that was ours, with our map or none at it, still is.
+func (d *decision) checkOwners() (ends bool) {
+	rec, pinned, pin := d.have.Recorded, d.have.Pinned, d.want.Revision.Pin.Path
+	if rec != nil && rec.PinPath == pin && (pinned == nil || rec.Owns(pinned.ID)) {
+		return false
+	}
+	switch owners := d.have.Owners; {
+	case owners == nil:
+		return d.ask(Need{What: NeedOwners})
+	case owners.OfPin != "":
+		return d.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf("pin %s belongs to BPFMap %s", pin, owners.OfPin))
+	case owners.OfMap != "":
+		return d.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf("map %d at the pin belongs to BPFMap %s", pinned.ID, owners.OfMap))
+	}
+	return false
+}
+
+// chooseBase decides which map to work on, before anybody reads contents.
+func (d *decision) chooseBase() (ends bool) {
+	rec, pinned, keepAlive := d.have.Recorded, d.have.Pinned, d.have.KeepAlive
+	switch {
+	case pinned != nil && rec != nil && !rec.Owns(pinned.ID):
+		d.drift(DriftPinReplaced)
+		return d.take(BasePinned, pinned, false)
+	case pinned != nil:
+		return d.take(BasePinned, pinned, rec != nil)
+	case rec != nil && keepAlive != nil && rec.Owns(keepAlive.ID):
+		if rec.PinPath == d.want.Revision.Pin.Path {
+			d.drift(DriftPinRemoved)
+		}
+		return d.take(BaseKeepAlive, keepAlive, true)
+	}
+	d.drift(DriftMapGone)
+	d.plan.Base, d.plan.Action = BaseNew, Create
+	return false
 }
 
 // applied says whether exactly this was applied completely before: whatever differs now is drift.
-func (c *Choice) applied() bool {
-	return c.have.Recorded != nil && c.have.Recorded.Applied != "" && c.have.Recorded.Applied == c.want.Fingerprint
+func (d *decision) applied() bool {
+	rec := d.have.Recorded
+	return rec != nil && rec.Applied != "" && rec.Applied == d.want.Fingerprint
 }
 
 // drift notes the first kind of drift that is found.
-func (c *Choice) drift(kind DriftKind) {
-	if c.applied() && c.plan.Drift == "" {
-		c.plan.Drift = kind
+func (d *decision) drift(kind DriftKind) {
+	if d.applied() && d.plan.Drift == "" {
+		d.plan.Drift = kind
 	}
 }
 
-// settle takes an existing map as base if it can become what is declared.
-func (c Choice) settle(base Base, m *Observed, ours bool) Choice {
-	differences := c.want.Revision.Shape.Differences(m.Shape)
-	if m.Frozen && !c.want.Revision.Policy.Freeze {
-		c.drift(DriftFrozen)
+// take works on an existing map if that can become what is declared.
+func (d *decision) take(base Base, m *Map, ours bool) (ends bool) {
+	d.base, d.ours = m, ours
+	differences := d.want.Revision.Shape.Differences(m.Shape)
+	if m.Frozen && !d.want.Revision.Policy.Freeze {
+		d.drift(DriftFrozen)
 		differences = append(differences, revision.Difference{Field: fieldFrozen, Have: "true", Want: "false"})
 	}
-	c.base = m
-	if len(differences) == 0 {
-		c.Base = base
-		if !ours {
-			c.plan.Action = Adopt
-		}
-		return c
+	if len(differences) > 0 {
+		return d.replace(differences)
 	}
-	return c.replace(ours, differences)
+	d.plan.Base = base
+	if !ours {
+		d.plan.Action = Adopt
+	}
+	return false
 }
 
 // replace makes a new map if that is allowed: only our own maps are ever replaced.
-func (c Choice) replace(ours bool, differences []revision.Difference) Choice {
-	if ours && c.want.Revision.Policy.Replace == v1alpha1.ReplaceSwap {
-		c.Base, c.plan.Action, c.plan.Differences = BaseNew, Replace, differences
-		return c
+func (d *decision) replace(differences []revision.Difference) (ends bool) {
+	d.plan.Differences = differences
+	if d.ours && d.want.Revision.Policy.Replace == v1alpha1.ReplaceSwap {
+		d.plan.Base, d.plan.Action = BaseNew, Replace
+		return false
 	}
-	list := make([]string, len(differences))
-	for i, d := range differences {
-		list[i] = d.String()
+	reason, list := v1alpha1.NodeReasonIncompatible, make([]string, len(differences))
+	for i, difference := range differences {
+		list[i] = difference.String()
+		if difference.Field == fieldFrozen {
+			reason = v1alpha1.NodeReasonFrozen
+		}
 	}
-	what := fmt.Sprintf("map %d at the pin", c.base.ID)
-	advice := "it was not made by this operator and is not touched"
-	if ours {
-		advice = "replacePolicy is Never"
+	why := "it was not made by this operator and is not touched"
+	if d.ours {
+		why = "replacePolicy is Never"
 	}
-	return c.stall(stallReason(differences), fmt.Sprintf("%s can't become what is declared (%s): %s", what, strings.Join(list, "; "), advice), differences)
+	return d.stall(reason, fmt.Sprintf("map %d at the pin is incompatible with the spec (%s): %s", d.base.ID, strings.Join(list, "; "), why))
 }
 
-func (c Choice) stall(reason, message string, differences []revision.Difference) Choice {
-	c.Base = BaseNone
-	c.plan = c.plan.stall(reason, message, differences)
-	return c
-}
-
-// Finish makes the plan. changes compare the base's contents with the declared ones (Fill for a new
-// map); they are ignored if there is no base.
-func (c Choice) Finish(changes Changes) Plan {
-	p, policy := c.plan, c.want.Revision.Policy
-	switch c.Base {
-	case BaseNone:
-		return p
-	case BaseNew:
-		p.Changes, p.Freeze, p.Pin = changes, policy.Freeze, true
-		return c.judge(p)
+// compareContents finds what is to be written. A new map gets everything.
+func (d *decision) compareContents() (ends bool) {
+	p, policy := &d.plan, d.want.Revision.Policy
+	if p.Base == BaseNew {
+		p.Changes, p.Freeze, p.Pin = Fill(d.want.contents(nil)), policy.Freeze, true
+		return d.judge()
 	}
-	if c.base.Frozen && changes.Incomplete {
-		changes.Add = none(changes.Add) // what was missed may well be there, and can't be written anyway
+	if d.have.Changes != nil {
+		p.Changes = *d.have.Changes
+	} else if need := d.howToCompare(); need.What != NeedNothing {
+		return d.ask(need)
 	}
-	if c.base.Frozen && !changes.IsEmpty() {
-		ours := p.Action != Adopt
-		next := c.replace(ours, []revision.Difference{{Field: fieldFrozen, Have: "true", Want: "other contents: " + changes.Summary()}})
-		if next.Base == BaseNew {
-			c.drift(DriftContents)
-			next.plan.Drift = c.plan.Drift
-		}
-		next.plan.Changes = changes
-		if next.Base == BaseNone {
-			return next.plan
-		}
-		p = next.plan
-		p.Freeze, p.Pin = policy.Freeze, true
-		return next.judge(p)
+	if d.base.Frozen && p.Changes.Incomplete {
+		p.Changes.Insert = Set{} // what was missed may well be there, and can't be written anyway
 	}
-	p.Changes = changes
-	p.Freeze = policy.Freeze && !c.base.Frozen
-	p.Pin = c.Base == BaseKept || c.have.PinDiffers
+	if d.base.Frozen && !p.Changes.IsEmpty() {
+		return d.replaceFrozen()
+	}
+	p.Freeze = policy.Freeze && !d.base.Frozen
+	p.Pin = p.Base == BaseKeepAlive || d.have.PinDiffers
+	p.DeleteFirst = takesNoMore(&p.Changes, d.want.Revision.Shape)
 	if p.Freeze {
-		c.drift(DriftUnfrozen)
+		d.drift(DriftUnfrozen)
 	}
-	if c.contentsDrifted(&changes) {
-		c.drift(DriftContents)
+	if d.contentsDrifted() {
+		d.drift(DriftContents)
 	}
-	if c.have.PinDiffers {
-		c.drift(DriftPinMode)
+	if d.have.PinDiffers {
+		d.drift(DriftPinMode)
 	}
-	p.Drift = c.plan.Drift
-	if p.Action == None {
-		switch {
-		case !c.applied(), p.Drift == "" && !changes.IsEmpty():
-			p.Action = Update
-		}
+	if p.Action == None && (!d.applied() || p.Drift == "" && !p.Changes.IsEmpty()) {
+		p.Action = Update
 	}
-	return c.judge(p)
+	return d.judge()
+}
+
+// howToCompare says how the contents of the base are compared: nothing is to be in seeded maps, and what
+// this process wrote needs not be read again. Of maps that nobody can list, what is declared is asked for,
+// or written again with each change.
+func (d *decision) howToCompare() Need {
+	shape, of := d.want.Revision.Shape, d.plan.Base
+	switch {
+	case d.have.follows(d.base, d.want):
+		return Need{NeedDifference, of}
+	case d.want.Revision.Policy.Sync == v1alpha1.SyncSeed:
+		return Need{}
+	case shape.IsBloom():
+		return Need{NeedQuestions, of}
+	case shape.IsHidden() && d.have.vouches(d.base, d.want):
+		return Need{}
+	case shape.IsHidden():
+		return Need{NeedBlindWrite, of}
+	}
+	return Need{NeedComparison, of}
+}
+
+// replaceFrozen lets a new map take the place of a frozen one with other contents.
+func (d *decision) replaceFrozen() (ends bool) {
+	changes := d.plan.Changes
+	ends = d.replace([]revision.Difference{{Field: fieldFrozen, Have: "true", Want: "other contents: " + changes.Summary()}})
+	d.plan.Changes = changes
+	if ends {
+		return true
+	}
+	d.drift(DriftContents)
+	d.plan.Freeze, d.plan.Pin = d.want.Revision.Policy.Freeze, true
+	return d.judge()
 }
 
 // contentsDrifted says whether changes at an applied revision mean that somebody changed the map. An
-// LRU map evicts by itself, and a read that may have missed elements proves nothing.
-func (c *Choice) contentsDrifted(changes *Changes) bool {
-	onlyAdds := changes.Set.Len == 0 && len(changes.Delete) == 0
-	if onlyAdds && (changes.Incomplete || c.want.Revision.Shape.IsLRU()) {
+// LRU map evicts by itself, and a reading that may have missed elements proves nothing.
+func (d *decision) contentsDrifted() bool {
+	c := &d.plan.Changes
+	onlyInserts := c.Updates() == 0 && len(c.Delete) == 0
+	if onlyInserts && (c.Incomplete || d.want.Revision.Shape.IsLRU()) {
 		return false
 	}
-	return !changes.IsEmpty()
+	return !c.IsEmpty()
 }
 
 // judge turns work that drift caused into a repair or a report.
-func (c *Choice) judge(p Plan) Plan {
+func (d *decision) judge() (ends bool) {
+	p := &d.plan
 	switch {
 	case p.Drift == "":
-	case c.want.Revision.Policy.Drift == v1alpha1.DriftReport:
+	case d.want.Revision.Policy.Drift == v1alpha1.DriftReport:
 		p.Action = Report
 	case p.Action == None || p.Action == Update || p.Action == Create:
 		p.Action = Repair
 	}
-	return p
+	return false
+}
+
+// reserveMemory stalls a plan that takes more kernel memory than is granted.
+func (d *decision) reserveMemory() (ends bool) {
+	if !d.plan.Writes() {
+		return true
+	}
+	switch memory := d.have.Memory; {
+	case memory == nil:
+		return d.ask(Need{What: NeedMemory})
+	case memory.Refusal != "":
+		return d.stall(v1alpha1.NodeReasonQuotaExceeded, memory.Refusal)
+	}
+	return true
 }

@@ -23,7 +23,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// scenario is one file of testdata: what is declared, what the node has, and behind "---" the plan.
+// scenario is one file of testdata: what is declared, what the node has, and behind "---" what was asked for
+// and the plan.
 type scenario struct {
 	// Comment says what the scenario shows.
 	Comment string              `json:"comment"`
@@ -32,15 +33,26 @@ type scenario struct {
 	// earlier revision declared.
 	Applied bool  `json:"applied"`
 	Owned   []int `json:"owned"`
+	// Last are the entries, "key": "value", that this process brought to the map last.
+	Last map[string]string `json:"last"`
+	// Pending are the indexes of entries that name something absent.
+	Pending []int `json:"pending"`
 	// RecordedID, RecordedPrevious and RecordedPin are the record; no id means that there is none.
 	RecordedID       uint32 `json:"recordedID"`
 	RecordedPrevious uint32 `json:"recordedPrevious"`
 	RecordedPin      string `json:"recordedPin"`
-	Pinned           *found `json:"pinned"`
-	Kept             *found `json:"kept"`
-	Owner            string `json:"owner"`
-	PinDiffers       bool   `json:"pinDiffers"`
-	Incomplete       bool   `json:"incomplete"`
+	// Written says that the recorded contents are the declared ones, though maybe not completely applied.
+	Written    bool   `json:"written"`
+	Pinned     *found `json:"pinned"`
+	KeepAlive  *found `json:"keepAlive"`
+	OwnerOfPin string `json:"ownerOfPin"`
+	OwnerOfMap string `json:"ownerOfMap"`
+	PinDiffers bool   `json:"pinDiffers"`
+	Incomplete bool   `json:"incomplete"`
+	// Losses and NoPlace are what would be lost; Refusal is what the memory limits say.
+	Losses  int     `json:"losses"`
+	NoPlace *uint32 `json:"noPlace"`
+	Refusal string  `json:"refusal"`
 }
 
 // found is a map in the kernel.
@@ -48,6 +60,7 @@ type found struct {
 	ID         uint32            `json:"id"`
 	Frozen     bool              `json:"frozen"`
 	MaxEntries uint32            `json:"maxEntries"` // the declared ones if 0
+	ValueSize  uint32            `json:"valueSize"`  // the declared one if 0
 	Type       v1alpha1.MapType  `json:"type"`       // the declared one if empty
 	Holds      map[string]string `json:"holds"`      // "key": "value"
 }
@@ -63,10 +76,19 @@ func (s *scenario) revision(t *testing.T) *revision.Revision {
 	return rev
 }
 
-func (s *scenario) plan(t *testing.T) plan.Plan {
+// world is what the node of a scenario shows, and answers what is asked.
+type world struct {
+	*scenario
+	rev    *revision.Revision
+	want   plan.DesiredMap
+	have   plan.Observed
+	wanted plan.DesiredContents
+}
+
+func (s *scenario) world(t *testing.T) *world {
 	t.Helper()
 	rev := s.revision(t)
-	observed := func(f *found) *plan.Observed {
+	observed := func(f *found) *plan.Map {
 		if f == nil {
 			return nil
 		}
@@ -74,48 +96,113 @@ func (s *scenario) plan(t *testing.T) plan.Plan {
 		if f.MaxEntries != 0 {
 			shape.MaxEntries = f.MaxEntries
 		}
+		if f.ValueSize != 0 {
+			shape.ValueSize = f.ValueSize
+		}
 		if f.Type != "" {
 			shape.Type = f.Type
 		}
-		return &plan.Observed{ID: f.ID, Shape: shape, Frozen: f.Frozen}
+		return &plan.Map{ID: f.ID, Shape: shape, Frozen: f.Frozen}
 	}
-	want := plan.Want{Revision: rev, Fingerprint: rev.Fingerprint()}
-	have := plan.Have{Pinned: observed(s.Pinned), Kept: observed(s.Kept), ElsewhereOwner: s.Owner, PinDiffers: s.PinDiffers}
+	declared := &flat{shape: rev.Shape, e: rev.Contents.Flat(rev.Shape)}
+	for _, i := range s.Pending {
+		declared.pending.Add(i)
+	}
+	w := &world{scenario: s, rev: rev}
+	w.want = plan.DesiredMap{Revision: rev, Fingerprint: rev.Fingerprint(), Contents: declared, CPUs: 1}
+	w.have = plan.Observed{Pinned: observed(s.Pinned), KeepAlive: observed(s.KeepAlive), PinDiffers: s.PinDiffers}
 	if s.RecordedID != 0 {
-		have.Recorded = &plan.Recorded{MapID: s.RecordedID, PreviousMapID: s.RecordedPrevious, PinPath: rev.Pin.Path}
+		w.have.Recorded = &plan.Recorded{MapID: s.RecordedID, PreviousMapID: s.RecordedPrevious, PinPath: rev.Pin.Path}
 		if s.RecordedPin != "" {
-			have.Recorded.PinPath = s.RecordedPin
+			w.have.Recorded.PinPath = s.RecordedPin
 		}
 		if s.Applied {
-			have.Recorded.Applied = want.Fingerprint
+			w.have.Recorded.Applied = w.want.Fingerprint
+		}
+		if s.Written {
+			w.have.Recorded.Digest = rev.Digest
 		}
 	}
-	desired := plan.Desired{Shape: rev.Shape, Sync: rev.Policy.Sync, Entries: rev.Contents.Flat(rev.Shape)}
-	for _, b := range s.Owned {
-		desired.Owned = append(desired.Owned, byte(b))
+	if s.Last != nil {
+		w.have.Recorded.Applied = "last"
+		w.have.Last = &plan.Applied{Fingerprint: "last", MapID: s.RecordedID, Shape: rev.Shape, Policy: rev.Policy}
 	}
-	choice := plan.Choose(want, have)
-	switch choice.Base {
-	case plan.BaseNew:
-		return choice.Finish(plan.Fill(desired))
-	case plan.BasePinned:
-		return choice.Finish(s.compare(t, rev, desired, s.Pinned))
-	case plan.BaseKept:
-		return choice.Finish(s.compare(t, rev, desired, s.Kept))
+	w.wanted = plan.DesiredContents{Contents: declared, Shape: rev.Shape, Sync: rev.Policy.Sync}
+	if s.Owned != nil {
+		var owned []byte
+		for _, b := range s.Owned {
+			owned = append(owned, byte(b))
+		}
+		w.wanted.Owned = keys{owned, int(rev.Shape.KeySize)}
 	}
-	return choice.Finish(plan.Changes{})
+	return w
 }
 
-func (s *scenario) compare(t *testing.T, rev *revision.Revision, want plan.Desired, f *found) plan.Changes {
+// plan makes the plan, and says what was asked for on the way.
+func (w *world) plan(t *testing.T) (p plan.Plan, asked string) {
 	t.Helper()
-	if want.Sync == v1alpha1.SyncSeed {
-		return plan.Changes{}
+	for range 10 {
+		p, need := plan.Decide(&w.want, &w.have)
+		if need.What == plan.NeedNothing {
+			return p, asked
+		}
+		asked += need.String() + "\n"
+		w.answer(t, need)
 	}
-	d := plan.NewDiffer(want)
+	t.Fatalf("the plan goes on asking:\n%s", asked)
+	return p, ""
+}
+
+func (w *world) answer(t *testing.T, need plan.Need) {
+	t.Helper()
+	of := map[plan.Base]*found{plan.BasePinned: w.Pinned, plan.BaseKeepAlive: w.KeepAlive}[need.Of]
+	var changes plan.Changes
+	switch need.What {
+	case plan.NeedOwners:
+		w.have.Owners = &plan.Owners{OfPin: w.OwnerOfPin, OfMap: w.OwnerOfMap}
+		return
+	case plan.NeedLosses:
+		w.have.Losses = &plan.Losses{Elements: w.Losses, NoPlace: w.NoPlace}
+		return
+	case plan.NeedMemory:
+		w.have.Memory = &plan.Memory{Refusal: w.Refusal}
+		return
+	case plan.NeedComparison:
+		changes = w.compare(t, of)
+	case plan.NeedDifference:
+		n := int64(len(w.Last))
+		changes = plan.Between(w.wanted, w.entries(t, w.Last), &n)
+	case plan.NeedBlindWrite:
+		changes = plan.BlindWrite(w.wanted)
+	case plan.NeedQuestions:
+		changes = plan.Changes{Contents: w.wanted.Contents, Shape: w.rev.Shape}
+		for i := range w.rev.Contents.Len {
+			if _, holds := of.Holds[layoutOf(t, &w.rev.ValueSchema).Format(w.wanted.AppendValue(nil, i))]; !holds {
+				changes.Insert.Add(i)
+			}
+		}
+	}
+	w.have.Changes = &changes
+}
+
+func (w *world) compare(t *testing.T, f *found) plan.Changes {
+	t.Helper()
+	d := plan.NewDiffer(w.wanted)
 	for k, v := range f.Holds {
-		d.Add(encode(t, rev.KeySchema, k), encode(t, &rev.ValueSchema, v))
+		d.Observe(encode(t, w.rev.KeySchema, k), encode(t, &w.rev.ValueSchema, v))
 	}
-	return d.Changes(!s.Incomplete)
+	return d.Changes(!w.Incomplete)
+}
+
+// entries are those of a map from keys to values.
+func (w *world) entries(t *testing.T, all map[string]string) *flat {
+	t.Helper()
+	e := revision.Entries{KeySize: int(w.rev.Shape.KeySize), ValueSize: int(w.rev.Shape.ValueSize)}
+	for k, v := range all {
+		e.Append(encode(t, w.rev.KeySchema, k), encode(t, &w.rev.ValueSchema, v), false)
+	}
+	sorted, _ := e.Sorted(w.rev.Shape)
+	return &flat{shape: w.rev.Shape, e: sorted}
 }
 
 func layoutOf(t *testing.T, s *v1alpha1.Schema) *schema.Layout {
@@ -157,13 +244,16 @@ func TestPlans(t *testing.T) {
 			if err := yaml.UnmarshalStrict([]byte(given), &s); err != nil {
 				t.Fatal(err)
 			}
-			p := s.plan(t)
+			p, asked := s.world(t).plan(t)
 			rev := s.revision(t)
-			var key plan.Formatter = plan.Hex{}
+			var key, value plan.Formatter = plan.Hex{}, plan.Hex{}
 			if l := layoutOf(t, rev.KeySchema); l != nil {
 				key = l
 			}
-			got := p.Text(key, layoutOf(t, &rev.ValueSchema))
+			if rev.Shape.ValueSize > 0 {
+				value = layoutOf(t, &rev.ValueSchema)
+			}
+			got := asked + "---\n" + p.Text(key, value)
 			if *update {
 				if err := os.WriteFile(file, []byte(given+"\n---\n"+got), 0o644); err != nil {
 					t.Fatal(err)

@@ -30,6 +30,8 @@ func (c contents) entries(shape revision.Shape) revision.Entries {
 	return sorted
 }
 
+func (c contents) flat(shape revision.Shape) *flat { return &flat{shape: shape, e: c.entries(shape)} }
+
 func random(r *rand.Rand) contents {
 	c := contents{}
 	for range r.IntN(12) {
@@ -40,9 +42,9 @@ func random(r *rand.Rand) contents {
 
 // applyTo makes the changes.
 func applyTo(c contents, d plan.Changes) {
-	for _, e := range []revision.Entries{d.Set, d.Add} {
-		for i := range e.Len {
-			c[binary.BigEndian.Uint32(e.Key(i))] = binary.BigEndian.Uint32(e.Value(i))
+	for _, set := range []*plan.Set{&d.Update, &d.Insert} {
+		for i := range d.Ordered(set) {
+			c[binary.BigEndian.Uint32(d.Contents.Key(i))] = binary.BigEndian.Uint32(d.Contents.AppendValue(nil, i))
 		}
 	}
 	for k := d.Delete; len(k) > 0; k = k[4:] {
@@ -67,13 +69,13 @@ func TestDifferAgainstModel(t *testing.T) {
 		for k, v := range declared {
 			want[k] = v
 		}
-		d := plan.NewDiffer(plan.Desired{Shape: shape, Sync: sync, Entries: declared.entries(shape), Owned: owned.entries(shape).Keys})
-		keys, values := have.packed()
-		half := len(keys) / 8 * 4
-		d.Add(keys[:half], values[:half])
-		d.Add(keys[half:], values[half:])
+		d := plan.NewDiffer(plan.DesiredContents{Shape: shape, Sync: sync, Contents: declared.flat(shape), Owned: keys{owned.entries(shape).Keys, 4}})
+		packed, values := have.packed()
+		half := len(packed) / 8 * 4
+		d.Observe(packed[:half], values[:half])
+		d.Observe(packed[half:], values[half:])
 		if round%3 == 0 { // an iteration that started over
-			d.Add(keys[:half], values[:half])
+			d.Observe(packed[:half], values[:half])
 		}
 		changes := d.Changes(true)
 		got := contents{}
@@ -116,11 +118,11 @@ func BenchmarkDiffer(b *testing.B) {
 		c[i] = i
 	}
 	keys, values := c.packed()
-	want := plan.Desired{Shape: shape, Sync: v1alpha1.SyncMirror, Entries: c.entries(shape)}
+	want := plan.DesiredContents{Shape: shape, Sync: v1alpha1.SyncMirror, Contents: c.flat(shape)}
 	b.ReportAllocs()
 	for b.Loop() {
 		d := plan.NewDiffer(want)
-		d.Add(keys, values)
+		d.Observe(keys, values)
 		if changes := d.Changes(true); !changes.IsEmpty() {
 			b.Fatal(changes.Summary())
 		}

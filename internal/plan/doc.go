@@ -1,9 +1,9 @@
 // Copyright The bpfmap-operator Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plan decides what is to be done with one map on one node: Differ compares contents while
-// they stream by, Decide weighs shape, ownership, freeze and drift, and the Plan prints as text. It
-// is pure: no system calls, no clock.
+// Package plan makes every decision about one map on one node: Decide takes what is desired and what was
+// observed, asks for what else has to be observed, and ends with a Plan, which prints as text. Differ
+// compares contents while they stream by. The package is pure: no system calls, no clock.
 //
-// It is not for doing anything (engine), nor for reading manifests (compile).
+// Out of scope: observing and executing (engine), reading manifests (compile).
 package plan

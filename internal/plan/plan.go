@@ -4,7 +4,6 @@
 package plan
 
 import (
-	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -52,63 +51,41 @@ const (
 	DriftPinMode DriftKind = "PinMode"
 )
 
-// Want is what a revision asks of this node.
-type Want struct {
-	Revision *revision.Revision
-	// Fingerprint is Revision.Fingerprint().
-	Fingerprint string
-}
+// Base is the map that a plan works on.
+type Base int
 
-// Have is what the node's kernel holds.
-type Have struct {
-	// Pinned is the map at the pin, nil if there is none.
-	Pinned *Observed
-	// Kept is the map behind our second pin, nil if there is none. It is the map at the pin unless
-	// somebody removed or replaced that.
-	Kept *Observed
-	// Recorded is what our record says, nil if there is none.
-	Recorded *Recorded
-	// ElsewhereOwner is the BPFMap whose record names this pin, PinnedOwner the one whose record names the
-	// map at it; empty if there is none but ours.
-	ElsewhereOwner, PinnedOwner string
-	// PinDiffers says that mode or owner of the pin aren't as declared.
-	PinDiffers bool
-}
-
-// Observed is one map in the kernel.
-type Observed struct {
-	ID     uint32
-	Shape  revision.Shape
-	Frozen bool
-}
-
-// Recorded is what matters here of the ownership record.
-type Recorded struct {
-	// MapID is our map; PreviousMapID the one that it is about to replace.
-	MapID, PreviousMapID uint32
-	// Applied is the fingerprint of what was applied completely; empty while work is going on.
-	Applied string
-	// PinPath is where the map was pinned.
-	PinPath string
-}
-
-// Owns says whether the record names the map. No record names none.
-func (r *Recorded) Owns(id uint32) bool {
-	return r != nil && (id == r.MapID || (r.PreviousMapID != 0 && id == r.PreviousMapID))
-}
+// The bases.
+const (
+	// BaseNone: nothing is worked on, the plan stalls.
+	BaseNone Base = iota
+	// BaseNew: a new map.
+	BaseNew
+	// BasePinned: the map at the pin.
+	BasePinned
+	// BaseKeepAlive: the map behind our own pin.
+	BaseKeepAlive
+)
 
 // Plan is what is to be done.
 type Plan struct {
 	Key    revision.Key
 	Action Action
+	// Base is the map that is worked on. While a map is replaced that is a new one.
+	Base Base
 	// Reason and Message say why a plan stalls: a reason of v1alpha1.NodeMap and a sentence.
 	Reason, Message string
 	// Differences are the properties that can't be changed in place.
 	Differences []revision.Difference
 	// Drift is why a plan repairs or reports; empty otherwise.
 	Drift DriftKind
-	// Changes are the changes of the contents.
+	// Changes are the changes of the contents. A new map gets all entries.
 	Changes Changes
+	// DeleteFirst says that the map has no room for new elements before others are deleted.
+	DeleteFirst bool
+	// CarryOver says that the new map gets the elements of the replaced one which are not ours.
+	CarryOver bool
+	// Abandons says that elements which programs and processes put into the replaced map stay there.
+	Abandons bool
 	// Freeze says that the map is to be frozen at the end.
 	Freeze bool
 	// Pin says that the pin is to be made or its mode and owner set.
@@ -118,16 +95,5 @@ type Plan struct {
 // IsEmpty says that there is nothing to do.
 func (p *Plan) IsEmpty() bool { return p.Action == None }
 
-func (p *Plan) stall(reason, message string, differences []revision.Difference) Plan {
-	return Plan{Key: p.Key, Action: Stall, Reason: reason, Message: message, Differences: differences, Drift: p.Drift}
-}
-
-// stallReason is the reason for a list of differences.
-func stallReason(differences []revision.Difference) string {
-	for _, d := range differences {
-		if d.Field == fieldFrozen {
-			return v1alpha1.NodeReasonFrozen
-		}
-	}
-	return v1alpha1.NodeReasonIncompatible
-}
+// Writes says whether the plan changes the map or makes one.
+func (p *Plan) Writes() bool { return p.Action != None && p.Action != Report && p.Action != Stall }

@@ -26,7 +26,7 @@ func (Hex) Format(b []byte) string { return hex.EncodeToString(b) }
 // String is Text with bytes in hex.
 func (p *Plan) String() string { return p.Text(Hex{}, Hex{}) }
 
-// Text is the plan for people: a headline, then a line for each change of an entry (+ new, ~ other
+// Text is the plan for people: a headline, then one line per changed entry (+ new, ~ other
 // value, - deleted), at most 100 of them. It ends with a newline. key may be nil for keyless types.
 func (p *Plan) Text(key, value Formatter) string {
 	var b strings.Builder
@@ -40,22 +40,17 @@ func (p *Plan) Text(key, value Formatter) string {
 			fmt.Fprintf(&b, "  "+format+"\n", args...)
 		}
 	}
-	entries := func(sign string, e *revision.Entries) {
-		for i := range e.Len {
-			if e.KeySize == 0 {
-				line("%s %s", sign, value.Format(e.Value(i)))
-				continue
-			}
-			line("%s %s = %s", sign, key.Format(e.Key(i)), value.Format(e.Value(i)))
-		}
-	}
-	entries("+", &p.Changes.Add)
-	entries("~", &p.Changes.Set)
-	for i := range p.Changes.Deletes() {
-		line("- %s", key.Format(p.Changes.Delete[i*p.Changes.Add.KeySize:(i+1)*p.Changes.Add.KeySize]))
-	}
+	p.Changes.lines(line, key, value)
 	if lines > maxLines {
 		fmt.Fprintf(&b, "  … and %d more\n", lines-maxLines)
+	}
+	for _, note := range []struct {
+		isSo bool
+		text string
+	}{{p.DeleteFirst, "delete first"}, {p.CarryOver, "carry over what is not declared"}, {p.Abandons, "leave behind what programs and processes put in"}} {
+		if note.isSo {
+			b.WriteString("  " + note.text + "\n")
+		}
 	}
 	if p.Freeze {
 		b.WriteString("  freeze\n")
@@ -83,26 +78,37 @@ func (p *Plan) headline() string {
 	return s
 }
 
-// Summary counts the changes: "2 entries missing, 1 changed, 3 to delete".
-func (c *Changes) Summary() string {
-	var parts []string
-	for _, n := range []struct {
-		count int
-		what  string
-	}{{c.Add.Len, "missing"}, {c.Set.Len, "changed"}, {c.Deletes(), "to delete"}} {
-		if n.count > 0 {
-			noun := ""
-			if len(parts) == 0 {
-				noun = "entries "
-				if n.count == 1 {
-					noun = "entry "
-				}
-			}
-			parts = append(parts, fmt.Sprintf("%d %s%s", n.count, noun, n.what))
+// lines prints each changed element. What is zeroed is among what is updated, in the order of the keys.
+func (c *Changes) lines(line func(format string, args ...any), key, value Formatter) {
+	var scratch []byte
+	entry := func(sign string, i int) {
+		scratch = c.Contents.AppendValue(scratch[:0], i)
+		if c.Contents.KeySize() == 0 {
+			line("%s %s", sign, value.Format(scratch))
+			return
+		}
+		line("%s %s = %s", sign, key.Format(c.Contents.Key(i)), value.Format(scratch))
+	}
+	for i := range c.Ordered(&c.Insert) {
+		entry("+", i)
+	}
+	zero := c.Zero
+	zeros := func(before []byte) {
+		for size := c.Contents.KeySize(); len(zero) > 0 && (before == nil || c.Shape.CompareKeys(zero[:size], before) < 0); zero = zero[size:] {
+			line("~ %s = %s", key.Format(zero[:size]), value.Format(make([]byte, c.Contents.ValueSize())))
 		}
 	}
-	if len(parts) == 0 {
-		return "no changes"
+	for i := range c.Ordered(&c.Update) {
+		if len(zero) > 0 {
+			zeros(c.Contents.Key(i))
+		}
+		entry("~", i)
 	}
-	return strings.Join(parts, ", ")
+	if len(zero) > 0 {
+		zeros(nil)
+	}
+	for i := range c.Deletes() {
+		size := c.Contents.KeySize()
+		line("- %s", key.Format(c.Delete[i*size:(i+1)*size]))
+	}
 }

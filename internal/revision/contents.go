@@ -46,7 +46,7 @@ func NewContents(shape Shape, from *Entries) (Contents, error) {
 	if int64(from.Len) > math.MaxUint32 {
 		return Contents{}, fmt.Errorf("%d entries are more than %d", from.Len, uint32(math.MaxUint32))
 	}
-	if size := from.LargestPacked(); size > v1alpha1.MaxChunkBytes {
+	if size := from.LargestPacked(); from.Len > 0 && size > v1alpha1.MaxChunkBytes {
 		return Contents{}, fmt.Errorf("an entry of %d bytes with its header is larger than a part may be, %d", size, v1alpha1.MaxChunkBytes)
 	}
 	for depth := bits.Len(uint((from.PackedSize() - 1) / targetPartBytes)); 1<<depth <= v1alpha1.MaxChunks; depth++ {

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -157,7 +158,9 @@ func (r *jsonReader) entry(raw []byte, at position, yield func(Entry) error) err
 		case !rawjson.IsList(value):
 			return at.after(raw[:offset]).errorf("values must be a list")
 		default:
-			e.Values = r.elements(value)
+			if e.Values = r.elements(value); len(e.Values) > maxCPUs {
+				return at.after(raw[:offset]).errorf("%s", tooManyCPUs)
+			}
 		}
 	}
 }
@@ -166,12 +169,17 @@ func (r *jsonReader) elements(list []byte) [][]byte {
 	r.values = r.values[:0]
 	for w := rawjson.Walk(list); ; {
 		v, ok := w.Element()
-		if !ok {
+		if !ok || len(r.values) > maxCPUs {
 			return r.values
 		}
 		r.values = append(r.values, v)
 	}
 }
+
+// maxCPUs is the largest number of CPUs that Linux can be built for (NR_CPUS of x86 and arm64, Linux 6.18).
+const maxCPUs = 8192
+
+var tooManyCPUs = fmt.Sprintf("values has more than %d elements, the most CPUs that Linux supports", maxCPUs)
 
 // members are the names of an entry's members so far.
 type members [3]bool

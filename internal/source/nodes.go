@@ -110,6 +110,9 @@ func (r *nodeReader) elements(n *yaml.Node) ([][]byte, error) {
 	if n.Kind != yaml.SequenceNode {
 		return nil, r.at(n).errorf("values must be a list")
 	}
+	if len(n.Content) > maxCPUs {
+		return nil, r.at(n).errorf("%s", tooManyCPUs)
+	}
 	r.list, r.values = r.list[:0], r.values[:0]
 	ends := make([]int, len(n.Content))
 	for i, v := range n.Content {

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"unicode/utf8"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -34,7 +35,14 @@ type Options struct {
 	Value []byte
 	// Keyless says that the map's elements have no key.
 	Keyless bool
+	// Left is how many bytes the texts of all sources of one map may still have; Read takes those that it
+	// reads from it. Nil is no bound but MaxBytes.
+	Left *int64
 }
+
+// MaxAllBytes bounds the texts of all sources of one map together, once they are decompressed: reading them
+// is the time that compiling takes.
+const MaxAllBytes = 256 << 20
 
 // Error is what is wrong with a text, and where.
 type Error struct {
@@ -67,6 +75,9 @@ func Read(data []byte, o Options, yield func(Entry) error) error {
 	if err != nil {
 		return err
 	}
+	if o.Left != nil {
+		text = &budgeted{text, o.Left}
+	}
 	in := bufio.NewReaderSize(text, 64<<10)
 	if mark, err := in.Peek(len(byteOrderMark)); err == nil && bytes.Equal(mark, byteOrderMark) {
 		_, _ = in.Discard(len(byteOrderMark)) // what was peeked can be discarded
@@ -91,6 +102,21 @@ func MostEntries(data []byte) int64 {
 		return min(maxBytes, max(freeBytes, MaxRatio*int64(len(data))))/2 + 1
 	}
 	return int64(len(data))/2 + 1
+}
+
+// budgeted is a text that counts against a bound.
+type budgeted struct {
+	from io.Reader
+	left *int64
+}
+
+// Read fails once nothing is left.
+func (b *budgeted) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	if *b.left -= int64(n); *b.left < 0 {
+		return 0, errorf(0, "the sources of one map have more than %d bytes together, once they are decompressed", MaxAllBytes)
+	}
+	return n, err
 }
 
 // byteOrderMark is what some editors put before UTF-8.

@@ -34,7 +34,7 @@ const (
 	// yamlRun is how many bytes of items are parsed together.
 	yamlRun = 32 << 10
 	// maxNodes bounds the values that are parsed together: each takes some 200 bytes in memory.
-	maxNodes = 1 << 18
+	maxNodes = 1 << 17
 )
 
 type yamlReader struct {

@@ -3,7 +3,7 @@
 
 // Package await lets a test wait for something to become true, with a bound.
 //
-// It is NOT for checking that something stays true: nothing but a later event proves that.
+// Out of scope: checking that something stays true, which only a later event can prove.
 package await
 
 import (

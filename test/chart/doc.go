@@ -5,5 +5,5 @@
 // config/default: helm and kubectl render them, a real API server takes every object, and both grant
 // the same rights. The samples are sent there, too.
 //
-// It is NOT a test of a running installation: nothing starts the pods here.
+// Out of scope: a running installation, since nothing starts the pods here.
 package chart

@@ -8,5 +8,5 @@
 // $CLUSTER_DIR and $KUBECONFIG name, or else on one that hack/cluster/up.sh makes and that is removed
 // afterwards. The nodes share a kernel, and with it the numbers of maps, so everything goes by pin.
 //
-// It is NOT for what a single process and an API server can show: that is test/loop, which is faster.
+// Out of scope: what a single process and an API server can show (test/loop, which is faster).
 package e2e

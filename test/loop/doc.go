@@ -4,5 +4,5 @@
 // Package loop tests the whole loop on real parts: the program that people run, as controller and
 // agent processes with the rights of their roles only, a real API server, and this machine's kernel.
 //
-// It is NOT for cases that a package can test alone.
+// Out of scope: what a package can test alone.
 package loop

@@ -5,5 +5,5 @@
 // server, and tokens of the components' own service accounts try what must work and what must be
 // refused, by RBAC or by the admission policy. Every rule that the chart grants has a reason here.
 //
-// It is NOT a test of what the components do with their rights (test/loop).
+// Out of scope: what the components do with their rights (test/loop).
 package rbac

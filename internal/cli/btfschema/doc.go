@@ -4,5 +4,5 @@
 // Package btfschema describes BTF types as schemas, so that maps which nobody declared can be shown
 // typed, too.
 //
-// It is NOT for loading BTF into the kernel (bpf), nor for layouts (schema).
+// Out of scope: loading BTF into the kernel (bpf), and layouts (schema).
 package btfschema

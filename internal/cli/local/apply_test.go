@@ -73,8 +73,13 @@ Found 2 elements
 	equal(t, withoutIDs(ok(t, "delete", "-f", file, "--bpffs", bpffs)), "bpfmap.bpfmap.io/edge/blocklist deleted (map ID)\n")
 	equal(t, fails(t, "delete", "-f", file, "--bpffs", bpffs), "Error: bpfmap.bpfmap.io/edge/blocklist is not managed on this machine\n")
 	equal(t, ok(t, "delete", "-f", file, "--bpffs", bpffs, "--ignore-not-found"), "")
-	if left, err := filepath.Glob(filepath.Join(bpffs, "bpfmap", "*", "*")); err != nil || len(left) > 0 {
+	// Only the index of owners stays, and it is empty.
+	index := filepath.Join(bpffs, "bpfmap", "_state", "_owners")
+	if left, err := filepath.Glob(filepath.Join(bpffs, "bpfmap", "*", "*")); err != nil || len(left) != 1 || left[0] != index {
 		t.Errorf("left behind: %v (%v)", left, err)
+	}
+	if left, err := os.ReadDir(index); err != nil || len(left) > 0 {
+		t.Errorf("left in the index of owners: %v (%v)", left, err)
 	}
 }
 
@@ -162,7 +167,7 @@ stringData: {list.csv: "key,value\n3,6\n"}
 	equal(t, ok(t, "dump", "--sort", "--pin", filepath.Join(bpffs, "bpfmap/default/fed")), "1 = 5\n2 = 5\n3 = 6\n4 = 7\nFound 4 elements\n")
 
 	r = runWith(t, strings.Replace(text, "{name: feed, namespace: default}", "{name: food}", 1), "validate", "-f", "-")
-	if r.code != 1 || !strings.Contains(r.errOut, "spec.entriesFrom[0] (ConfigMap feed, key list): there is no ConfigMap feed in namespace default among the manifests") {
+	if r.code != 1 || !strings.Contains(r.errOut, "spec.entriesFrom[0] (ConfigMap feed, key list): ConfigMap feed does not exist in namespace default among the manifests") {
 		t.Errorf("%s", r)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
@@ -96,8 +97,8 @@ func printPlan(c *cobra.Command, d declared, p plan.Plan) error {
 			return err
 		}
 		typing.Value = value
-		if size := p.Changes.Add.ValueSize; d.rev.Shape.IsPerCPU() && size > 0 {
-			typing.CPUs = size / (maptype.Slot(value.Size()))
+		if size := p.Changes.ValueSize(); d.rev.Shape.IsPerCPU() && size > 0 {
+			typing.CPUs = size / maptype.Slot(value.Size())
 		}
 	}
 	var err error

@@ -67,7 +67,7 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 		if ctx := c.Context(); ctx.Err() != nil {
 			return nil, false, context.Cause(ctx)
 		}
-		rev, err := compile.With(m.Map, sourcesOf(m.Map, set.Sources), nil)
+		rev, err := compileManifest(&m, set.Sources)
 		if err != nil {
 			printProblems(c, m, err)
 			ok = false
@@ -81,6 +81,14 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 		return nil, false, errors.New("no BPFMap found")
 	}
 	return maps, ok, nil
+}
+
+func compileManifest(m *manifest.Manifest, sources []manifest.Source) (*revision.Revision, error) {
+	found, err := compile.Gather(&m.Map.Spec, objects{m.Map.Namespace, sources})
+	if err != nil {
+		return nil, err
+	}
+	return compile.With(m.Map, found, nil)
 }
 
 // printProblems prints each problem of a manifest with its place.

@@ -198,7 +198,7 @@ func TestMapCreateRefuses(t *testing.T) {
 	for want, args := range map[string][]string{
 		`unknown map type "Tree"`:        {"--type", "Tree"},
 		`unknown map flag "Fast"`:        {"--type", "Hash", "--flags", "Fast"},
-		`contains '-', the kernel takes`: {"--type", "Hash", "--name", "a-b"},
+		`contains '-', only [A-Za-z0-9_.] are allowed`: {"--type", "Hash", "--name", "a-b"},
 		`key_size 0, value_size 0`:       {"--type", "Hash"},
 	} {
 		if got := fails(t, append([]string{"map", "create", "--pin", pin}, args...)...); !strings.Contains(got, want) {

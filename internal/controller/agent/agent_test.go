@@ -122,7 +122,7 @@ func TestNodeState(t *testing.T) {
 	if c := meta.FindStatusCondition(first.Conditions, v1alpha1.ConditionReady); c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.NodeReasonNodeNotReady {
 		t.Errorf("condition %+v", c)
 	}
-	s.setReady(&engine.Error{ReasonWord: v1alpha1.ReasonBPFFSMissing, Err: errors.New("mount it")}, nil)
+	s.setReady(&engine.Error{ReasonCode: v1alpha1.ReasonBPFFSMissing, Err: errors.New("mount it")}, nil)
 	missing := s.status(first, now.Add(time.Hour))
 	c := meta.FindStatusCondition(missing.Conditions, v1alpha1.ConditionReady)
 	if c.Reason != v1alpha1.ReasonBPFFSMissing || c.Message != "mount it" || !c.LastTransitionTime.Time.Equal(now) {

@@ -34,7 +34,7 @@ type nodeReadiness struct {
 }
 
 // errNotProbed is the state before the first probe.
-var errNotProbed = &engine.Error{ReasonWord: v1alpha1.NodeReasonNodeNotReady, Err: errors.New("node not probed yet")}
+var errNotProbed = &engine.Error{ReasonCode: v1alpha1.NodeReasonNodeNotReady, Err: errors.New("node not probed yet")}
 
 func newNodeReadiness(host Host) *nodeReadiness {
 	return &nodeReadiness{host: host, probe: make(chan struct{}, 1), err: errNotProbed}

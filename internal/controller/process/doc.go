@@ -4,5 +4,5 @@
 // Package process holds what the controller's and the agent's processes share: the connection to the
 // API server, the log, the metrics and probe servers, and which kinds they know.
 //
-// It is NOT for anything that one of them does with those (controller/cluster, controller/agent).
+// Out of scope: what the two processes do with these (controller/cluster, controller/agent).
 package process

@@ -19,16 +19,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// forever lets a controller wait for an API server that is away instead of ending the process.
-const forever = time.Duration(math.MaxInt64)
+// noTimeout lets a controller wait for an API server that is down instead of ending the process.
+const noTimeout = time.Duration(math.MaxInt64)
 
-// Retries come soon, and not later than people have patience for.
+// The bounds of the exponential backoff of retries.
 const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = time.Minute
 )
 
-// Controller is the settings of a controller that works on so many objects at the same time.
+// Controller is the settings of a controller that reconciles up to concurrency objects in parallel.
 func Controller(concurrency int) controller.Options {
 	return controller.Options{
 		MaxConcurrentReconciles: concurrency,
@@ -51,7 +51,7 @@ func NewManager(cfg *rest.Config, o Options, c cache.Options, adjust func(*manag
 		Metrics:                server.Options{BindAddress: o.MetricsBindAddress},
 		HealthProbeBindAddress: o.HealthProbeBindAddress,
 		// A process may run several managers one after the other, as tests do.
-		Controller: config.Controller{CacheSyncTimeout: forever, SkipNameValidation: new(true)},
+		Controller: config.Controller{CacheSyncTimeout: noTimeout, SkipNameValidation: new(true)},
 	}
 	if o.MetricsBindAddress == "" {
 		options.Metrics.BindAddress = Disabled

@@ -35,6 +35,7 @@ func RunContract(t *testing.T, newBackend func(*testing.T) engine.Backend) {
 		"Bloom":     testBloom,
 		"MapOfMaps": testMapOfMaps,
 		"Runtime":   testRuntime,
+		"Cancelled": testCancelled,
 		"Keys":      testKeys,
 		"Owners":    testOwners,
 		"Bounds":    testRecordBounds,
@@ -64,7 +65,7 @@ func create(t *testing.T, b engine.Backend, s revision.Shape) engine.Map {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { must(t, m.Close()) })
-	info, err := m.Info()
+	info, err := m.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,10 +93,10 @@ func wantReason(t *testing.T, err error, reason string) {
 // elements are what a map holds, as sorted "key=value" in hex.
 func elements(t *testing.T, m engine.Map) []string {
 	t.Helper()
-	info, err := m.Info()
+	info, err := m.Info(t.Context())
 	must(t, err)
 	var all []string
-	complete, err := m.Read(func(keys, values []byte) {
+	complete, err := m.Read(t.Context(), func(keys, values []byte) {
 		size := int(info.Shape.KeySize)
 		n := len(keys) / size
 		for i := range n {
@@ -106,7 +107,7 @@ func elements(t *testing.T, m engine.Map) []string {
 	if err != nil || !complete {
 		t.Errorf("read: complete %t, %v", complete, err)
 	}
-	if n, known := m.Count(); known && n != int64(len(all)) {
+	if n, known := m.Count(t.Context()); known && n != int64(len(all)) {
 		t.Errorf("the map counts %d elements, and holds %d", n, len(all))
 	}
 	slices.Sort(all)
@@ -125,7 +126,7 @@ func openState(t *testing.T, b engine.Backend, pin *revision.Pin) *engine.State 
 	s, err := b.Open(t.Context(), contractKey, pin)
 	must(t, err)
 	t.Cleanup(func() {
-		for _, m := range []engine.Map{s.Pinned, s.Kept} {
+		for _, m := range []engine.Map{s.Pinned, s.KeepAlive} {
 			if m != nil {
 				must(t, m.Close())
 			}
@@ -139,13 +140,13 @@ func idOf(t *testing.T, m engine.Map) uint32 {
 	if m == nil {
 		return 0
 	}
-	info, err := m.Info()
+	info, err := m.Info(t.Context())
 	must(t, err)
 	return info.ID
 }
 
 func testPublish(t *testing.T, b engine.Backend) {
-	if s := openState(t, b, &contractPin); s.Pinned != nil || s.Kept != nil || s.Record != nil || s.PinDiffers || s.PinPath == "" {
+	if s := openState(t, b, &contractPin); s.Pinned != nil || s.KeepAlive != nil || s.Record != nil || s.PinDiffers || s.PinPath == "" {
 		t.Errorf("an empty backend shows %+v", s)
 	}
 	m := create(t, b, shape(v1alpha1.MapTypeHash, 4, 4, 2))
@@ -155,8 +156,8 @@ func testPublish(t *testing.T, b engine.Backend) {
 	must(t, b.Publish(t.Context(), contractKey, m, contractPin))
 	for range 2 {
 		s := openState(t, b, &contractPin)
-		if idOf(t, s.Pinned) != idOf(t, m) || idOf(t, s.Kept) != idOf(t, m) || s.PinDiffers {
-			t.Errorf("published map %d, see pinned %d, kept %d, pin differs %t", idOf(t, m), idOf(t, s.Pinned), idOf(t, s.Kept), s.PinDiffers)
+		if idOf(t, s.Pinned) != idOf(t, m) || idOf(t, s.KeepAlive) != idOf(t, m) || s.PinDiffers {
+			t.Errorf("published map %d, see pinned %d, keep-alive %d, pin differs %t", idOf(t, m), idOf(t, s.Pinned), idOf(t, s.KeepAlive), s.PinDiffers)
 		}
 		must(t, b.Publish(t.Context(), contractKey, m, contractPin)) // again is no error
 	}
@@ -174,8 +175,8 @@ func testPublish(t *testing.T, b engine.Backend) {
 	if s := openState(t, b, &changed); s.PinDiffers || idOf(t, s.Pinned) != idOf(t, m) {
 		t.Error("publishing again didn't change the group")
 	}
-	if s := openState(t, b, nil); s.Pinned != nil || s.Kept == nil {
-		t.Errorf("without a pin: %+v, want the kept map alone", s)
+	if s := openState(t, b, nil); s.Pinned != nil || s.KeepAlive == nil {
+		t.Errorf("without a pin: %+v, want the keep-alive map alone", s)
 	}
 }
 
@@ -187,7 +188,7 @@ func testPublishOver(t *testing.T, b engine.Backend) {
 		t.Error("the pin was taken without permission")
 	}
 	must(t, b.Publish(t.Context(), contractKey, second, contractPin, idOf(t, first)))
-	if s := openState(t, b, &contractPin); idOf(t, s.Pinned) != idOf(t, second) || idOf(t, s.Kept) != idOf(t, second) {
+	if s := openState(t, b, &contractPin); idOf(t, s.Pinned) != idOf(t, second) || idOf(t, s.KeepAlive) != idOf(t, second) {
 		t.Error("the second map isn't at both pins")
 	}
 }
@@ -201,7 +202,7 @@ func testUnpin(t *testing.T, b engine.Backend) {
 	}
 	must(t, b.Unpin(t.Context(), contractKey, contractPin.Path, 0, idOf(t, m)))
 	must(t, b.Unpin(t.Context(), contractKey, contractPin.Path, idOf(t, m)))
-	if s := openState(t, b, &contractPin); s.Pinned != nil || s.Kept == nil {
+	if s := openState(t, b, &contractPin); s.Pinned != nil || s.KeepAlive == nil {
 		t.Error("the pin is still there, or the second one isn't")
 	}
 }
@@ -237,7 +238,7 @@ func testForgotten(t *testing.T, b engine.Backend) {
 	must(t, b.SaveRecord(t.Context(), &engine.Record{Key: contractKey, Pin: contractPin}))
 	must(t, b.Publish(t.Context(), contractKey, m, contractPin))
 	must(t, b.Forget(t.Context(), contractKey))
-	if s := openState(t, b, &contractPin); s.Record != nil || s.Kept != nil || s.Pinned == nil {
+	if s := openState(t, b, &contractPin); s.Record != nil || s.KeepAlive != nil || s.Pinned == nil {
 		t.Errorf("after Forget: %+v, want the pin alone", s)
 	}
 }

@@ -16,16 +16,16 @@ import (
 
 func testBloom(t *testing.T, b engine.Backend) {
 	m := create(t, b, shape(v1alpha1.MapTypeBloomFilter, 0, 2, 64))
-	must(t, m.Write(nil, []byte{1, 2, 3, 4}))
+	must(t, m.Write(t.Context(), nil, []byte{1, 2, 3, 4}))
 	for value, want := range map[string]bool{"\x01\x02": true, "\x03\x04": true, "\x02\x03": false} {
-		if got, err := m.Contains([]byte(value)); err != nil || got != want {
+		if got, err := m.Contains(t.Context(), []byte(value)); err != nil || got != want {
 			t.Errorf("the filter contains %x: %t, %v", value, got, err)
 		}
 	}
-	_, err := m.Read(func(_, _ []byte) { t.Error("a filter was read") })
+	_, err := m.Read(t.Context(), func(_, _ []byte) { t.Error("a filter was read") })
 	wantReason(t, err, v1alpha1.NodeReasonNotSupported)
-	must(t, m.Freeze())
-	wantReason(t, m.Write(nil, []byte{5, 6}), v1alpha1.NodeReasonFrozen)
+	must(t, m.Freeze(t.Context()))
+	wantReason(t, m.Write(t.Context(), nil, []byte{5, 6}), v1alpha1.NodeReasonFrozen)
 }
 
 // testMapOfMaps links to a map by its BPFMap: what is written isn't what is read.
@@ -48,19 +48,19 @@ func testMapOfMaps(t *testing.T, b engine.Backend) {
 	outer := shape(v1alpha1.MapTypeHashOfMaps, 1, 4, 4)
 	outer.Inner = &inner
 	o := create(t, b, outer)
-	must(t, o.Write([]byte{7}, binary.NativeEndian.AppendUint32(nil, uint32(target.Write))))
+	must(t, o.Write(t.Context(), []byte{7}, binary.NativeEndian.AppendUint32(nil, uint32(target.Write))))
 	must(t, target.Close())
 	wantElements(t, o, "07="+hex.EncodeToString(binary.NativeEndian.AppendUint32(nil, uint32(target.Read))))
-	must(t, o.Delete([]byte{7, 8}))
+	must(t, o.Delete(t.Context(), []byte{7, 8}))
 	wantElements(t, o)
 }
 
 // testRuntime makes maps that start empty.
 func testRuntime(t *testing.T, b engine.Backend) {
 	ring := create(t, b, shape(v1alpha1.MapTypeRingBuf, 0, 0, 1<<16))
-	_, err := ring.Read(func(_, _ []byte) { t.Error("a ring buffer was read") })
+	_, err := ring.Read(t.Context(), func(_, _ []byte) { t.Error("a ring buffer was read") })
 	wantReason(t, err, v1alpha1.NodeReasonNotSupported)
-	must(t, ring.Freeze())
+	must(t, ring.Freeze(t.Context()))
 	wantElements(t, create(t, b, shape(v1alpha1.MapTypeSockMap, 4, 8, 4)))
 	wantElements(t, create(t, b, shape(v1alpha1.MapTypeStackTrace, 4, 16, 4)))
 }

@@ -4,5 +4,5 @@
 // Package enginetest is for testing what uses the engine: a Backend in memory, decorators that fail
 // and that die, and the contract that every Backend passes.
 //
-// It is not for production.
+// Out of scope: production.
 package enginetest

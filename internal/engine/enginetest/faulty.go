@@ -5,12 +5,22 @@ package enginetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
+
+// ErrCrashed is what every call returns once a process has died, see Crash.
+var ErrCrashed = errors.New("crashed")
+
+// Crash is the death of a process at its n-th change, counted from 0, of which half is done.
+func Crash(n int) Fault {
+	return Fault{Call: n, Kind: Partial, Err: ErrCrashed, Dead: true, OnlyChanges: true}
+}
 
 // FaultKind is how a call fails.
 type FaultKind int
@@ -27,10 +37,14 @@ const (
 	// Incomplete readings miss the second half of the elements, say so, and don't fail: all from Call on,
 	// as with a map whose keys are deleted all the time. Other calls aren't touched.
 	Incomplete
+	// Cancelled calls begin after their context was cancelled.
+	Cancelled
 )
 
 // String is the kind in a word.
-func (k FaultKind) String() string { return [...]string{"refused", "partial", "late", "incomplete"}[k] }
+func (k FaultKind) String() string {
+	return [...]string{"refused", "partial", "late", "incomplete", "cancelled"}[k]
+}
 
 // Fault is what goes wrong.
 type Fault struct {
@@ -42,6 +56,10 @@ type Fault struct {
 	Err error
 	// Dead lets every later call be refused with Err, as if the process had died.
 	Dead bool
+	// OnlyChanges lets only those calls count and fail that change something.
+	OnlyChanges bool
+	// Cancel cancels the context of the caller, for Cancelled.
+	Cancel func()
 }
 
 // Faulty is a Backend with one fault.
@@ -56,11 +74,17 @@ type Faulty struct {
 	hit   string
 }
 
+// changes are the calls that change something.
+var changes = []string{"Create", "Publish", "Unpin", "SaveRecord", "SaveKeys", "Forget", "Write", "Delete", "Freeze"}
+
 // Hit is the name of the call that the fault met, empty if it met none.
 func (f *Faulty) Hit() string { return f.hit }
 
 // next counts a call. met says that it is the one to fail; err is that of a dead process.
 func (f *Faulty) next(name string, on engine.Map) (met bool, err error) {
+	if f.Fault.OnlyChanges && !slices.Contains(changes, name) {
+		return false, nil
+	}
 	n := f.calls
 	f.calls++
 	if f.Before != nil {
@@ -73,6 +97,10 @@ func (f *Faulty) next(name string, on engine.Map) (met bool, err error) {
 		}
 		f.hit = name
 		return true, nil
+	case n == f.Fault.Call && f.Fault.Kind == Cancelled:
+		f.hit = name
+		f.Fault.Cancel()
+		return false, nil
 	case n == f.Fault.Call:
 		f.hit = name
 		return true, nil
@@ -122,10 +150,10 @@ func (f *Faulty) Open(ctx context.Context, key revision.Key, pin *revision.Pin) 
 	})
 	switch {
 	case err == nil:
-		s.Pinned, s.Kept = f.wrap(s.Pinned), f.wrap(s.Kept)
+		s.Pinned, s.KeepAlive = f.wrap(s.Pinned), f.wrap(s.KeepAlive)
 		return s, nil
 	case s != nil: // late: the caller doesn't get what it would have to close
-		for _, m := range []engine.Map{s.Pinned, s.Kept} {
+		for _, m := range []engine.Map{s.Pinned, s.KeepAlive} {
 			if m != nil {
 				_ = m.Close() // nothing was done with it
 			}
@@ -199,7 +227,7 @@ func (f *Faulty) Owners(ctx context.Context, key revision.Key, pinPath string, m
 	return ofPin, ofMap, err
 }
 
-// Forget removes the record and the second pin.
+// Forget removes the record, the stored keys, the claims and the keep-alive pin.
 func (f *Faulty) Forget(ctx context.Context, key revision.Key) error {
 	return f.run("Forget", nil, func() error { return f.Backend.Forget(ctx, key) })
 }
@@ -231,26 +259,26 @@ type faultyMap struct {
 func (m faultyMap) Locked() engine.Map { return faultyMap{m.Map.Locked(), m.f} }
 
 // Info describes the map.
-func (m faultyMap) Info() (info engine.MapInfo, err error) {
+func (m faultyMap) Info(ctx context.Context) (info engine.MapInfo, err error) {
 	err = m.f.run("Info", m.Map, func() error {
-		info, err = m.Map.Info()
+		info, err = m.Map.Info(ctx)
 		return err
 	})
 	return info, err
 }
 
 // Read streams the elements.
-func (m faultyMap) Read(yield func(keys, values []byte)) (complete bool, err error) {
+func (m faultyMap) Read(ctx context.Context, yield func(keys, values []byte)) (complete bool, err error) {
 	met, err := m.f.next("Read", m.Map)
 	switch {
 	case err != nil:
 		return false, err
 	case !met:
-		return m.Map.Read(yield)
+		return m.Map.Read(ctx, yield)
 	case m.f.Fault.Kind == Refused:
 		return false, m.f.Fault.Err
 	}
-	if err := m.readHalf(yield); err != nil {
+	if err := m.readHalf(ctx, yield); err != nil {
 		return false, err
 	}
 	if m.f.Fault.Kind == Incomplete {
@@ -260,13 +288,13 @@ func (m faultyMap) Read(yield func(keys, values []byte)) (complete bool, err err
 }
 
 // readHalf yields the first half of the elements.
-func (m faultyMap) readHalf(yield func(keys, values []byte)) error {
-	info, err := m.Map.Info()
+func (m faultyMap) readHalf(ctx context.Context, yield func(keys, values []byte)) error {
+	info, err := m.Map.Info(ctx)
 	if err != nil {
 		return err
 	}
 	var keys, values []byte
-	if _, err = m.Map.Read(func(k, v []byte) { keys, values = append(keys, k...), append(values, v...) }); err != nil {
+	if _, err = m.Map.Read(ctx, func(k, v []byte) { keys, values = append(keys, k...), append(values, v...) }); err != nil {
 		return err
 	}
 	if n := len(keys) / int(info.Shape.KeySize); n/2 > 0 {
@@ -276,28 +304,28 @@ func (m faultyMap) readHalf(yield func(keys, values []byte)) error {
 }
 
 // Write writes elements.
-func (m faultyMap) Write(keys, values []byte) error {
-	return m.change("Write", keys, func(part int) error {
+func (m faultyMap) Write(ctx context.Context, keys, values []byte) error {
+	return m.change(ctx, "Write", keys, func(part int) error {
 		if part == 0 {
-			return m.Map.Write(keys, values)
+			return m.Map.Write(ctx, keys, values)
 		}
 		n := len(keys) / part
-		return m.Map.Write(keys[:n/2*part], values[:n/2*(len(values)/n)])
+		return m.Map.Write(ctx, keys[:n/2*part], values[:n/2*(len(values)/n)])
 	})
 }
 
 // Delete deletes keys.
-func (m faultyMap) Delete(keys []byte) error {
-	return m.change("Delete", keys, func(part int) error {
+func (m faultyMap) Delete(ctx context.Context, keys []byte) error {
+	return m.change(ctx, "Delete", keys, func(part int) error {
 		if part == 0 {
-			return m.Map.Delete(keys)
+			return m.Map.Delete(ctx, keys)
 		}
-		return m.Map.Delete(keys[:len(keys)/part/2*part])
+		return m.Map.Delete(ctx, keys[:len(keys)/part/2*part])
 	})
 }
 
-// change does all (0), or the first half of the elements with keys of so many bytes.
-func (m faultyMap) change(name string, keys []byte, do func(keySize int) error) error {
+// change does all (0), or the first half of the elements with keys of this many bytes.
+func (m faultyMap) change(ctx context.Context, name string, keys []byte, do func(keySize int) error) error {
 	if m.f.Fault.Kind != Partial || len(keys) == 0 {
 		return m.f.run(name, m.Map, func() error { return do(0) })
 	}
@@ -308,7 +336,7 @@ func (m faultyMap) change(name string, keys []byte, do func(keySize int) error) 
 	case !met:
 		return do(0)
 	}
-	info, err := m.Map.Info()
+	info, err := m.Map.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("half a call: %w", err)
 	}
@@ -319,15 +347,15 @@ func (m faultyMap) change(name string, keys []byte, do func(keySize int) error) 
 }
 
 // Contains asks a bloom filter.
-func (m faultyMap) Contains(value []byte) (holds bool, err error) {
+func (m faultyMap) Contains(ctx context.Context, value []byte) (holds bool, err error) {
 	err = m.f.run("Contains", m.Map, func() error {
-		holds, err = m.Map.Contains(value)
+		holds, err = m.Map.Contains(ctx, value)
 		return err
 	})
 	return holds, err
 }
 
 // Freeze makes the map read-only.
-func (m faultyMap) Freeze() error {
-	return m.f.run("Freeze", m.Map, m.Map.Freeze)
+func (m faultyMap) Freeze(ctx context.Context) error {
+	return m.f.run("Freeze", m.Map, func() error { return m.Map.Freeze(ctx) })
 }

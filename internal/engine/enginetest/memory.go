@@ -15,15 +15,18 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// memoryCPUs is how many CPUs the memory backend has.
+// memoryCPUs is how many CPUs the memory backend has, unless CPUs says otherwise.
 const memoryCPUs = 2
 
 // Memory is a Backend without a kernel. It outlives engines, as a kernel outlives agents.
 type Memory struct {
+	// CPUs is how many possible CPUs there are, to be set before the first map is made; 2 if 0.
+	CPUs int
+
 	mu      sync.Mutex
 	lastID  uint32
 	pins    map[string]pin
-	kept    map[revision.Key]*memoryMap
+	kept    map[revision.Key]*memoryMap // by their keep-alive pins
 	records map[revision.Key][]byte
 	bases   map[revision.Key]map[uint64][]byte
 	links   map[v1alpha1.Reference]uint64
@@ -44,7 +47,10 @@ func NewMemory() *Memory {
 }
 
 // Open shows what there is of a map.
-func (b *Memory) Open(_ context.Context, key revision.Key, want *revision.Pin) (*engine.State, error) {
+func (b *Memory) Open(ctx context.Context, key revision.Key, want *revision.Pin) (*engine.State, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	state := &engine.State{}
@@ -56,7 +62,7 @@ func (b *Memory) Open(_ context.Context, key revision.Key, want *revision.Pin) (
 		state.Record = r
 	}
 	if m := b.kept[key]; m != nil {
-		state.Kept = b.handle(m)
+		state.KeepAlive = b.handle(m)
 	}
 	if want == nil {
 		return state, nil
@@ -69,23 +75,29 @@ func (b *Memory) Open(_ context.Context, key revision.Key, want *revision.Pin) (
 }
 
 // Create makes a map that nothing refers to yet.
-func (b *Memory) Create(_ context.Context, rev *revision.Revision) (engine.Map, error) {
+func (b *Memory) Create(ctx context.Context, rev *revision.Revision) (engine.Map, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lastID++
-	return b.handle(newMemoryMap(b.lastID, rev.Shape)), nil
+	return b.handle(newMemoryMap(b.lastID, rev.Shape, b.PossibleCPUs())), nil
 }
 
 // Link finds a map by its BPFMap, and anything else among what SetLink told. As in a kernel, what is
 // written of maps, programs and cgroups isn't what is read.
-func (b *Memory) Link(_ context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
+func (b *Memory) Link(ctx context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
+	if err := ctx.Err(); err != nil {
+		return engine.Target{}, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	target := engine.Target{}
 	if link.Type == v1alpha1.TypeMapRef {
 		m := b.kept[revision.Key{Namespace: key.Namespace, Name: link.Name}]
 		if m == nil {
-			return engine.Target{}, fmt.Errorf("the map of BPFMap %s %w", link.Name, engine.ErrAbsent)
+			return engine.Target{}, fmt.Errorf("map of BPFMap %s %w", link.Name, engine.ErrAbsent)
 		}
 		target.Read, target.Shape = uint64(m.id), &m.shape
 	} else if target.Read = b.links[link]; target.Read == 0 {
@@ -109,8 +121,11 @@ func (b *Memory) Link(_ context.Context, key revision.Key, link v1alpha1.Referen
 const memoryFDs = 1 << 20
 
 // Users are none: there are no programs here.
-func (b *Memory) Users(_ context.Context, mapID uint32) ([]string, error) {
-	return nil, fmt.Errorf("who uses map %d %w", mapID, engine.ErrUnknown)
+func (b *Memory) Users(ctx context.Context, mapID uint32) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("users of map %d: %w", mapID, engine.ErrUnknown)
 }
 
 // SetLink says what a link stands for; 0 takes that away.
@@ -121,7 +136,12 @@ func (b *Memory) SetLink(link v1alpha1.Reference, id uint64) {
 }
 
 // PossibleCPUs is how many values an element of a per-CPU map has.
-func (b *Memory) PossibleCPUs() int { return memoryCPUs }
+func (b *Memory) PossibleCPUs() int {
+	if b.CPUs > 0 {
+		return b.CPUs
+	}
+	return memoryCPUs
+}
 
 // OpenHandles is how many maps are open; a caller that closes what it opens leaves 0.
 func (b *Memory) OpenHandles() int {

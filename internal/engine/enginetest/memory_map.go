@@ -5,6 +5,7 @@ package enginetest
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -28,11 +30,8 @@ type memoryMap struct {
 	elements [][]byte
 }
 
-func newMemoryMap(id uint32, shape revision.Shape) *memoryMap {
-	m := &memoryMap{id: id, shape: shape, stride: int(shape.ValueSize), values: map[string][]byte{}}
-	if shape.IsPerCPU() {
-		m.stride = memoryCPUs * ((m.stride + 7) &^ 7)
-	}
+func newMemoryMap(id uint32, shape revision.Shape, cpus int) *memoryMap {
+	m := &memoryMap{id: id, shape: shape, stride: plan.Stride(shape, cpus), values: map[string][]byte{}}
 	if shape.IsArray() {
 		for i := range shape.MaxEntries {
 			key := binary.NativeEndian.AppendUint32(nil, i)
@@ -50,8 +49,11 @@ type memoryHandle struct {
 	closed bool
 }
 
-// use runs do with the lock of the backend.
-func (h *memoryHandle) use(do func(m *memoryMap) error) error {
+// use runs do with the lock of the backend, unless ctx has ended.
+func (h *memoryHandle) use(ctx context.Context, do func(m *memoryMap) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	h.b.mu.Lock()
 	defer h.b.mu.Unlock()
 	if h.closed {
@@ -61,8 +63,8 @@ func (h *memoryHandle) use(do func(m *memoryMap) error) error {
 }
 
 // Info describes the map.
-func (h *memoryHandle) Info() (info engine.MapInfo, err error) {
-	err = h.use(func(m *memoryMap) error {
+func (h *memoryHandle) Info(ctx context.Context) (info engine.MapInfo, err error) {
+	err = h.use(ctx, func(m *memoryMap) error {
 		info = engine.MapInfo{ID: m.id, Shape: m.shape, Frozen: m.frozen, MemlockBytes: int64(m.shape.MaxEntries) * int64(m.stride)}
 		return nil
 	})
@@ -73,11 +75,11 @@ func (h *memoryHandle) Info() (info engine.MapInfo, err error) {
 const readBatch = 3
 
 // Read streams the elements.
-func (h *memoryHandle) Read(yield func(keys, values []byte)) (complete bool, err error) {
+func (h *memoryHandle) Read(ctx context.Context, yield func(keys, values []byte)) (complete bool, err error) {
 	var keys, values []byte
-	err = h.use(func(m *memoryMap) error {
+	err = h.use(ctx, func(m *memoryMap) error {
 		if m.shape.IsHidden() {
-			return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: errors.New("what such a map holds can't be listed")}
+			return &engine.Error{ReasonCode: v1alpha1.NodeReasonNotSupported, Err: errors.New("what such a map holds can't be listed")}
 		}
 		for _, key := range m.order {
 			keys, values = append(keys, key...), append(values, m.values[key]...)
@@ -86,6 +88,9 @@ func (h *memoryHandle) Read(yield func(keys, values []byte)) (complete bool, err
 	})
 	size, stride := int(h.m.shape.KeySize), h.m.stride
 	for err == nil && len(keys) > 0 {
+		if err = ctx.Err(); err != nil {
+			break
+		}
 		n := min(readBatch, len(keys)/size)
 		yield(bytes.Clone(keys[:n*size]), bytes.Clone(values[:n*stride]))
 		keys, values = keys[n*size:], values[n*stride:]
@@ -94,8 +99,8 @@ func (h *memoryHandle) Read(yield func(keys, values []byte)) (complete bool, err
 }
 
 // Count knows what the kernel knows.
-func (h *memoryHandle) Count() (n int64, known bool) {
-	err := h.use(func(m *memoryMap) error {
+func (h *memoryHandle) Count(ctx context.Context) (n int64, known bool) {
+	err := h.use(ctx, func(m *memoryMap) error {
 		n, known = int64(len(m.order)), !m.shape.IsArray() && !m.shape.IsKeyless()
 		return nil
 	})
@@ -103,10 +108,10 @@ func (h *memoryHandle) Count() (n int64, known bool) {
 }
 
 // Write writes elements in their order.
-func (h *memoryHandle) Write(keys, values []byte) error {
-	return h.use(func(m *memoryMap) error {
+func (h *memoryHandle) Write(ctx context.Context, keys, values []byte) error {
+	return h.use(ctx, func(m *memoryMap) error {
 		if m.frozen {
-			return &engine.Error{ReasonWord: v1alpha1.NodeReasonFrozen, Err: errors.New("map is frozen")}
+			return &engine.Error{ReasonCode: v1alpha1.NodeReasonFrozen, Err: errors.New("map is frozen")}
 		}
 		size := int(m.shape.KeySize)
 		for i := 0; i*m.stride < len(values); i++ {
@@ -124,7 +129,7 @@ func (h *memoryHandle) Write(keys, values []byte) error {
 }
 
 func (m *memoryMap) full() error {
-	return &engine.Error{ReasonWord: v1alpha1.NodeReasonMapFull, Err: fmt.Errorf("map is full (max_entries %d)", m.shape.MaxEntries)}
+	return &engine.Error{ReasonCode: v1alpha1.NodeReasonMapFull, Err: fmt.Errorf("map is full (max_entries %d)", m.shape.MaxEntries)}
 }
 
 func (m *memoryMap) push(value []byte) error {
@@ -181,13 +186,13 @@ func (m *memoryMap) canonical(key []byte) string {
 }
 
 // Delete deletes keys that are there.
-func (h *memoryHandle) Delete(keys []byte) error {
-	return h.use(func(m *memoryMap) error {
+func (h *memoryHandle) Delete(ctx context.Context, keys []byte) error {
+	return h.use(ctx, func(m *memoryMap) error {
 		switch {
 		case m.shape.IsArray() || m.shape.IsKeyless():
-			return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: errors.New("no such operation")}
+			return &engine.Error{ReasonCode: v1alpha1.NodeReasonNotSupported, Err: errors.New("no such operation")}
 		case m.frozen:
-			return &engine.Error{ReasonWord: v1alpha1.NodeReasonFrozen, Err: errors.New("map is frozen")}
+			return &engine.Error{ReasonCode: v1alpha1.NodeReasonFrozen, Err: errors.New("map is frozen")}
 		}
 		for size := int(m.shape.KeySize); len(keys) > 0; keys = keys[size:] {
 			k := m.canonical(keys[:size])
@@ -207,10 +212,10 @@ func (h *memoryHandle) Delete(keys []byte) error {
 }
 
 // Contains asks a bloom filter.
-func (h *memoryHandle) Contains(value []byte) (found bool, err error) {
-	err = h.use(func(m *memoryMap) error {
+func (h *memoryHandle) Contains(ctx context.Context, value []byte) (found bool, err error) {
+	err = h.use(ctx, func(m *memoryMap) error {
 		if !m.shape.IsBloom() {
-			return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: errors.New("no such operation")}
+			return &engine.Error{ReasonCode: v1alpha1.NodeReasonNotSupported, Err: errors.New("no such operation")}
 		}
 		_, found = m.values[string(value)]
 		return nil
@@ -222,14 +227,14 @@ func (h *memoryHandle) Contains(value []byte) (found bool, err error) {
 func (h *memoryHandle) Locked() engine.Map { return h }
 
 // Freeze makes the map read-only.
-func (h *memoryHandle) Freeze() error {
-	return h.use(func(m *memoryMap) error {
+func (h *memoryHandle) Freeze(ctx context.Context) error {
+	return h.use(ctx, func(m *memoryMap) error {
 		m.frozen = true
 		return nil
 	})
 }
 
-// Close gives the handle up. Closing twice is no error.
+// Close gives the handle up. Closing twice is not an error.
 func (h *memoryHandle) Close() error {
 	h.b.mu.Lock()
 	defer h.b.mu.Unlock()

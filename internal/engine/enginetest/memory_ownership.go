@@ -17,11 +17,14 @@ import (
 )
 
 func conflict(format string, args ...any) error {
-	return &engine.Error{ReasonWord: v1alpha1.NodeReasonPinConflict, Err: fmt.Errorf(format, args...)}
+	return &engine.Error{ReasonCode: v1alpha1.NodeReasonPinConflict, Err: fmt.Errorf(format, args...)}
 }
 
 // Publish pins m.
-func (b *Memory) Publish(_ context.Context, key revision.Key, m engine.Map, want revision.Pin, replaces ...uint32) error {
+func (b *Memory) Publish(ctx context.Context, key revision.Key, m engine.Map, want revision.Pin, replaces ...uint32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	target := m.(*memoryHandle).m
@@ -34,7 +37,10 @@ func (b *Memory) Publish(_ context.Context, key revision.Key, m engine.Map, want
 }
 
 // Unpin removes the pin at path if one of the maps is there.
-func (b *Memory) Unpin(_ context.Context, _ revision.Key, path string, maps ...uint32) error {
+func (b *Memory) Unpin(ctx context.Context, _ revision.Key, path string, maps ...uint32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if at, ok := b.pins[path]; ok && slices.Contains(maps, at.m.id) {
@@ -44,7 +50,10 @@ func (b *Memory) Unpin(_ context.Context, _ revision.Key, path string, maps ...u
 }
 
 // SaveRecord replaces the record.
-func (b *Memory) SaveRecord(_ context.Context, r *engine.Record) error {
+func (b *Memory) SaveRecord(ctx context.Context, r *engine.Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	text, err := ownership.Encode(r)
 	if err != nil {
 		return err
@@ -79,7 +88,10 @@ func (b *Memory) claimable(key revision.Key, paths []string, maps []uint32) erro
 }
 
 // SaveKeys stores keys.
-func (b *Memory) SaveKeys(_ context.Context, key revision.Key, generation uint64, keys []byte) error {
+func (b *Memory) SaveKeys(ctx context.Context, key revision.Key, generation uint64, keys []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.bases[key] == nil {
@@ -90,7 +102,10 @@ func (b *Memory) SaveKeys(_ context.Context, key revision.Key, generation uint64
 }
 
 // Keys are the stored keys.
-func (b *Memory) Keys(_ context.Context, key revision.Key, generation uint64) ([]byte, error) {
+func (b *Memory) Keys(ctx context.Context, key revision.Key, generation uint64) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	keys, ok := b.bases[key][generation]
@@ -101,7 +116,10 @@ func (b *Memory) Keys(_ context.Context, key revision.Key, generation uint64) ([
 }
 
 // Owners are the other BPFMaps that claim a pin and a map.
-func (b *Memory) Owners(_ context.Context, key revision.Key, pinPath string, mapID uint32) (ofPin, ofMap *revision.Key, err error) {
+func (b *Memory) Owners(ctx context.Context, key revision.Key, pinPath string, mapID uint32) (ofPin, ofMap *revision.Key, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.owners(key, pinPath, mapID)
@@ -127,7 +145,10 @@ func (b *Memory) owners(key revision.Key, pinPath string, mapID uint32) (ofPin, 
 }
 
 // Forget removes the record, the stored keys and the KeepAlive pin.
-func (b *Memory) Forget(_ context.Context, key revision.Key) error {
+func (b *Memory) Forget(ctx context.Context, key revision.Key) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.records, key)
@@ -137,7 +158,10 @@ func (b *Memory) Forget(_ context.Context, key revision.Key) error {
 }
 
 // Records lists the records.
-func (b *Memory) Records(context.Context) ([]engine.Record, error) {
+func (b *Memory) Records(ctx context.Context) ([]engine.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var all []engine.Record

@@ -11,7 +11,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// Pins are the paths of all pins, sorted; second pins and records are "kept:" and "record:" with their
+// Pins are the paths of all pins, sorted; keep-alive pins and records are "kept:" and "record:" with their
 // key.
 func (b *Memory) Pins() []string {
 	b.mu.Lock()
@@ -39,7 +39,7 @@ func (b *Memory) Wipe() {
 	clear(b.records)
 }
 
-// LoseKept removes the second pin of a map, LoseRecord its record.
+// LoseKept removes the keep-alive pin of a map, LoseRecord its record.
 func (b *Memory) LoseKept(key revision.Key) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

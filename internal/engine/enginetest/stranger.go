@@ -20,7 +20,7 @@ func Intrude(ctx context.Context, b engine.Backend, other revision.Key, m engine
 	}
 	var there []uint32
 	if state.Pinned != nil {
-		info, err := state.Pinned.Info()
+		info, err := state.Pinned.Info(ctx)
 		if err := errors.Join(err, state.Pinned.Close()); err != nil {
 			return err
 		}

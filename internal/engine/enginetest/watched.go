@@ -29,8 +29,8 @@ func (w *Watched) Open(ctx context.Context, key revision.Key, pin *revision.Pin)
 	if s.Pinned != nil {
 		s.Pinned = watchedMap{s.Pinned, w}
 	}
-	if s.Kept != nil {
-		s.Kept = watchedMap{s.Kept, w}
+	if s.KeepAlive != nil {
+		s.KeepAlive = watchedMap{s.KeepAlive, w}
 	}
 	return s, nil
 }
@@ -55,15 +55,15 @@ type watchedMap struct {
 }
 
 // Read streams the elements.
-func (m watchedMap) Read(yield func(keys, values []byte)) (complete bool, err error) {
+func (m watchedMap) Read(ctx context.Context, yield func(keys, values []byte)) (complete bool, err error) {
 	m.w.Reads++
-	return m.Map.Read(yield)
+	return m.Map.Read(ctx, yield)
 }
 
 // Count is how many elements the map holds, if it may tell.
-func (m watchedMap) Count() (n int64, known bool) {
+func (m watchedMap) Count(ctx context.Context) (n int64, known bool) {
 	if m.w.CantCount {
 		return 0, false
 	}
-	return m.Map.Count()
+	return m.Map.Count(ctx)
 }

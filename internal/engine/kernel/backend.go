@@ -48,7 +48,10 @@ func (b *Backend) Lock(ctx context.Context, key revision.Key) (unlock func() err
 }
 
 // Open shows what there is of a map, after finishing what a crash interrupted.
-func (b *Backend) Open(_ context.Context, key revision.Key, pin *revision.Pin) (*engine.State, error) {
+func (b *Backend) Open(ctx context.Context, key revision.Key, pin *revision.Pin) (*engine.State, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if err := b.pins.Recover(key); err != nil && (pin != nil || !errors.Is(err, pinstore.ErrOccupied)) {
 		return nil, explain(err)
 	}
@@ -62,7 +65,7 @@ func (b *Backend) Open(_ context.Context, key revision.Key, pin *revision.Pin) (
 		return nil, explain(err)
 	}
 	if kept != nil {
-		state.Kept = openMap{m: kept}
+		state.KeepAlive = openMap{m: kept}
 	}
 	if pin == nil {
 		return state, nil
@@ -90,44 +93,68 @@ func (b *Backend) openPin(state *engine.State, pin revision.Pin) error {
 }
 
 // Publish pins m.
-func (b *Backend) Publish(_ context.Context, key revision.Key, m engine.Map, pin revision.Pin, replaces ...uint32) error {
+func (b *Backend) Publish(ctx context.Context, key revision.Key, m engine.Map, pin revision.Pin, replaces ...uint32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return explain(b.pins.Publish(key, m.(openMap).m, pin, replaces...))
 }
 
 // Unpin removes the pin at path if one of the maps is there.
-func (b *Backend) Unpin(_ context.Context, key revision.Key, path string, maps ...uint32) error {
+func (b *Backend) Unpin(ctx context.Context, key revision.Key, path string, maps ...uint32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return explain(b.pins.Unpin(key, path, maps...))
 }
 
 // SaveRecord replaces the record.
 func (b *Backend) SaveRecord(ctx context.Context, r *engine.Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return explain(b.pins.SaveRecord(ctx, r))
 }
 
 // SaveKeys stores the keys of a generation.
 func (b *Backend) SaveKeys(ctx context.Context, key revision.Key, generation uint64, keys []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return explain(b.pins.SaveKeys(ctx, key, generation, keys))
 }
 
 // Keys are the stored keys of a generation.
 func (b *Backend) Keys(ctx context.Context, key revision.Key, generation uint64) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	keys, err := b.pins.Keys(ctx, key, generation)
 	return keys, explain(err)
 }
 
 // Owners are the other BPFMaps whose records claim a pin and a map.
 func (b *Backend) Owners(ctx context.Context, key revision.Key, pinPath string, mapID uint32) (ofPin, ofMap *revision.Key, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
 	ofPin, ofMap, err = b.pins.Owners(ctx, key, pinPath, mapID)
 	return ofPin, ofMap, explain(err)
 }
 
 // Forget removes the record, the stored keys, the claims and the KeepAlive pin.
 func (b *Backend) Forget(ctx context.Context, key revision.Key) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return explain(b.pins.Forget(ctx, key))
 }
 
 // Records lists the records that can be believed.
-func (b *Backend) Records(context.Context) ([]engine.Record, error) {
+func (b *Backend) Records(ctx context.Context) ([]engine.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	records, err := b.pins.Records()
 	return records, explain(err)
 }

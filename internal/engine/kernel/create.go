@@ -20,7 +20,10 @@ import (
 // Create makes the map of a revision, which nothing refers to yet. It gets BTF, so that tools print its
 // fields by name, where the type takes any; a kernel that refuses the BTF makes the map without, unless
 // the values can't do without it.
-func (b *Backend) Create(_ context.Context, rev *revision.Revision) (engine.Map, error) {
+func (b *Backend) Create(ctx context.Context, rev *revision.Revision) (engine.Map, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	o, err := createOpts(rev.Shape)
 	if err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func innerTemplate(s revision.Shape) (*bpf.Map, error) {
 func checkPages(s revision.Shape) error {
 	size := uint32(os.Getpagesize())
 	if typeOfShape(s).Capacity == maptype.Bytes && s.MaxEntries%size != 0 {
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: fmt.Errorf(
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonNotSupported, Err: fmt.Errorf(
 			"maxEntries %d of a %s is not a multiple of this node's page size, %d", s.MaxEntries, s.Type, size)}
 	}
 	return nil
@@ -91,9 +94,9 @@ func checkPages(s revision.Shape) error {
 func explainCreate(s revision.Shape, err error) error {
 	switch {
 	case errors.Is(err, syscall.E2BIG) && typeOfShape(s).Capacity == maptype.CPUs:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: fmt.Errorf("%w: maxEntries %d is more than this kernel's CPUs", err, s.MaxEntries)}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonNotSupported, Err: fmt.Errorf("%w: maxEntries %d is more than this kernel's CPUs", err, s.MaxEntries)}
 	case errors.Is(err, bpf.ErrNotPermitted) && typeOfShape(s).NetAdmin:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonNotPermitted, Err: fmt.Errorf("%w (chart value agent.hostNetwork)", err)}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonNotPermitted, Err: fmt.Errorf("%w (chart value agent.hostNetwork)", err)}
 	case errors.Is(err, bpf.ErrNotSupported):
 		err = fmt.Errorf("%w: give the node a kernel that has it, or leave the node out by spec.nodeSelector", err)
 	}
@@ -107,7 +110,7 @@ func typeOfShape(s revision.Shape) *maptype.Type { return maptype.ByName(string(
 func createOpts(s revision.Shape) (bpf.CreateOpts, error) {
 	typ, err := bpf.ParseMapType(string(s.Type))
 	if err != nil {
-		return bpf.CreateOpts{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: err}
+		return bpf.CreateOpts{}, &engine.Error{ReasonCode: v1alpha1.NodeReasonNotSupported, Err: err}
 	}
 	o := bpf.CreateOpts{
 		Type: typ, Name: s.Name, KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries, MapExtra: s.MapExtra,
@@ -115,7 +118,7 @@ func createOpts(s revision.Shape) (bpf.CreateOpts, error) {
 	for _, name := range s.Flags {
 		flag, err := bpf.ParseMapFlag(string(name))
 		if err != nil {
-			return bpf.CreateOpts{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonNotSupported, Err: err}
+			return bpf.CreateOpts{}, &engine.Error{ReasonCode: v1alpha1.NodeReasonNotSupported, Err: err}
 		}
 		o.Flags |= flag
 	}

@@ -36,7 +36,10 @@ type LinkOptions struct {
 const DefaultCgroups = "/sys/fs/cgroup"
 
 // Link finds what a name stands for on this node.
-func (b *Backend) Link(_ context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
+func (b *Backend) Link(ctx context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
+	if err := ctx.Err(); err != nil {
+		return engine.Target{}, err
+	}
 	switch link.Type {
 	case v1alpha1.TypeIfindex:
 		return b.linkInterface(link.Name)
@@ -86,7 +89,7 @@ func (b *Backend) linkMap(key revision.Key) (engine.Target, error) {
 		return engine.Target{}, explain(err)
 	}
 	if m == nil {
-		return engine.Target{}, absent("the map of BPFMap %s", key.Name)
+		return engine.Target{}, absent("map of BPFMap %s", key.Name)
 	}
 	info, err := m.Info()
 	if err != nil {
@@ -99,7 +102,7 @@ func (b *Backend) linkMap(key revision.Key) (engine.Target, error) {
 func (b *Backend) linkProgram(key revision.Key, path string) (engine.Target, error) {
 	if b.links.AllowProgram != nil {
 		if err := b.links.AllowProgram(key, path); err != nil {
-			return engine.Target{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonPinNotAllowed, Err: err}
+			return engine.Target{}, &engine.Error{ReasonCode: v1alpha1.NodeReasonPinNotAllowed, Err: err}
 		}
 	}
 	p, err := b.pins.Program(path)
@@ -107,7 +110,7 @@ func (b *Backend) linkProgram(key revision.Key, path string) (engine.Target, err
 	case isAbsent(err):
 		return engine.Target{}, absent("a program pinned at %s", path)
 	case errors.Is(err, bpf.ErrNotProgram):
-		return engine.Target{}, &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidReference, Err: err}
+		return engine.Target{}, &engine.Error{ReasonCode: v1alpha1.NodeReasonInvalidReference, Err: err}
 	case err != nil:
 		return engine.Target{}, explain(err)
 	}

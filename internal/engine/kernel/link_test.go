@@ -85,7 +85,7 @@ func TestProgArray(t *testing.T) {
 	n.sync(calls, v1alpha1.NodeMapPending, engine.ActionCreated)
 	n.holds(calls, nil)
 	p0 := n.pinProgram("bpfmap/edge/p0", ebpf.SocketFilter, 0)
-	if r := n.sync(calls, v1alpha1.NodeMapPending, engine.ActionUpdated); !strings.Contains(r.Message, "1 of 2 entries wait: a program pinned at xdp/p3 is not there") {
+	if r := n.sync(calls, v1alpha1.NodeMapPending, engine.ActionUpdated); !strings.Contains(r.Message, "1 of 2 entries pending: a program pinned at xdp/p3 not found") {
 		t.Errorf("message %q", r.Message)
 	}
 	n.holds(calls, map[uint32]uint32{0: p0})
@@ -151,7 +151,7 @@ func TestDevMaps(t *testing.T) {
 	} {
 		uplinks := declare(t, "uplinks", spec)
 		left := bpftest.AddInterface(t, "left")
-		if r := n.sync(uplinks, v1alpha1.NodeMapPending, engine.ActionCreated); !strings.Contains(r.Message, "interface right is not there") {
+		if r := n.sync(uplinks, v1alpha1.NodeMapPending, engine.ActionCreated); !strings.Contains(r.Message, "interface right not found") {
 			t.Errorf("message %q", r.Message)
 		}
 		right := bpftest.AddInterface(t, "right")
@@ -205,7 +205,7 @@ func TestDevMapPrograms(t *testing.T) {
 	n.sync(with, v1alpha1.NodeMapReady, engine.ActionCreated)
 	n.holds(with, map[uint32]uint32{7: index})
 	without := declare(t, "egress-ports", strings.Replace(spec, "%s", `""`, 1))
-	if r := n.sync(without, v1alpha1.NodeMapReady, engine.ActionUpdated); r.Plan.Changes.Set.Len != 1 {
+	if r := n.sync(without, v1alpha1.NodeMapReady, engine.ActionUpdated); r.Plan.Changes.Update.Len() != 1 {
 		t.Errorf("plan %s", r.Plan.String())
 	}
 }
@@ -216,7 +216,7 @@ func TestCgroups(t *testing.T) {
 	groups := declare(t, "groups", `{type: CGroupArray, maxEntries: 2, entries: [{key: 0, value: `+name+`}]}`)
 	budgets := declare(t, "budgets", `{type: Hash, key: {type: cgroupID}, value: {type: u64}, maxEntries: 4, entries: [{key: /`+name+`, value: 5}]}`)
 	for _, r := range []*revision.Revision{groups, budgets} {
-		if report := n.sync(r, v1alpha1.NodeMapPending, engine.ActionCreated); !strings.Contains(report.Message, name+" is not there") {
+		if report := n.sync(r, v1alpha1.NodeMapPending, engine.ActionCreated); !strings.Contains(report.Message, name+" not found") {
 			t.Errorf("message %q", report.Message)
 		}
 	}

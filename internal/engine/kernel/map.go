@@ -30,7 +30,10 @@ type openMap struct {
 func (o openMap) Locked() engine.Map { return openMap{o.m, bpf.Lock} }
 
 // Info describes the map.
-func (o openMap) Info() (engine.MapInfo, error) {
+func (o openMap) Info(ctx context.Context) (engine.MapInfo, error) {
+	if err := ctx.Err(); err != nil {
+		return engine.MapInfo{}, err
+	}
 	info, err := o.m.Info()
 	if err != nil {
 		return engine.MapInfo{}, explain(err)
@@ -44,17 +47,17 @@ func (o openMap) Info() (engine.MapInfo, error) {
 
 // Read streams the elements, under their locks if there are any: of a map that was made without, to be
 // replaced by one with locks, there is nothing else to take.
-func (o openMap) Read(yield func(keys, values []byte)) (complete bool, err error) {
-	complete, err = o.read(yield)
+func (o openMap) Read(ctx context.Context, yield func(keys, values []byte)) (complete bool, err error) {
+	complete, err = o.read(ctx, yield)
 	if o.flags == bpf.Lock && errors.Is(err, syscall.EINVAL) {
-		return openMap{m: o.m}.read(yield)
+		return openMap{m: o.m}.read(ctx, yield)
 	}
 	return complete, err
 }
 
-func (o openMap) read(yield func(keys, values []byte)) (complete bool, err error) {
+func (o openMap) read(ctx context.Context, yield func(keys, values []byte)) (complete bool, err error) {
 	padding := o.m.Type().Traits().PerCPU && o.m.ValueSize()%8 != 0
-	it := o.m.Iterate(context.TODO(), bpf.IterateOptions{Flags: o.flags})
+	it := o.m.Iterate(ctx, bpf.IterateOptions{Flags: o.flags})
 	for it.Next() {
 		values := it.Values()
 		if padding {
@@ -74,14 +77,17 @@ func clearPadding(values []byte, size int) {
 }
 
 // Count asks the kernel, where it and this process's capabilities allow that.
-func (o openMap) Count() (n int64, known bool) {
+func (o openMap) Count(ctx context.Context) (n int64, known bool) {
+	if ctx.Err() != nil {
+		return 0, false
+	}
 	counted, err := counts.Of(o.m)
 	return int64(counted), err == nil
 }
 
 // Write writes elements in their order.
-func (o openMap) Write(keys, values []byte) error {
-	_, err := o.m.UpdateBatch(context.TODO(), keys, values, o.flags)
+func (o openMap) Write(ctx context.Context, keys, values []byte) error {
+	_, err := o.m.UpdateBatch(ctx, keys, values, o.flags)
 	return o.explain(err)
 }
 
@@ -90,17 +96,20 @@ func (o openMap) explain(err error) error {
 	invalid := errors.Is(err, syscall.EINVAL)
 	switch t := o.m.Type(); {
 	case invalid && o.flags == bpf.Lock:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonIncompatible, Err: fmt.Errorf("%w: the map's BTF tells of no bpf_spin_lock in its values", err)}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonIncompatible, Err: fmt.Errorf("%w: the map's BTF tells of no bpf_spin_lock in its values", err)}
 	case invalid && (t == bpf.ArrayOfMaps || t == bpf.HashOfMaps):
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: the map was made for inner maps of another type, size, flags or capacity", err)}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: the map was made for inner maps of another type, size, flags or capacity", err)}
 	case invalid && t == bpf.ProgArray:
-		return &engine.Error{ReasonWord: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: programs in one ProgArray are all of one type, and attached alike", err)}
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: programs in one ProgArray are all of one type, and attached alike", err)}
 	}
 	return explain(err)
 }
 
 // Contains asks a bloom filter.
-func (o openMap) Contains(value []byte) (bool, error) {
+func (o openMap) Contains(ctx context.Context, value []byte) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
 	err := o.m.LookupElem(nil, slices.Clone(value))
 	if errors.Is(err, bpf.ErrNotExist) {
 		return false, nil
@@ -109,13 +118,16 @@ func (o openMap) Contains(value []byte) (bool, error) {
 }
 
 // Delete deletes keys that are there.
-func (o openMap) Delete(keys []byte) error {
-	_, err := o.m.DeleteBatchIgnoreMissing(context.TODO(), keys)
+func (o openMap) Delete(ctx context.Context, keys []byte) error {
+	_, err := o.m.DeleteBatchIgnoreMissing(ctx, keys)
 	return explain(err)
 }
 
 // Freeze makes the map read-only for user space.
-func (o openMap) Freeze() error {
+func (o openMap) Freeze(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err := o.m.Freeze(); err != nil && !errors.Is(err, bpf.ErrFrozen) {
 		return explain(err)
 	}

@@ -28,7 +28,7 @@ func Preflight(bpffs string) error {
 }
 
 func refuse(reason, format string, args ...any) error {
-	return &engine.Error{ReasonWord: reason, Err: fmt.Errorf(format, args...)}
+	return &engine.Error{ReasonCode: reason, Err: fmt.Errorf(format, args...)}
 }
 
 // readOnly is ST_RDONLY of statfs(2).

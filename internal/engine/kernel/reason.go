@@ -31,7 +31,7 @@ var reasons = []struct {
 func explain(err error) error {
 	for _, r := range reasons {
 		if errors.Is(err, r.err) {
-			return &engine.Error{ReasonWord: r.reason, Err: err}
+			return &engine.Error{ReasonCode: r.reason, Err: err}
 		}
 	}
 	return err

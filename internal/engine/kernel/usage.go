@@ -24,7 +24,7 @@ func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 	var uses []quota.Use
 	owned := map[uint32]bool{}
 	for i := range records {
-		id, bytes, err := b.takenWith(&records[i])
+		id, bytes, err := b.takenWith(ctx, &records[i])
 		if err != nil {
 			return nil, err
 		}
@@ -32,7 +32,7 @@ func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 		uses = append(uses, quota.Use{Key: records[i].Key, Bytes: bytes})
 	}
 	err = b.pins.Pins(func(namespace string, m *bpf.Map) error {
-		id, bytes, err := b.taken(m)
+		id, bytes, err := b.taken(ctx, m)
 		if err == nil && !owned[id] {
 			owned[id] = true
 			uses = append(uses, quota.Use{Key: revision.Key{Namespace: namespace}, Bytes: bytes})
@@ -44,29 +44,29 @@ func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 
 // UsageOf is the kernel memory in bytes of one managed map with its record, as Usage measures it; exists is
 // false if there is no record. It costs the same however many maps there are.
-func (b *Backend) UsageOf(_ context.Context, key revision.Key) (bytes int64, exists bool, err error) {
+func (b *Backend) UsageOf(ctx context.Context, key revision.Key) (bytes int64, exists bool, err error) {
 	r, err := b.pins.LoadRecord(key)
 	if err != nil || r == nil {
 		return 0, false, explain(err)
 	}
-	_, bytes, err = b.takenWith(r)
+	_, bytes, err = b.takenWith(ctx, r)
 	return bytes, true, err
 }
 
 // takenWith is the id of a managed map, 0 if it is gone, and its kernel memory in bytes with the record's.
-func (b *Backend) takenWith(r *engine.Record) (id uint32, bytes int64, err error) {
+func (b *Backend) takenWith(ctx context.Context, r *engine.Record) (id uint32, bytes int64, err error) {
 	bytes = engine.RecordBytes(r.KeyBytes())
 	kept, err := b.pins.KeepAlive(r.Key)
 	if err != nil || kept == nil {
 		return 0, bytes, explain(err)
 	}
-	id, taken, err := b.taken(kept)
+	id, taken, err := b.taken(ctx, kept)
 	return id, bytes + taken, errors.Join(err, kept.Close())
 }
 
 // taken is a map's id and its kernel memory in bytes.
-func (b *Backend) taken(m *bpf.Map) (id uint32, bytes int64, err error) {
-	info, err := openMap{m: m}.Info()
+func (b *Backend) taken(ctx context.Context, m *bpf.Map) (id uint32, bytes int64, err error) {
+	info, err := openMap{m: m}.Info(ctx)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -82,9 +81,6 @@ func failed(r, empty engine.Report, err error) engine.Report {
 	if r.Key != empty.Key {
 		r = empty
 	}
-	r.State, r.Reason, r.Message, r.Err, r.Digest = v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed, err.Error(), err, ""
-	if known := engine.Reasoner(nil); errors.As(err, &known) {
-		r.Reason = known.Reason()
-	}
+	r.Fail(err)
 	return r
 }

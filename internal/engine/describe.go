@@ -1,0 +1,107 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// newReport is the report of a revision of which nothing is known yet.
+func newReport(rev *revision.Revision) Report {
+	return Report{Key: rev.Key, UID: rev.UID, Revision: rev.Name}
+}
+
+// describe says how a map is from what was observed, planned and done. It is pure.
+func describe(o *Observation, p *plan.Plan, out *Outcome) Report {
+	r := newReport(o.rev)
+	r.Plan, r.PinPath = *p, o.pinPath
+	after := &out.after
+	r.MapID, r.Frozen, r.MemlockBytes = after.info.ID, after.info.Frozen, after.info.MemlockBytes
+	r.Entries, r.Replaced = after.entries, after.replaced
+	for _, rec := range []*Record{o.record, out.record} {
+		if rec != nil {
+			r.DriftCount = rec.DriftCount
+		}
+	}
+	if p.Drift != "" && p.Action != plan.Stall {
+		r.Drift = &Drift{Kind: p.Drift, Summary: driftSummary(p), Repaired: p.Writes() && out.err == nil}
+	}
+	switch {
+	case p.Action == plan.Stall:
+		r.Fail(&Error{p.Reason, errors.New(p.Message)})
+		return r
+	case out.err != nil:
+		r.Fail(out.err)
+		return r
+	}
+	r.State, r.Reason, r.Digest = v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, o.rev.Digest
+	r.Action = actionOf(p.Action)
+	if p.Action == plan.Report {
+		r.Reason, r.Message, r.Digest = v1alpha1.NodeReasonDrifted, r.Drift.Summary, ""
+	}
+	r.Message += out.note
+	r.tellPending(o)
+	return r
+}
+
+// maxWaits bounds the names in a message.
+const maxWaits = 5
+
+// tellPending says of a map that is as far as it can be what its pending entries wait for.
+func (r *Report) tellPending(o *Observation) {
+	c := o.contents
+	if c.waiting == 0 {
+		return
+	}
+	waits := c.waits[:min(len(c.waits), maxWaits)]
+	message := fmt.Sprintf("%d of %d entries pending: %s", c.waiting, c.from.Len, strings.Join(waits, ", "))
+	if more := len(c.waits) - len(waits); more > 0 {
+		message += fmt.Sprintf(", and %d more", more)
+	}
+	if r.Message != "" {
+		message += "; " + r.Message
+	}
+	r.State, r.Reason, r.Message, r.Digest = v1alpha1.NodeMapPending, v1alpha1.NodeReasonReferenceNotFound, message, ""
+}
+
+func actionOf(a plan.Action) Action {
+	switch a {
+	case plan.Create:
+		return ActionCreated
+	case plan.Adopt:
+		return ActionAdopted
+	case plan.Update:
+		return ActionUpdated
+	case plan.Replace:
+		return ActionReplaced
+	case plan.Repair:
+		return ActionRepaired
+	}
+	return ActionNone
+}
+
+// driftSummary is drift for people.
+func driftSummary(p *plan.Plan) string {
+	switch p.Drift {
+	case plan.DriftPinRemoved:
+		return "the pin was removed; the map is still there"
+	case plan.DriftMapGone:
+		return "the map and its pin were removed"
+	case plan.DriftPinReplaced:
+		return "another map took the pin"
+	case plan.DriftUnfrozen:
+		return "the map is not frozen"
+	case plan.DriftFrozen:
+		return "the map is frozen"
+	case plan.DriftPinMode:
+		return "mode or owner of the pin changed"
+	}
+	return p.Changes.Summary()
+}

@@ -1,0 +1,68 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+)
+
+// TestKeysAreReadWhenNeeded: the stored keys of a map are neither read nor written again unless a comparison
+// meets an element that isn't declared, or more keys change than a record has room for.
+func TestKeysAreReadWhenNeeded(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		var calls []string
+		faulty := &enginetest.Faulty{Backend: w.b, Fault: enginetest.Fault{Call: never}}
+		faulty.Before = func(name string, _ engine.Map) {
+			if name == "Keys" || name == "SaveKeys" {
+				calls = append(calls, name)
+			}
+		}
+		e := engine.New(faulty, engine.Options{IncrementalThreshold: 1})
+		step := func(what string, r *revision.Revision, want ...string) {
+			t.Helper()
+			calls = nil
+			if report := e.Sync(t.Context(), r); report.State != ready {
+				t.Fatalf("%s: %s (%s): %s", what, report.State, report.Reason, report.Message)
+			}
+			if !slices.Equal(calls, want) {
+				t.Errorf("%s: %v, want %v", what, calls, want)
+			}
+		}
+		of := func(n int, first byte) *revision.Revision {
+			return (&manyEntries{n: n, value: 4, first: first, room: 60000}).revision(t)
+		}
+		step("create", of(20000, 1), "SaveKeys")
+		step("other values", of(20000, 2))
+		step("more keys", of(20100, 2))
+		step("compare", of(20100, 2))
+		step("fewer keys", of(19990, 2))
+		w.must(w.open(of(1, 1)).Write(t.Context(), []byte{9, 9, 9, 9}, []byte{9, 9, 9, 9}))
+		step("an element of others", of(19990, 2), "Keys")
+		step("many more keys", of(40000, 2), "Keys", "SaveKeys")
+		e = engine.New(faulty, engine.Options{})
+		step("a new process, same keys", of(40000, 2), "Keys")
+		e = engine.New(faulty, engine.Options{})
+		step("a new process, other keys", of(39000, 3), "Keys")
+		if got := len(elementsOf(w, of(1, 1))); got != 39001 {
+			t.Errorf("the map holds %d elements, want those of others and 39000", got)
+		}
+	})
+}
+
+// elementsOf are the keys in the map at a pin.
+func elementsOf(w *world, r *revision.Revision) (all []string) {
+	w.Helper()
+	_, err := w.open(r).Read(w.Context(), func(keys, _ []byte) {
+		for key := range slices.Chunk(keys, int(r.Shape.KeySize)) {
+			all = append(all, string(key))
+		}
+	})
+	w.must(err)
+	return all
+}

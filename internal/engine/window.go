@@ -1,0 +1,100 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+)
+
+// windowBytes is how many bytes of keys and values are in memory at once to be written, unless one element
+// alone has more.
+const windowBytes = 1 << 20
+
+// window gathers elements and writes them when it is full. Between two windows the context is checked.
+type window struct {
+	to           Map
+	keys, values []byte
+	count        int
+}
+
+// room makes room for an element of this many bytes.
+func (w *window) room(ctx context.Context, bytes int) error {
+	if w.count > 0 && len(w.keys)+len(w.values)+bytes > windowBytes {
+		return w.flush(ctx)
+	}
+	return nil
+}
+
+// add takes an element that is elsewhere in memory.
+func (w *window) add(ctx context.Context, key, value []byte) error {
+	if err := w.room(ctx, len(key)+len(value)); err != nil {
+		return err
+	}
+	w.keys, w.values = append(w.keys, key...), append(w.values, value...)
+	w.count++
+	return nil
+}
+
+// flush writes what is there.
+func (w *window) flush(ctx context.Context) error {
+	if err := ctx.Err(); err != nil || w.count == 0 {
+		return err
+	}
+	keys := w.keys
+	if len(keys) == 0 {
+		keys = nil // keyless
+	}
+	err := w.to.Write(ctx, keys, w.values)
+	w.keys, w.values, w.count = w.keys[:0], w.values[:0], 0
+	return err
+}
+
+// write writes a set of entries into a map, in the order of their keys.
+func (x *execution) write(ctx context.Context, m *openMap, c *plan.Changes, set *plan.Set) error {
+	if set.Len() == 0 {
+		return nil
+	}
+	all := x.o.contents
+	each := all.KeySize() + all.ValueSize()
+	room := min(windowBytes/max(each, 1)+1, set.Len())
+	w := &window{to: m.Map, keys: make([]byte, 0, room*all.KeySize()), values: make([]byte, 0, room*all.ValueSize())}
+	for i := range c.Ordered(set) {
+		if err := w.room(ctx, each); err != nil {
+			return err
+		}
+		w.keys, w.values = append(w.keys, all.Key(i)...), all.appendWrite(w.values, i)
+		w.count++
+	}
+	return w.flush(ctx)
+}
+
+// zero sets the elements of an array with packed keys to zero.
+func (x *execution) zero(ctx context.Context, m *openMap, keys []byte) error {
+	w := &window{to: m.Map}
+	nothing := make([]byte, x.o.contents.ValueSize())
+	for size := x.o.contents.KeySize(); len(keys) > 0; keys = keys[size:] {
+		if err := w.add(ctx, keys[:size], nothing); err != nil {
+			return err
+		}
+	}
+	return w.flush(ctx)
+}
+
+// delete deletes packed keys.
+func (x *execution) delete(ctx context.Context, m *openMap, keys []byte) error {
+	for len(keys) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		size := x.o.contents.KeySize()
+		n := min(len(keys), max(windowBytes/size, 1)*size)
+		if err := m.Delete(ctx, keys[:n]); err != nil {
+			return err
+		}
+		keys = keys[n:]
+	}
+	return nil
+}

@@ -25,8 +25,8 @@ func (p *promises) Reserve(_ context.Context, r quota.Request) error {
 	return nil
 }
 func (p *promises) Settle(revision.Key, int64) { p.open, p.settled = false, true }
-func (p *promises) Invalidate(revision.Key)         { p.open, p.doubted = false, true }
-func (p *promises) Release(revision.Key)          { p.open = false }
+func (p *promises) Invalidate(revision.Key)    { p.open, p.doubted = false, true }
+func (p *promises) Release(revision.Key)       { p.open = false }
 func (p *promises) Unblocked() []revision.Key  { return nil }
 
 // TestPromisesEnd: whatever goes wrong, no promise of memory outlives its run. After a failure nobody knows

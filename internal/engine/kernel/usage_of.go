@@ -13,7 +13,7 @@ import (
 
 // UsageOf is the kernel memory in bytes of one managed map with its record, as Usage measures it; exists is
 // false if there is no record. It costs the same however many maps there are.
-func (b *Backend) UsageOf(_ context.Context, key revision.Key) (bytes int64, exists bool, err error) {
+func (b *Backend) UsageOf(ctx context.Context, key revision.Key) (bytes int64, exists bool, err error) {
 	r, err := b.pins.LoadRecord(key)
 	if err != nil || r == nil {
 		return 0, false, explain(err)
@@ -26,6 +26,6 @@ func (b *Backend) UsageOf(_ context.Context, key revision.Key) (bytes int64, exi
 	if kept == nil {
 		return bytes, true, nil
 	}
-	_, taken, err := b.taken(kept)
+	_, taken, err := b.taken(ctx, kept)
 	return bytes + taken, true, errors.Join(err, kept.Close())
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -65,4 +66,40 @@ func elementsOf(w *world, r *revision.Revision) (all []string) {
 	})
 	w.must(err)
 	return all
+}
+
+// TestKeysThatWereGivenUp: a key that left the declaration is nobody's any more, also if the map wasn't read
+// for that. What others write there later stays.
+func TestKeysThatWereGivenUp(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.Sync(t.Context(), hash(t, "", "1=10", "2=20"))
+		fewer := hash(t, "", "1=10")
+		if report := w.Sync(t.Context(), fewer); report.State != ready || report.Plan.Changes.Deletes() != 1 {
+			t.Errorf("%s: %s", report.State, report.Message)
+		}
+		w.must(w.open(fewer).Write(t.Context(), []byte{2}, []byte{99}))
+		w.ready(fewer, engine.ActionNone)
+		w.Engine = engine.New(w.b, engine.Options{})
+		w.ready(hash(t, "", "1=11"), engine.ActionUpdated)
+		w.holds(fewer, "1=11 2=99")
+	})
+}
+
+// TestOtherTargetsInTheSameEntries: where a name stands for something else now, entries that didn't change
+// are written nevertheless.
+func TestOtherTargetsInTheSameEntries(t *testing.T) {
+	b := enginetest.NewMemory()
+	w := newWorld(t, b)
+	peers := func(mode string) *revision.Revision {
+		return table(t, "{type: Hash, key: {type: u8}, value: {type: ifindex}, maxEntries: 8, pin: {mode: '"+mode+"'}", "1=eth0", "2=eth1")
+	}
+	eth0, eth1 := v1alpha1.Reference{Type: v1alpha1.TypeIfindex, Name: "eth0"}, v1alpha1.Reference{Type: v1alpha1.TypeIfindex, Name: "eth1"}
+	b.SetLink(eth0, 7)
+	b.SetLink(eth1, 8)
+	w.Sync(t.Context(), peers("0600"))
+	b.SetLink(eth0, 9)
+	if report := w.Sync(t.Context(), peers("0640")); report.State != ready || report.Plan.Changes.Update.Len() != 1 {
+		t.Errorf("%s: %s", report.State, report.Plan.String())
+	}
+	w.holds(peers("0640"), "1=9 2=8")
 }

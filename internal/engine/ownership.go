@@ -139,6 +139,11 @@ func (o *Observation) ownedKeys(ctx context.Context, m *openMap) *owned {
 	return &owned{load: func() ([]byte, ownership.KeyLog, error) { return o.bases.of(ctx, log) }}
 }
 
+// desired is what a map is to hold in which some keys are ours.
+func (o *Observation) desired(mine *owned) plan.DesiredContents {
+	return plan.DesiredContents{Contents: o.contents, Shape: o.rev.Shape, Sync: o.rev.Policy.Sync, Owned: mine.forPlan()}
+}
+
 // recordedLog are the keys that the record has of a map.
 func (o *Observation) recordedLog(m *openMap) ownership.KeyLog {
 	rec := o.record

@@ -178,6 +178,11 @@ type BPFMapRevisionSpec struct {
 	// +kubebuilder:validation:MaxProperties=32
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
+	// byteOrder is the order of integers in the entries, that of the machine where the controller runs:
+	// LittleEndian (also if it is absent) or BigEndian. A node of the other order refuses the revision.
+	// +optional
+	ByteOrder ByteOrder `json:"byteOrder,omitempty"`
+
 	// digest is the digest of the contents: "sha256:" and 64 hex digits. Agents check it before use.
 	// +required
 	// +kubebuilder:validation:MaxLength=71
@@ -205,6 +210,18 @@ type BPFMapRevisionSpec struct {
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9+/]*={0,2}$`
 	Entries []byte `json:"entries,omitempty"`
 }
+
+// ByteOrder is the order of the bytes of integers.
+// +kubebuilder:validation:Enum=LittleEndian;BigEndian
+type ByteOrder string
+
+// The byte orders.
+const (
+	// LittleEndian is that of amd64, arm64, riscv64 and ppc64le.
+	LittleEndian ByteOrder = "LittleEndian"
+	// BigEndian is that of s390x.
+	BigEndian ByteOrder = "BigEndian"
+)
 
 // MaxReferences bounds the references of one revision.
 const MaxReferences = 1024

@@ -32,7 +32,7 @@ func (m *Map) explain(op string, flags ElemFlags, err error) error {
 	case sys.IsNoMemory(err):
 		e.Kind = ErrNoMemory
 	case sys.IsInvalid(err) && flags&(CPU|AllCPUs) != 0:
-		e.Kind, e.Hint = ErrNotSupported, "this kernel has no "+(flags & (CPU | AllCPUs)).String()
+		e.Kind, e.Hint = ErrNotSupported, "this kernel has no "+(flags&(CPU|AllCPUs)).String()
 	case sys.IsInvalid(err) && flags&Lock != 0:
 		e.Kind, e.Hint = ErrNotSupported, "Lock needs a bpf_spin_lock in the BTF of the value"
 	case sys.IsPermission(err):

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"iter"
 	"math"
-	"strconv"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
 )
@@ -107,7 +106,7 @@ func Programs(after uint32) iter.Seq2[ProgramInfo, error] {
 func programByID(id uint32) (ProgramInfo, error) {
 	fd, err := sys.ProgByID(id)
 	if err != nil {
-		return ProgramInfo{}, idError("open program", "id "+strconv.FormatUint(uint64(id), 10), err)
+		return ProgramInfo{}, idError("open program", idName(id), err)
 	}
 	p, err := program(fd)
 	if err != nil {

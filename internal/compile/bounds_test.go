@@ -92,7 +92,7 @@ func from(format, more string) string {
 // TestBounds compiles what a tenant may write to take the controller's memory. Whatever the verdict, no
 // more than 64 MiB may be needed besides the source's data and, if it compiles, twice the packed size.
 func TestBounds(t *testing.T) {
-	const size = 16 * mib // of long texts
+	const size = 8 * mib // of long texts
 	hash := "type: Hash\nkey: {type: u32}\nvalue: {type: u32}\nmaxEntries: 10\n"
 	strs := "type: Hash\nkey: {type: u32}\nvalue: {type: string, size: 1024}\nmaxEntries: 10\n"
 	wide := func(size int) string {

@@ -52,7 +52,7 @@ func (s *Set) problem(p Problem) { s.Problems = append(s.Problems, p) }
 func (s *Set) addDocument(doc *text, place Place, o Options) {
 	data, err := yaml.YAMLToJSONStrict(doc.data)
 	if err != nil {
-		for _, e := range yamlErrors(err, doc.line) {
+		for _, e := range yamlErrors(err, doc) {
 			s.problem(syntaxProblem(place, e))
 		}
 		return

@@ -42,15 +42,16 @@ func jsonSyntax(data []byte, err error) error {
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
 
 // yamlErrors are the messages of the YAML parser, which has its line numbers, counted from the
-// document's first line, only in the text.
-func yamlErrors(err error, first int) []error {
+// document's first line, only in the text. At the end of a document they may be one too many.
+func yamlErrors(err error, doc *text) []error {
+	last := doc.line + bytes.Count(doc.data, []byte("\n"))
 	var all []error
 	for _, line := range strings.Split(strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n"), "\n") {
 		line = strings.TrimSpace(line)
 		e := &syntaxError{message: strings.TrimPrefix(line, "yaml: ")}
 		if m := yamlLine.FindStringSubmatch(line); m != nil {
 			n, _ := strconv.Atoi(m[1])
-			e.line, e.message = first+n-1, line[len(m[0]):]
+			e.line, e.message = min(doc.line+n-1, last), line[len(m[0]):]
 		}
 		all = append(all, e)
 	}

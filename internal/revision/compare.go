@@ -72,16 +72,23 @@ func (r *Revision) Fingerprint() string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// ContentDigest is the digest of the entries and, if there are any, the links in them.
-func (r *Revision) ContentDigest() string {
+// ContentDigest is the digest of the entries and, if there are any, the links in them, and of the byte
+// order unless it is LittleEndian.
+func (r *Revision) ContentDigest() string { return r.contentDigest(NativeByteOrder()) }
+
+func (r *Revision) contentDigest(order v1alpha1.ByteOrder) string {
 	digest := r.Contents.Digest()
-	if len(r.Links) == 0 {
+	if order == v1alpha1.LittleEndian {
+		order = ""
+	}
+	if len(r.Links) == 0 && order == "" {
 		return digest
 	}
 	b, err := json.Marshal(struct {
-		Entries string
-		Links   []v1alpha1.Reference
-	}{digest, r.Links})
+		Entries   string
+		Links     []v1alpha1.Reference
+		ByteOrder v1alpha1.ByteOrder `json:",omitempty"`
+	}{digest, r.Links, order})
 	if err != nil {
 		panic("digest of a revision: " + err.Error()) // plain data always marshals
 	}

@@ -40,6 +40,7 @@ func ToObject(r *Revision) *v1alpha1.BPFMapRevision {
 		ReplacePolicy: r.Policy.Replace, DeletionPolicy: r.Policy.Deletion,
 		Pin:          v1alpha1.Pin{Path: r.Pin.Path, Mode: fmt.Sprintf("%04o", r.Pin.Mode), UID: &uid, GID: &gid},
 		NodeSelector: r.NodeSelector,
+		ByteOrder:    NativeByteOrder(),
 		Digest:       r.Digest, EntryCount: int64(r.Contents.Len),
 	}}
 	obj.Namespace, obj.Name = r.Key.Namespace, r.Name
@@ -98,6 +99,9 @@ func Describe(obj *v1alpha1.BPFMapRevision) (*Revision, error) {
 			size{"inner.valueSize", in.ValueSize, &r.Shape.Inner.ValueSize}, size{"inner.maxEntries", in.MaxEntries, &r.Shape.Inner.MaxEntries})
 	}
 	if err := key.Check(); err != nil {
+		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
+	}
+	if err := checkByteOrder(s.ByteOrder, NativeByteOrder()); err != nil {
 		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
 	}
 	err := readSizes(sizes)

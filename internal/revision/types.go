@@ -58,3 +58,12 @@ func (s Shape) IsHidden() bool { return s.traits().Reading != maptype.Listed }
 
 // IsFilledAtRuntime says whether programs and processes alone put elements in: none can be declared.
 func (s Shape) IsFilledAtRuntime() bool { return s.traits().Runtime }
+
+// Stride is how many bytes the value of an element takes in a system call on a node with a number of
+// possible CPUs: in per-CPU maps those of all of them.
+func (s Shape) Stride(cpus int) int {
+	if s.IsPerCPU() {
+		return cpus * maptype.Slot(int(s.ValueSize))
+	}
+	return int(s.ValueSize)
+}

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -165,9 +166,14 @@ func TestPurge(t *testing.T) {
 	}
 	kubectl(t, "delete", "crd", "bpfmaps.bpfmap.io", "bpfmaprevisions.bpfmap.io", "bpfmapchunks.bpfmap.io", "bpfnodestates.bpfmap.io", "--timeout=60s")
 	for _, n := range nodes {
+		// Only the index of owners stays, and it is empty.
+		index := n.path(t, "sys/fs/bpf/bpfmap/_state/_owners")
 		left, err := filepath.Glob(n.path(t, "sys/fs/bpf/bpfmap/*/*"))
-		if err != nil || len(left) > 0 {
+		if err != nil || slices.ContainsFunc(left, func(path string) bool { return path != index }) {
 			t.Errorf("%s has still %v (%v)", n.name, left, err)
+		}
+		if claims, err := filepath.Glob(filepath.Join(index, "*")); err != nil || len(claims) > 0 {
+			t.Errorf("%s has still %v (%v)", n.name, claims, err)
 		}
 	}
 }

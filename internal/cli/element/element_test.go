@@ -64,7 +64,7 @@ func TestParse(t *testing.T) {
 		{"out of range", Bytes(1), []string{"u8:300"}, "u8:300: 300 is out of range for u8 (0…255)"},
 		{"typed, out of range", scalar("u8"), []string{"300"}, "300 is out of range for u8 (0…255)"},
 		{"typed struct, a field is missing", layout(t, rule), []string{"{action: 1}"}, ".rule: is missing"},
-		{"typed struct, no object", layout(t, rule), []string{"7"}, `"7" is no object of the fields action, rule`},
+		{"typed struct, no object", layout(t, rule), []string{"7"}, `"7" is not an object with the fields action, rule`},
 		{"typed struct, broken", layout(t, rule), []string{"{action: 1"}, `read "{action: 1": yaml: line 1: did not find expected ',' or '}'`},
 		{"string too long", Bytes(2), []string{"str:abc"}, `str:abc: "abc" is 3 bytes long, more than size 2`},
 		{"broken base64", Bytes(2), []string{"bytes:!"}, "bytes:!: illegal base64 data at input byte 0"},

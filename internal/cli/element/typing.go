@@ -7,8 +7,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
-
-	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 // Codec writes keys or values of one size as text. A *schema.Layout is one, and so is Bytes.
@@ -47,7 +45,7 @@ func (t Typing) cpuValues(value []byte) (values [][]byte, same bool) {
 		return [][]byte{value}, true
 	}
 	size := t.Value.Size()
-	stride := maptype.Slot(size)
+	stride := (size + 7) &^ 7
 	same = true
 	for i := range t.CPUs {
 		values = append(values, value[i*stride:i*stride+size])

@@ -73,8 +73,13 @@ Found 2 elements
 	equal(t, withoutIDs(ok(t, "delete", "-f", file, "--bpffs", bpffs)), "bpfmap.bpfmap.io/edge/blocklist deleted (map ID)\n")
 	equal(t, fails(t, "delete", "-f", file, "--bpffs", bpffs), "Error: bpfmap.bpfmap.io/edge/blocklist is not managed on this machine\n")
 	equal(t, ok(t, "delete", "-f", file, "--bpffs", bpffs, "--ignore-not-found"), "")
-	if left, err := filepath.Glob(filepath.Join(bpffs, "bpfmap", "*", "*")); err != nil || len(left) > 0 {
+	// Only the index of owners stays, and it is empty.
+	index := filepath.Join(bpffs, "bpfmap", "_state", "_owners")
+	if left, err := filepath.Glob(filepath.Join(bpffs, "bpfmap", "*", "*")); err != nil || len(left) != 1 || left[0] != index {
 		t.Errorf("left behind: %v (%v)", left, err)
+	}
+	if left, err := os.ReadDir(index); err != nil || len(left) > 0 {
+		t.Errorf("left in the index of owners: %v (%v)", left, err)
 	}
 }
 

@@ -98,7 +98,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	case err != nil:
 		return reconcile.Result{}, err
 	case s.m == nil:
-		return r.result(s, r.remove(ctx, s))
+		return r.result(ctx, s, r.remove(ctx, s))
 	}
 	for _, step := range []func(context.Context, *scope) error{
 		r.compile, r.plan, r.trim, r.revise, r.rollOut, r.retire,
@@ -110,7 +110,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if r.tells(ctx, s, err) {
 		err = errors.Join(err, r.updateStatus(ctx, s, err))
 	}
-	return r.result(s, err)
+	return r.result(ctx, s, err)
 }
 
 // tells says whether the status is to be written. It isn't while a step didn't come to its end because the
@@ -126,9 +126,11 @@ func (r *reconciler) isPassing(s *scope, err error) bool {
 }
 
 // result decides by the kind of an error when to try again. The rate limiter of the work queue decides it
-// for all errors that are returned.
-func (r *reconciler) result(s *scope, err error) (reconcile.Result, error) {
+// for all errors that are returned. While the process ends, errors say no more than that.
+func (r *reconciler) result(ctx context.Context, s *scope, err error) (reconcile.Result, error) {
 	switch {
+	case ctx.Err() != nil:
+		return reconcile.Result{}, nil
 	case err == nil:
 		r.conflicts.Forget(s.name)
 		return reconcile.Result{RequeueAfter: s.requeueAfter}, nil

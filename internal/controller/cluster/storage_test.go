@@ -92,7 +92,7 @@ func TestTooLargeForAChunk(t *testing.T) {
 		t.Fatalf("%+v, %v: trying again doesn't help", result, err)
 	}
 	message := g.condition("foo", v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonTooLarge)
-	for _, word := range []string{"entr", "262168", "262144"} {
+	for _, word := range []string{"entry", "262148", "262124"} {
 		if !strings.Contains(message, word) {
 			t.Errorf("the message %q doesn't say %q", message, word)
 		}

@@ -24,21 +24,12 @@ func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 	var uses []quota.Use
 	owned := map[uint32]bool{}
 	for i := range records {
-		r := &records[i]
-		use := quota.Use{Key: r.Key, Bytes: engine.RecordBytes(r.KeyBytes())}
-		kept, err := b.pins.KeepAlive(r.Key)
+		id, bytes, err := b.takenWith(ctx, &records[i])
 		if err != nil {
-			return nil, explain(err)
+			return nil, err
 		}
-		if kept != nil {
-			id, bytes, err := b.taken(ctx, kept)
-			if err := errors.Join(err, kept.Close()); err != nil {
-				return nil, err
-			}
-			owned[id] = true
-			use.Bytes += bytes
-		}
-		uses = append(uses, use)
+		owned[id] = id != 0
+		uses = append(uses, quota.Use{Key: records[i].Key, Bytes: bytes})
 	}
 	err = b.pins.Pins(func(namespace string, m *bpf.Map) error {
 		id, bytes, err := b.taken(ctx, m)
@@ -51,7 +42,29 @@ func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 	return uses, explain(err)
 }
 
-// taken is a map's id and what it really takes.
+// UsageOf is the kernel memory in bytes of one managed map with its record, as Usage measures it; exists is
+// false if there is no record. It costs the same however many maps there are.
+func (b *Backend) UsageOf(ctx context.Context, key revision.Key) (bytes int64, exists bool, err error) {
+	r, err := b.pins.LoadRecord(key)
+	if err != nil || r == nil {
+		return 0, false, explain(err)
+	}
+	_, bytes, err = b.takenWith(ctx, r)
+	return bytes, true, err
+}
+
+// takenWith is the id of a managed map, 0 if it is gone, and its kernel memory in bytes with the record's.
+func (b *Backend) takenWith(ctx context.Context, r *engine.Record) (id uint32, bytes int64, err error) {
+	bytes = engine.RecordBytes(r.KeyBytes())
+	kept, err := b.pins.KeepAlive(r.Key)
+	if err != nil || kept == nil {
+		return 0, bytes, explain(err)
+	}
+	id, taken, err := b.taken(ctx, kept)
+	return id, bytes + taken, errors.Join(err, kept.Close())
+}
+
+// taken is a map's id and its kernel memory in bytes.
 func (b *Backend) taken(ctx context.Context, m *bpf.Map) (id uint32, bytes int64, err error) {
 	info, err := openMap{m: m}.Info(ctx)
 	if err != nil {

@@ -1,0 +1,68 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package schema_test
+
+import (
+	"bytes"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
+)
+
+// FuzzSchema lays any schema out. Whatever is accepted keeps its bounds, and each value that it accepts
+// comes back as the same bytes from the text that it is printed as.
+func FuzzSchema(f *testing.F) {
+	for _, seed := range [][2]string{
+		{`{"type":"u32"}`, `7`},
+		{`{"type":"ipv6Prefix"}`, `"2001:db8::/32"`},
+		{`{"fields":[{"name":"a","type":"u8"},{"name":"b","type":"be16","length":2}]}`, `{"a":1,"b":[2,"0x3"]}`},
+		{`{"length":2,"fields":[{"name":"a","type":"bool"},{"name":"b","type":"i64"}]}`, `[{"a":true,"b":-1},{"b":2,"a":false}]`},
+		{`{"type":"string","size":4}`, `"é\n"`},
+		{`{"packed":true,"fields":[{"name":"mac","type":"mac"},{"name":"h","type":"hex","size":3}]}`, `{"mac":"02:00:5e:10:00:01","h":"01 02 03"}`},
+		{`{"fields":[{"name":"a","length":65536,"fields":[{"name":"b","type":"ifindex","length":4096}]}]}`, `1`},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, text, value string) {
+		var s v1alpha1.Schema
+		if yaml.UnmarshalStrict([]byte(text), &s) != nil {
+			return
+		}
+		l, err := schema.New(&s)
+		if err != nil {
+			return
+		}
+		if l.Size() < 0 || l.Size() > schema.MaxSize+8 || l.Size()%l.Align() != 0 && !s.Packed {
+			t.Fatalf("%s: size %d, alignment %d", text, l.Size(), l.Align())
+		}
+		links := l.Links()
+		if len(links) > schema.MaxLinkFields {
+			t.Fatalf("%s: %d links", text, len(links))
+		}
+		for _, link := range links {
+			if link.Offset < 0 || link.Offset+link.Size > l.Size() {
+				t.Fatalf("%s: a link at %+v of %d bytes", text, link, l.Size())
+			}
+		}
+		if l.Size() > 1<<16 {
+			return
+		}
+		b := make([]byte, l.Size())
+		if l.Encode(b, []byte(value)) != nil {
+			return
+		}
+		again := make([]byte, l.Size())
+		if err := l.Encode(again, l.Decode(b)); err != nil || !bytes.Equal(again, b) {
+			t.Errorf("%s of %s: %x is printed as %s, which is %x (%v)", text, value, b, l.Decode(b), again, err)
+		}
+		_ = l.Format(b)
+		clear(again)
+		if err := l.EncodeCells(again, []byte(value)); err != nil {
+			t.Errorf("%s of %s isn't accepted in a table: %v", text, value, err)
+		}
+	})
+}

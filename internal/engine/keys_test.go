@@ -4,12 +4,14 @@
 package engine_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -102,4 +104,30 @@ func TestOtherTargetsInTheSameEntries(t *testing.T) {
 		t.Errorf("%s: %s", report.State, report.Plan.String())
 	}
 	w.holds(peers("0640"), "1=9 2=8")
+}
+
+// TestCrashWithStoredKeys cuts off a change of so many keys that they are stored anew: whatever was the last
+// step, what was declared is known to be ours, and goes when it isn't declared any more.
+func TestCrashWithStoredKeys(t *testing.T) {
+	of := func(n int) *revision.Revision {
+		return (&manyEntries{n: n, value: 4, first: 1, room: 30000}).revision(t)
+	}
+	for name, newBackend := range backends {
+		for steps, hit := 0, "first"; hit != ""; steps++ {
+			t.Run(fmt.Sprintf("%s/step %d", name, steps), func(t *testing.T) {
+				w := newWorld(t, newBackend(t, pinstore.Options{}))
+				w.must(w.Sync(t.Context(), of(9000)).Err)
+				dying := &enginetest.Faulty{Backend: w.b, Fault: enginetest.Crash(steps)}
+				engine.New(dying, engine.Options{}).Sync(t.Context(), of(26000))
+				hit = dying.Hit()
+				w.Engine = engine.New(w.b, engine.Options{})
+				if report := w.Sync(t.Context(), of(100)); report.State != ready || *report.Entries != 100 {
+					t.Errorf("after the crash at %s: %s: %s", hit, report.State, report.Message)
+				}
+				if got := len(elementsOf(w, of(100))); got != 100 {
+					t.Errorf("after the crash at %s: %d elements, want 100", hit, got)
+				}
+			})
+		}
+	}
 }

@@ -196,10 +196,10 @@ func TestMapFreezeInfoPins(t *testing.T) {
 func TestMapCreateRefuses(t *testing.T) {
 	pin := filepath.Join(mountBPFFS(t), "m")
 	for want, args := range map[string][]string{
-		`unknown map type "Tree"`:        {"--type", "Tree"},
-		`unknown map flag "Fast"`:        {"--type", "Hash", "--flags", "Fast"},
+		`unknown map type "Tree"`:                      {"--type", "Tree"},
+		`unknown map flag "Fast"`:                      {"--type", "Hash", "--flags", "Fast"},
 		`contains '-', only [A-Za-z0-9_.] are allowed`: {"--type", "Hash", "--name", "a-b"},
-		`key_size 0, value_size 0`:       {"--type", "Hash"},
+		`key_size 0, value_size 0`:                     {"--type", "Hash"},
 	} {
 		if got := fails(t, append([]string{"map", "create", "--pin", pin}, args...)...); !strings.Contains(got, want) {
 			t.Errorf("%v: got %q, want %q", args, got, want)

@@ -177,7 +177,7 @@ func (n *node) declare() {
 	object, _ := revision.ToObjects(rev)
 	object.Labels = map[string]string{v1alpha1.LabelActive: "true", "node": n.name}
 	must(n.T, n.good.Create(n.Context(), object))
-	object.Status.Rollout.Frontier = rollout.Everybody
+	object.Status.Rollout.Frontier = rollout.All
 	must(n.T, n.good.Status().Update(n.Context(), object))
 }
 

@@ -117,7 +117,7 @@ func TestNodeNetwork(t *testing.T) {
 	w.awaitNodeReason("ports", "node-2", v1alpha1.NodeReasonInSync)
 	for _, n := range []*node{nodes[0], nodes[2]} {
 		n.awaitContents(t, w.namespace, "ports", contents{1: uint32(loopback.Index)})
-		if message := w.awaitNodeReason("ports", n.name, v1alpha1.NodeReasonReferenceNotFound); !strings.Contains(message, "interface onlyhere is not there") {
+		if message := w.awaitNodeReason("ports", n.name, v1alpha1.NodeReasonReferenceNotFound); !strings.Contains(message, "interface onlyhere not found") {
 			t.Errorf("%s says %q", n.name, message)
 		}
 	}

@@ -45,7 +45,7 @@ func TestMapsOfMaps(t *testing.T) {
 	w.apply("blue", innerTable)
 	w.awaitReady("blue")
 	n.awaitContents(t, "tables", contents{1: n.id(t, "blue")})
-	m := w.awaitMessage("tables", v1alpha1.ConditionReconciling, "1 of 2 entries wait: the map of BPFMap green is not there")
+	m := w.awaitMessage("tables", v1alpha1.ConditionReconciling, "1 of 2 entries pending: map of BPFMap green not found")
 	if m.Status.Nodes.Pending != 1 {
 		t.Errorf("nodes = %+v, want one pending", m.Status.Nodes)
 	}
@@ -78,13 +78,13 @@ spec:
   nodeSelector: {world: NAMESPACE}
   entries: [{key: 1, value: ETH}]
 `, "ETH", eth, 1))
-	w.awaitMessage("uplinks", v1alpha1.ConditionReconciling, "1 of 1 entries wait: interface "+eth+" is not there")
+	w.awaitMessage("uplinks", v1alpha1.ConditionReconciling, "1 of 1 entries pending: interface "+eth+" not found")
 	first := bpftest.AddInterface(t, eth)
 	n.awaitContents(t, "uplinks", contents{1: first})
 	w.awaitReadyOn("uplinks", n)
 
 	bpftest.RemoveInterface(t, eth)
-	w.awaitMessage("uplinks", v1alpha1.ConditionReconciling, "interface "+eth+" is not there")
+	w.awaitMessage("uplinks", v1alpha1.ConditionReconciling, "interface "+eth+" not found")
 	n.awaitContents(t, "uplinks", contents{1: first}) // nothing better is known
 	second := bpftest.AddInterface(t, eth)
 	n.awaitContents(t, "uplinks", contents{1: second})

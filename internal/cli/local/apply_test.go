@@ -113,7 +113,7 @@ func TestApplyStalls(t *testing.T) {
 	ok(t, "map", "create", "--pin", pin, "--type", "Hash", "--key-size", "4", "--value-size", "2", "--max-entries", "9")
 	file := write(t, "table.yaml", minimalManifest("table", 8))
 	message := withoutIDs(fails(t, "apply", "-f", file, "--bpffs", bpffs))
-	equal(t, message, "Error: bpfmap.bpfmap.io/default/table: Incompatible: map ID at the pin can't become what is declared "+
+	equal(t, message, "Error: bpfmap.bpfmap.io/default/table: Incompatible: map ID at the pin is incompatible with the spec "+
 		"(value size: have 2, want 1; maxEntries: have 9, want 8): it was not made by this operator and is not touched\n")
 	m, err := bpf.GetPinned(pin, 0)
 	if err != nil {

@@ -30,16 +30,16 @@ func TestApplyInnerMapsFirst(t *testing.T) {
 	bpffs := mountBPFFS(t)
 	file := write(t, "tables.yaml", outerFirst)
 	equal(t, withoutIDs(ok(t, "apply", "-f", file, "--bpffs", bpffs)), `bpfmap.bpfmap.io/edge/blue created (map ID, 1 entries, frozen)
-bpfmap.bpfmap.io/edge/tables created: 1 of 2 entries wait: the map of BPFMap green is not there (map ID, 1 entries)
+bpfmap.bpfmap.io/edge/tables created: 1 of 2 entries pending: map of BPFMap green not found (map ID, 1 entries)
 `)
 	writeFile(t, file, strings.Replace(outerFirst, "value: 10", "value: 11", 1))
 	out := withoutIDs(ok(t, "apply", "-f", file, "--bpffs", bpffs))
 	if !strings.HasPrefix(out, "bpfmap.bpfmap.io/edge/blue replaced") ||
-		!strings.Contains(out, "\nbpfmap.bpfmap.io/edge/tables configured: 1 of 2 entries wait") {
+		!strings.Contains(out, "\nbpfmap.bpfmap.io/edge/tables configured: 1 of 2 entries pending") {
 		t.Errorf("apply prints\n%s", out)
 	}
 	equal(t, withoutIDs(ok(t, "apply", "-f", file, "--bpffs", bpffs)), `bpfmap.bpfmap.io/edge/blue unchanged (map ID, 1 entries, frozen)
-bpfmap.bpfmap.io/edge/tables unchanged: 1 of 2 entries wait: the map of BPFMap green is not there (map ID, 1 entries)
+bpfmap.bpfmap.io/edge/tables unchanged: 1 of 2 entries pending: map of BPFMap green not found (map ID, 1 entries)
 `)
 }
 

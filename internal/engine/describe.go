@@ -10,13 +10,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
-	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
-
-// newReport is the report of a revision of which nothing is known yet.
-func newReport(rev *revision.Revision) Report {
-	return Report{Key: rev.Key, UID: rev.UID, Revision: rev.Name}
-}
 
 // describe says how a map is from what was observed, planned and done. It is pure.
 func describe(o *Observation, p *plan.Plan, out *Outcome) Report {

@@ -43,13 +43,6 @@ type Engine struct {
 	last map[revision.Key]*applied
 }
 
-// applied is what was brought to a map, and how many elements that then held, nil if nobody knows.
-type applied struct {
-	plan.Applied
-	contents *contents
-	count    *int64
-}
-
 // New is an engine over a backend.
 func New(b Backend, o Options) *Engine {
 	if o.IncrementalThreshold == 0 {

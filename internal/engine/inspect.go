@@ -11,14 +11,6 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 )
 
-// after is what the kernel shows of the map once everything is done.
-type after struct {
-	info MapInfo
-	// entries is how many elements the map holds, nil if nobody can know.
-	entries  *int64
-	replaced []ReplacedMap
-}
-
 // inspect looks at the map in the end. It changes nothing. A failure to look is a failure of the run, as
 // nobody could say how the map is; but the first failure is the one that is told.
 func inspect(ctx context.Context, b Backend, o *Observation, p *plan.Plan, out *Outcome) {

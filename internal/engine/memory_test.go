@@ -78,7 +78,7 @@ func TestMemoryOfAMillion(t *testing.T) {
 			w := &world{T: t, b: newKernel(t)}
 			w.Engine = engine.New(w.b, engine.Options{})
 			first := numbers(t, typ, -1, 0)
-			w.atMost(40, first, engine.ActionCreated) // the revision itself has 8 MB or 12 MB
+			w.atMost(24, first, engine.ActionCreated) // the revision itself has 8 MB or 12 MB
 			second := numbers(t, typ, 4711, 0)
 			report := w.atMost(8, second, engine.ActionUpdated)
 			if n := report.Plan.Changes; n.Update.Len() != 1 || n.Insert.Len() != 0 || report.Entries == nil || *report.Entries != million {
@@ -140,7 +140,7 @@ func TestMemoryOfManyCPUs(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Digest = r.ContentDigest()
-	w.atMost(32, r, engine.ActionCreated)
+	w.atMost(24, r, engine.ActionCreated)
 	if s.written != million*8*cpus || s.largest > mebibyte {
 		t.Errorf("%d bytes were written, want %d; at most %d at once", s.written, million*8*cpus, s.largest)
 	}

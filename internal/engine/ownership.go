@@ -70,14 +70,20 @@ func (b *bases) compact(ctx context.Context, l ownership.KeyLog) (ownership.KeyL
 	if err != nil {
 		return l, err
 	}
-	fresh, base := ownership.NewKeyLog(l.KeySize, b.next, l.Packed(base))
-	if base != nil {
-		if err := b.backend.SaveKeys(ctx, b.key, b.next, base); err != nil {
-			return l, fmt.Errorf("save keys: %w", err)
-		}
-		b.read[b.next] = base
-		b.next++
+	return b.store(ctx, l.KeySize, l.Packed(base))
+}
+
+// store makes a log of exactly these keys, and stores those that it has no room for.
+func (b *bases) store(ctx context.Context, keySize int, keys []byte) (ownership.KeyLog, error) {
+	fresh, base := ownership.NewKeyLog(keySize, b.next, keys)
+	if base == nil {
+		return fresh, nil
 	}
+	if err := b.backend.SaveKeys(ctx, b.key, b.next, base); err != nil {
+		return ownership.KeyLog{}, fmt.Errorf("save keys: %w", err)
+	}
+	b.read[b.next] = base
+	b.next++
 	return fresh, nil
 }
 
@@ -137,6 +143,11 @@ func (o *Observation) ownedKeys(ctx context.Context, m *openMap) *owned {
 		return nil
 	}
 	return &owned{load: func() ([]byte, ownership.KeyLog, error) { return o.bases.of(ctx, log) }}
+}
+
+// desired is what a map is to hold in which some keys are ours.
+func (o *Observation) desired(mine *owned) plan.DesiredContents {
+	return plan.DesiredContents{Contents: o.contents, Shape: o.rev.Shape, Sync: o.rev.Policy.Sync, Owned: mine.forPlan()}
 }
 
 // recordedLog are the keys that the record has of a map.
@@ -220,6 +231,10 @@ func newKeyLogs(ctx context.Context, o *Observation, m *openMap) (k keyLogs, err
 	}
 	log := o.bases.believed(o.recordedLog(m))
 	log.KeySize, k.removed = o.contents.KeySize(), removed
+	if log.BaseLen == 0 && log.LogBytes() == 0 {
+		k.before, err = o.bases.store(ctx, log.KeySize, added)
+		return k, err
+	}
 	k.before, err = o.bases.compact(ctx, log.Add(added))
 	return k, err
 }

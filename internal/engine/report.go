@@ -125,6 +125,11 @@ func (e *Error) Unwrap() error { return e.Err }
 // Reason is one of the reasons of v1alpha1.NodeMap.
 func (e *Error) Reason() string { return e.ReasonCode }
 
+// newReport is the report of a revision of which nothing is known yet.
+func newReport(rev *revision.Revision) Report {
+	return Report{Key: rev.Key, UID: rev.UID, Revision: rev.Name}
+}
+
 // failure is the report of a map that couldn't be observed.
 func failure(rev *revision.Revision, err error) Report {
 	r := newReport(rev)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
@@ -195,18 +196,12 @@ func (h *memoryHandle) Delete(ctx context.Context, keys []byte) error {
 			return &engine.Error{ReasonCode: v1alpha1.NodeReasonFrozen, Err: errors.New("map is frozen")}
 		}
 		for size := int(m.shape.KeySize); len(keys) > 0; keys = keys[size:] {
-			k := m.canonical(keys[:size])
-			if _, ok := m.values[k]; !ok {
-				continue
-			}
-			delete(m.values, k)
-			for i, other := range m.order {
-				if other == k {
-					m.order = append(m.order[:i:i], m.order[i+1:]...)
-					break
-				}
-			}
+			delete(m.values, m.canonical(keys[:size]))
 		}
+		m.order = slices.DeleteFunc(m.order, func(key string) bool {
+			_, ok := m.values[key]
+			return !ok
+		})
 		return nil
 	})
 }

@@ -18,6 +18,9 @@ import (
 // Users are the programs that use a map. Others may hold it, too: processes, and maps of maps. The map isn't
 // opened, so that asking doesn't keep it in the kernel.
 func (b *Backend) Users(ctx context.Context, mapID uint32) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	id, ok, err := bpf.GetNextID(mapID - 1)
 	switch {
 	case err != nil:

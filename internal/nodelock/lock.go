@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -51,14 +52,14 @@ type Lock struct{ dir *os.File }
 // Errors: those of Open, and ctx's.
 func Acquire(ctx context.Context, d Directory, onWait func(Wait)) (*Lock, error) {
 	w := &waiter{d: d, onWait: onWait, start: time.Now(), next: Patience}
-	f, err := d.Open()
+	f, err := open(ctx, d)
 	for err == nil {
 		if err = w.flock(ctx, f); err != nil {
 			break
 		}
 		var now *os.File
 		var same bool
-		if now, same, err = reopen(d, f); err == nil && same {
+		if now, same, err = reopen(ctx, d, f); err == nil && same {
 			return &Lock{f}, nil
 		}
 		if closeErr := f.Close(); err == nil {
@@ -72,10 +73,23 @@ func Acquire(ctx context.Context, d Directory, onWait func(Wait)) (*Lock, error)
 	return nil, fmt.Errorf("lock %s: %w", d.Name, err)
 }
 
+// openTries bounds how often a directory is made and removed by its holder before it could be opened.
+const openTries = 128
+
+// open opens the directory of a lock. A holder may remove it after it was made and before it is opened.
+func open(ctx context.Context, d Directory) (f *os.File, err error) {
+	for range openTries {
+		if f, err = d.Open(); !errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
+			return f, err
+		}
+	}
+	return nil, fmt.Errorf("the directory was removed %d times before it could be opened: %w", openTries, err)
+}
+
 // reopen opens the directory that has the name now, and says whether that is the open one; then it is
 // closed again.
-func reopen(d Directory, locked *os.File) (now *os.File, same bool, err error) {
-	if now, err = d.Open(); err != nil {
+func reopen(ctx context.Context, d Directory, locked *os.File) (now *os.File, same bool, err error) {
+	if now, err = open(ctx, d); err != nil {
 		return nil, false, err
 	}
 	a, errA := locked.Stat()

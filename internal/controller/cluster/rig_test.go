@@ -231,8 +231,8 @@ func newNode(name string) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
 }
 
-// reports lets a node's agent say that it holds the revision of the BPFMap foo that it is to hold.
-func (g *rig) reports(node string, state v1alpha1.NodeMapState) {
+// reports lets a node's agent say that it is ready with the revision of the BPFMap foo that it is to hold.
+func (g *rig) reports(node string) {
 	g.t.Helper()
 	m := g.get("foo")
 	var list v1alpha1.BPFMapRevisionList
@@ -245,7 +245,7 @@ func (g *rig) reports(node string, state v1alpha1.NodeMapState) {
 	}
 	s := &v1alpha1.BPFNodeState{ObjectMeta: metav1.ObjectMeta{Name: node}}
 	s.Status.Maps = []v1alpha1.NodeMap{{
-		Namespace: m.Namespace, Name: m.Name, UID: string(m.UID), Revision: rev.Name, State: state, Reason: string(state), MapID: 7,
+		Namespace: m.Namespace, Name: m.Name, UID: string(m.UID), Revision: rev.Name, State: v1alpha1.NodeMapReady, Reason: v1alpha1.NodeReasonInSync, MapID: 7,
 	}}
 	if err := client.IgnoreNotFound(g.store.Delete(g.t.Context(), s.DeepCopy())); err != nil {
 		g.t.Fatal(err)

@@ -151,7 +151,7 @@ func TestTooLarge(t *testing.T) {
 	if !errors.As(err, &e) || e.Reason != v1alpha1.ReasonTooLarge {
 		t.Fatalf("%v", err)
 	}
-	const want = "spec.entries: 10000 entries of 12 bytes each are 120000 bytes, more than the 100000 that one map may have"
+	const want = "spec.entries: 10000 entries of 12 bytes each take 120000 bytes, more than the 100000 that one map may have"
 	if err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // entries packs the entries of the spec and of its sources, each key once.
@@ -67,7 +68,7 @@ func (c *compiler) fitsChunk(path string, b *blocks, cpus int) bool {
 		return true
 	}
 	if cpus > 0 {
-		parts = fmt.Sprintf("key %d, values of %d CPUs %d each", b.keySize, cpus, b.valueSize)
+		parts = fmt.Sprintf("key %d, values of %s %d each", b.keySize, text.Count(cpus, "CPU", "CPUs"), b.valueSize)
 	}
 	c.problems.reason = v1alpha1.ReasonTooLarge
 	c.problems.add(path, "an entry takes %d bytes (%s), more than the %d that one entry may take", size, parts, v1alpha1.MaxChunkBytes-packedHeader)

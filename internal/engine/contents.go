@@ -16,6 +16,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // contents are a revision's entries as this node's kernel shows them, see plan.Contents. Values are resolved
@@ -90,8 +91,8 @@ func (c *contents) checkCPUs() error {
 	for n, part := range c.from.Parts() {
 		for _, i := range slices.Sorted(maps.Keys(part.PerCPU)) {
 			if each := part.PerCPU[i]; len(each) != c.cpus*c.from.ValueSize {
-				return &Error{v1alpha1.NodeReasonInvalidRevision, fmt.Errorf("entry %d lists the values of %d CPUs, this node has %d possible CPUs",
-					c.from.Start(n)+i, len(each)/c.from.ValueSize, c.cpus)}
+				return &Error{v1alpha1.NodeReasonInvalidRevision, fmt.Errorf("entry %d lists the values of %s, this node has %s",
+					c.from.Start(n)+i, text.Count(len(each)/c.from.ValueSize, "CPU", "CPUs"), text.Count(c.cpus, "possible CPU", "possible CPUs"))}
 			}
 		}
 	}

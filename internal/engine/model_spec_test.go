@@ -154,7 +154,7 @@ func (s modelShape) key(n int) []byte {
 	return binary.NativeEndian.AppendUint32(nil, i)
 }
 
-// value is the value of the n-th key as a map of the shape has it on so many CPUs. target is what it names,
+// value is the value of the n-th key as a map of the shape has it on a number of CPUs. target is what it names,
 // or its symbol.
 func (s modelShape) value(n int, v byte, target uint32, cpus int) []byte {
 	value := make([]byte, s.ValueSize)

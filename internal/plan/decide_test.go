@@ -149,7 +149,7 @@ func (w *world) plan(t *testing.T) (p plan.Plan, asked string) {
 		asked += need.String() + "\n"
 		w.answer(t, need)
 	}
-	t.Fatalf("the plan goes on asking:\n%s", asked)
+	t.Fatalf("the plan keeps asking:\n%s", asked)
 	return p, ""
 }
 

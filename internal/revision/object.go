@@ -143,7 +143,7 @@ func innerObject(s *Shape) *v1alpha1.InnerShape {
 func pinOf(p *v1alpha1.Pin) (Pin, error) {
 	mode, err := strconv.ParseUint(p.Mode, 8, 32)
 	if err != nil || mode > 0o777 {
-		return Pin{}, fmt.Errorf("pin mode %q is no octal mode", p.Mode)
+		return Pin{}, fmt.Errorf("pin mode %q is not a valid octal mode", p.Mode)
 	}
 	if err := CheckPinPath(p.Path); err != nil {
 		return Pin{}, fmt.Errorf("pin path %w", err)

@@ -28,7 +28,7 @@ type contents struct {
 	stride int // of a value on this node
 
 	targets    *targets
-	valueLinks []schema.LinkField
+	valueLinks []schema.ReferenceField
 
 	// keys and order are there if keys name something: the resolved keys, packed and sorted, and the entry of
 	// the revision that each belongs to. Entries whose keys name something absent are left out.
@@ -48,7 +48,7 @@ func newContents(rev *revision.Revision, cpus int, found *targets) (*contents, e
 	if err := c.checkCPUs(); err != nil {
 		return nil, err
 	}
-	if len(rev.Links) == 0 {
+	if len(rev.References) == 0 {
 		return c, nil
 	}
 	keyLinks, err := linksOf(rev.KeySchema)
@@ -72,7 +72,7 @@ func newContents(rev *revision.Revision, cpus int, found *targets) (*contents, e
 }
 
 // linksOf are the places of names in a key or value.
-func linksOf(s *v1alpha1.Schema) ([]schema.LinkField, error) {
+func linksOf(s *v1alpha1.Schema) ([]schema.ReferenceField, error) {
 	if s == nil {
 		return nil, nil
 	}
@@ -80,7 +80,7 @@ func linksOf(s *v1alpha1.Schema) ([]schema.LinkField, error) {
 	if err != nil {
 		return nil, &Error{v1alpha1.NodeReasonInvalidRevision, err}
 	}
-	return layout.Links(), nil
+	return layout.References(), nil
 }
 
 // checkCPUs refuses entries that list values for another number of CPUs.
@@ -100,7 +100,7 @@ func (c *contents) checkCPUs() error {
 }
 
 // resolveKeys finds the keys of this node and their order.
-func (c *contents) resolveKeys(fields []schema.LinkField, absent map[string]bool) error {
+func (c *contents) resolveKeys(fields []schema.ReferenceField, absent map[string]bool) error {
 	size := c.from.KeySize
 	resolved := make([]byte, 0, c.from.Len*size)
 	entries := make([]int, 0, c.from.Len) // by place in resolved

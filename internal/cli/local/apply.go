@@ -124,7 +124,7 @@ func innerFirst(maps []declared) []declared {
 			return
 		}
 		placed[d.rev.Key] = true
-		for _, l := range d.rev.Links {
+		for _, l := range d.rev.References {
 			if i := slices.IndexFunc(maps, func(o declared) bool {
 				return l.Type == v1alpha1.TypeMapRef && o.rev.Key == revision.Key{Namespace: d.rev.Key.Namespace, Name: l.Name}
 			}); i >= 0 {

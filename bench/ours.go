@@ -29,7 +29,7 @@ func (o *ours) close() error { return o.m.Close() }
 
 func (o *ours) prepare(op operation, s *set) error { return prepare(o.m, op, s) }
 
-// prepare empties or fills m, whoever measures with it.
+// prepare empties or fills m for a measurement.
 func prepare(m *bpf.Map, op operation, s *set) error {
 	if op == opLookup || op == opReadAll {
 		_, err := m.UpdateBatch(context.Background(), s.keys, s.values, bpf.Any)

@@ -5,7 +5,7 @@
 // BPFMapRevision, the compiled and immutable form that the controller writes and agents read; and
 // BPFNodeState, one object per node, written by that node's agent alone.
 //
-// It is not for behaviour: what is decided about these types lives in internal/. It imports nothing
+// Out of scope: behaviour; what is decided about these types is in internal/. The package imports nothing
 // but apimachinery and the apiextensions JSON type, so that other projects can import it cheaply.
 //
 // +kubebuilder:object:generate=true

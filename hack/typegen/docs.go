@@ -67,7 +67,7 @@ func entries(t *maptype.Type) string {
 		return "added; nothing can be taken out but by a new map (`Swap`)"
 	}
 	text := "declared"
-	if len(t.Value.Links) > 0 {
+	if len(t.Value.References) > 0 {
 		text += ", `" + t.Value.Default.Type + "`"
 	}
 	switch {
@@ -134,7 +134,7 @@ func shapesTable() string {
 		if t.LPM {
 			key = "a prefix, " + key
 		}
-		if t.MaxElement > 0 && len(t.Value.Links) == 0 {
+		if t.MaxElement > 0 && len(t.Value.References) == 0 {
 			value += fmt.Sprintf("; with the key at most %d", t.MaxElement)
 		}
 		out += fmt.Sprintf("| %s | %d.%d | %s | %s | %s | %s |\n", t.Name, t.Since.Major, t.Since.Minor, key, value, capacity(t.Capacity), flags(t))

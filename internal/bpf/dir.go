@@ -153,7 +153,7 @@ func (d *Dir) open(name string, isNone error, get func(at, shown string) error) 
 	return get(fd.ProcPath(), d.Path(name))
 }
 
-// Rename moves a pin into another directory of the same file system, in one step for whoever looks. With
+// Rename moves a pin into another directory of the same file system, in one step for everybody who looks. With
 // replace it takes the place of a pin there; without, such a pin is ErrExist.
 func (d *Dir) Rename(name string, to *Dir, toName string, replace bool) error {
 	return renamePin(d.at(name), to.at(toName), d.Path(name)+" to "+to.Path(toName), replace)

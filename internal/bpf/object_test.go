@@ -264,7 +264,7 @@ func TestIDs(t *testing.T) {
 	_, err = bpf.GetFDByID(0)
 	wantErr(t, "open id 0", err, bpf.ErrNotExist)
 	_, err = bpf.GetFDByIDOpts(ids[0], bpf.OpenOpts{OpenFlags: bpf.NoPrealloc})
-	wantErr(t, "open with a flag that is no mode", err, unix.EINVAL)
+	wantErr(t, "open with a flag that is not a mode", err, unix.EINVAL)
 	for m, err := range bpf.Maps() { // leaving early is fine
 		if err := errors.Join(err, m.Close()); err != nil {
 			t.Error(err)

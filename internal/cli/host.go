@@ -49,8 +49,8 @@ func (h *host) Probe(context.Context) error { return kernel.Preflight(h.bpffs) }
 // Open is the engine over this kernel.
 func (h *host) Open() (agent.Engine, error) {
 	b, err := kernel.New(h.bpffs, kernel.Options{
-		Pins:  pinstore.Options{OnWait: logWait},
-		Links: kernel.LinkOptions{NoInterfaces: !h.network, Cgroups: h.cgroups, AllowProgram: h.prefixes.Allow},
+		Pins:       pinstore.Options{OnWait: logWait},
+		References: kernel.ReferenceOptions{NoInterfaces: !h.network, Cgroups: h.cgroups, AllowProgram: h.prefixes.Allow},
 	})
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // errStop ends the reading of a source: what is wrong with it is among the problems.
@@ -99,7 +100,7 @@ func (b *builder) again(i int, key, values []byte, perCPU bool, origin int) erro
 	return nil
 }
 
-// checkRoom says whether there is room for so many more bytes.
+// checkRoom says whether there is room for that many more bytes.
 func (b *builder) checkRoom(bytes int64) error {
 	if b.blocks.bytes+bytes <= maxEntriesBytes-packedHeader {
 		return nil
@@ -115,7 +116,7 @@ var packedHeader = int64((&revision.Entries{}).PackedSize())
 func (c *compiler) tooLarge(n, size, all int64) {
 	c.full = true
 	c.problems.reason = v1alpha1.ReasonTooLarge
-	c.problems.add("spec.entries", "%d entries of %d bytes each are %d bytes, more than the %d that one map may have", n, size, all, maxEntriesBytes)
+	c.problems.add("spec.entries", "%s of %d bytes each take %d bytes, more than the %d that one map may have", text.Count(n, "entry", "entries"), size, all, maxEntriesBytes)
 }
 
 // place is where an entry of the group was declared.
@@ -141,7 +142,7 @@ func (b *builder) placeOf(i int) string {
 // sourcesToo says where entries come from, if not from the spec alone.
 func (b *builder) sourcesToo() string {
 	if n := len(b.groups) - 1; n > 0 {
-		return fmt.Sprintf(", with those of %d sources", n)
+		return ", with those of " + text.Count(n, "source", "sources")
 	}
 	return ""
 }

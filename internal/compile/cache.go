@@ -96,7 +96,7 @@ func (s *session) get(k *cacheKey) *run {
 	return kept.run
 }
 
-// fits says whether a run of so many packed bytes can be kept.
+// fits says whether a run of that many packed bytes can be kept.
 func (s *session) fits(k *cacheKey, bytes int64) bool { return k != nil && bytes <= MaxCacheBytes/2 }
 
 func (s *session) put(k *cacheKey, r *run) {

@@ -76,7 +76,7 @@ func (c *compiler) compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 	if err := c.problems.err(); err != nil {
 		return nil, err
 	}
-	rev.Links = c.sortedLinks(rev.Key)
+	rev.References = c.sortedLinks(rev.Key)
 	if err := c.problems.err(); err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ package compile_test
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,13 +18,12 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
+	"github.com/bpfmap-io/bpfmap-operator/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // TestGood compiles every manifest of testdata/good and compares the dump of the revision.
 func TestGood(t *testing.T) {
-	golden(t, "testdata/good", func(t *testing.T, m *v1alpha1.BPFMap) string {
+	compare(t, "testdata/good", func(t *testing.T, m *v1alpha1.BPFMap) string {
 		rev, err := compile.Compile(m)
 		if err != nil {
 			t.Fatal(err)
@@ -37,7 +35,7 @@ func TestGood(t *testing.T) {
 // TestBad compiles every manifest of testdata/bad and compares the error, which has to name the
 // place, the value and the bound.
 func TestBad(t *testing.T) {
-	golden(t, "testdata/bad", func(t *testing.T, m *v1alpha1.BPFMap) string {
+	compare(t, "testdata/bad", func(t *testing.T, m *v1alpha1.BPFMap) string {
 		_, err := compile.Compile(m)
 		var e *compile.Error
 		if !errors.As(err, &e) {
@@ -47,7 +45,7 @@ func TestBad(t *testing.T) {
 	})
 }
 
-func golden(t *testing.T, dir string, run func(*testing.T, *v1alpha1.BPFMap) string) {
+func compare(t *testing.T, dir string, run func(*testing.T, *v1alpha1.BPFMap) string) {
 	manifests, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	if err != nil || len(manifests) == 0 {
 		t.Fatalf("no manifests in %s: %v", dir, err)
@@ -56,18 +54,7 @@ func golden(t *testing.T, dir string, run func(*testing.T, *v1alpha1.BPFMap) str
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			got := run(t, read(t, path))
 			file := strings.TrimSuffix(path, ".yaml") + ".golden"
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("got\n%s\nwant\n%s", got, want)
-			}
+			golden.Equal(t, file, got)
 		})
 	}
 }
@@ -151,7 +138,7 @@ func TestTooLarge(t *testing.T) {
 	if !errors.As(err, &e) || e.Reason != v1alpha1.ReasonTooLarge {
 		t.Fatalf("%v", err)
 	}
-	const want = "spec.entries: 10000 entries of 12 bytes each are 120000 bytes, more than the 100000 that one map may have"
+	const want = "spec.entries: 10000 entries of 12 bytes each take 120000 bytes, more than the 100000 that one map may have"
 	if err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
 	}

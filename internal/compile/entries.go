@@ -12,6 +12,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // entries packs the entries of the spec and of its sources, each key once.
@@ -42,7 +43,10 @@ func (c *compiler) entries(shape revision.Shape) revision.Entries {
 
 // checkBounds refuses entries that are too large, or too many of the spec, before any of them is encoded.
 func (c *compiler) checkBounds(b *builder) bool {
-	n, size := int64(len(c.spec.Entries)), b.blocks.packedBytes(0)
+	n, size, first := int64(len(c.spec.Entries)), b.blocks.packedBytes(0), "spec.entries[0]"
+	if n == 0 {
+		first = "spec.entriesFrom[0]"
+	}
 	switch {
 	case n == 0 && len(c.spec.EntriesFrom) == 0:
 		return true
@@ -50,20 +54,24 @@ func (c *compiler) checkBounds(b *builder) bool {
 		c.problems.add("spec.entries", "holds %d entries, more than maxEntries %d", n, c.spec.MaxEntries)
 	case n*size > maxEntriesBytes-packedHeader:
 		c.tooLarge(n, size, n*size)
-	case !c.fitsChunk("spec.entries", size):
+	case !c.fitsChunk(first, &b.blocks, 0): // and so does none
 	default:
 		return true
 	}
 	return false
 }
 
-// fitsChunk refuses an entry that no chunk has room for.
-func (c *compiler) fitsChunk(path string, size int64) bool {
+// fitsChunk refuses an entry that no chunk has room for, with values for some CPUs or, if cpus is 0, one for all.
+func (c *compiler) fitsChunk(path string, b *blocks, cpus int) bool {
+	size, parts := b.packedBytes(cpus*b.valueSize), fmt.Sprintf("key %d, value %d", b.keySize, b.valueSize)
 	if size <= v1alpha1.MaxChunkBytes-packedHeader {
 		return true
 	}
+	if cpus > 0 {
+		parts = fmt.Sprintf("key %d, values of %s %d each", b.keySize, text.Count(cpus, "CPU", "CPUs"), b.valueSize)
+	}
 	c.problems.reason = v1alpha1.ReasonTooLarge
-	c.problems.add(path, "an entry has %d bytes, more than the %d that one entry may have", size, v1alpha1.MaxChunkBytes-packedHeader)
+	c.problems.add(path, "an entry takes %d bytes (%s), more than the %d that one entry may take", size, parts, v1alpha1.MaxChunkBytes-packedHeader)
 	return false
 }
 
@@ -105,7 +113,7 @@ func (p *packer) inline(i int, e *v1alpha1.Entry) error {
 		c.problems.add(at(i, ""), "value and values exclude each other")
 	case perCPU && !p.shape.IsPerCPU():
 		c.problems.add(at(i, ".values"), "%s has one value for all CPUs: use value", p.shape.Type)
-	case perCPU && c.fitsChunk(at(i, ".values"), p.blocks.packedBytes(len(e.Values)*len(p.value))):
+	case perCPU && c.fitsChunk(at(i, ".values"), &p.blocks, len(e.Values)):
 		values = p.room(len(e.Values))
 		for cpu := range e.Values {
 			if err := c.value.Encode(p.ofCPU(cpu), e.Values[cpu].Raw); err != nil {

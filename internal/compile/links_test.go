@@ -36,7 +36,7 @@ func TestLinksOfSources(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, l := range rev.Links {
+		for _, l := range rev.References {
 			names = append(names, l.Name)
 		}
 		return names, rev.Digest

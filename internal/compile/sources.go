@@ -280,7 +280,7 @@ func (p *sourcePacker) withValues(e source.Entry) error {
 		return p.problem(e.Line, " values", "are for per-CPU maps, and exclude value")
 	case e.Values != nil:
 		path := fmt.Sprintf("%s line %d values", p.source.place(), e.Line)
-		if !p.c.fitsChunk(path, p.blocks.packedBytes(len(e.Values)*len(p.value))) {
+		if !p.c.fitsChunk(path, &p.blocks, len(e.Values)) {
 			return errStop
 		}
 		values := p.room(len(e.Values))

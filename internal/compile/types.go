@@ -91,7 +91,7 @@ func (c *compiler) checkLinks(p part, key, value *schema.Layout) {
 		for _, link := range more {
 			allowed = append(allowed, v1alpha1.ScalarType(link))
 		}
-		for _, f := range l.Links() {
+		for _, f := range l.References() {
 			if !slices.Contains(allowed, f.Type) {
 				c.problems.add(path, "%s does not allow %s here (allowed: %s)", p.typ, f.Type, join(allowed))
 				return
@@ -99,11 +99,11 @@ func (c *compiler) checkLinks(p part, key, value *schema.Layout) {
 		}
 	}
 	check(p.path+".key", key)
-	check(p.path+".value", value, p.traits.Value.Links...)
+	check(p.path+".value", value, p.traits.Value.References...)
 	if value == nil || p.traits.Values != maptype.DescriptorsBehind {
 		return
 	}
-	for _, f := range value.Links() { // struct bpf_devmap_val and bpf_cpumap_val
+	for _, f := range value.References() { // struct bpf_devmap_val and bpf_cpumap_val
 		if f.Type == v1alpha1.TypeProgPin && f.Offset != 4 || f.Type == v1alpha1.TypeIfindex && f.Offset != 0 {
 			number := p.traits.Value.Default.Type
 			c.problems.add(p.path+".value", "has %s in byte %d, %s takes {fields: [{name: number, type: %s}, {name: prog, type: progPin}]}", f.Type, f.Offset, p.typ, number)

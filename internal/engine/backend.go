@@ -25,9 +25,9 @@ type Backend interface {
 	// Create makes the map of a revision. Nothing refers to it yet: it is gone if it is closed before
 	// Publish.
 	Create(ctx context.Context, rev *revision.Revision) (Map, error)
-	// Link finds what a name in the entries of a map stands for on this node. The error is ErrAbsent if
+	// Resolve finds what a name in the entries of a map stands for on this node. The error is ErrAbsent if
 	// that isn't there yet.
-	Link(ctx context.Context, key revision.Key, link v1alpha1.Reference) (Target, error)
+	Resolve(ctx context.Context, key revision.Key, ref v1alpha1.Reference) (Target, error)
 	// Publish gives m its KeepAlive pin and its pin with mode and owner, in one step for programs that open
 	// the pin. A map at the pin whose id is in replaces may give way; another one that isn't m stays, also
 	// if it appears meanwhile, and is an error with the reason PinConflict that names its id.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // carrier copies elements that aren't ours from a map that is replaced into the new one, in windows. Of each
@@ -64,8 +65,8 @@ func (c *carrier) copyLate(ctx context.Context) error {
 		}
 	}
 	old := c.from.info.ID
-	c.out.note = fmt.Sprintf("replaced map %d; %d elements moved over, %d of them written in the %s between copy and switch; later writes to map %d are not copied",
-		old, len(c.copied)+len(late), len(late), time.Since(c.start).Round(time.Microsecond), old)
+	c.out.note = fmt.Sprintf("replaced map %d; %s moved over, %d of them written in the %s between copy and switch; later writes to map %d are not copied",
+		old, text.Count(len(c.copied)+len(late), "element", "elements"), len(late), time.Since(c.start).Round(time.Microsecond), old)
 	if noPlace != nil {
 		c.out.note += "; " + noPlace.Error() // others wrote it since the copy: it stays where it is
 	}

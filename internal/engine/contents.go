@@ -16,6 +16,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // contents are a revision's entries as this node's kernel shows them, see plan.Contents. Values are resolved
@@ -27,7 +28,7 @@ type contents struct {
 	stride int // of a value on this node
 
 	targets    *targets
-	valueLinks []schema.LinkField
+	valueLinks []schema.ReferenceField
 
 	// keys and order are there if keys name something: the resolved keys, packed and sorted, and the entry of
 	// the revision that each belongs to. Entries whose keys name something absent are left out.
@@ -47,7 +48,7 @@ func newContents(rev *revision.Revision, cpus int, found *targets) (*contents, e
 	if err := c.checkCPUs(); err != nil {
 		return nil, err
 	}
-	if len(rev.Links) == 0 {
+	if len(rev.References) == 0 {
 		return c, nil
 	}
 	keyLinks, err := linksOf(rev.KeySchema)
@@ -71,7 +72,7 @@ func newContents(rev *revision.Revision, cpus int, found *targets) (*contents, e
 }
 
 // linksOf are the places of names in a key or value.
-func linksOf(s *v1alpha1.Schema) ([]schema.LinkField, error) {
+func linksOf(s *v1alpha1.Schema) ([]schema.ReferenceField, error) {
 	if s == nil {
 		return nil, nil
 	}
@@ -79,7 +80,7 @@ func linksOf(s *v1alpha1.Schema) ([]schema.LinkField, error) {
 	if err != nil {
 		return nil, &Error{v1alpha1.NodeReasonInvalidRevision, err}
 	}
-	return layout.Links(), nil
+	return layout.References(), nil
 }
 
 // checkCPUs refuses entries that list values for another number of CPUs.
@@ -90,8 +91,8 @@ func (c *contents) checkCPUs() error {
 	for n, part := range c.from.Parts() {
 		for _, i := range slices.Sorted(maps.Keys(part.PerCPU)) {
 			if each := part.PerCPU[i]; len(each) != c.cpus*c.from.ValueSize {
-				return &Error{v1alpha1.NodeReasonInvalidRevision, fmt.Errorf("entry %d lists the values of %d CPUs, this node has %d possible CPUs",
-					c.from.Start(n)+i, len(each)/c.from.ValueSize, c.cpus)}
+				return &Error{v1alpha1.NodeReasonInvalidRevision, fmt.Errorf("entry %d lists the values of %s, this node has %s",
+					c.from.Start(n)+i, text.Count(len(each)/c.from.ValueSize, "CPU", "CPUs"), text.Count(c.cpus, "possible CPU", "possible CPUs"))}
 			}
 		}
 	}
@@ -99,7 +100,7 @@ func (c *contents) checkCPUs() error {
 }
 
 // resolveKeys finds the keys of this node and their order.
-func (c *contents) resolveKeys(fields []schema.LinkField, absent map[string]bool) error {
+func (c *contents) resolveKeys(fields []schema.ReferenceField, absent map[string]bool) error {
 	size := c.from.KeySize
 	resolved := make([]byte, 0, c.from.Len*size)
 	entries := make([]int, 0, c.from.Len) // by place in resolved

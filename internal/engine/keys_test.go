@@ -106,7 +106,7 @@ func TestOtherTargetsInTheSameEntries(t *testing.T) {
 	w.holds(peers("0640"), "1=9 2=8")
 }
 
-// TestCrashWithStoredKeys cuts off a change of so many keys that they are stored anew: whatever was the last
+// TestCrashWithStoredKeys cuts off a change of enough keys that they are stored anew: whatever was the last
 // step, what was declared is known to be ours, and goes when it isn't declared any more.
 func TestCrashWithStoredKeys(t *testing.T) {
 	of := func(n int) *revision.Revision {

@@ -112,7 +112,7 @@ func TestForeignInnerMap(t *testing.T) {
 		blue := w.ready(inner(t, "blue", ""), engine.ActionCreated)
 		o := outer(t, "", "1=blue")
 		w.ready(o, engine.ActionCreated)
-		target, err := w.b.Link(t.Context(), key, v1alpha1.Reference{Type: v1alpha1.TypeMapRef, Name: "blue"})
+		target, err := w.b.Resolve(t.Context(), key, v1alpha1.Reference{Type: v1alpha1.TypeMapRef, Name: "blue"})
 		w.must(err)
 		value := []byte{byte(target.Write), byte(target.Write >> 8), byte(target.Write >> 16), byte(target.Write >> 24)}
 		m := w.open(o)

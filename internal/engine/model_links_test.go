@@ -151,7 +151,7 @@ func writeAsOther(ctx context.Context, b engine.Backend, m engine.Map, k int, v 
 	}
 	shows, takes := uint32(0), uint32(0)
 	if link := shape.names(modelKeys[2], k, v); link != nil && !shape.inKey {
-		target, err := b.Link(ctx, modelKeys[0], *link)
+		target, err := b.Resolve(ctx, modelKeys[0], *link)
 		if errors.Is(err, engine.ErrAbsent) {
 			return "", "", false, nil
 		}

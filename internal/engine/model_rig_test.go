@@ -132,7 +132,7 @@ func memoryRig() *rig {
 func kernelRig(t *testing.T, root, cgroups string) *rig {
 	t.Helper()
 	f := &kernelFault{}
-	b, err := kernel.New(root, kernel.Options{Pins: pinstore.Options{BeforeStep: f.step}, Links: kernel.LinkOptions{Cgroups: cgroups}})
+	b, err := kernel.New(root, kernel.Options{Pins: pinstore.Options{BeforeStep: f.step}, References: kernel.ReferenceOptions{Cgroups: cgroups}})
 	if err != nil {
 		t.Fatal(err)
 	}

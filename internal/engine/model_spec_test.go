@@ -154,7 +154,7 @@ func (s modelShape) key(n int) []byte {
 	return binary.NativeEndian.AppendUint32(nil, i)
 }
 
-// value is the value of the n-th key as a map of the shape has it on so many CPUs. target is what it names,
+// value is the value of the n-th key as a map of the shape has it on a number of CPUs. target is what it names,
 // or its symbol.
 func (s modelShape) value(n int, v byte, target uint32, cpus int) []byte {
 	value := make([]byte, s.ValueSize)
@@ -197,8 +197,8 @@ func (s *modelSpec) revision(key revision.Key, n int) *revision.Revision {
 		var symbol uint32
 		if link := shape.names(key, k, v); link != nil {
 			symbol = schema.Symbol(*link)
-			if !slices.Contains(rev.Links, *link) {
-				rev.Links = append(rev.Links, *link)
+			if !slices.Contains(rev.References, *link) {
+				rev.References = append(rev.References, *link)
 			}
 			if shape.inKey {
 				packed = binary.NativeEndian.AppendUint32(nil, symbol)
@@ -212,7 +212,7 @@ func (s *modelSpec) revision(key revision.Key, n int) *revision.Revision {
 	if rev.Contents, err = revision.NewContents(shape.Shape, &entries); err != nil {
 		panic(err) // keys of a spec are those of a Go map
 	}
-	slices.SortFunc(rev.Links, func(a, b v1alpha1.Reference) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(rev.References, func(a, b v1alpha1.Reference) int { return strings.Compare(a.Name, b.Name) })
 	rev.Digest = rev.ContentDigest()
 	return rev
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 )
 
-// seeds are the histories of a run: so many from SEED on (1), or, with SOAK_TIME, from a seed drawn by
-// lot until that time is over. A seed always makes the same history.
+// seeds are the histories of a run: HISTORIES of them, beginning with SEED (1), or, with SOAK_TIME, from a seed
+// drawn by lot until that time is over. A seed always makes the same history.
 type seeds struct {
 	first uint64
 	until time.Time

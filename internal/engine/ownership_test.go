@@ -87,7 +87,7 @@ func TestSwapMovesForeignEntries(t *testing.T) {
 		w.must(w.open(first).Write(w.Context(), []byte{9}, []byte{90}))
 		bigger := table(t, "{type: Hash, key: {type: u8}, value: {type: u8}, maxEntries: 16, replacePolicy: Swap, ", "1=11")
 		report := w.ready(bigger, engine.ActionReplaced)
-		if report.MapID == id || !strings.Contains(report.Message, "1 elements moved over") {
+		if report.MapID == id || !strings.Contains(report.Message, "1 element moved over") {
 			t.Errorf("%+v", report)
 		}
 		w.holds(bigger, "1=11 9=90")

@@ -28,13 +28,13 @@ type targets struct {
 // lookupTargets asks the backend for every name in a revision.
 func lookupTargets(ctx context.Context, b Backend, rev *revision.Revision) (*targets, error) {
 	found := &targets{bySymbol: map[uint32]Target{}, absent: map[uint32]string{}}
-	if len(rev.Links) == 0 {
+	if len(rev.References) == 0 {
 		return found, nil
 	}
 	var trace strings.Builder
-	for _, l := range rev.Links {
+	for _, l := range rev.References {
 		symbol := schema.Symbol(l)
-		target, err := b.Link(ctx, rev.Key, l)
+		target, err := b.Resolve(ctx, rev.Key, l)
 		switch {
 		case errors.Is(err, ErrAbsent):
 			found.absent[symbol] = err.Error()
@@ -84,7 +84,7 @@ func checkInner(rev *revision.Revision, l v1alpha1.Reference, target Target) err
 
 // resolve replaces the symbols in b by what they stand for: as readers see it, or as the kernel takes it.
 // What is absent stays, and is noted in absent if that isn't nil. there says that nothing is absent.
-func (t *targets) resolve(fields []schema.LinkField, b []byte, write bool, absent map[string]bool) (there bool, err error) {
+func (t *targets) resolve(fields []schema.ReferenceField, b []byte, write bool, absent map[string]bool) (there bool, err error) {
 	there = true
 	for _, f := range fields {
 		symbol := f.Symbol(b)

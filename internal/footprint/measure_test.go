@@ -44,7 +44,7 @@ func newCgroup(t *testing.T) *cgroup {
 		}
 		return &cgroup{dir, v.join, v.usage, filepath.Join(v.root, ownGroup(t, v.controller))}
 	}
-	t.Fatal("there is no memory cgroup to measure with")
+	t.Fatal("no memory cgroup to measure with was found")
 	return nil
 }
 

@@ -106,7 +106,7 @@ func (m *Manifest) At(path string) Place {
 	return p
 }
 
-// Read reads all manifests. It goes on after a problem, so that one run shows all of them; two
+// Read reads all manifests. It continues after a problem, so that one run shows all of them; two
 // manifests of one namespace and name are a problem and neither of them is among the manifests.
 func Read(o Options) Set {
 	var set Set

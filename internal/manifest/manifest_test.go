@@ -4,17 +4,15 @@
 package manifest
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+	"github.com/bpfmap-io/bpfmap-operator/test/golden"
+)
 
 // String lists a set line by line.
 func (s Set) String() string {
@@ -51,24 +49,8 @@ func TestReadFolders(t *testing.T) {
 			if o.Namespace == "" {
 				o.Namespace = "default"
 			}
-			compareGolden(t, name+".txt", Read(o).String())
+			golden.Equal(t, name+".txt", Read(o).String())
 		})
-	}
-}
-
-func compareGolden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
 	}
 }
 

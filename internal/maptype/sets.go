@@ -37,7 +37,7 @@ var sets = map[string]func(*Type) bool{
 
 // holds is for types whose values are links of a type alone.
 func holds(link string) func(*Type) bool {
-	return func(t *Type) bool { return t.Value.Default.Type == link && slices.Contains(t.Value.Links, link) }
+	return func(t *Type) bool { return t.Value.Default.Type == link && slices.Contains(t.Value.References, link) }
 }
 
 // flagPrefix begins the names of the sets of types that take a flag.

@@ -51,12 +51,12 @@ var (
 
 // linked is a value that names an object of the node.
 func linked(to string) Datum {
-	return Datum{Min: 4, Max: 4, Default: Schema{Type: to}, Links: []string{to}}
+	return Datum{Min: 4, Max: 4, Default: Schema{Type: to}, References: []string{to}}
 }
 
 // withProgram is a number and, in values of 8 bytes, a program that it goes with.
 func withProgram(number string) Datum {
-	return Datum{Min: 4, Max: 8, Multiple: 4, Default: Schema{Type: number}, Links: []string{"progPin"}}
+	return Datum{Min: 4, Max: 8, Multiple: 4, Default: Schema{Type: number}, References: []string{"progPin"}}
 }
 
 // all are the types, in the order in which the API lists them.

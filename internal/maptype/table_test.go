@@ -104,7 +104,7 @@ func TestConsistency(t *testing.T) {
 			"hash functions of what isn't a filter":          m.HashFunctions > 0 && m.Reading != maptype.Asked,
 			"a smallest key or value that it doesn't take":   m.Key.Exists() && !m.Key.Takes(m.Key.Smallest()) || m.Value.Exists() && !m.Value.Takes(m.Value.Smallest()),
 			"a size that is none of its multiples":           m.Key.Exists() && !m.Key.Takes(m.Key.Max) || m.Value.Exists() && !m.Value.Takes(m.Value.Max),
-			"links to what has no default":                   len(m.Value.Links) > 0 && m.Value.Default.Type == "",
+			"links to what has no default":                   len(m.Value.References) > 0 && m.Value.Default.Type == "",
 			"the API's flags among those that it can't have": slices.ContainsFunc(m.Flags.Split(), func(f maptype.Flag) bool { return !f.Offered }),
 		} {
 			if wrong {

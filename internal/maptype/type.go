@@ -72,8 +72,8 @@ type Datum struct {
 	Min, Max, Multiple int
 	// Default is the schema if none is declared; zero if one must be.
 	Default Schema
-	// Links are the types, as in the API, that alone this datum may hold, such as mapRef.
-	Links []string
+	// References are the types, as in the API, that alone this datum may hold, such as mapRef.
+	References []string
 }
 
 // Schema is a schema of the API: a scalar type, or Length of them.

@@ -76,7 +76,7 @@ func pinnedID(t *testing.T, path string) uint32 {
 	return mapID(t, m)
 }
 
-// TestStateThatOthersWrite isn't believed: whoever may write there could forge records.
+// TestStateThatOthersWrite isn't believed: others who may write there could forge records.
 func TestStateThatOthersWrite(t *testing.T) {
 	for _, at := range []string{"bpfmap", "bpfmap/_state", "bpfmap/_state/edge", "bpfmap/_state/edge/a_table"} {
 		for how, spoil := range map[string]func(path string) error{

@@ -148,7 +148,7 @@ func TestDamagedRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r, err := s.LoadRecord(key); r != nil || err != nil {
-		t.Errorf("a map that is no record: %+v, %v", r, err)
+		t.Errorf("a map that is not a record: %+v, %v", r, err)
 	}
 	if all, err := s.Records(); len(all) != 0 || err != nil {
 		t.Errorf("%v, %v", all, err)

@@ -4,14 +4,12 @@
 package plan_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -19,9 +17,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
+	"github.com/bpfmap-io/bpfmap-operator/test/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // scenario is one file of testdata: what is declared, what the node has, and behind "---" what was asked for
 // and the plan.
@@ -149,7 +146,7 @@ func (w *world) plan(t *testing.T) (p plan.Plan, asked string) {
 		asked += need.String() + "\n"
 		w.answer(t, need)
 	}
-	t.Fatalf("the plan goes on asking:\n%s", asked)
+	t.Fatalf("the plan keeps asking:\n%s", asked)
 	return p, ""
 }
 
@@ -239,7 +236,7 @@ func TestPlans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			given, want, _ := strings.Cut(string(text), "\n---\n")
+			given, _, _ := strings.Cut(string(text), "\n---\n")
 			var s scenario
 			if err := yaml.UnmarshalStrict([]byte(given), &s); err != nil {
 				t.Fatal(err)
@@ -254,15 +251,7 @@ func TestPlans(t *testing.T) {
 				value = layoutOf(t, &rev.ValueSchema)
 			}
 			got := asked + "---\n" + p.Text(key, value)
-			if *update {
-				if err := os.WriteFile(file, []byte(given+"\n---\n"+got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
-			}
+			golden.Equal(t, file, given+"\n---\n"+got)
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // weighLosses checks that nothing is lost with a map that is replaced, or whose pin moves to where another
@@ -63,7 +64,7 @@ func (d *decision) weighReplacement() (ends bool) {
 	case why == "":
 		d.plan.CarryOver = true
 	case losses.Elements > 0:
-		return refuse(fmt.Sprintf("%d elements are not declared, or are pending, and %s", losses.Elements, why))
+		return refuse(fmt.Sprintf("undeclared or pending elements (%d in all) %s", losses.Elements, why))
 	}
 	return false
 }
@@ -83,7 +84,7 @@ func (d *decision) weighMove() (ends bool) {
 		if d.have.Losses.Elements == 0 {
 			return false
 		}
-		holds = fmt.Sprintf("it holds %d elements that are not declared", d.have.Losses.Elements)
+		holds = "it holds " + text.Count(d.have.Losses.Elements, "undeclared element", "undeclared elements")
 	}
 	return d.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf(
 		"pin %s is already taken by unmanaged map %d; moving there would abandon managed map %d (currently at %s): %s (remove one of the pins, or set syncPolicy: Mirror to discard them)",

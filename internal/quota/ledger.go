@@ -14,6 +14,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // Use is kernel memory that is taken.
@@ -209,7 +210,7 @@ func (l *Ledger) refresh(ctx context.Context, asking revision.Key) (fresh bool, 
 const (
 	// cheapMaps is how many maps are measured again before every refusal.
 	cheapMaps = 16
-	// measureShare bounds the time that measuring more maps takes: figures are fresh enough for so many
+	// measureShare bounds the time that measuring more maps takes: figures are fresh enough for that many
 	// times as long as it took.
 	measureShare = 10
 )
@@ -250,7 +251,7 @@ func (l *Ledger) check(r Request) (*Refusal, error) {
 			n--
 		}
 		if n >= limit {
-			return &Refusal{fmt.Sprintf("namespace %s has %d maps on this node, and its limit is %d (--namespace-map-limit)", namespace, n, limit)}, nil
+			return &Refusal{fmt.Sprintf("namespace %s has %s on this node, and its limit is %d (--namespace-map-limit)", namespace, text.Count(n, "map", "maps"), limit)}, nil
 		}
 	}
 	if limit := of(l.limits.Memory, namespace); limit > 0 {

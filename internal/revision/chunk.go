@@ -27,7 +27,7 @@ type Part struct {
 	place place
 }
 
-// place is part index of 1<<depth.
+// place is part index of 1<<depth by hash. No part is at a depth below 0.
 type place struct{ depth, index int }
 
 // nameDigits is how many hex digits of the SHA-256 a chunk's name carries.
@@ -41,7 +41,7 @@ func (p *Part) Name(mapName string) string {
 // ReadPart reads a part from anywhere: every length, the sizes and the order of the entries are checked.
 // b stays in use. If name isn't empty, it is that of a chunk, and has to carry the digest of b.
 func ReadPart(shape Shape, name string, b []byte) (*Part, error) {
-	p := &Part{Packed: b, Sum: sha256.Sum256(b), place: place{depth: -1}}
+	p := &Part{Packed: b, Sum: sha256.Sum256(b), place: place{depth: inOrder}}
 	if at := strings.LastIndexByte(name, '-'); name != "" && (at < 0 || p.Name(name[:at]) != name) {
 		return nil, fmt.Errorf("chunk %s does not match the digest in its name: its entries were altered", name)
 	}
@@ -133,12 +133,19 @@ func (e *Entries) countPerCPU(list []uint32) (n int) {
 	return n
 }
 
-// sortList sorts a list of entries in the order of the shape. Elements without keys stay in their order.
-func (e *Entries) sortList(s Shape, list []uint32) {
+// sortList sorts a list of entries in the order of the shape, and refuses two with the same key. Entries without
+// keys stay in their order.
+func (e *Entries) sortList(s Shape, list []uint32) error {
 	if s.IsKeyless() {
-		return
+		return nil
 	}
 	slices.SortFunc(list, func(i, j uint32) int { return s.CompareKeys(e.Key(int(i)), e.Key(int(j))) })
+	for n := 1; n < len(list); n++ {
+		if key := e.Key(int(list[n])); s.CompareKeys(e.Key(int(list[n-1])), key) == 0 {
+			return fmt.Errorf("key %x is declared twice", key)
+		}
+	}
+	return nil
 }
 
 // equal says whether two parts hold the same bytes.

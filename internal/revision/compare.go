@@ -64,7 +64,7 @@ func (r *Revision) Fingerprint() string {
 		Pin    Pin
 		Digest string
 		Links  []v1alpha1.Reference `json:",omitempty"`
-	}{r.Shape, r.Policy, r.Pin, r.Digest, r.Links})
+	}{r.Shape, r.Policy, r.Pin, r.Digest, r.References})
 	if err != nil {
 		panic("fingerprint of a revision: " + err.Error()) // plain data always marshals
 	}
@@ -81,14 +81,14 @@ func (r *Revision) contentDigest(order v1alpha1.ByteOrder) string {
 	if order == v1alpha1.LittleEndian {
 		order = ""
 	}
-	if len(r.Links) == 0 && order == "" {
+	if len(r.References) == 0 && order == "" {
 		return digest
 	}
 	b, err := json.Marshal(struct {
 		Entries   string
 		Links     []v1alpha1.Reference
 		ByteOrder v1alpha1.ByteOrder `json:",omitempty"`
-	}{digest, r.Links, order})
+	}{digest, r.References, order})
 	if err != nil {
 		panic("digest of a revision: " + err.Error()) // plain data always marshals
 	}

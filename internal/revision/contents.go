@@ -8,18 +8,17 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"iter"
-	"math"
-	"math/bits"
 	"sort"
-
-	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
-// Contents are the declared entries of a map, cut into sorted parts by a hash of their keys: a change of
-// one entry changes one part, and everything else is shared with the contents before. How many parts there
-// are is a power of two that follows from the sizes alone. Elements without keys are cut in their order.
+// Contents are the declared entries of a map, cut into sorted parts that are shared with other contents
+// which agree in them.
+//
+// Most are cut by a hash of their keys, into a number of parts that is a power of two: a change of one entry
+// changes one part. Entries so large that a part holds only a few of them don't spread evenly enough: they are
+// cut in the order of their keys, each part as full as it can be, and so are elements without keys, in their
+// own order. Which way is taken follows from the entries alone.
 //
 // Entries are counted through all parts. Contents don't change; the zero value holds nothing and belongs to
 // no map yet.
@@ -31,123 +30,7 @@ type Contents struct {
 
 	parts  []*Part
 	starts []int // the index of each part's first entry
-	depth  int   // there are 1<<depth parts
-}
-
-// targetPartBytes is how large parts are on average at most: half of the bound, so that none that is
-// fuller than the others exceeds it.
-const targetPartBytes = v1alpha1.MaxChunkBytes / 2
-
-// NewContents sorts entries and cuts them into parts. No two may have the same key. from isn't changed
-// and not kept: while it is in use, too, memory is twice its packed size and 4 bytes for each entry.
-//
-// It fails if there are duplicates, or entries too large for a part.
-func NewContents(shape Shape, from *Entries) (Contents, error) {
-	if int64(from.Len) > math.MaxUint32 {
-		return Contents{}, fmt.Errorf("%d entries are more than %d", from.Len, uint32(math.MaxUint32))
-	}
-	if size := from.LargestPacked(); from.Len > 0 && size > v1alpha1.MaxChunkBytes {
-		return Contents{}, fmt.Errorf("an entry of %d bytes with its header is larger than a part may be, %d", size, v1alpha1.MaxChunkBytes)
-	}
-	for depth := bits.Len(uint((from.PackedSize() - 1) / targetPartBytes)); 1<<depth <= v1alpha1.MaxChunks; depth++ {
-		sizes := from.partSizes(depth)
-		if fits(sizes) {
-			return from.cut(shape, depth)
-		}
-	}
-	return Contents{}, fmt.Errorf("%d entries of %d+%d bytes don't fit into %d parts of %d bytes",
-		from.Len, from.KeySize, from.ValueSize, v1alpha1.MaxChunks, v1alpha1.MaxChunkBytes)
-}
-
-// inPart is which of 1<<depth parts entry i belongs to.
-func (e *Entries) inPart(i, depth int) int {
-	if e.KeySize > 0 {
-		return partOf(e.Key(i), depth)
-	}
-	each := (e.Len + 1<<depth - 1) >> depth
-	return i / each
-}
-
-// partSizes are the packed sizes of parts.
-func (e *Entries) partSizes(depth int) []int {
-	sizes := make([]int, 1<<depth)
-	for i := range sizes {
-		sizes[i] = packHeader
-	}
-	for i := range e.Len {
-		sizes[e.inPart(i, depth)] += e.KeySize + e.ValueSize
-	}
-	for i, v := range e.PerCPU {
-		sizes[e.inPart(i, depth)] += 8 + len(v)
-	}
-	return sizes
-}
-
-func fits(sizes []int) bool {
-	for _, n := range sizes {
-		if n > v1alpha1.MaxChunkBytes {
-			return false
-		}
-	}
-	return true
-}
-
-// cut makes 1<<depth parts.
-func (e *Entries) cut(shape Shape, depth int) (Contents, error) {
-	ends := make([]int, 1<<depth+1) // ends[n] is where part n-1 ends in list, and so where the next entry of part n goes
-	for i := range e.Len {
-		ends[e.inPart(i, depth)+1]++
-	}
-	for n := 1; n < len(ends); n++ {
-		ends[n] += ends[n-1]
-	}
-	list, next := make([]uint32, e.Len), append([]int(nil), ends...)
-	for i := range e.Len {
-		n := e.inPart(i, depth)
-		list[next[n]] = uint32(i)
-		next[n]++
-	}
-	parts := make([]*Part, 1<<depth)
-	for n := range parts {
-		own := list[ends[n]:ends[n+1]]
-		e.sortList(shape, own)
-		parts[n] = newPart(e, own, place{depth, n})
-		for i := 1; i < parts[n].Len && !shape.IsKeyless(); i++ {
-			if shape.CompareKeys(parts[n].Key(i-1), parts[n].Key(i)) == 0 {
-				return Contents{}, fmt.Errorf("key %x is declared twice", parts[n].Key(i))
-			}
-		}
-	}
-	return joined(e.KeySize, e.ValueSize, depth, parts), nil
-}
-
-func joined(keySize, valueSize, depth int, parts []*Part) Contents {
-	c := Contents{KeySize: keySize, ValueSize: valueSize, depth: depth, parts: parts, starts: make([]int, len(parts))}
-	for n, p := range parts {
-		c.starts[n] = c.Len
-		c.Len += p.Len
-	}
-	return c
-}
-
-// JoinParts are contents of parts that ReadPart has checked, in their order. That each key is in the part
-// where it belongs is checked here, once for each part and place.
-func JoinParts(shape Shape, parts []*Part) (Contents, error) {
-	depth := bits.TrailingZeros(uint(len(parts)))
-	if len(parts) == 0 || len(parts) != 1<<depth {
-		return Contents{}, fmt.Errorf("%d parts are not a power of two", len(parts))
-	}
-	checked := make([]*Part, len(parts))
-	for n, p := range parts {
-		if p.KeySize != int(shape.KeySize) || p.ValueSize != int(shape.ValueSize) {
-			return Contents{}, fmt.Errorf("part %d: entries are %d+%d bytes each, the map's are %d+%d", n, p.KeySize, p.ValueSize, shape.KeySize, shape.ValueSize)
-		}
-		var err error
-		if checked[n], err = p.at(place{depth, n}); err != nil {
-			return Contents{}, fmt.Errorf("part %d: %w", n, err)
-		}
-	}
-	return joined(int(shape.KeySize), int(shape.ValueSize), depth, checked), nil
+	depth  int   // there are 1<<depth parts; inOrder if they are cut in the order of the entries
 }
 
 // Parts are the parts in their order.
@@ -187,9 +70,18 @@ func (c *Contents) Find(shape Shape, key []byte) (int, bool) {
 	if c.Len == 0 {
 		return 0, false
 	}
-	n := partOf(key, c.depth)
+	n := c.partFor(shape, key)
 	i, found := c.parts[n].Find(shape, key)
 	return c.starts[n] + i, found
+}
+
+// partFor is the only part in which a key can be.
+func (c *Contents) partFor(shape Shape, key []byte) int {
+	if c.depth != inOrder {
+		return partOf(key, c.depth)
+	}
+	after := sort.Search(len(c.parts), func(n int) bool { return shape.CompareKeys(c.parts[n].Key(0), key) > 0 })
+	return max(0, after-1)
 }
 
 // PackedSize is how many bytes all parts take.
@@ -235,7 +127,7 @@ func (c *Contents) Digest() string {
 // own order.
 func (c *Contents) InOrder(shape Shape) iter.Seq[int] {
 	return func(yield func(int) bool) {
-		if len(c.parts) <= 1 || c.KeySize == 0 {
+		if len(c.parts) <= 1 || c.depth == inOrder {
 			for i := range c.Len {
 				if !yield(i) {
 					return

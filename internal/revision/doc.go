@@ -4,6 +4,5 @@
 // Package revision is the compiled form of a BPFMap: a shape, policies and packed, sorted, digested
 // entries. compile makes it, the API carries it, plan compares with it.
 //
-// It is not for typed values (schema), for reading manifests (compile), or for what only a node
-// knows (engine).
+// Out of scope: typed values (schema), reading manifests (compile), and what only a node knows (engine).
 package revision

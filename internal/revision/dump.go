@@ -30,7 +30,7 @@ func (r *Revision) Dump(key, value Formatter) string {
 		r.Policy.Replace, r.Policy.Deletion, r.Policy.Freeze)
 	fmt.Fprintf(&b, "pin %s mode %04o owner %d:%d\n", r.Pin.Path, r.Pin.Mode, r.Pin.UID, r.Pin.GID)
 	fmt.Fprintf(&b, "digest %s\n", r.Digest)
-	for _, l := range r.Links {
+	for _, l := range r.References {
 		fmt.Fprintf(&b, "link %s %s\n", l.Type, l.Name)
 	}
 	c := &r.Contents

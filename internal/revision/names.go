@@ -27,10 +27,10 @@ const (
 // Check says whether k names an object of Kubernetes: its parts become directories and pins.
 func (k Key) Check() error {
 	if problems := validation.IsDNS1123Label(k.Namespace); len(problems) > 0 {
-		return fmt.Errorf("%q is no name of a namespace: %s", k.Namespace, problems[0])
+		return fmt.Errorf("%q is not a valid name of a namespace: %s", k.Namespace, problems[0])
 	}
 	if problems := validation.IsDNS1123Subdomain(k.Name); len(problems) > 0 {
-		return fmt.Errorf("%q is no name of a BPFMap: %s", k.Name, problems[0])
+		return fmt.Errorf("%q is not a valid name of a BPFMap: %s", k.Name, problems[0])
 	}
 	return nil
 }

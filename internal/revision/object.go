@@ -35,7 +35,7 @@ func ToObject(r *Revision) *v1alpha1.BPFMapRevision {
 		Type: r.Shape.Type, KeySize: int64(r.Shape.KeySize), ValueSize: int64(r.Shape.ValueSize),
 		MaxEntries: int64(r.Shape.MaxEntries), Flags: r.Shape.Flags, NUMANode: r.Shape.NUMANode,
 		MapExtra: int64(r.Shape.MapExtra), Inner: innerObject(r.Shape.Inner),
-		Key: r.KeySchema, Value: r.ValueSchema, References: r.Links,
+		Key: r.KeySchema, Value: r.ValueSchema, References: r.References,
 		SyncPolicy: r.Policy.Sync, DriftPolicy: r.Policy.Drift, Freeze: r.Policy.Freeze,
 		ReplacePolicy: r.Policy.Replace, DeletionPolicy: r.Policy.Deletion,
 		Pin:          v1alpha1.Pin{Path: r.Pin.Path, Mode: fmt.Sprintf("%04o", r.Pin.Mode), UID: &uid, GID: &gid},
@@ -85,7 +85,7 @@ func Describe(obj *v1alpha1.BPFMapRevision) (*Revision, error) {
 		Policy: Policy{
 			Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze,
 		},
-		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, Links: s.References, Digest: s.Digest,
+		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, References: s.References, Digest: s.Digest,
 	}
 	r.Shape.MapExtra = uint64(s.MapExtra)
 	sizes := []size{
@@ -143,7 +143,7 @@ func innerObject(s *Shape) *v1alpha1.InnerShape {
 func pinOf(p *v1alpha1.Pin) (Pin, error) {
 	mode, err := strconv.ParseUint(p.Mode, 8, 32)
 	if err != nil || mode > 0o777 {
-		return Pin{}, fmt.Errorf("pin mode %q is no octal mode", p.Mode)
+		return Pin{}, fmt.Errorf("pin mode %q is not a valid octal mode", p.Mode)
 	}
 	if err := CheckPinPath(p.Path); err != nil {
 		return Pin{}, fmt.Errorf("pin path %w", err)

@@ -42,9 +42,9 @@ type Revision struct {
 	ValueSchema v1alpha1.Schema
 
 	Contents Contents
-	// Links are the names in the entries that each node resolves, sorted. In the entries their symbols
+	// References are the names in the entries that each node resolves, sorted. In the entries their symbols
 	// (schema.Symbol) stand in their places.
-	Links []v1alpha1.Reference
+	References []v1alpha1.Reference
 	// Digest is ContentDigest(): "sha256:" and 64 hex digits.
 	Digest string
 }

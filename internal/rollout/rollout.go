@@ -57,7 +57,7 @@ const (
 	Paused Phase = "Paused"
 	// Halted: a node failed, and the frontier stays until it doesn't any more.
 	Halted Phase = "Halted"
-	// RolledBack: a node failed, and all nodes hold the old revision. Only a new revision goes on.
+	// RolledBack: a node failed, and all nodes hold the old revision. Only a new revision continues.
 	RolledBack Phase = "RolledBack"
 	// Complete: every node takes the new revision.
 	Complete Phase = "Complete"

@@ -39,8 +39,8 @@ func FuzzSchema(f *testing.F) {
 		if l.Size() < 0 || l.Size() > schema.MaxSize+8 || l.Size()%l.Align() != 0 && !s.Packed {
 			t.Fatalf("%s: size %d, alignment %d", text, l.Size(), l.Align())
 		}
-		links := l.Links()
-		if len(links) > schema.MaxLinkFields {
+		links := l.References()
+		if len(links) > schema.MaxReferenceFields {
 			t.Fatalf("%s: %d links", text, len(links))
 		}
 		for _, link := range links {

@@ -66,8 +66,8 @@ func newChecked(s *v1alpha1.Schema, b builder) (*Layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := l.countLinks(); n > MaxLinkFields {
-		return nil, errorf("", "has %d places of interfaces, maps, programs and cgroups, at most %d are possible", n, MaxLinkFields)
+	if n := l.countLinks(); n > MaxReferenceFields {
+		return nil, errorf("", "has %d places of interfaces, maps, programs and cgroups, at most %d are possible", n, MaxReferenceFields)
 	}
 	return l, nil
 }

@@ -32,18 +32,18 @@ func Symbol(l v1alpha1.Reference) uint32 {
 	return max(binary.BigEndian.Uint32(sum[:]), 1)
 }
 
-// LinkField is a place in the bytes where a link stands.
-type LinkField struct {
+// ReferenceField is a place in the bytes where a link stands.
+type ReferenceField struct {
 	Type v1alpha1.ScalarType
 	// Offset and Size are in bytes.
 	Offset, Size int
 }
 
-// MaxLinkFields bounds the places of links in one key or value. An array counts as many times as it has
+// MaxReferenceFields bounds the places of references in one key or value. An array counts as many times as it has
 // elements.
-const MaxLinkFields = 4096
+const MaxReferenceFields = 4096
 
-// countLinks is how many places Links has, without listing them. It can't overflow: each place takes
+// countLinks is how many places References has, without listing them. It can't overflow: each place takes
 // bytes, and their number is bounded by MaxSize.
 func (l *Layout) countLinks() int {
 	n := 0
@@ -56,16 +56,16 @@ func (l *Layout) countLinks() int {
 	return n * max(l.count, 1)
 }
 
-// Links are the places of links, in the order of their offsets; at most MaxLinkFields.
-func (l *Layout) Links() []LinkField { return l.appendLinks(nil, 0) }
+// References are the places of references, in the order of their offsets; at most MaxReferenceFields.
+func (l *Layout) References() []ReferenceField { return l.appendLinks(nil, 0) }
 
-func (l *Layout) appendLinks(links []LinkField, offset int) []LinkField {
+func (l *Layout) appendLinks(links []ReferenceField, offset int) []ReferenceField {
 	if l.countLinks() == 0 {
 		return links
 	}
 	for range max(l.count, 1) {
 		if l.scalar != nil {
-			links = append(links, LinkField{l.scalar.typ, offset, l.scalar.size})
+			links = append(links, ReferenceField{l.scalar.typ, offset, l.scalar.size})
 		}
 		for i := range l.fields {
 			links = l.fields[i].layout.appendLinks(links, offset+l.fields[i].offset)
@@ -76,12 +76,12 @@ func (l *Layout) appendLinks(links []LinkField, offset int) []LinkField {
 }
 
 // Symbol is what stands at the place in b.
-func (f LinkField) Symbol(b []byte) uint32 {
+func (f ReferenceField) Symbol(b []byte) uint32 {
 	return binary.NativeEndian.Uint32(b[f.Offset:])
 }
 
 // Put writes what a link stands for on a node to its place in b.
-func (f LinkField) Put(b []byte, target uint64) {
+func (f ReferenceField) Put(b []byte, target uint64) {
 	if f.Size == 8 {
 		binary.NativeEndian.PutUint64(b[f.Offset:], target)
 		return
@@ -90,7 +90,7 @@ func (f LinkField) Put(b []byte, target uint64) {
 }
 
 // Get reads what is at the place in b.
-func (f LinkField) Get(b []byte) uint64 {
+func (f ReferenceField) Get(b []byte) uint64 {
 	if f.Size == 8 {
 		return binary.NativeEndian.Uint64(b[f.Offset:])
 	}

@@ -25,11 +25,11 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []schema.LinkField{
+	want := []schema.ReferenceField{
 		{Type: v1alpha1.TypeIfindex, Offset: 4, Size: 4}, {Type: v1alpha1.TypeIfindex, Offset: 8, Size: 4},
 		{Type: v1alpha1.TypeCgroupID, Offset: 24, Size: 8}, {Type: v1alpha1.TypeCgroupID, Offset: 40, Size: 8},
 	}
-	if got := l.Links(); !slices.Equal(got, want) {
+	if got := l.References(); !slices.Equal(got, want) {
 		t.Fatalf("links %+v, want %+v", got, want)
 	}
 	b := make([]byte, l.Size())

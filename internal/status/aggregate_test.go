@@ -4,10 +4,8 @@
 package status
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,9 +18,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/test/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 var (
 	yesterday = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -119,7 +116,7 @@ var cases = []struct {
 		return in
 	}, inProgress},
 	{"pending-with-message", func() Input {
-		return input(reports{"node-a": mapState(newest, v1alpha1.NodeMapPending, v1alpha1.NodeReasonReferenceNotFound, "1 of 7 entries wait: interface eth7 is not there")})
+		return input(reports{"node-a": mapState(newest, v1alpha1.NodeMapPending, v1alpha1.NodeReasonReferenceNotFound, "1 of 7 entries pending: interface eth7 not found")})
 	}, inProgress},
 	{"one-failed", func() Input { return input(reports{"node-a": inSync(), "node-b": full(), "node-c": inSync()}) }, inProgress},
 	{"one-stalled", func() Input { return input(reports{"node-a": inSync(), "node-b": incompatible()}) }, failed},
@@ -194,7 +191,7 @@ func TestAggregate(t *testing.T) {
 			if k := kstatusOf(got); k != c.kstatus {
 				t.Errorf("kstatus reads %s, want %s", k, c.kstatus)
 			}
-			golden(t, c.name+".yaml", got)
+			equal(t, c.name+".yaml", got)
 		})
 	}
 }
@@ -334,26 +331,11 @@ func TestSummarize(t *testing.T) {
 	}
 }
 
-func golden(t *testing.T, name string, v any) {
+func equal(t *testing.T, name string, v any) {
 	t.Helper()
 	got, err := yaml.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (run the test with -update)", err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
+	golden.Equal(t, filepath.Join("testdata", name), string(got))
 }

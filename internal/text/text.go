@@ -1,12 +1,15 @@
 // Copyright The bpfmap-operator Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package text bounds what is written for people.
+// Package text bounds what is written for people, and counts in it.
 //
 // Out of scope: what messages say; that is decided where they are made.
 package text
 
-import "unicode/utf8"
+import (
+	"fmt"
+	"unicode/utf8"
+)
 
 // mark stands where something was cut off.
 const mark = "…"
@@ -24,4 +27,12 @@ func Truncate(s string, n int) string {
 		n--
 	}
 	return s[:n] + mark
+}
+
+// Count is a number of things: "1 entry", "2 entries".
+func Count[N ~int | ~int64](n N, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

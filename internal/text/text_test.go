@@ -31,3 +31,14 @@ func TestTruncate(t *testing.T) {
 		}
 	}
 }
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 entries", 1: "1 entry", 2: "2 entries", -1: "-1 entries"} {
+		if got := text.Count(n, "entry", "entries"); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+	if got := text.Count(int64(1), "map", "maps"); got != "1 map" {
+		t.Errorf("%q", got)
+	}
+}

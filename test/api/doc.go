@@ -3,5 +3,5 @@
 
 // Package api tests the validation in the custom resource definitions against a real API server.
 //
-// It is not for what only the compiler can tell (compile).
+// Out of scope: what only the compiler can tell (compile).
 package api

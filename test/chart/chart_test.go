@@ -138,7 +138,7 @@ func sortArgs(podSpec map[string]any) {
 	}
 }
 
-// TestLeastPrivilege pins what docs/security.md promises, whoever edits the manifests.
+// TestLeastPrivilege pins what docs/security.md promises, however the manifests are edited.
 func TestLeastPrivilege(t *testing.T) {
 	objects := parse(t, helmTemplate(t))
 	type rights struct {

@@ -7,7 +7,7 @@
 // validated by the API server itself, and the API server can go away and come back at the same
 // address with the same data. The programs come from $KUBEBUILDER_ASSETS, which `make test` sets.
 //
-// It is NOT a cluster: there is no scheduler, no controller manager (so no garbage collection, no
-// service account tokens) and no kubelet. Nodes are objects that a test creates. It never skips: a
-// machine without the programs gets an error that says how to get them.
+// Out of scope: a cluster. A control plane has no scheduler, no controller manager (so no garbage collection,
+// no service account tokens) and no kubelet. Nodes are objects that a test creates. Nothing is skipped: on a
+// machine without the programs, the error says how to get them.
 package controlplane

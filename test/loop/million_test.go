@@ -141,7 +141,7 @@ func metric(t testing.TB, name string) float64 {
 			return n
 		}
 	}
-	t.Fatalf("there is no metric %s", name)
+	t.Fatalf("metric %s does not exist", name)
 	return 0
 }
 

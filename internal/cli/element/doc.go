@@ -4,5 +4,5 @@
 // Package element turns the bytes of keys and values into text and back: typed where a schema is
 // known, in hex elsewhere.
 //
-// It is NOT for layouts (schema), nor for getting the bytes (bpf).
+// Out of scope: layouts (schema), and getting the bytes (bpf).
 package element

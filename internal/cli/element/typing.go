@@ -97,7 +97,7 @@ func (t Typing) AppendEntry(dst, key, value []byte) []byte {
 	return append(dst, "]}"...)
 }
 
-// Bytes is the codec of so many bytes of which nothing is known: hex, as "0a 00" for people and as
+// Bytes is the codec of a number of bytes of which nothing is known: hex, as "0a 00" for people and as
 // "0a00" in manifests, where the type is hex.
 type Bytes int
 

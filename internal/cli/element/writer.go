@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // Format is how elements are written.
@@ -91,7 +93,7 @@ func (w *Writer) Write(key, value []byte) error {
 func (w *Writer) Close(complete bool) error {
 	switch w.format {
 	case Text, Hex:
-		w.print("Found %d %s\n", w.count, plural(w.count, "element"))
+		w.print("Found %s\n", text.Count(w.count, "element", "elements"))
 	case JSON:
 		if w.count > 0 {
 			w.print("\n")
@@ -107,10 +109,3 @@ func (w *Writer) Close(complete bool) error {
 
 // print keeps the first error for Close: that is what bufio.Writer does.
 func (w *Writer) print(format string, args ...any) { _, _ = fmt.Fprintf(w.out, format, args...) }
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return noun
-	}
-	return noun + "s"
-}

@@ -17,6 +17,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 func newApply() *cobra.Command {
@@ -88,29 +89,29 @@ func outcome(r engine.Report) string {
 		engine.ActionNone: "unchanged", engine.ActionCreated: "created", engine.ActionAdopted: "adopted",
 		engine.ActionUpdated: "configured", engine.ActionReplaced: "replaced", engine.ActionRepaired: "repaired",
 	}
-	text := words[r.Action]
+	line := words[r.Action]
 	switch {
 	case r.Drift != nil && !r.Drift.Repaired:
-		text = "drifted, and driftPolicy is Report: " + r.Drift.Summary
+		line = "drifted, and driftPolicy is Report: " + r.Drift.Summary
 	case r.Drift != nil:
-		text += ": " + r.Drift.Summary
+		line += ": " + r.Drift.Summary
 	case r.Message != "":
-		text += ": " + r.Message
+		line += ": " + r.Message
 	}
-	text += fmt.Sprintf(" (map %d", r.MapID)
+	line += fmt.Sprintf(" (map %d", r.MapID)
 	if r.Entries != nil {
-		text += fmt.Sprintf(", %d entries", *r.Entries)
+		line += ", " + text.Count(*r.Entries, "entry", "entries")
 	}
 	if r.Frozen {
-		text += ", frozen"
+		line += ", frozen"
 	}
-	text += ")"
+	line += ")"
 	for _, m := range r.Replaced {
 		if len(m.Users) > 0 {
-			text += fmt.Sprintf("; map %d is still used by %s", m.ID, strings.Join(m.Users, ", "))
+			line += fmt.Sprintf("; map %d is still used by %s", m.ID, strings.Join(m.Users, ", "))
 		}
 	}
-	return text
+	return line
 }
 
 // innerFirst puts the inner maps of maps of maps before these, and keeps the order otherwise.
@@ -123,7 +124,7 @@ func innerFirst(maps []declared) []declared {
 			return
 		}
 		placed[d.rev.Key] = true
-		for _, l := range d.rev.Links {
+		for _, l := range d.rev.References {
 			if i := slices.IndexFunc(maps, func(o declared) bool {
 				return l.Type == v1alpha1.TypeMapRef && o.rev.Key == revision.Key{Namespace: d.rev.Key.Namespace, Name: l.Name}
 			}); i >= 0 {

@@ -15,6 +15,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // dumper prints maps' elements.
@@ -52,7 +53,7 @@ them: see "bpfmap map lookup", which peeks.`,
 func (d *dumper) run(c *cobra.Command) error {
 	ctx := c.Context()
 	interrupt.Report(ctx, func() string {
-		return fmt.Sprintf("the output is incomplete (%d elements)", d.printed.N())
+		return "the output is incomplete (" + text.Count(d.printed.N(), "element", "elements") + ")"
 	})
 	all, err := d.all(c)
 	if err != nil {

@@ -29,8 +29,8 @@ spec: {type: Hash, key: {type: u32}, value: {type: u32}, maxEntries: 4, freeze: 
 func TestApplyInnerMapsFirst(t *testing.T) {
 	bpffs := mountBPFFS(t)
 	file := write(t, "tables.yaml", outerFirst)
-	equal(t, withoutIDs(ok(t, "apply", "-f", file, "--bpffs", bpffs)), `bpfmap.bpfmap.io/edge/blue created (map ID, 1 entries, frozen)
-bpfmap.bpfmap.io/edge/tables created: 1 of 2 entries pending: map of BPFMap green not found (map ID, 1 entries)
+	equal(t, withoutIDs(ok(t, "apply", "-f", file, "--bpffs", bpffs)), `bpfmap.bpfmap.io/edge/blue created (map ID, 1 entry, frozen)
+bpfmap.bpfmap.io/edge/tables created: 1 of 2 entries pending: map of BPFMap green not found (map ID, 1 entry)
 `)
 	writeFile(t, file, strings.Replace(outerFirst, "value: 10", "value: 11", 1))
 	out := withoutIDs(ok(t, "apply", "-f", file, "--bpffs", bpffs))
@@ -38,8 +38,8 @@ bpfmap.bpfmap.io/edge/tables created: 1 of 2 entries pending: map of BPFMap gree
 		!strings.Contains(out, "\nbpfmap.bpfmap.io/edge/tables configured: 1 of 2 entries pending") {
 		t.Errorf("apply prints\n%s", out)
 	}
-	equal(t, withoutIDs(ok(t, "apply", "-f", file, "--bpffs", bpffs)), `bpfmap.bpfmap.io/edge/blue unchanged (map ID, 1 entries, frozen)
-bpfmap.bpfmap.io/edge/tables unchanged: 1 of 2 entries pending: map of BPFMap green not found (map ID, 1 entries)
+	equal(t, withoutIDs(ok(t, "apply", "-f", file, "--bpffs", bpffs)), `bpfmap.bpfmap.io/edge/blue unchanged (map ID, 1 entry, frozen)
+bpfmap.bpfmap.io/edge/tables unchanged: 1 of 2 entries pending: map of BPFMap green not found (map ID, 1 entry)
 `)
 }
 

@@ -34,7 +34,7 @@ func newEngine(c *cobra.Command, n nodeFlags) (*locked.Engine, error) {
 		c.PrintErrf("Waiting for %s, which another process holds (%s so far)\n", w.For, w.Waited.Round(time.Second))
 	}
 	backend, err := kernel.New(n.bpffs, kernel.Options{
-		Pins: pinstore.Options{OnWait: onWait}, Links: kernel.LinkOptions{Cgroups: n.cgroups},
+		Pins: pinstore.Options{OnWait: onWait}, References: kernel.ReferenceOptions{Cgroups: n.cgroups},
 	})
 	if err != nil {
 		return nil, err

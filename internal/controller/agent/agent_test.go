@@ -76,16 +76,16 @@ func TestEventsFor(t *testing.T) {
 		report engine.Report
 		want   []string
 	}{
-		"nothing":         {nil, engine.Report{}, nil},
-		"created":         {nil, engine.Report{Action: engine.ActionCreated, PinPath: "/p"}, []string{"Normal Created created the map, pinned at /p"}},
-		"adopted":         {nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p"}, []string{"Normal Adopted adopted the map at /p with its contents"}},
-		"updated":         {nil, engine.Report{Action: engine.ActionUpdated}, nil},
-		"replaced":        {nil, engine.Report{Action: engine.ActionReplaced, Message: "replaced map 3"}, []string{"Normal Replaced replaced map 3"}},
-		"repaired":        {nil, engine.Report{Drift: drift(true)}, []string{"Warning DriftRepaired 1 entry changed"}},
-		"drift appears":   {nil, engine.Report{Drift: drift(false)}, []string{"Warning DriftDetected 1 entry changed (driftPolicy Report: nothing is changed)"}},
-		"drift stays":     {&v1alpha1.NodeMap{Drifted: true}, engine.Report{Drift: drift(false)}, nil},
-		"failure begins":  {nil, failed, []string{"Warning Failed MapFull: no room"}},
-		"failure goes on": {failing, failed, nil},
+		"nothing":           {nil, engine.Report{}, nil},
+		"created":           {nil, engine.Report{Action: engine.ActionCreated, PinPath: "/p"}, []string{"Normal Created created the map, pinned at /p"}},
+		"adopted":           {nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p"}, []string{"Normal Adopted adopted the map at /p with its contents"}},
+		"updated":           {nil, engine.Report{Action: engine.ActionUpdated}, nil},
+		"replaced":          {nil, engine.Report{Action: engine.ActionReplaced, Message: "replaced map 3"}, []string{"Normal Replaced replaced map 3"}},
+		"repaired":          {nil, engine.Report{Drift: drift(true)}, []string{"Warning DriftRepaired 1 entry changed"}},
+		"drift appears":     {nil, engine.Report{Drift: drift(false)}, []string{"Warning DriftDetected 1 entry changed (driftPolicy Report: nothing is changed)"}},
+		"drift stays":       {&v1alpha1.NodeMap{Drifted: true}, engine.Report{Drift: drift(false)}, nil},
+		"failure begins":    {nil, failed, []string{"Warning Failed MapFull: no room"}},
+		"failure continues": {failing, failed, nil},
 		"failure of a new revision": {
 			&v1alpha1.NodeMap{State: v1alpha1.NodeMapFailed, Reason: "MapFull", Revision: "t-0"}, failed, []string{"Warning Failed MapFull: no room"},
 		},

@@ -125,7 +125,7 @@ func TestCRDs(t *testing.T) {
 		t.Error(err)
 	}
 
-	// Whoever may not read the schemas is trusted to have the right ones.
+	// A controller that may not read the schemas is trusted to have the right ones.
 	p.mark, p.err = "v2", apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("no"))
 	c = newChecked(p)
 	c.look(t.Context())

@@ -13,6 +13,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // The actions of events: what the controller was doing.
@@ -28,7 +29,7 @@ const reasonRevisionCreated = "RevisionCreated"
 func (r *reconciler) announceRevision(m *v1alpha1.BPFMap, rev *v1alpha1.BPFMapRevision) {
 	process.Emit(r.events, m.ObjectMeta, process.Event{
 		Type: corev1.EventTypeNormal, Reason: reasonRevisionCreated, Action: actionCompile,
-		Note: fmt.Sprintf("created revision %s with %d entries", rev.Name, rev.Spec.EntryCount),
+		Note: fmt.Sprintf("created revision %s with %s", rev.Name, text.Count(rev.Spec.EntryCount, "entry", "entries")),
 	})
 }
 

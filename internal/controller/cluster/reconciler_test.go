@@ -58,7 +58,7 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
-// TestForeignRevision tells people that somebody else's revision has the name of the next one, and goes on
+// TestForeignRevision tells people that somebody else's revision has the name of the next one, and continues
 // once that is gone.
 func TestForeignRevision(t *testing.T) {
 	foreign := &v1alpha1.BPFMapRevision{ObjectMeta: metav1.ObjectMeta{Namespace: "edge", Name: "foo-1"}}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
@@ -84,7 +85,7 @@ func (r *reconciler) compile(ctx context.Context, s *scope) error {
 	if s.m.Spec.RollbackTo != "" {
 		want, s.rejected, err = r.earlier(ctx, s)
 	} else {
-		sources, readErr := r.sources(ctx, s.m)
+		sources, readErr := compile.Gather(&s.m.Spec, objects{r, ctx, s.m.Namespace})
 		if readErr != nil {
 			return readErr
 		}
@@ -106,7 +107,7 @@ func (r *reconciler) earlier(ctx context.Context, s *scope) (compiled, *status.R
 		}
 		return compiled{}, &status.Rejection{
 			Reason:  v1alpha1.ReasonInvalidSpec,
-			Message: fmt.Sprintf("spec.rollbackTo: there is no revision %s: there are %s", s.m.Spec.RollbackTo, strings.Join(names, ", ")),
+			Message: fmt.Sprintf("spec.rollbackTo: revision %s does not exist: must be one of %s", s.m.Spec.RollbackTo, strings.Join(names, ", ")),
 		}, nil
 	}
 	rev := &s.own[i]

@@ -4,9 +4,7 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -103,113 +101,89 @@ func selectsAny(m *v1alpha1.BPFMap, objects []client.Object) bool {
 	})
 }
 
-// sources are what spec.entriesFrom names, with the versions that the cache shows. Data are read when
-// they are needed, by name.
-func (r *reconciler) sources(ctx context.Context, m *v1alpha1.BPFMap) ([]compile.Source, error) {
-	var all []compile.Source
-	for i, from := range m.Spec.EntriesFrom {
-		switch {
-		case from.ConfigMapRef != nil:
-			s, err := r.named(ctx, i, m.Namespace, process.ConfigMapKind, *from.ConfigMapRef)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, s)
-		case from.SecretRef != nil:
-			s, err := r.named(ctx, i, m.Namespace, process.SecretKind, *from.SecretRef)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, s)
-		case from.ConfigMapSelector != nil:
-			selected, err := r.selected(ctx, i, m.Namespace, *from.ConfigMapSelector)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, selected...)
-		}
-	}
-	return all, nil
+// objects are the ConfigMaps and Secrets of a BPFMap's namespace, with the versions that the cache shows. Data
+// are read when they are needed, by name; if they turn out to be newer, the watch brings the next compilation.
+type objects struct {
+	*reconciler
+	ctx       context.Context //nolint:containedctx // lives as long as one compilation, which knows no contexts
+	namespace string
 }
 
-// named is one key of one object.
-func (r *reconciler) named(ctx context.Context, index int, namespace string, kind schema.GroupVersionKind, ref v1alpha1.SourceRef) (compile.Source, error) {
-	s := compile.Source{Index: index, Name: fmt.Sprintf("%s %s, key %s", kind.Kind, ref.Name, ref.Key)}
-	about := process.Metadata(kind)
-	err := r.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, about)
+// Get looks for a ConfigMap or Secret in the cache.
+func (o objects) Get(kind, name string) (compile.Object, error) {
+	about := process.Metadata(schema.GroupVersionKind{Version: "v1", Kind: kind})
+	err := o.client.Get(o.ctx, client.ObjectKey{Namespace: o.namespace, Name: name}, about)
 	switch {
 	case apierrors.IsNotFound(err):
-		s.Err = fmt.Errorf("there is no %s %s in namespace %s", kind.Kind, ref.Name, namespace)
-		return s, nil
+		return nil, nil //nolint:nilnil // what compile.Objects asks for
 	case err != nil:
-		return s, fmt.Errorf("look for %s %s: %w", kind.Kind, ref.Name, err)
+		return nil, err
 	}
-	return r.keyOf(ctx, s, kind, about, ref.Key)
+	return object{o, kind, about}, nil
 }
 
-// selected are the keys of all ConfigMaps with some labels, by name and key.
-func (r *reconciler) selected(ctx context.Context, index int, namespace string, by v1alpha1.SourceSelector) ([]compile.Source, error) {
+// Select looks for ConfigMaps in the cache.
+func (o objects) Select(by labels.Selector) ([]compile.Object, error) {
 	list := process.MetadataList(process.ConfigMapKind)
-	err := r.client.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels(by.MatchLabels), client.UnsafeDisableDeepCopy)
+	err := o.client.List(o.ctx, list, client.InNamespace(o.namespace), client.MatchingLabelsSelector{Selector: by}, client.UnsafeDisableDeepCopy)
 	if err != nil {
-		return nil, fmt.Errorf("list ConfigMaps: %w", err)
+		return nil, err
 	}
-	slices.SortFunc(list.Items, func(a, b metav1.PartialObjectMetadata) int { return cmp.Compare(a.Name, b.Name) })
-	var all []compile.Source
+	found := make([]compile.Object, len(list.Items))
 	for i := range list.Items {
-		about := &list.Items[i]
-		keys := []string{by.Key}
-		if by.Key == "" {
-			if keys, err = r.allKeys(ctx, about); err != nil {
-				return nil, err
-			}
-		}
-		for _, key := range keys {
-			s := compile.Source{Index: index, Name: fmt.Sprintf("ConfigMap %s, key %s", about.Name, key)}
-			if s, err = r.keyOf(ctx, s, process.ConfigMapKind, about, key); err != nil {
-				return nil, err
-			}
-			all = append(all, s)
-		}
+		found[i] = object{o, process.ConfigMapKind.Kind, &list.Items[i]}
 	}
-	if len(all) == 0 {
-		selector := labels.SelectorFromSet(by.MatchLabels).String()
-		all = append(all, compile.Source{Index: index, Name: "ConfigMaps with " + selector, Err: errors.New("there is none in namespace " + namespace)})
-	}
-	return all, nil
+	return found, nil
 }
 
-// keyOf completes a source of an object that is there. The version is that of the cache; if the data
-// turn out to be newer, the watch brings the next compilation.
-func (r *reconciler) keyOf(ctx context.Context, s compile.Source, kind schema.GroupVersionKind, about *metav1.PartialObjectMetadata, key string) (compile.Source, error) {
-	name := client.ObjectKeyFromObject(about)
-	s.Version = string(about.UID) + "/" + about.ResourceVersion
-	s.Load = func() ([]byte, error) {
-		data, err := r.read(ctx, kind, name)
-		if err != nil {
-			return nil, err
-		}
-		value, ok := data[key]
-		if !ok {
-			return nil, &compile.MissingError{Message: fmt.Sprintf("there is no such key: there are %v", slices.Sorted(maps.Keys(data)))}
-		}
-		return value, nil
-	}
-	return s, nil
+// Where is for messages.
+func (o objects) Where() string { return "in namespace " + o.namespace }
+
+// object is one of them.
+type object struct {
+	in    objects
+	kind  string
+	about *metav1.PartialObjectMetadata
 }
 
-// allKeys are the keys of a ConfigMap, read once for each of its versions.
-func (r *reconciler) allKeys(ctx context.Context, about *metav1.PartialObjectMetadata) ([]string, error) {
-	if keys, ok := r.keys.get(about); ok {
+func (o object) Name() string    { return o.about.Name }
+func (o object) Version() string { return string(o.about.UID) + "/" + o.about.ResourceVersion }
+
+// Keys are read once for each version of an object.
+func (o object) Keys() ([]string, error) {
+	if keys, ok := o.in.keys.get(o.about); ok {
 		return keys, nil
 	}
-	data, err := r.read(ctx, process.ConfigMapKind, client.ObjectKeyFromObject(about))
+	data, err := o.Data()
 	if err != nil {
 		return nil, err
 	}
 	keys := slices.Sorted(maps.Keys(data))
-	r.keys.put(about, keys)
+	o.in.keys.put(o.about, keys)
 	return keys, nil
+}
+
+// Data reads the data from the API server: caching all ConfigMaps and Secrets of a cluster would cost more than
+// it saves.
+func (o object) Data() (map[string][]byte, error) {
+	name, live := client.ObjectKeyFromObject(o.about), o.in.live
+	if o.kind == process.SecretKind.Kind {
+		var secret corev1.Secret
+		if err := live.Get(o.in.ctx, name, &secret); err != nil {
+			return nil, fmt.Errorf("read Secret %s: %w", name, err)
+		}
+		return secret.Data, nil
+	}
+	var config corev1.ConfigMap
+	if err := live.Get(o.in.ctx, name, &config); err != nil {
+		return nil, fmt.Errorf("read ConfigMap %s: %w", name, err)
+	}
+	data := make(map[string][]byte, len(config.Data)+len(config.BinaryData))
+	for k, v := range config.Data {
+		data[k] = []byte(v)
+	}
+	maps.Copy(data, config.BinaryData)
+	return data, nil
 }
 
 // keyLists remembers the keys of the ConfigMaps that were used last. It is safe for concurrent use.
@@ -245,26 +219,4 @@ func (l *keyLists) put(about *metav1.PartialObjectMetadata, keys []string) {
 		return
 	}
 	l.last.Add(about.UID, keyList{about.ResourceVersion, keys})
-}
-
-// read reads an object's data from the API server: caching all ConfigMaps and Secrets of a cluster would
-// cost more than it saves.
-func (r *reconciler) read(ctx context.Context, kind schema.GroupVersionKind, name types.NamespacedName) (map[string][]byte, error) {
-	if kind == process.SecretKind {
-		var secret corev1.Secret
-		if err := r.live.Get(ctx, name, &secret); err != nil {
-			return nil, fmt.Errorf("read Secret %s: %w", name, err)
-		}
-		return secret.Data, nil
-	}
-	var config corev1.ConfigMap
-	if err := r.live.Get(ctx, name, &config); err != nil {
-		return nil, fmt.Errorf("read ConfigMap %s: %w", name, err)
-	}
-	data := make(map[string][]byte, len(config.Data)+len(config.BinaryData))
-	for k, v := range config.Data {
-		data[k] = []byte(v)
-	}
-	maps.Copy(data, config.BinaryData)
-	return data, nil
 }

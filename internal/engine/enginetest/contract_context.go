@@ -30,8 +30,8 @@ func testCancelled(t *testing.T, b engine.Backend) {
 			_, err := b.Create(ctx, &revision.Revision{Key: contractKey, Shape: shape(v1alpha1.MapTypeHash, 1, 1, 4)})
 			return err
 		},
-		"Link": func() error {
-			_, err := b.Link(ctx, contractKey, v1alpha1.Reference{Type: v1alpha1.TypeMapRef, Name: contractKey.Name})
+		"Resolve": func() error {
+			_, err := b.Resolve(ctx, contractKey, v1alpha1.Reference{Type: v1alpha1.TypeMapRef, Name: contractKey.Name})
 			return err
 		},
 		"Publish":    func() error { return b.Publish(ctx, contractKey, m, other, idOf(t, m)) },

@@ -31,18 +31,18 @@ func testBloom(t *testing.T, b engine.Backend) {
 // testMapOfMaps links to a map by its BPFMap: what is written isn't what is read.
 func testMapOfMaps(t *testing.T, b engine.Backend) {
 	link := v1alpha1.Reference{Type: v1alpha1.TypeMapRef, Name: contractKey.Name}
-	if _, err := b.Link(t.Context(), contractKey, link); !errors.Is(err, engine.ErrAbsent) {
+	if _, err := b.Resolve(t.Context(), contractKey, link); !errors.Is(err, engine.ErrAbsent) {
 		t.Errorf("link to a map that isn't there: %v", err)
 	}
 	inner := shape(v1alpha1.MapTypeHash, 1, 1, 4)
 	m := create(t, b, inner)
 	must(t, b.Publish(t.Context(), contractKey, m, contractPin))
-	target, err := b.Link(t.Context(), contractKey, link)
+	target, err := b.Resolve(t.Context(), contractKey, link)
 	must(t, err)
 	if target.Read != uint64(idOf(t, m)) || target.Shape == nil || len(inner.Differences(*target.Shape)) > 0 {
 		t.Errorf("the link stands for %+v, want map %d of the shape %+v", target, idOf(t, m), inner)
 	}
-	if _, err := b.Link(t.Context(), revision.Key{Namespace: "other", Name: "table"}, link); !errors.Is(err, engine.ErrAbsent) {
+	if _, err := b.Resolve(t.Context(), revision.Key{Namespace: "other", Name: "table"}, link); !errors.Is(err, engine.ErrAbsent) {
 		t.Errorf("link to a map of another namespace: %v", err)
 	}
 	outer := shape(v1alpha1.MapTypeHashOfMaps, 1, 4, 4)

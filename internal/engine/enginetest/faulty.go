@@ -177,10 +177,10 @@ func (f *Faulty) Create(ctx context.Context, rev *revision.Revision) (m engine.M
 	return f.wrap(m), nil
 }
 
-// Link finds what a name stands for.
-func (f *Faulty) Link(ctx context.Context, key revision.Key, link v1alpha1.Reference) (target engine.Target, err error) {
-	err = f.run("Link", nil, func() error {
-		target, err = f.Backend.Link(ctx, key, link)
+// Resolve finds what a name stands for.
+func (f *Faulty) Resolve(ctx context.Context, key revision.Key, link v1alpha1.Reference) (target engine.Target, err error) {
+	err = f.run("Resolve", nil, func() error {
+		target, err = f.Backend.Resolve(ctx, key, link)
 		return err
 	})
 	if err != nil && target.Close != nil {

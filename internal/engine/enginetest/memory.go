@@ -85,9 +85,9 @@ func (b *Memory) Create(ctx context.Context, rev *revision.Revision) (engine.Map
 	return b.handle(newMemoryMap(b.lastID, rev.Shape, b.PossibleCPUs())), nil
 }
 
-// Link finds a map by its BPFMap, and anything else among what SetLink told. As in a kernel, what is
+// Resolve finds a map by its BPFMap, and anything else among what SetLink told. As in a kernel, what is
 // written of maps, programs and cgroups isn't what is read.
-func (b *Memory) Link(ctx context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
+func (b *Memory) Resolve(ctx context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
 	if err := ctx.Err(); err != nil {
 		return engine.Target{}, err
 	}

@@ -67,7 +67,7 @@ func TestErrorsAreNotAbsence(t *testing.T) {
 		}
 	})
 	n.sync(declare(t, "table", `{type: Hash, key: {type: u8}, value: {type: u8}, maxEntries: 4}`), v1alpha1.NodeMapReady, engine.ActionCreated)
-	b, err := kernel.New(n.bpffs, kernel.Options{Links: kernel.LinkOptions{Cgroups: n.cgroups}})
+	b, err := kernel.New(n.bpffs, kernel.Options{References: kernel.ReferenceOptions{Cgroups: n.cgroups}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestErrorsAreNotAbsence(t *testing.T) {
 		{v1alpha1.TypeCgroupID, group, group + "/cgroup.procs/below"},
 	} {
 		link := func(name string) error {
-			target, err := b.Link(t.Context(), key, v1alpha1.Reference{Type: c.typ, Name: name})
+			target, err := b.Resolve(t.Context(), key, v1alpha1.Reference{Type: c.typ, Name: name})
 			if err == nil && target.Close != nil {
 				err = target.Close()
 			}
@@ -101,7 +101,7 @@ func TestErrorsAreNotAbsence(t *testing.T) {
 			t.Errorf("%s %s without descriptors: %v, want EMFILE", c.typ, c.there, blind)
 		}
 	}
-	if _, err := b.Link(t.Context(), key, v1alpha1.Reference{Type: v1alpha1.TypeCgroup, Name: "cgroup.procs"}); errors.Is(err, engine.ErrAbsent) || err == nil {
+	if _, err := b.Resolve(t.Context(), key, v1alpha1.Reference{Type: v1alpha1.TypeCgroup, Name: "cgroup.procs"}); errors.Is(err, engine.ErrAbsent) || err == nil {
 		t.Errorf("a file of a cgroup: %v", err)
 	}
 }

@@ -17,14 +17,14 @@ import (
 type Options struct {
 	// Pins are those of the store of pins.
 	Pins pinstore.Options
-	// Links says what names in entries may stand for.
-	Links LinkOptions
+	// References says what names in entries may stand for.
+	References ReferenceOptions
 }
 
 // Backend keeps maps in the kernel and their pins in one BPF file system.
 type Backend struct {
 	pins     *pinstore.Store
-	links    LinkOptions
+	links    ReferenceOptions
 	cpus     int
 	programs programIndex
 }
@@ -35,7 +35,7 @@ func New(bpffs string, o Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{pins: pinstore.New(bpffs, o.Pins), links: o.Links, cpus: cpus}, nil
+	return &Backend{pins: pinstore.New(bpffs, o.Pins), links: o.References, cpus: cpus}, nil
 }
 
 // Lock takes the lock of a map among all processes that manage maps of the BPF file system.

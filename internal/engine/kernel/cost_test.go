@@ -29,7 +29,7 @@ func TestCostPerMap(t *testing.T) {
 	}
 	e := locked.New(engine.New(b, engine.Options{}), b.Lock)
 	made := 0
-	// cost is that of a map that is made, updated, and removed when there are so many others.
+	// cost is that of a map that is made, updated, and removed when there are that many others.
 	cost := func(others int) (calls, changes float64) {
 		t.Helper()
 		create := func() {

@@ -4,5 +4,5 @@
 // Package kernel is the engine's Backend over this machine's kernel: maps by package bpf, pins and
 // records by package pinstore, and the errors of both with the reasons that people see.
 //
-// It is not for decisions (plan, engine).
+// Out of scope: decisions (plan, engine).
 package kernel

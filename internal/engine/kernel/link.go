@@ -20,8 +20,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// LinkOptions say what names in entries may stand for.
-type LinkOptions struct {
+// ReferenceOptions say what names in entries may stand for.
+type ReferenceOptions struct {
 	// NoInterfaces says that this process doesn't see the node's network interfaces, but those of a
 	// network namespace of its own.
 	NoInterfaces bool
@@ -35,8 +35,8 @@ type LinkOptions struct {
 // DefaultCgroups is where systemd and container runtimes mount cgroup2.
 const DefaultCgroups = "/sys/fs/cgroup"
 
-// Link finds what a name stands for on this node.
-func (b *Backend) Link(ctx context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
+// Resolve finds what a name stands for on this node.
+func (b *Backend) Resolve(ctx context.Context, key revision.Key, link v1alpha1.Reference) (engine.Target, error) {
 	if err := ctx.Err(); err != nil {
 		return engine.Target{}, err
 	}

@@ -130,7 +130,7 @@ func TestPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := kernel.New(n.bpffs, kernel.Options{Links: kernel.LinkOptions{AllowProgram: prefixes.Allow}})
+	b, err := kernel.New(n.bpffs, kernel.Options{References: kernel.ReferenceOptions{AllowProgram: prefixes.Allow}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestCgroups(t *testing.T) {
 	}
 
 	elsewhere := t.TempDir()
-	b, err := kernel.New(n.bpffs, kernel.Options{Links: kernel.LinkOptions{Cgroups: elsewhere}})
+	b, err := kernel.New(n.bpffs, kernel.Options{References: kernel.ReferenceOptions{Cgroups: elsewhere}})
 	if err != nil {
 		t.Fatal(err)
 	}

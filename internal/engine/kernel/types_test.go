@@ -49,7 +49,7 @@ func newNode(t *testing.T) *node {
 			t.Error(err)
 		}
 	})
-	b, err := kernel.New(n.bpffs, kernel.Options{Links: kernel.LinkOptions{Cgroups: n.cgroups}})
+	b, err := kernel.New(n.bpffs, kernel.Options{References: kernel.ReferenceOptions{Cgroups: n.cgroups}})
 	if err != nil {
 		t.Fatal(err)
 	}

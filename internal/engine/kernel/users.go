@@ -70,7 +70,7 @@ func (x *programIndex) using(ctx context.Context, mapID uint32) ([]bpf.ProgramIn
 	}
 	for p, err := range bpf.Programs(x.last) {
 		if err = errors.Join(err, ctx.Err()); err != nil {
-			return nil, err // the next question goes on behind the last one
+			return nil, err // the next question continues behind the last one
 		}
 		x.last = p.ID
 		for _, m := range p.Maps {

@@ -92,7 +92,7 @@ func (c *crew) tryReport(node string, line v1alpha1.NodeMap) error {
 	return c.Status().Update(ctx, state)
 }
 
-// awaitTaken waits until so many nodes take a revision.
+// awaitTaken waits until a number of nodes take a revision.
 func (c *crew) awaitTaken(revision string, want int) {
 	c.t.Helper()
 	await.Nil(c.t, limit, func() error {
@@ -158,7 +158,7 @@ func TestRolloutHalts(t *testing.T) {
 		t.Errorf("status %+v, rollout %+v", m.Status.Nodes, m.Status.Rollout)
 	}
 	c.awaitEvent("blocklist", "RolloutHalted")
-	// A new revision goes on.
+	// A new revision continues.
 	clear(c.failOn)
 	c.edit("blocklist", addEntry("192.0.2.4"))
 	for taken := 1; taken <= 4; taken++ {
@@ -210,7 +210,7 @@ func TestRolloutPausesAndUndoes(t *testing.T) {
 		t.Errorf("%d entries, want the 2 of the first revision", *m.Status.Entries)
 	}
 	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "blocklist-99" })
-	c.awaitMessage("there is no revision blocklist-99: there are blocklist-1, blocklist-2, blocklist-3")
+	c.awaitMessage("revision blocklist-99 does not exist: must be one of blocklist-1, blocklist-2, blocklist-3")
 	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "" })
 	c.awaitTaken("blocklist-4", 4)
 }

@@ -48,7 +48,7 @@ func (w *world) update(o client.Object) {
 	}
 }
 
-// awaitEntries waits until a BPFMap's newest revision has so many entries.
+// awaitEntries waits until a BPFMap's newest revision has the wanted number of entries.
 func (w *world) awaitEntries(name string, want int64) *v1alpha1.BPFMap {
 	w.t.Helper()
 	var m *v1alpha1.BPFMap
@@ -86,7 +86,7 @@ func (w *world) awaitMessage(words ...string) *v1alpha1.BPFMap {
 func TestSources(t *testing.T) {
 	w := newWorld(t)
 	w.create("blocklist", fed)
-	w.awaitMessage("there is no ConfigMap feed", "there is no Secret rules", "ConfigMaps with blocklist=team")
+	w.awaitMessage("ConfigMap feed does not exist in namespace", "Secret rules does not exist in namespace", "ConfigMaps with blocklist=team")
 
 	feed := w.configMap("feed", nil, map[string]string{"drop.txt": "192.0.2.0/24\n198.51.100.0/24\n"})
 	secret := &corev1.Secret{
@@ -122,7 +122,7 @@ func TestSources(t *testing.T) {
 	if err := w.Delete(t.Context(), feed); err != nil {
 		t.Fatal(err)
 	}
-	w.awaitMessage("there is no ConfigMap feed", good)
+	w.awaitMessage("ConfigMap feed does not exist", good)
 
 	// It comes back gzipped.
 	feed = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "feed"}, BinaryData: map[string][]byte{"drop.txt": zip(t, "192.0.2.0/24\n")}}

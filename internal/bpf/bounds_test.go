@@ -136,6 +136,19 @@ func TestReadingIsBoundedInBytes(t *testing.T) {
 	}
 }
 
+// TestReadingTakesLargerBatches: a reading begins with a small buffer, which grows while there is more to read.
+func TestReadingTakesLargerBatches(t *testing.T) {
+	const n = 10 * maxBatch
+	m := newTestMap(t, CreateOpts{Type: Hash, KeySize: 4, ValueSize: 8, MaxEntries: n})
+	put(t, m, 0, n)
+	calls := intercept(t, sys.MapLookupBatch)
+	// Two batches until the buffer is as large as it may be, one after the last element, and of the others
+	// each is smaller than it may be by less than one bucket.
+	if got := readAll(t, m); got != n || *calls > n/maxBatch+4 {
+		t.Errorf("%d elements in %d calls", got, *calls)
+	}
+}
+
 // TestBatchesAreBoundedInBytes counts system calls: each carries at most 1 MiB, or one element.
 func TestBatchesAreBoundedInBytes(t *testing.T) {
 	for _, c := range []struct {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,6 +21,16 @@ import (
 )
 
 const mib = 1 << 20
+
+// skipUnderRace leaves out what measures resident memory: the race detector keeps several bytes beside each
+// one that is touched (its shadow memory), and nothing of it runs concurrently.
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	info, _ := debug.ReadBuildInfo()
+	if info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		t.Skip("resident memory is measured without the race detector, which needs several times as much")
+	}
+}
 
 // peak is by how many bytes the process' resident memory grows at most while f runs.
 func peak(t *testing.T, f func()) int64 {
@@ -92,6 +103,7 @@ func from(format, more string) string {
 // TestBounds compiles what a tenant may write to take the controller's memory. Whatever the verdict, no
 // more than 64 MiB may be needed besides the source's data and, if it compiles, twice the packed size.
 func TestBounds(t *testing.T) {
+	skipUnderRace(t)
 	const size = 8 * mib // of long texts
 	hash := "type: Hash\nkey: {type: u32}\nvalue: {type: u32}\nmaxEntries: 10\n"
 	strs := "type: Hash\nkey: {type: u32}\nvalue: {type: string, size: 1024}\nmaxEntries: 10\n"
@@ -187,6 +199,7 @@ func TestBounds(t *testing.T) {
 
 // TestMemoryOfManyEntries holds for large maps that compile, from every format.
 func TestMemoryOfManyEntries(t *testing.T) {
+	skipUnderRace(t)
 	list := func(begin, entry, end string, n int) []byte {
 		b := []byte(begin)
 		for i := range n {

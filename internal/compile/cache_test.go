@@ -4,9 +4,11 @@
 package compile_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -47,6 +49,42 @@ func TestCacheOfAFailingMap(t *testing.T) {
 	cache.Forget(revision.Key{Namespace: m.Namespace, Name: m.Name})
 	if n, bytes := cache.Runs(); n != 0 || bytes != 0 {
 		t.Errorf("%d runs of %d bytes are kept of a forgotten map", n, bytes)
+	}
+}
+
+// TestConcurrentMaps compiles maps at the same time that share a cache, while another worker forgets them.
+func TestConcurrentMaps(t *testing.T) {
+	cache := compile.NewCache()
+	var work sync.WaitGroup
+	for worker := range 4 {
+		work.Go(func() {
+			m, sources := specOf(t, "type: Hash\nkey: {type: u32}\nvalue: {type: u32}\nmaxEntries: 10\n"+from("Lines", ", value: 1"), nil)
+			m.Name = fmt.Sprint("m", worker)
+			for i := range 100 {
+				sources[0].Version = fmt.Sprint(i / 2) // every other time it comes from the cache
+				sources[0].Load = func() ([]byte, error) { return fmt.Appendln(nil, worker*1000+i/2), nil }
+				rev, err := compile.With(m, sources, cache)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got := binary.NativeEndian.Uint32(rev.Contents.Key(0)); rev.Contents.Len != 1 || got != uint32(worker*1000+i/2) {
+					t.Errorf("map %d holds %d, want %d", worker, got, worker*1000+i/2)
+				}
+			}
+		})
+	}
+	work.Go(func() {
+		for i := range 400 {
+			cache.Forget(revision.Key{Namespace: "edge", Name: fmt.Sprint("m", i%4)})
+		}
+	})
+	work.Wait()
+	for worker := range 4 {
+		cache.Forget(revision.Key{Namespace: "edge", Name: fmt.Sprint("m", worker)})
+	}
+	if n, bytes := cache.Runs(); n != 0 || bytes != 0 {
+		t.Errorf("%d runs of %d bytes are kept of forgotten maps", n, bytes)
 	}
 }
 

@@ -5,6 +5,7 @@ package engine_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
@@ -87,6 +88,29 @@ func TestReadsAgain(t *testing.T) {
 			w.must(err)
 			if (records[0].Applied != "") != complete {
 				t.Errorf("%d incomplete readings: applied %q", incomplete, records[0].Applied)
+			}
+			w.must(w.Remove(t.Context(), key).Err)
+		}
+	})
+}
+
+// TestReadsWholeMapsAgain: what would be lost with a map that is replaced is looked for up to three times; a map
+// that was never read completely stays.
+func TestReadsWholeMapsAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		for incomplete, want := range map[int]bool{0: true, 1: true, 2: true, 3: false} {
+			small := hash(t, "", "1=10")
+			bigger := table(t, "{type: Hash, key: {type: u8}, value: {type: u8}, maxEntries: 16, replacePolicy: Swap, ", "1=10")
+			w.ready(small, engine.ActionCreated)
+			w.must(w.open(small).Write(t.Context(), []byte{8}, []byte{80}))
+			report := engine.New(&restless{w.b, incomplete}, engine.Options{}).Sync(t.Context(), bigger)
+			if (report.Err == nil) != want || !want && !strings.Contains(report.Message, "3 readings may have missed elements") {
+				t.Errorf("%d incomplete readings: %s, %v", incomplete, report.Action, report.Err)
+			}
+			if want {
+				w.holds(bigger, "1=10 8=80")
+			} else {
+				w.holds(small, "1=10 8=80")
 			}
 			w.must(w.Remove(t.Context(), key).Err)
 		}

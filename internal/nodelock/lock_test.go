@@ -6,10 +6,13 @@ package nodelock_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -139,5 +142,75 @@ func TestAcquireWithoutDirectory(t *testing.T) {
 	_, err := nodelock.Acquire(t.Context(), directory(missing), nil)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Acquire = %v, want a missing directory", err)
+	}
+}
+
+// TestDirectoryGoesBeforeItIsOpened: a holder may remove the directory between its making and its opening, a
+// number of times; then the error says so. Other errors, and a context that ended, end it at once.
+func TestDirectoryGoesBeforeItIsOpened(t *testing.T) {
+	path := filepath.Join(mountBPFFS(t), "locked")
+	there, gone := directory(path), fmt.Errorf("open: %w", fs.ErrNotExist)
+	opened := 0
+	failing := func(times int, err error) nodelock.Directory {
+		opened = 0
+		return nodelock.Directory{Name: "the test's lock", Open: func() (*os.File, error) {
+			switch opened++; {
+			case opened > 1000:
+				return nil, errors.New("opened without end")
+			case opened <= times:
+				return nil, err
+			}
+			return there.Open()
+		}}
+	}
+	const most = 128
+	if err := acquire(t, failing(most-1, gone)).Unlock(); err != nil || opened != most+1 {
+		t.Errorf("%v after %d openings, want %d and one more under the lock", err, opened, most)
+	}
+	_, err := nodelock.Acquire(t.Context(), failing(math.MaxInt, gone), nil)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "removed 128 times") || opened != most {
+		t.Errorf("%v after %d openings", err, opened)
+	}
+	if _, err := nodelock.Acquire(t.Context(), failing(math.MaxInt, syscall.EACCES), nil); !errors.Is(err, syscall.EACCES) || opened != 1 {
+		t.Errorf("%v after %d openings", err, opened)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	d := failing(math.MaxInt, gone)
+	again := d.Open
+	d.Open = func() (*os.File, error) {
+		if opened == 2 {
+			cancel()
+		}
+		return again()
+	}
+	if _, err := nodelock.Acquire(ctx, d, nil); !errors.Is(err, fs.ErrNotExist) || opened != 3 {
+		t.Errorf("%v after %d openings, want none after the context's end", err, opened)
+	}
+}
+
+// TestDirectoryIsAnotherOne: the lock of a directory that its holder removed meanwhile is worth nothing: the one
+// that has its name now is locked.
+func TestDirectoryIsAnotherOne(t *testing.T) {
+	path := filepath.Join(mountBPFFS(t), "locked")
+	d := directory(path)
+	opened := 0
+	l := acquire(t, nodelock.Directory{Name: d.Name, Open: func() (*os.File, error) {
+		if opened++; opened == 2 { // the first one is open and locked
+			if err := os.Remove(path); err != nil {
+				t.Error(err)
+			}
+		}
+		return d.Open()
+	}})
+	if opened != 3 {
+		t.Errorf("%d openings, want one after each lock that was taken and the first", opened)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := nodelock.Acquire(ctx, d, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("the directory that is there now isn't locked: %v", err)
+	}
+	if err := l.Unlock(); err != nil {
+		t.Error(err)
 	}
 }

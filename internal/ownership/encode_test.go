@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,6 +145,34 @@ func TestRetriesDontGrowTheRecord(t *testing.T) {
 		if kept == 1 && len(rec.EarlierMaps) != 1 {
 			t.Errorf("%s: maps %v were never pinned", name, rec.EarlierMaps)
 		}
+	}
+}
+
+// TestEarlierMaps are those that may be at the earlier pins: neither none, nor the map that is ours now, whose
+// pin would be taken for an earlier one.
+func TestEarlierMaps(t *testing.T) {
+	former := &ownership.Record{MapID: 3, PreviousMapID: 2, EarlierMaps: []uint32{1, 3}, PreviousPaths: []string{"a"}, Pin: revision.Pin{Path: "b"}}
+	for name, c := range map[string]struct {
+		id, kept uint32
+		path     string
+		want     []uint32
+	}{
+		"a pin moves again":                      {id: 3, kept: 3, path: "c", want: []uint32{1, 2}},
+		"another map comes":                      {id: 4, kept: 3, path: "b", want: []uint32{1, 3, 2}},
+		"the predecessor is still kept":          {id: 4, kept: 2, path: "c", want: []uint32{1, 3, 2}},
+		"nothing is kept":                        {id: 4, path: "c", want: []uint32{1, 3, 2}},
+		"back to the earlier pin, another to go": {id: 2, kept: 2, path: "a", want: []uint32{1, 3}},
+	} {
+		next := &ownership.Record{MapID: c.id, Pin: revision.Pin{Path: c.path}}
+		next.Follow(former, c.kept)
+		if !slices.Equal(next.EarlierMaps, c.want) {
+			t.Errorf("%s: %v, want %v", name, next.EarlierMaps, c.want)
+		}
+	}
+	first := &ownership.Record{MapID: 4, Pin: revision.Pin{Path: "b"}}
+	first.Follow(&ownership.Record{MapID: 3, Pin: revision.Pin{Path: "b"}}, 3)
+	if first.EarlierMaps != nil || first.PreviousPaths != nil {
+		t.Errorf("without an earlier pin: %v at %v", first.EarlierMaps, first.PreviousPaths)
 	}
 }
 

@@ -76,6 +76,28 @@ func TestParentGoesMeanwhile(t *testing.T) {
 	}
 }
 
+// TestParentOfPinGoesMeanwhile makes directories of a pin anew, each time that another process removes the upper
+// one, since it is empty, just before the lower one is made in it.
+func TestParentOfPinGoesMeanwhile(t *testing.T) {
+	dir := bpftest.BPFFS(t)
+	removed := 0
+	s := pinstore.New(dir, pinstore.Options{BeforeStep: func(step string) error {
+		shared := filepath.Join(dir, "shared")
+		if _, err := os.Stat(shared); step != "make directory" || err != nil || removed == 3 {
+			return nil // the directory below is not the next one
+		}
+		removed++
+		return os.Remove(shared)
+	}})
+	m := newMap(t)
+	if err := s.Publish(key, m, revision.Pin{Path: "shared/tables/a", Mode: 0o640}); err != nil || removed != 3 {
+		t.Fatalf("after %d removals: %v", removed, err)
+	}
+	if have := mode(t, filepath.Join(dir, "shared/tables")).Perm(); have != 0o755 {
+		t.Errorf("mode %o", have)
+	}
+}
+
 // TestLockTellsOfLongWaits says which map's lock is waited for, on a clock of its own.
 func TestLockTellsOfLongWaits(t *testing.T) {
 	dir := bpftest.BPFFS(t)

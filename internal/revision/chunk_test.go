@@ -246,12 +246,13 @@ func TestRefusedParts(t *testing.T) {
 	trie, array := hashShape, hashShape
 	trie.Type, trie.KeySize = v1alpha1.MapTypeLPMTrie, 2
 	array.Type, array.KeySize = v1alpha1.MapTypeArray, 2
-	short := revision.Entries{KeySize: 2, ValueSize: 8}
+	short, wide := revision.Entries{KeySize: 2, ValueSize: 8}, revision.Entries{KeySize: 8, ValueSize: 16}
 	for name, try := range map[string]func() (*revision.Part, error){
 		"altered":                 func() (*revision.Part, error) { return revision.ReadPart(hashShape, first.Name("table"), altered) },
 		"a name without a digest": func() (*revision.Part, error) { return revision.ReadPart(hashShape, "nodash", first.Packed) },
 		"out of order":            func() (*revision.Part, error) { return revision.ReadPart(hashShape, "", unsorted.Pack()) },
-		"other sizes":             func() (*revision.Part, error) { return revision.ReadPart(hashShape, "", short.Pack()) },
+		"keys of another size":    func() (*revision.Part, error) { return revision.ReadPart(hashShape, "", short.Pack()) },
+		"values of another size":  func() (*revision.Part, error) { return revision.ReadPart(hashShape, "", wide.Pack()) },
 		"a trie of short keys":    func() (*revision.Part, error) { return revision.ReadPart(trie, "", short.Pack()) },
 		"an array of short keys":  func() (*revision.Part, error) { return revision.ReadPart(array, "", short.Pack()) },
 	} {

@@ -6,6 +6,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -65,6 +66,40 @@ func TestWatchesAreStartedAgain(t *testing.T) {
 			<-ended
 		})
 	}
+}
+
+// TestWorkingWatchStartsAnew: after a watch that lasted, the next one comes as soon as after the first.
+func TestWorkingWatchStartsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		var works atomic.Bool
+		var pauses []time.Duration // after watches that lasted
+		var ended time.Time
+		w := &watcher{watch: func(ctx context.Context, _ func()) error {
+			if !ended.IsZero() {
+				pauses = append(pauses, time.Since(ended))
+				ended = time.Time{}
+			}
+			if works.Load() {
+				sleep(ctx, lastRewatch+1)
+				ended = time.Now()
+			}
+			return errors.New("no buffer space available")
+		}}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			FollowInterfaces(ctx, w, func(context.Context) {})
+		}()
+		time.Sleep(time.Hour) // in which pauses grow to lastRewatch
+		works.Store(true)
+		time.Sleep(10 * lastRewatch)
+		stop()
+		<-done
+		if len(pauses) < 5 || slices.Max(pauses) > 2*firstRewatch || slices.Min(pauses) < firstRewatch {
+			t.Errorf("the next watches come after %v", pauses)
+		}
+	})
 }
 
 // TestChangesAreCollected: an interface that comes up changes several times, and is looked at once.

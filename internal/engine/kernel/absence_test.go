@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
@@ -103,6 +104,28 @@ func TestErrorsAreNotAbsence(t *testing.T) {
 	}
 	if _, err := b.Resolve(t.Context(), key, v1alpha1.Reference{Type: v1alpha1.TypeCgroup, Name: "cgroup.procs"}); errors.Is(err, engine.ErrAbsent) || err == nil {
 		t.Errorf("a file of a cgroup: %v", err)
+	}
+}
+
+// TestAlternativeNames of an interface don't count: they may move to another one at any time.
+func TestAlternativeNames(t *testing.T) {
+	bpftest.InNetwork(t)
+	n := newNode(t)
+	bpftest.AddInterface(t, "left")
+	left, err := netlink.LinkByName("left")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkAddAltName(left, "uplink"); err != nil {
+		t.Fatal(err)
+	}
+	b, err := kernel.New(n.bpffs, kernel.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.Link(t.Context(), revision.Key{Namespace: "edge", Name: "table"}, v1alpha1.Reference{Type: v1alpha1.TypeIfindex, Name: "uplink"})
+	if !errors.Is(err, engine.ErrAbsent) {
+		t.Errorf("%v, want it to be absent", err)
 	}
 }
 

@@ -123,7 +123,7 @@ func TestAlternativeNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = b.Link(t.Context(), revision.Key{Namespace: "edge", Name: "table"}, v1alpha1.Reference{Type: v1alpha1.TypeIfindex, Name: "uplink"})
+	_, err = b.Resolve(t.Context(), revision.Key{Namespace: "edge", Name: "table"}, v1alpha1.Reference{Type: v1alpha1.TypeIfindex, Name: "uplink"})
 	if !errors.Is(err, engine.ErrAbsent) {
 		t.Errorf("%v, want it to be absent", err)
 	}

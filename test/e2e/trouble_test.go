@@ -100,7 +100,7 @@ func TestPinDirectoryOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.make("blocklist", contents{1: 10})
-	if message := w.awaitNodeReason("blocklist", "node-3", v1alpha1.NodeReasonPinConflict); !strings.Contains(message, "user 65534") {
+	if message := w.awaitNodeReason("blocklist", "node-3", v1alpha1.NodeReasonPinConflict); !strings.Contains(message, "owner uid 65534") {
 		t.Errorf("message %q doesn't say whose the directory is", message)
 	}
 	w.awaitEvent("blocklist", "Failed")

@@ -183,7 +183,7 @@ func (m *Map) inBatches(
 		if kernelDone > 0 {
 			wait = lockBackoff()
 		}
-		if err != nil && !(m.contended(err) && wait.again()) {
+		if err != nil && (!m.contended(err) || !wait.again()) {
 			return done, m.explain(op, flags, err)
 		}
 	}

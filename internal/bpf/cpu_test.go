@@ -63,7 +63,7 @@ func TestPossibleCPUs(t *testing.T) {
 }
 
 func TestFakePossibleCPUs(t *testing.T) {
-	real, err := PossibleCPUs()
+	actual, err := PossibleCPUs()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestFakePossibleCPUs(t *testing.T) {
 		t.Errorf("stride %d", m.ValueStride())
 	}
 	restore()
-	if n, err := PossibleCPUs(); n != real || err != nil {
+	if n, err := PossibleCPUs(); n != actual || err != nil {
 		t.Errorf("restored: %d, %v", n, err)
 	}
 }

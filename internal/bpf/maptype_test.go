@@ -104,7 +104,10 @@ func TestTableNames(t *testing.T) {
 		}
 	}
 	var flags *btf.Enum
-	for typ := range spec.All() {
+	for typ, err := range spec.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
 		e, ok := typ.(*btf.Enum)
 		if ok && len(e.Values) > 0 && e.Values[0].Name == "BPF_F_NO_PREALLOC" {
 			flags = e

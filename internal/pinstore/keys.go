@@ -82,7 +82,7 @@ func keysMap(ctx context.Context, keys []byte) (*bpf.Map, error) {
 		clear(window[n:])
 		err := ctx.Err()
 		if err == nil {
-			err = m.UpdateElem(bpf.IndexKey(nil, uint32(i)), window, bpf.Any)
+			err = m.UpdateElem(bpf.IndexKey(nil, i), window, bpf.Any)
 		}
 		if err != nil {
 			return nil, errors.Join(err, m.Close())
@@ -127,7 +127,7 @@ func readKeys(ctx context.Context, m *bpf.Map) ([]byte, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := m.LookupElem(bpf.IndexKey(nil, uint32(i)), window); err != nil {
+		if err := m.LookupElem(bpf.IndexKey(nil, i), window); err != nil {
 			return nil, err
 		}
 		all = append(all, window[:m.ValueSize()]...)

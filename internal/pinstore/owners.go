@@ -65,7 +65,7 @@ func (s *Store) claimant(owners *bpf.Dir, claim string, key revision.Key) (*revi
 	}
 	namespace, name, _ := strings.Cut(text, "/")
 	other := revision.Key{Namespace: namespace, Name: name}
-	if other.Check() != nil {
+	if isName := other.Check() == nil; !isName {
 		return nil, nil
 	}
 	r, err := s.LoadRecord(other)

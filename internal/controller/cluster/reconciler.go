@@ -128,9 +128,10 @@ func (r *reconciler) isPassing(s *scope, err error) bool {
 // result decides by the kind of an error when to try again. The rate limiter of the work queue decides it
 // for all errors that are returned. While the process ends, errors say no more than that.
 func (r *reconciler) result(ctx context.Context, s *scope, err error) (reconcile.Result, error) {
+	if ctx.Err() != nil {
+		return reconcile.Result{}, nil //nolint:nilerr // the process ends
+	}
 	switch {
-	case ctx.Err() != nil:
-		return reconcile.Result{}, nil
 	case err == nil:
 		r.conflicts.Forget(s.name)
 		return reconcile.Result{RequeueAfter: s.requeueAfter}, nil

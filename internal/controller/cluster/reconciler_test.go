@@ -24,7 +24,7 @@ func TestReconcile(t *testing.T) {
 	g := newRig(t, interceptor.Funcs{}, newMap("foo", 8, "a", "b"), newNode("n1"))
 	g.settle("foo")
 	g.condition("foo", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
-	g.reports("n1", "foo", v1alpha1.NodeMapReady)
+	g.reports("n1")
 	g.settle("foo")
 	g.condition("foo", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 
@@ -32,7 +32,7 @@ func TestReconcile(t *testing.T) {
 	for i := range 3 {
 		g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Entries = entries("a", fmt.Sprint(i)) })
 		g.settle("foo")
-		g.reports("n1", "foo", v1alpha1.NodeMapReady)
+		g.reports("n1")
 		g.settle("foo")
 	}
 	if got, want := g.names(), "foo-2 foo-3 foo-4*"; got != want {
@@ -42,7 +42,7 @@ func TestReconcile(t *testing.T) {
 	g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "foo-2" })
 	for range 3 {
 		g.settle("foo")
-		g.reports("n1", "foo", v1alpha1.NodeMapReady)
+		g.reports("n1")
 	}
 	g.settle("foo")
 	if got, want := g.names(), "foo-2 foo-3 foo-4 foo-5*"; got != want {

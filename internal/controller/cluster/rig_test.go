@@ -68,7 +68,7 @@ func (g *rig) reconcile(name string) (reconcile.Result, error) {
 }
 
 // settle reconciles as a work queue does, until nothing changes.
-func (g *rig) settle(name string) *v1alpha1.BPFMap {
+func (g *rig) settle(name string) {
 	g.t.Helper()
 	last := ""
 	for range 50 {
@@ -77,12 +77,11 @@ func (g *rig) settle(name string) *v1alpha1.BPFMap {
 		}
 		now := g.versions(name)
 		if now == last {
-			return g.get(name)
+			return
 		}
 		last = now
 	}
 	g.t.Fatalf("%s doesn't come to rest: %+v", name, g.get(name).Status)
-	return nil
 }
 
 // versions change with each write.
@@ -232,21 +231,21 @@ func newNode(name string) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
 }
 
-// reports lets a node's agent say that it holds the revision of a BPFMap that it is to hold.
-func (g *rig) reports(node, name string, state v1alpha1.NodeMapState) {
+// reports lets a node's agent say that it is ready with the revision of the BPFMap foo that it is to hold.
+func (g *rig) reports(node string) {
 	g.t.Helper()
-	m := g.get(name)
+	m := g.get("foo")
 	var list v1alpha1.BPFMapRevisionList
 	if err := g.store.List(g.t.Context(), &list, client.InNamespace(m.Namespace), client.MatchingFields{indexMapName: m.Name}); err != nil {
 		g.t.Fatal(err)
 	}
 	rev := rollout.Newest(list.Items, node)
 	if rev == nil {
-		g.t.Fatalf("node %s is to hold no revision of %s", node, name)
+		g.t.Fatalf("node %s is to hold no revision of foo", node)
 	}
 	s := &v1alpha1.BPFNodeState{ObjectMeta: metav1.ObjectMeta{Name: node}}
 	s.Status.Maps = []v1alpha1.NodeMap{{
-		Namespace: m.Namespace, Name: m.Name, UID: string(m.UID), Revision: rev.Name, State: state, Reason: string(state), MapID: 7,
+		Namespace: m.Namespace, Name: m.Name, UID: string(m.UID), Revision: rev.Name, State: v1alpha1.NodeMapReady, Reason: v1alpha1.NodeReasonInSync, MapID: 7,
 	}}
 	if err := client.IgnoreNotFound(g.store.Delete(g.t.Context(), s.DeepCopy())); err != nil {
 		g.t.Fatal(err)

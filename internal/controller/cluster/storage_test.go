@@ -29,7 +29,7 @@ func TestHistoryIsCutToBytes(t *testing.T) {
 	for i := range 6 {
 		g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Entries = entries(many(100, fmt.Sprint("x", i))...) })
 		g.settle("foo")
-		g.reports("n1", "foo", v1alpha1.NodeMapReady)
+		g.reports("n1")
 		g.settle("foo")
 		if n := g.storedBytes("edge"); n > 350_000 {
 			t.Fatalf("%d bytes are stored after edit %d", n, i)
@@ -63,7 +63,7 @@ func TestTooLargeForOneMap(t *testing.T) {
 		return build(m, s, c)
 	}
 	g.settle("foo")
-	g.reports("n1", "foo", v1alpha1.NodeMapReady)
+	g.reports("n1")
 	g.settle("foo")
 	writes, compiles = 0, 0
 	g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Entries = entries(many(100, "x")...) })
@@ -184,8 +184,8 @@ func TestPausedRolloutsDontPileUp(t *testing.T) {
 	g := newRig(t, interceptor.Funcs{}, newMap("foo", 1000, many(20, "x0")...), newNode("n1"), newNode("n2"))
 	g.bound(64<<10, 1<<40) // three revisions of 20 kB
 	g.settle("foo")
-	g.reports("n1", "foo", v1alpha1.NodeMapReady)
-	g.reports("n2", "foo", v1alpha1.NodeMapReady)
+	g.reports("n1")
+	g.reports("n2")
 	g.settle("foo")
 	one := intstr.FromInt32(1)
 	g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Rollout = &v1alpha1.Rollout{Partition: &one} })
@@ -197,7 +197,7 @@ func TestPausedRolloutsDontPileUp(t *testing.T) {
 		g.settle("foo")
 		if i == 0 { // one of the two nodes has the second revision
 			for _, node := range []string{"n1", "n2"} {
-				g.reports(node, "foo", v1alpha1.NodeMapReady)
+				g.reports(node)
 			}
 			g.settle("foo")
 		}
@@ -213,7 +213,7 @@ func TestPausedRolloutsDontPileUp(t *testing.T) {
 	for range 4 {
 		g.settle("foo")
 		for _, node := range []string{"n1", "n2"} {
-			g.reports(node, "foo", v1alpha1.NodeMapReady)
+			g.reports(node)
 		}
 	}
 	g.settle("foo")

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -38,7 +39,7 @@ func testKeys(t *testing.T, b engine.Backend) {
 	stored, err := b.Keys(t.Context(), contractKey, loaded.Keys.Generation)
 	must(t, err)
 	must(t, loaded.Keys.CheckBase(stored))
-	want := append(numbered(300_000)[4:], 255, 0, 0, 0)
+	want := slices.Concat(numbered(300_000)[4:], []byte{255, 0, 0, 0})
 	if got := loaded.Keys.Packed(stored); !bytes.Equal(got, want) {
 		t.Errorf("%d keys, want %d", len(got)/4, len(want)/4)
 	}

@@ -32,7 +32,7 @@ func TestCostPerMap(t *testing.T) {
 	// cost is that of a map that is made, updated, and removed when there are that many others.
 	cost := func(others int) (calls, changes float64) {
 		t.Helper()
-		make := func() {
+		create := func() {
 			name := fmt.Sprintf("table-%d", made)
 			made++
 			r := e.Sync(t.Context(), declare(t, name, `{type: Hash, key: {type: u8}, value: {type: u8}, maxEntries: 4, entries: [{key: 1, value: 1}]}`))
@@ -41,12 +41,12 @@ func TestCostPerMap(t *testing.T) {
 			}
 		}
 		for made < others {
-			make()
+			create()
 		}
 		const sample = 10
 		startCalls, startSteps := bpf.SystemCalls(), steps
 		for range sample {
-			make()
+			create()
 			name := fmt.Sprintf("table-%d", made-1)
 			rev := declare(t, name, `{type: Hash, key: {type: u8}, value: {type: u8}, maxEntries: 4, entries: [{key: 2, value: 1}], pin: {path: moved/`+name+`}}`)
 			if r := e.Sync(t.Context(), rev); r.State != v1alpha1.NodeMapReady || r.Action != engine.ActionUpdated {

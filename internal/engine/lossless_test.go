@@ -164,7 +164,7 @@ func TestHeldInnerMapStopsReplacement(t *testing.T) {
 		w.ready(o, engine.ActionCreated)
 		w.must(w.Remove(t.Context(), inner(t, "blue", "").Key).Err)
 		larger := outer(t, "replacePolicy: Swap, flags: [NoPrealloc],", "1=blue")
-		if r := w.sync(larger, stalled, engine.ActionNone); !strings.Contains(r.Message, "are pending") {
+		if r := w.sync(larger, stalled, engine.ActionNone); !strings.Contains(r.Message, "undeclared or pending elements (1 in all) hold objects of others") {
 			t.Errorf("message %q", r.Message)
 		}
 		w.holds(o, fmt.Sprintf("1=%d", blue.MapID))

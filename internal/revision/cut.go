@@ -4,6 +4,7 @@
 package revision
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
@@ -144,7 +145,7 @@ func joined(keySize, valueSize, depth int, parts []*Part) Contents {
 // where it belongs is checked here: by its hash, once for each part and place, or by the order of the parts.
 func JoinParts(shape Shape, parts []*Part) (Contents, error) {
 	if len(parts) == 0 {
-		return Contents{}, fmt.Errorf("contents of a map have one part or more")
+		return Contents{}, errors.New("contents of a map have one part or more")
 	}
 	for n, p := range parts {
 		if p.KeySize != int(shape.KeySize) || p.ValueSize != int(shape.ValueSize) {

@@ -105,7 +105,7 @@ func selectsAny(m *v1alpha1.BPFMap, objects []client.Object) bool {
 // are read when they are needed, by name; if they turn out to be newer, the watch brings the next compilation.
 type objects struct {
 	*reconciler
-	ctx       context.Context //nolint:containedctx // lives as long as one compilation, which knows no contexts
+	ctx       context.Context // lives as long as one compilation, which knows no contexts
 	namespace string
 }
 
@@ -115,7 +115,7 @@ func (o objects) Get(kind, name string) (compile.Object, error) {
 	err := o.client.Get(o.ctx, client.ObjectKey{Namespace: o.namespace, Name: name}, about)
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, nil //nolint:nilnil // what compile.Objects asks for
+		return nil, nil // what compile.Objects asks for
 	case err != nil:
 		return nil, err
 	}

@@ -16,11 +16,11 @@ import (
 // watcher is a host whose watches end as a test says.
 type watcher struct {
 	watch  func(ctx context.Context, changed func()) error
-	starts int
+	starts atomic.Int64
 }
 
 func (w *watcher) WatchInterfaces(ctx context.Context, changed func()) error {
-	w.starts++
+	w.starts.Add(1)
 	changed()
 	return w.watch(ctx, changed)
 }
@@ -37,30 +37,30 @@ func TestWatchesAreStartedAgain(t *testing.T) {
 				}
 				return end
 			}}
-			looks := 0
+			var looks atomic.Int64
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
-				FollowInterfaces(ctx, w, func(context.Context) { looks++ })
+				FollowInterfaces(ctx, w, func(context.Context) { looks.Add(1) })
 			}()
 			time.Sleep(time.Second)
 			synctest.Wait()
-			if w.starts < 3 || looks < 2 {
-				t.Errorf("%s: %d starts and %d looks in a second", name, w.starts, looks)
+			if w.starts.Load() < 3 || looks.Load() < 2 {
+				t.Errorf("%s: %d starts and %d looks in a second", name, w.starts.Load(), looks.Load())
 			}
 			time.Sleep(time.Hour)
 			synctest.Wait()
-			if most := int(time.Hour/(lastRewatch*9/10)) + 20; w.starts > most || w.starts < 100 {
-				t.Errorf("%s: %d starts in an hour, want 100…%d", name, w.starts, most)
+			if most := int64(time.Hour/(lastRewatch*9/10)) + 20; w.starts.Load() > most || w.starts.Load() < 100 {
+				t.Errorf("%s: %d starts in an hour, want 100…%d", name, w.starts.Load(), most)
 			}
 			works.Store(true)
 			time.Sleep(2 * lastRewatch)
 			synctest.Wait()
-			starts, before := w.starts, looks
+			starts, before := w.starts.Load(), looks.Load()
 			time.Sleep(time.Hour)
 			synctest.Wait()
-			if w.starts != starts || looks != before || starts == 0 {
-				t.Errorf("%s: a watch that works was started %d times more, %d looks", name, w.starts-starts, looks-before)
+			if w.starts.Load() != starts || looks.Load() != before || starts == 0 {
+				t.Errorf("%s: a watch that works was started %d times more, %d looks", name, w.starts.Load()-starts, looks.Load()-before)
 			}
 			stop()
 			<-ended
@@ -145,8 +145,8 @@ func TestNothingToWatch(t *testing.T) {
 		go FollowInterfaces(ctx, w, func(context.Context) {})
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if w.starts != 1 {
-			t.Errorf("%d starts", w.starts)
+		if w.starts.Load() != 1 {
+			t.Errorf("%d starts", w.starts.Load())
 		}
 		stop()
 		synctest.Wait()

@@ -243,6 +243,9 @@ func TestRefusedParts(t *testing.T) {
 	unsorted := revision.Entries{KeySize: 8, ValueSize: 8}
 	unsorted.Append(e.Key(1), e.Value(1), false)
 	unsorted.Append(e.Key(0), e.Value(0), false)
+	twice := revision.Entries{KeySize: 8, ValueSize: 8}
+	twice.Append(e.Key(0), e.Value(0), false)
+	twice.Append(e.Key(0), e.Value(1), false)
 	trie, array := hashShape, hashShape
 	trie.Type, trie.KeySize = v1alpha1.MapTypeLPMTrie, 2
 	array.Type, array.KeySize = v1alpha1.MapTypeArray, 2
@@ -251,6 +254,7 @@ func TestRefusedParts(t *testing.T) {
 		"altered":                 func() (*revision.Part, error) { return revision.ReadPart(hashShape, first.Name("table"), altered) },
 		"a name without a digest": func() (*revision.Part, error) { return revision.ReadPart(hashShape, "nodash", first.Packed) },
 		"out of order":            func() (*revision.Part, error) { return revision.ReadPart(hashShape, "", unsorted.Pack()) },
+		"a key twice":             func() (*revision.Part, error) { return revision.ReadPart(hashShape, "", twice.Pack()) },
 		"keys of another size":    func() (*revision.Part, error) { return revision.ReadPart(hashShape, "", short.Pack()) },
 		"values of another size":  func() (*revision.Part, error) { return revision.ReadPart(hashShape, "", wide.Pack()) },
 		"a trie of short keys":    func() (*revision.Part, error) { return revision.ReadPart(trie, "", short.Pack()) },

@@ -153,16 +153,24 @@ type ContentGroup struct {
 
 // NodeCounts counts the nodes of one BPFMap.
 type NodeCounts struct {
-	// desired is how many nodes the selector selects.
+	// desired is how many nodes are to have the map: those that the selector selects and that run an agent.
+	// It is the sum of ready, failed, pending and unknown.
 	Desired int32 `json:"desired"`
 	// updated is how many of them hold the newest revision.
 	Updated int32 `json:"updated"`
-	// ready is how many of them hold their revision as declared.
+	// ready is how many of them hold their revision as declared, as told by an agent that is alive.
 	Ready int32 `json:"ready"`
 	// failed is how many of them report a failure.
 	Failed int32 `json:"failed"`
 	// pending is how many of them have not reported on their revision yet.
 	Pending int32 `json:"pending"`
+	// unknown is how many of them nothing is known of, because the Node or its agent isn't Ready.
+	// +optional
+	Unknown int32 `json:"unknown,omitempty"`
+	// withoutAgent is how many other nodes the selector selects that no agent is to run on, such as those
+	// of another operating system. They are not counted as desired.
+	// +optional
+	WithoutAgent int32 `json:"withoutAgent,omitempty"`
 }
 
 // NodeMapStatus is how one node holds the map, in a BPFMap's status.

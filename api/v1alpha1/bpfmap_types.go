@@ -18,6 +18,7 @@ import (
 // +kubebuilder:printcolumn:name="Entries",type=integer,JSONPath=`.status.entries`
 // +kubebuilder:printcolumn:name="Max",type=integer,JSONPath=`.spec.maxEntries`
 // +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodes.desired`
+// +kubebuilder:printcolumn:name="Updated",type=integer,JSONPath=`.status.nodes.updated`
 // +kubebuilder:printcolumn:name="Ready",type=integer,JSONPath=`.status.nodes.ready`
 // +kubebuilder:printcolumn:name="Frozen",type=boolean,JSONPath=`.status.frozen`
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
@@ -191,6 +192,11 @@ type BPFMapSpec struct {
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.size() <= 317 && self[k].size() <= 63)",message="label keys hold at most 317 characters and values 63"
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// allowNoNodes lets a change of nodeSelector, or of the labels of nodes, remove the map from the last
+	// node that has it. By default such a change is refused, since it is more often a mistake.
+	// +optional
+	AllowNoNodes bool `json:"allowNoNodes,omitempty"`
 
 	// rollout is how a change reaches the nodes: by default to a quarter of them at a time.
 	// +optional

@@ -5,8 +5,9 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// BPFNodeState is what one node's kernel holds. Only the node's agent writes it, and only when
-// something changed. Its name is the node's, and the node owns it.
+// BPFNodeState is what one node's kernel holds. The node's agent writes it, and only when something
+// changed; the controller writes of it the condition Ready and releases. Its name is the node's, and the
+// node owns it.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -17,6 +18,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.summary.failed`
 // +kubebuilder:printcolumn:name="Memory",type=string,JSONPath=`.status.summary.memory`
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Ready")].lastTransitionTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type BPFNodeState struct {
@@ -38,10 +40,19 @@ type BPFNodeStateList struct {
 	Items           []BPFNodeState `json:"items"`
 }
 
-// The reasons of a BPFNodeState's condition Ready. NodeReady is True; every other one is False and
-// its message says what to do.
+// ConditionHostReady is the condition of a BPFNodeState by which the agent says whether maps can be managed on
+// its node at all. The controller makes ConditionReady of it and of whether the node and the agent are alive, so
+// each condition has one writer.
+const ConditionHostReady = "HostReady"
+
+// The reasons of a BPFNodeState's conditions. NodeReady is True. NodeStatusUnknown and AgentStatusUnknown are
+// Unknown, and Ready's alone. Every other one is False and its message says what to do.
 const (
-	ReasonNodeReady = "NodeReady"
+	// ReasonNodeStatusUnknown: the Node isn't Ready, so what its agent reported may no longer be so.
+	ReasonNodeStatusUnknown = "NodeStatusUnknown"
+	// ReasonAgentStatusUnknown: no agent that is Ready runs on the node.
+	ReasonAgentStatusUnknown = "AgentStatusUnknown"
+	ReasonNodeReady          = "NodeReady"
 	// ReasonBPFFSMissing: no BPF file system is mounted where the agent looks for it.
 	ReasonBPFFSMissing = "BPFFSMissing"
 	// ReasonBPFFSReadOnly: the BPF file system refuses writes.
@@ -54,7 +65,8 @@ const (
 
 // BPFNodeStateStatus is one node's state.
 type BPFNodeStateStatus struct {
-	// conditions holds Ready: whether the agent can manage maps on this node at all.
+	// conditions are HostReady, by which the agent says whether it can manage maps on this node at all, and
+	// Ready, by which the controller says so of a node and an agent that are alive.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -87,6 +99,13 @@ type BPFNodeStateStatus struct {
 	// +kubebuilder:validation:items:MaxLength=64
 	Features []string `json:"features,omitempty"`
 
+	// releases are maps that the node's labels no longer select and that its agent may remove now. The
+	// controller writes them, a few nodes of each map at a time.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4096
+	Releases []MapRelease `json:"releases,omitempty"`
+
 	// summary counts this node's managed maps.
 	// +optional
 	Summary NodeSummary `json:"summary,omitempty"`
@@ -103,6 +122,22 @@ type BPFNodeStateStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=4096
 	Maps []NodeMap `json:"maps,omitempty"`
+}
+
+// MapRelease is a map that a node may remove.
+type MapRelease struct {
+	// namespace is the BPFMap's namespace.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+	// name is the BPFMap's name.
+	// +required
+	// +kubebuilder:validation:MaxLength=200
+	Name string `json:"name"`
+	// revision is the name of the revision that the node no longer matches.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Revision string `json:"revision"`
 }
 
 // NodeSummary counts one node's managed maps.
@@ -288,6 +323,13 @@ type NodeMap struct {
 	// +optional
 	Drifted bool `json:"drifted,omitempty"`
 
+	// driftedEntries are the first entries that were found to differ when drift was last found, repaired or not;
+	// none if the contents come from a Secret.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	DriftedEntries []DriftedEntry `json:"driftedEntries,omitempty"`
+
 	// reason is a CamelCase word for the state.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
@@ -324,3 +366,26 @@ type ReplacedMap struct {
 
 // MaxReplacedUsers bounds ReplacedMap.Users.
 const MaxReplacedUsers = 16
+
+// MaxDriftedEntries bounds NodeMap.DriftedEntries, MaxDriftedText the bytes of each text in it.
+const (
+	MaxDriftedEntries = 4
+	MaxDriftedText    = 128
+)
+
+// DriftedEntry is an entry that the kernel holds otherwise than it is declared. Its texts are as bpfmap dump
+// prints them, cut at 128 bytes.
+type DriftedEntry struct {
+	// key is the entry's key.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Key string `json:"key,omitempty"`
+	// declared is the value that the revision declares; absent for a key that is not declared.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Declared string `json:"declared,omitempty"`
+	// found is the value that the kernel held; absent for a key that was missing.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Found string `json:"found,omitempty"`
+}

@@ -4,6 +4,8 @@
 package v1alpha1
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"strings"
 
@@ -12,6 +14,23 @@ import (
 
 // LabelActive marks the revisions that agents watch. History doesn't carry it.
 const LabelActive = "bpfmap.io/active"
+
+// LabelMap is on every revision: the name of its BPFMap, as MapLabel spells it. It lets one request list a
+// BPFMap's revisions.
+const LabelMap = "bpfmap.io/map"
+
+// MapLabel is a BPFMap's name as the value of LabelMap: the name itself, if it has at most the 63 characters
+// that a label may have, else its first 42, a dash, and 20 hex digits of its SHA-256. Two long names may not
+// share a value, and one that is as long as a shortened one may: whoever selects by it compares
+// spec.mapName, too.
+func MapLabel(name string) string {
+	const most, kept = 63, 42
+	if len(name) <= most {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return name[:kept] + "-" + hex.EncodeToString(sum[:10])
+}
 
 // MaxInlineEntriesBytes is how many bytes of packed entries a revision contains itself. Larger sets are in
 // chunks, so that agents that watch revisions get small objects.
@@ -30,7 +49,7 @@ const MaxEntriesBytes = 256 << 20
 // +kubebuilder:printcolumn:name="Revision",type=integer,JSONPath=`.spec.number`
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="Entries",type=integer,JSONPath=`.spec.entryCount`
-// +kubebuilder:printcolumn:name="Rollout",type=string,JSONPath=`.status.rollout.phase`
+// +kubebuilder:printcolumn:name="Frontier",type=string,JSONPath=`.status.rollout.frontier`
 // +kubebuilder:printcolumn:name="Active",type=string,JSONPath=`.metadata.labels.bpfmap\.io/active`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Digest",type=string,priority=1,JSONPath=`.spec.digest`
@@ -64,9 +83,9 @@ func (r *BPFMapRevision) Number() int64 {
 
 // BPFMapRevisionStatus is the part of a revision that changes.
 type BPFMapRevisionStatus struct {
-	// rollout is how far the revision is rolled out.
+	// rollout is which nodes take the revision. How far they are is in the BPFMap's status.rollout.
 	// +optional
-	Rollout RolloutStatus `json:"rollout,omitempty"`
+	Rollout RevisionRollout `json:"rollout,omitempty"`
 }
 
 // BPFMapRevisionList is a list of BPFMapRevision.
@@ -177,6 +196,10 @@ type BPFMapRevisionSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// sensitive says that entries come from a Secret: their text must not appear in a status, an event or a log.
+	// +optional
+	Sensitive bool `json:"sensitive,omitempty"`
 
 	// byteOrder is the order of integers in the entries, that of the machine where the controller runs:
 	// LittleEndian (also if it is absent) or BigEndian. A node of the other order refuses the revision.

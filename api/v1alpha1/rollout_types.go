@@ -38,14 +38,29 @@ type Rollout struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+|[0-9]{1,3}%)$`
 	Partition *intstr.IntOrString `json:"partition,omitempty"`
 
-	// minReadySeconds is how long the nodes that have a new revision must hold it as declared before
-	// the next ones take it.
+	// minReadySeconds is how long the nodes that have a new revision must hold it as declared, and be
+	// available, before the next ones take it. 10 if not given.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=86400
-	MinReadySeconds int32 `json:"minReadySeconds,omitempty"`
+	MinReadySeconds *int32 `json:"minReadySeconds,omitempty"`
 
-	// onFailure says what happens when a node fails on the new revision. Pause if not given.
+	// progressDeadlineSeconds is how long the nodes that were told to take a new revision may take to
+	// report on it. Those that exceed it count as failed. 600 if not given.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
+
+	// maxFailed is how many nodes may fail on a new revision, or become unavailable after they took it,
+	// without keeping the others from taking it: a number, or a percentage of the selected nodes (rounded
+	// down). 5% if not given, which is none in a cluster of fewer than 20 nodes.
+	// +optional
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:Pattern=`^([0-9]+|[0-9]{1,3}%)$`
+	MaxFailed *intstr.IntOrString `json:"maxFailed,omitempty"`
+
+	// onFailure says what happens when more than maxFailed nodes fail on the new revision. Pause if not given.
 	// +optional
 	OnFailure FailurePolicy `json:"onFailure,omitempty"`
 
@@ -59,19 +74,18 @@ type Rollout struct {
 // +kubebuilder:validation:Enum=Progressing;Paused;Halted;RolledBack;Complete
 type RolloutPhase string
 
-// RolloutStatus is how far a revision is rolled out. Only the controller writes it.
+// RolloutStatus is how far the newest revision of a map is rolled out. Nodes don't watch it: what decides
+// which of them take the revision is in the revision's own status.
 type RolloutStatus struct {
-	// phase is the state of the rollout: Progressing, Paused (by spec.rollout.paused or partition), Halted (a node
-	// failed), RolledBack, Complete.
+	// revision is the name of the revision that this is about.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Revision string `json:"revision,omitempty"`
+
+	// phase is the state of the rollout: Progressing, Paused (by spec.rollout.paused or partition), Halted (too many
+	// nodes failed), RolledBack, Complete.
 	// +optional
 	Phase RolloutPhase `json:"phase,omitempty"`
-
-	// frontier is the rank of the last node that takes the revision, in the order of all nodes by
-	// SHA-256 of the revision's name and the node's: 16 hex digits. Empty means no node,
-	// ffffffffffffffff every node.
-	// +optional
-	// +kubebuilder:validation:MaxLength=16
-	Frontier string `json:"frontier,omitempty"`
 
 	// readySince is the time since which all nodes up to the frontier hold the revision.
 	// +optional
@@ -81,4 +95,26 @@ type RolloutStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
+}
+
+// RevisionRollout is which nodes take a revision. Every agent watches it, so it changes only when some
+// node's choice may change: once for each batch.
+type RevisionRollout struct {
+	// frontier is the rank of the last node that takes the revision, in the order of all nodes by
+	// SHA-256 of the revision's name and the node's: 16 hex digits. Empty means no node,
+	// ffffffffffffffff every node.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	Frontier string `json:"frontier,omitempty"`
+
+	// frontierTime is when the frontier got where it is. A node that went away before wasn't reached by
+	// the last batch; one that went away later may have been cut off by the revision.
+	// +optional
+	FrontierTime *metav1.Time `json:"frontierTime,omitempty"`
+
+	// rolledBack says why the revision was taken back from all nodes; empty if it wasn't. Only a new
+	// revision continues.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	RolledBack string `json:"rolledBack,omitempty"`
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -78,6 +77,8 @@ type scope struct {
 	cut []v1alpha1.BPFMapRevision
 	// revised says that the newest revision is known to be what the spec asks for; set by revise.
 	revised bool
+	// rollout is how far the newest revision is; set by rollOut, nil before there is one.
+	rollout *v1alpha1.RolloutStatus
 	// requeueAfter is when to look again though nothing changed, zero for never; set by plan and rollOut.
 	requeueAfter time.Duration
 }
@@ -178,15 +179,9 @@ func (r *reconciler) observe(ctx context.Context, name types.NamespacedName) (*s
 	}
 	s.m = m
 	s.own, s.namesakes = partition(revisions, m.UID)
-	var nodes corev1.NodeList
-	if err := r.client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list nodes: %w", err)
-	}
-	states, err := r.mapStates(ctx, name)
-	if err != nil {
+	if s.fleet, err = r.observeFleet(ctx, name, activeOf(s.own)); err != nil {
 		return nil, err
 	}
-	s.fleet = fleet{nodes: nodes.Items, mapStates: states, revisions: activeOf(s.own)}
 	return s, nil
 }
 

@@ -153,7 +153,7 @@ func (r *reconciler) create(ctx context.Context, s *scope) error {
 	if err := r.createChunks(ctx, s, parts); err != nil || s.rejected != nil {
 		return err
 	}
-	object.Labels = map[string]string{v1alpha1.LabelActive: active}
+	object.Labels = map[string]string{v1alpha1.LabelActive: active, v1alpha1.LabelMap: v1alpha1.MapLabel(s.m.Name)}
 	object.OwnerReferences = ownedBy(s.m)
 	err = r.client.Create(ctx, object)
 	if apierrors.IsAlreadyExists(err) {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 )
 
@@ -49,12 +50,12 @@ func TestStateOf(t *testing.T) {
 
 // TestRolloutNodes are those that the newest revision selects, and those that have the map for now.
 func TestRolloutNodes(t *testing.T) {
-	node := func(name, role string, ready corev1.ConditionStatus) corev1.Node {
+	node := func(name, role string, ready corev1.ConditionStatus) fleetNode {
 		n := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"role": role}}}
 		if ready != "" {
 			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}
 		}
-		return n
+		return fleetNode{name: name, labels: n.Labels, live: liveness.Of(&n)}
 	}
 	rev := func(name, role string, number int64, frontier string) v1alpha1.BPFMapRevision {
 		r := v1alpha1.BPFMapRevision{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -62,7 +63,7 @@ func TestRolloutNodes(t *testing.T) {
 		return r
 	}
 	f := fleet{
-		nodes:     []corev1.Node{node("a", "edge", "False"), node("b", "core", "True"), node("c", "db", "")},
+		nodes:     []fleetNode{node("a", "edge", "False"), node("b", "core", "True"), node("c", "db", "")},
 		revisions: []v1alpha1.BPFMapRevision{rev("foo-1", "edge", 1, rollout.All), rev("foo-2", "core", 2, rollout.None)},
 	}
 	got := f.rolloutNodes("u")
@@ -83,7 +84,7 @@ func TestTrims(t *testing.T) {
 	n.Status.Images = make([]corev1.ContainerImage, 50)
 	o, err := trimNode(n)
 	kept := o.(*corev1.Node)
-	if err != nil || kept.Labels["a"] != "b" || kept.Annotations != nil || isReady(kept) || len(kept.Status.Conditions) != 1 || kept.Status.Images != nil {
+	if err != nil || kept.Labels["a"] != "b" || kept.Annotations != nil || liveness.Of(kept).State == liveness.Alive || len(kept.Status.Conditions) != 1 || kept.Status.Images != nil {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
 	about := &metadata{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "n", UID: "u", ResourceVersion: "1", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d"}}}

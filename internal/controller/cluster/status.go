@@ -27,8 +27,10 @@ func (s *scope) statusInput(failure error, now time.Time) status.Input {
 	if in.Revision = s.fleet.newest(); in.Revision == nil {
 		return in
 	}
-	in.Rollout = in.Revision.Status.Rollout.DeepCopy()
-	in.Rollout.ReadySince = nil // of no interest to people, and changes more often
+	if in.Rollout = s.rollout; in.Rollout == nil { // a step before failed
+		was := s.remembered(in.Revision)
+		in.Rollout = &was
+	}
 	in.Nodes, in.Assigned = s.fleet.assigned()
 	return in
 }

@@ -438,7 +438,7 @@ func TestPolicyOf(t *testing.T) {
 	}{
 		{nil, rollout.Policy{MaxUnavailable: 3}},
 		{&v1alpha1.Rollout{}, rollout.Policy{MaxUnavailable: 3}},
-		{&v1alpha1.Rollout{MaxUnavailable: &share, Partition: &number, MinReadySeconds: 5, Paused: true, OnFailure: v1alpha1.FailureRollback},
+		{&v1alpha1.Rollout{MaxUnavailable: &share, Partition: &number, MinReadySeconds: new(int32(5)), Paused: true, OnFailure: v1alpha1.FailureRollback},
 			rollout.Policy{MaxUnavailable: 4, Partition: 3, MinReady: 5 * time.Second, Paused: true, Rollback: true}},
 		{&v1alpha1.Rollout{MaxUnavailable: &odd}, rollout.Policy{}},
 	} {

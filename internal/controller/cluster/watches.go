@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 )
 
 // The indexes of the cache.
@@ -149,7 +150,7 @@ func onNode(c client.Reader) handler.EventHandler {
 func readinessChanged(before, after client.Object) bool {
 	old, ok := before.(*corev1.Node)
 	node, same := after.(*corev1.Node)
-	return ok && same && isReady(old) != isReady(node)
+	return ok && same && liveness.Of(old).State != liveness.Of(node).State
 }
 
 // selectionChanges compares two sets of labels before and after; a single set belongs to a node that

@@ -1,0 +1,77 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
+	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
+)
+
+// fleetNode is what decides whether a node is to have a map, and what its reports are worth.
+type fleetNode struct {
+	name   string
+	labels labels.Set
+	live   liveness.Liveness
+}
+
+// fleet is a BPFMap's nodes and what they report.
+type fleet struct {
+	nodes []fleetNode
+	// mapStates are what the nodes report, by the node's name.
+	mapStates map[string]v1alpha1.NodeMap
+	// revisions are the active ones, newest last.
+	revisions []v1alpha1.BPFMapRevision
+}
+
+// newest is the newest revision; nil before the first one.
+func (f *fleet) newest() *v1alpha1.BPFMapRevision {
+	if len(f.revisions) == 0 {
+		return nil
+	}
+	return &f.revisions[len(f.revisions)-1]
+}
+
+func selects(rev *v1alpha1.BPFMapRevision, n *fleetNode) bool {
+	return labels.SelectorFromSet(rev.Spec.NodeSelector).Matches(n.labels)
+}
+
+// assigned are the nodes that are to have the map, with the name of the revision that each is to hold.
+func (f *fleet) assigned() (nodes []string, revisions map[string]string) {
+	revisions = map[string]string{}
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		if rev := rollout.Newest(f.revisions, n.name); rev != nil && selects(rev, n) {
+			nodes = append(nodes, n.name)
+			revisions[n.name] = rev.Name
+		}
+	}
+	return nodes, revisions
+}
+
+// observeFleet reads from the cache the nodes and what they report about a BPFMap.
+func (r *reconciler) observeFleet(ctx context.Context, name types.NamespacedName, revisions []v1alpha1.BPFMapRevision) (fleet, error) {
+	var list corev1.NodeList
+	if err := r.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return fleet{}, fmt.Errorf("list nodes: %w", err)
+	}
+	states, err := r.mapStates(ctx, name)
+	if err != nil {
+		return fleet{}, err
+	}
+	nodes := make([]fleetNode, len(list.Items))
+	for i := range list.Items {
+		n := &list.Items[i]
+		nodes[i] = fleetNode{name: n.Name, labels: n.Labels, live: liveness.Of(n)}
+	}
+	return fleet{nodes: nodes, mapStates: states, revisions: revisions}, nil
+}

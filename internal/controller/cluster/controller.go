@@ -8,11 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -36,8 +39,11 @@ type Options struct {
 	process.Options
 	// LeaderElect lets several controllers run, of which one works.
 	LeaderElect bool
-	// Namespace holds the lease of the leader; empty means the pod's own.
+	// Namespace holds the lease of the leader, and the agents; empty means the pod's own.
 	Namespace string
+	// AgentDaemonSet is the name of the agents' DaemonSet. Without it a node's reports count as long as its Node is
+	// Ready, whether or not its agent is.
+	AgentDaemonSet string
 	// Concurrency is how many BPFMaps are worked on at the same time.
 	Concurrency int
 	// MaxStoredBytesPerMap bounds the packed entries of all revisions of a BPFMap that are kept: history is
@@ -65,7 +71,11 @@ func Run(ctx context.Context, o Options) error {
 
 // New makes the controller's manager without starting it.
 func New(cfg *rest.Config, o Options) (manager.Manager, error) {
-	m, err := process.NewManager(cfg, o.Options, cacheOptions(), func(mo *manager.Options) {
+	daemonSet, err := o.agentDaemonSet()
+	if err != nil {
+		return nil, err
+	}
+	m, err := process.NewManager(cfg, o.Options, cacheAgents(cacheOptions(), daemonSet), func(mo *manager.Options) {
 		mo.LeaderElection = o.LeaderElect
 		mo.LeaderElectionID = "controller.bpfmap.io"
 		mo.LeaderElectionNamespace = o.Namespace
@@ -74,7 +84,7 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := addIndexes(m); err != nil {
+	if err := addIndexes(m, daemonSet.Name != ""); err != nil {
 		return nil, err
 	}
 	recorder := recorders.NewCluster(metrics.Registry)
@@ -86,6 +96,8 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 		return nil, fmt.Errorf("set up the comparison of CRDs: %w", err)
 	}
 	limits := o.limits()
+	trigger := &mapTrigger{client: m.GetClient()}
+	lives := newLives(m.GetClient(), daemonSet, trigger.changed)
 	r := &reconciler{
 		crds:          api,
 		client:        recorder.Client(m.GetClient()),
@@ -94,17 +106,42 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 		events:        m.GetEventRecorder(name),
 		compiled:      newCompileCache(recorder.Compile(compile.With), limits.perMap),
 		reserved:      &reservations{},
+		lives:         lives,
 		conflicts:     newConflicts(),
 		observeStatus: recorder.ObserveStatus,
 		forget:        recorder.Forget,
 		limits:        limits,
 		now:           time.Now,
 	}
-	if err := r.watch(m, max(1, o.Concurrency)); err != nil {
+	if err := r.watch(m, trigger, max(1, o.Concurrency)); err != nil {
+		return nil, err
+	}
+	states := &nodeStates{client: recorder.Client(m.GetClient()), lives: lives}
+	if err := states.setUp(m, max(1, o.Concurrency)); err != nil {
 		return nil, err
 	}
 	return m, m.AddReadyzCheck("caches", healthz.Ping)
 }
+
+// agentDaemonSet is the agents' DaemonSet; without a name if none is known.
+func (o *Options) agentDaemonSet() (types.NamespacedName, error) {
+	if o.AgentDaemonSet == "" {
+		return types.NamespacedName{}, nil
+	}
+	name := types.NamespacedName{Namespace: o.Namespace, Name: o.AgentDaemonSet}
+	if name.Namespace != "" {
+		return name, nil
+	}
+	own, err := os.ReadFile(podNamespace)
+	if err != nil {
+		return name, fmt.Errorf("find the namespace of the agents' DaemonSet %s (set --namespace outside of a pod): %w", o.AgentDaemonSet, err)
+	}
+	name.Namespace = strings.TrimSpace(string(own))
+	return name, nil
+}
+
+// podNamespace holds the name of a pod's own namespace.
+const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 func (o *Options) limits() limits {
 	return limits{
@@ -114,13 +151,14 @@ func (o *Options) limits() limits {
 	}
 }
 
-func (r *reconciler) watch(m manager.Manager, concurrency int) error {
+func (r *reconciler) watch(m manager.Manager, liveness *mapTrigger, concurrency int) error {
 	err := builder.ControllerManagedBy(m).
 		Named(name).
 		For(&v1alpha1.BPFMap{}).
 		Watches(&v1alpha1.BPFMapRevision{}, handler.EnqueueRequestsFromMapFunc(revisionToMap)).
 		Watches(&v1alpha1.BPFNodeState{}, onNodeState()).
 		Watches(&corev1.Node{}, onNode(m.GetClient())).
+		WatchesRawSource(liveness.source()).
 		WatchesMetadata(process.Metadata(chunkKind), onChunk()).
 		WatchesMetadata(process.Metadata(process.ConfigMapKind), onSource(m.GetClient(), process.ConfigMapKind)).
 		WatchesMetadata(process.Metadata(process.SecretKind), onSource(m.GetClient(), process.SecretKind)).
@@ -132,7 +170,7 @@ func (r *reconciler) watch(m manager.Manager, concurrency int) error {
 	return nil
 }
 
-func addIndexes(m manager.Manager) error {
+func addIndexes(m manager.Manager, agents bool) error {
 	ctx := context.Background()
 	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFMapRevision{}, indexMapName, mapNameOf); err != nil {
 		return fmt.Errorf("index revisions: %w", err)
@@ -145,6 +183,12 @@ func addIndexes(m manager.Manager) error {
 	}
 	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFNodeState{}, indexMaps, mapsOf); err != nil {
 		return fmt.Errorf("index node states: %w", err)
+	}
+	if !agents {
+		return nil
+	}
+	if err := m.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, indexAgentNode, nodeOfPod); err != nil {
+		return fmt.Errorf("index agents: %w", err)
 	}
 	return nil
 }

@@ -45,9 +45,9 @@ type verdict struct {
 	liveness.Liveness
 }
 
-func newLives(c client.Reader, daemonSet types.NamespacedName) *lives {
+func newLives(c client.Reader, daemonSet types.NamespacedName, changed func(context.Context, *corev1.Node)) *lives {
 	return &lives{
-		client: c, daemonSet: daemonSet, now: time.Now, changed: func(context.Context, *corev1.Node) {},
+		client: c, daemonSet: daemonSet, now: time.Now, changed: changed,
 		known: map[string]verdict{}, lost: map[string]time.Time{},
 	}
 }

@@ -17,13 +17,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	rawsource "sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
@@ -71,11 +71,10 @@ func Run(ctx context.Context, o Options) error {
 
 // New makes the controller's manager without starting it.
 func New(cfg *rest.Config, o Options) (manager.Manager, error) {
-	daemonSet, err := o.agentDaemonSet()
-	if err != nil {
+	if err := o.findAgents(); err != nil {
 		return nil, err
 	}
-	m, err := process.NewManager(cfg, o.Options, cacheAgents(cacheOptions(), daemonSet), func(mo *manager.Options) {
+	m, err := process.NewManager(cfg, o.Options, o.cache(), func(mo *manager.Options) {
 		mo.LeaderElection = o.LeaderElect
 		mo.LeaderElectionID = "controller.bpfmap.io"
 		mo.LeaderElectionNamespace = o.Namespace
@@ -84,10 +83,6 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := addIndexes(m, daemonSet.Name != ""); err != nil {
-		return nil, err
-	}
-	recorder := recorders.NewCluster(metrics.Registry)
 	api, err := newCRDs(cfg, m.GetHTTPClient())
 	if err != nil {
 		return nil, err
@@ -95,15 +90,32 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 	if err := errors.Join(m.Add(api), m.AddReadyzCheck("crds", api.ready)); err != nil {
 		return nil, fmt.Errorf("set up the comparison of CRDs: %w", err)
 	}
+	a := assemble(process.Surroundings{
+		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now,
+	}, o, api)
+	if err := errors.Join(a.SetUpIndexes(m), a.SetUp(m)); err != nil {
+		return nil, err
+	}
+	return m, m.AddReadyzCheck("caches", healthz.Ping)
+}
+
+// Assemble makes the controller without a manager, for tests that play its surroundings. It takes the served
+// CRDs for fitting.
+func Assemble(s process.Surroundings, o Options) *process.Assembly {
+	return assemble(s, o, fittingCRDs())
+}
+
+func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
+	recorder := recorders.NewCluster(s.Metrics)
 	limits := o.limits()
-	trigger := &mapTrigger{client: m.GetClient()}
-	lives := newLives(m.GetClient(), daemonSet, trigger.changed)
+	trigger := &mapTrigger{client: s.Client}
+	lives := newLives(s.Client, o.agents(), s.Now, trigger.changed)
 	r := &reconciler{
 		crds:          api,
-		client:        recorder.Client(m.GetClient()),
-		live:          m.GetAPIReader(),
+		client:        recorder.Client(s.Client),
+		live:          s.Live,
 		keys:          newKeyLists(),
-		events:        m.GetEventRecorder(name),
+		events:        s.Events,
 		compiled:      newCompileCache(recorder.Compile(compile.With), limits.perMap),
 		reserved:      &reservations{},
 		lives:         lives,
@@ -111,37 +123,48 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 		observeStatus: recorder.ObserveStatus,
 		forget:        recorder.Forget,
 		limits:        limits,
-		now:           time.Now,
+		now:           s.Now,
 	}
-	if err := r.watch(m, trigger, max(1, o.Concurrency)); err != nil {
-		return nil, err
+	return &process.Assembly{
+		Indexes: o.indexes(), Cache: o.cache(),
+		Parts: []process.Part{{
+			Name: name, Reconciler: r, For: &v1alpha1.BPFMap{}, Concurrency: o.Concurrency,
+			Watches: []process.Watch{
+				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
+				{Object: &v1alpha1.BPFNodeState{}, Handler: onNodeState()},
+				{Object: &corev1.Node{}, Handler: onNode(s.Client)},
+				{Object: process.Metadata(chunkKind), Handler: onChunk()},
+				{Object: process.Metadata(process.ConfigMapKind), Handler: onSource(s.Client, process.ConfigMapKind)},
+				{Object: process.Metadata(process.SecretKind), Handler: onSource(s.Client, process.SecretKind)},
+			},
+			Sources: []rawsource.Source{trigger.source()},
+		}, nodeStatesPart(&nodeStates{client: recorder.Client(s.Client), lives: lives}, o.Concurrency)},
 	}
-	states := &nodeStates{client: recorder.Client(m.GetClient()), lives: lives}
-	if err := states.setUp(m, max(1, o.Concurrency)); err != nil {
-		return nil, err
-	}
-	return m, m.AddReadyzCheck("caches", healthz.Ping)
 }
 
-// agentDaemonSet is the agents' DaemonSet; without a name if none is known.
-func (o *Options) agentDaemonSet() (types.NamespacedName, error) {
+// agents is the agents' DaemonSet; without a name if none is known.
+func (o *Options) agents() types.NamespacedName {
 	if o.AgentDaemonSet == "" {
-		return types.NamespacedName{}, nil
+		return types.NamespacedName{}
 	}
-	name := types.NamespacedName{Namespace: o.Namespace, Name: o.AgentDaemonSet}
-	if name.Namespace != "" {
-		return name, nil
-	}
-	own, err := os.ReadFile(podNamespace)
-	if err != nil {
-		return name, fmt.Errorf("find the namespace of the agents' DaemonSet %s (set --namespace outside of a pod): %w", o.AgentDaemonSet, err)
-	}
-	name.Namespace = strings.TrimSpace(string(own))
-	return name, nil
+	return types.NamespacedName{Namespace: o.Namespace, Name: o.AgentDaemonSet}
 }
 
 // podNamespace holds the name of a pod's own namespace.
 const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// findAgents sets the namespace that the agents are in.
+func (o *Options) findAgents() error {
+	if o.AgentDaemonSet == "" || o.Namespace != "" {
+		return nil
+	}
+	own, err := os.ReadFile(podNamespace)
+	if err != nil {
+		return fmt.Errorf("find the namespace of the agents' DaemonSet %s (outside of a pod, set --namespace): %w", o.AgentDaemonSet, err)
+	}
+	o.Namespace = strings.TrimSpace(string(own))
+	return nil
+}
 
 func (o *Options) limits() limits {
 	return limits{
@@ -151,46 +174,25 @@ func (o *Options) limits() limits {
 	}
 }
 
-func (r *reconciler) watch(m manager.Manager, liveness *mapTrigger, concurrency int) error {
-	err := builder.ControllerManagedBy(m).
-		Named(name).
-		For(&v1alpha1.BPFMap{}).
-		Watches(&v1alpha1.BPFMapRevision{}, handler.EnqueueRequestsFromMapFunc(revisionToMap)).
-		Watches(&v1alpha1.BPFNodeState{}, onNodeState()).
-		Watches(&corev1.Node{}, onNode(m.GetClient())).
-		WatchesRawSource(liveness.source()).
-		WatchesMetadata(process.Metadata(chunkKind), onChunk()).
-		WatchesMetadata(process.Metadata(process.ConfigMapKind), onSource(m.GetClient(), process.ConfigMapKind)).
-		WatchesMetadata(process.Metadata(process.SecretKind), onSource(m.GetClient(), process.SecretKind)).
-		WithOptions(process.Controller(concurrency)).
-		Complete(r)
-	if err != nil {
-		return fmt.Errorf("set up controller: %w", err)
+func (o *Options) indexes() []process.Index {
+	all := []process.Index{
+		{Object: &v1alpha1.BPFMapRevision{}, Field: indexMapName, Keys: mapNameOf},
+		{Object: process.Metadata(chunkKind), Field: indexOwner, Keys: ownerOf},
+		{Object: &v1alpha1.BPFMap{}, Field: indexSources, Keys: sourcesOf},
+		{Object: &v1alpha1.BPFNodeState{}, Field: indexMaps, Keys: mapsOf},
 	}
-	return nil
+	if o.AgentDaemonSet != "" {
+		all = append(all, process.Index{Object: &corev1.Pod{}, Field: indexAgentNode, Keys: nodeOfPod})
+	}
+	return all
 }
 
-func addIndexes(m manager.Manager, agents bool) error {
-	ctx := context.Background()
-	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFMapRevision{}, indexMapName, mapNameOf); err != nil {
-		return fmt.Errorf("index revisions: %w", err)
+func (o *Options) cache() cache.Options {
+	c := cacheOptions()
+	if o.AgentDaemonSet != "" {
+		cacheAgents(&c, o.agents())
 	}
-	if err := m.GetFieldIndexer().IndexField(ctx, process.Metadata(chunkKind), indexOwner, ownerOf); err != nil {
-		return fmt.Errorf("index chunks: %w", err)
-	}
-	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFMap{}, indexSources, sourcesOf); err != nil {
-		return fmt.Errorf("index BPFMaps: %w", err)
-	}
-	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.BPFNodeState{}, indexMaps, mapsOf); err != nil {
-		return fmt.Errorf("index node states: %w", err)
-	}
-	if !agents {
-		return nil
-	}
-	if err := m.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, indexAgentNode, nodeOfPod); err != nil {
-		return fmt.Errorf("index agents: %w", err)
-	}
-	return nil
+	return c
 }
 
 // cacheOptions keep out of memory what this controller never reads: the packed entries of revisions

@@ -16,12 +16,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	rawsource "sigs.k8s.io/controller-runtime/pkg/source"
@@ -99,20 +97,22 @@ func (s *nodeStates) write(ctx context.Context, state *v1alpha1.BPFNodeState, co
 	return nil
 }
 
-// setUp registers the controller.
-func (s *nodeStates) setUp(m manager.Manager, concurrency int) error {
-	b := builder.ControllerManagedBy(m).
-		Named("bpfmap-node-liveness").
-		For(&v1alpha1.BPFNodeState{}, builder.WithPredicates(conditionsChange)).
-		Watches(&corev1.Node{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(livenessChange)).
-		WithOptions(process.Controller(concurrency))
+// nodeStatesPart is the controller of node states.
+func nodeStatesPart(s *nodeStates, concurrency int) process.Part {
+	toItself := &handler.EnqueueRequestForObject{}
+	p := process.Part{
+		Name: "bpfmap-node-liveness", Reconciler: s, Concurrency: concurrency,
+		Watches: []process.Watch{
+			{Object: &v1alpha1.BPFNodeState{}, Handler: toItself, Predicates: []predicate.Predicate{conditionsChange}},
+			{Object: &corev1.Node{}, Handler: toItself, Predicates: []predicate.Predicate{livenessChange}},
+		},
+	}
 	if s.lives.daemonSet.Name != "" {
-		b = b.Watches(&corev1.Pod{}, onAgentPod(s.lives)).Watches(&appsv1.DaemonSet{}, onDaemonSet(m.GetClient()))
+		p.Watches = append(p.Watches,
+			process.Watch{Object: &corev1.Pod{}, Handler: onAgentPod(s.lives)},
+			process.Watch{Object: &appsv1.DaemonSet{}, Handler: onDaemonSet(s.client)})
 	}
-	if err := b.Complete(s); err != nil {
-		return fmt.Errorf("set up the controller of node states: %w", err)
-	}
-	return nil
+	return p
 }
 
 // conditionsChange leaves out what agents report of maps.

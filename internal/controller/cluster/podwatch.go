@@ -32,10 +32,7 @@ var agentPods = labels.Set{"app.kubernetes.io/component": "agent"}
 func nodeOfPod(o client.Object) []string { return []string{o.(*corev1.Pod).Spec.NodeName} }
 
 // cacheAgents adds to the cache the agents' DaemonSet and their pods, and no others.
-func cacheAgents(c cache.Options, daemonSet types.NamespacedName) cache.Options {
-	if daemonSet.Name == "" {
-		return c
-	}
+func cacheAgents(c *cache.Options, daemonSet types.NamespacedName) {
 	in := func(config cache.Config) map[string]cache.Config {
 		return map[string]cache.Config{daemonSet.Namespace: config}
 	}
@@ -45,7 +42,6 @@ func cacheAgents(c cache.Options, daemonSet types.NamespacedName) cache.Options 
 	c.ByObject[&appsv1.DaemonSet{}] = cache.ByObject{
 		Namespaces: in(cache.Config{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, daemonSet.Name)}), Transform: trimDaemonSet,
 	}
-	return c
 }
 
 // trimPod keeps of a pod where it runs, whose it is, and whether it is ready.

@@ -52,10 +52,10 @@ func unknownReason(live liveness.Liveness) string {
 	return v1alpha1.ReasonAgentStatusUnknown
 }
 
-// since is " since 2026-11-26T08:00:00Z"; empty if the time isn't known.
+// since is " (since 2026-11-26T08:00:00Z)"; empty if the time isn't known.
 func since(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return " since " + t.UTC().Format(time.RFC3339)
+	return " (since " + t.UTC().Format(time.RFC3339) + ")"
 }

@@ -4,12 +4,12 @@
 package rollout
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
@@ -35,8 +35,7 @@ func position(node, revision string) uint64 {
 	var buffer [512]byte // two names of objects and a byte between them
 	text := append(buffer[:0], revision...)
 	text = append(append(text, 0), node...)
-	sum := sha256.Sum256(text)
-	return binary.BigEndian.Uint64(sum[:])
+	return xxhash.Sum64(text)
 }
 
 // Includes says whether a node takes a revision with this frontier.

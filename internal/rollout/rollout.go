@@ -54,13 +54,13 @@ func Next(revision string, first bool, nodes []Node, p Policy, was Status, now t
 	switch {
 	case was.Phase == Complete && was.toAll():
 		return s.complete()
-	case len(s.failing) > p.MaxFailed && p.Rollback && !first:
+	case s.failing.count > p.MaxFailed && p.Rollback && !first:
 		return s.rollBack()
-	case len(s.failing) > p.MaxFailed:
+	case s.failing.count > p.MaxFailed:
 		return s.step(was.in(Halted, time.Time{}), NodesFailed, s.halted())
-	case len(s.awaited) > 0 && p.Paused && !was.toAll():
+	case s.awaited.count > 0 && p.Paused && !was.toAll():
 		return s.step(was.in(Paused, time.Time{}), PausedBySpec, s.updating()+"; paused (spec.rollout.paused)")
-	case len(s.awaited) > 0:
+	case s.awaited.count > 0:
 		return s.step(was.in(Progressing, time.Time{}), Updating, s.updating())
 	}
 	return s.proceed()
@@ -119,7 +119,7 @@ func (s *surveyed) complete() Step {
 // later.
 func (s *surveyed) advance() Step {
 	rest := s.rest()
-	room := max(1, s.policy.MaxUnavailable-len(s.failing))
+	room := max(1, s.policy.MaxUnavailable-s.failing.count)
 	batch := 0
 	for limit := s.limit() - s.taken; batch < limit; batch++ {
 		// A node that is away, or is as it is to be already, takes no place.
@@ -162,7 +162,10 @@ func (s *surveyed) rest() []ranked {
 		}
 	}
 	slices.SortFunc(rest, func(a, b ranked) int {
-		return cmp.Or(cmp.Compare(a.position, b.position), strings.Compare(a.node.Name, b.node.Name))
+		if a.position != b.position {
+			return cmp.Compare(a.position, b.position)
+		}
+		return strings.Compare(a.node.Name, b.node.Name)
 	})
 	return rest
 }

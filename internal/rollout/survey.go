@@ -26,14 +26,29 @@ type surveyed struct {
 type counts struct {
 	// taken is how many there are; held is how many of them hold it, late how many were away when they were told.
 	taken, held, late int
-	awaited           []string
-	failing           []failure
+	awaited, failing  some
 	// again is when to look again though nothing changed; zero for never.
 	again time.Time
 }
 
-// failure is a node on which the revision fails, and why.
-type failure struct{ node, cause string }
+// some is a number of nodes of which the first ones by name are known.
+type some struct {
+	count int
+	first []named
+}
+
+// named is a node, and for a failing one why it does.
+type named struct{ node, cause string }
+
+func (s *some) add(n named) {
+	s.count++
+	at, _ := slices.BinarySearchFunc(s.first, n, func(a, b named) int { return strings.Compare(a.node, b.node) })
+	if at == maxNamed {
+		return
+	}
+	s.first = slices.Insert(s.first, at, n)
+	s.first = s.first[:min(len(s.first), maxNamed)]
+}
 
 // survey judges all nodes that were told to take the revision.
 func (s *surveyed) survey() {
@@ -48,8 +63,6 @@ func (s *surveyed) survey() {
 			s.count(n, n.judge(s.was.Batches[batch].Time, &s.policy, s.now))
 		}
 	}
-	slices.Sort(s.awaited)
-	slices.SortFunc(s.failing, func(a, b failure) int { return strings.Compare(a.node, b.node) })
 }
 
 // batchOf is the batch of the i-th node, given the last positions of all batches; not ok if it is in none yet.
@@ -72,11 +85,11 @@ func (s *surveyed) count(n *Node, j judgement) {
 	case holds:
 		s.held++
 	case awaited:
-		s.awaited = append(s.awaited, n.Name)
+		s.awaited.add(named{node: n.Name})
 	case late:
 		s.late++
 	case failing:
-		s.failing = append(s.failing, failure{n.Name, j.cause})
+		s.failing.add(named{n.Name, j.cause})
 	}
 	if !j.until.IsZero() {
 		s.lookAgainAt(j.until)
@@ -104,11 +117,7 @@ const (
 )
 
 func (s *surveyed) updating() string {
-	message := "updating " + s.outOf(s.taken)
-	if len(s.awaited) > 0 {
-		message += ", waiting for " + listed(s.awaited)
-	}
-	return message + s.others()
+	return "updating " + s.outOf(s.taken) + s.waiting() + s.others()
 }
 
 func (s *surveyed) soaking(next string) string {
@@ -124,11 +133,8 @@ func (s *surveyed) partitioned() string {
 }
 
 func (s *surveyed) completed() string {
-	message := "rolled out to " + s.outOf(s.held)
-	if len(s.awaited) > 0 { // they joined, or lost it
-		message += ", waiting for " + listed(s.awaited)
-	}
-	return message + s.others()
+	return "rolled out to " + s.outOf(s.held) + s.waiting() + s.others() // nodes that joined, or lost it
+
 }
 
 func (s *surveyed) halted() string {
@@ -150,7 +156,7 @@ func (s *surveyed) rolledBack() string {
 // others tells of nodes that the rollout doesn't wait for.
 func (s *surveyed) others() string {
 	var b strings.Builder
-	if len(s.failing) > 0 {
+	if s.failing.count > 0 {
 		fmt.Fprintf(&b, "; failed on %s", s.failures())
 	}
 	switch {
@@ -164,12 +170,12 @@ func (s *surveyed) others() string {
 
 // failures names the first nodes that fail and why the first one does.
 func (s *surveyed) failures() string {
-	first := s.failing[0]
+	first := s.failing.first[0]
 	message := first.node
 	if first.cause != "" {
 		message += ": " + text.Truncate(first.cause, maxCause)
 	}
-	if more := len(s.failing) - 1; more > 0 {
+	if more := s.failing.count - 1; more > 0 {
 		message += fmt.Sprintf("; %d more", more)
 	}
 	return message
@@ -189,9 +195,18 @@ func (s *surveyed) outOf(n int) string {
 	}
 }
 
-func listed(names []string) string {
-	if more := len(names) - maxNamed; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
+// waiting names the first nodes that are waited for.
+func (s *surveyed) waiting() string {
+	if s.awaited.count == 0 {
+		return ""
 	}
-	return strings.Join(names, ", ")
+	names := make([]string, len(s.awaited.first))
+	for i, n := range s.awaited.first {
+		names[i] = n.node
+	}
+	message := ", waiting for " + strings.Join(names, ", ")
+	if more := s.awaited.count - len(names); more > 0 {
+		message += fmt.Sprintf(" and %d more", more)
+	}
+	return message
 }

@@ -120,6 +120,7 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
 				{Object: &v1alpha1.BPFNodeState{}, Handler: onNodeState()},
 				{Object: &corev1.Node{}, Handler: onNode(s.Client)},
+				{Object: &corev1.Node{}, Handler: onSelectable(s.Client)},
 				{Object: process.Metadata(chunkKind), Handler: onChunk()},
 				{Object: process.Metadata(process.ConfigMapKind), Handler: onSource(s.Client, process.ConfigMapKind)},
 				{Object: process.Metadata(process.SecretKind), Handler: onSource(s.Client, process.SecretKind)},
@@ -142,6 +143,8 @@ func indexes() []process.Index {
 		{Object: process.Metadata(chunkKind), Field: indexOwner, Keys: ownerOf},
 		{Object: &v1alpha1.BPFMap{}, Field: indexSources, Keys: sourcesOf},
 		{Object: &v1alpha1.BPFNodeState{}, Field: indexMaps, Keys: mapsOf},
+		{Object: &v1alpha1.BPFNodeState{}, Field: indexReleases, Keys: releasesOf},
+		{Object: &v1alpha1.BPFMap{}, Field: indexUnselected, Keys: unselected},
 	}
 }
 

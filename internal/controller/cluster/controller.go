@@ -133,6 +133,7 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
 				{Object: &v1alpha1.BPFNodeState{}, Handler: onNodeState()},
 				{Object: &corev1.Node{}, Handler: onNode(s.Client)},
+				{Object: &corev1.Node{}, Handler: onSelectable(s.Client)},
 				{Object: process.Metadata(chunkKind), Handler: onChunk()},
 				{Object: process.Metadata(process.ConfigMapKind), Handler: onSource(s.Client, process.ConfigMapKind)},
 				{Object: process.Metadata(process.SecretKind), Handler: onSource(s.Client, process.SecretKind)},
@@ -180,6 +181,8 @@ func (o *Options) indexes() []process.Index {
 		{Object: process.Metadata(chunkKind), Field: indexOwner, Keys: ownerOf},
 		{Object: &v1alpha1.BPFMap{}, Field: indexSources, Keys: sourcesOf},
 		{Object: &v1alpha1.BPFNodeState{}, Field: indexMaps, Keys: mapsOf},
+		{Object: &v1alpha1.BPFNodeState{}, Field: indexReleases, Keys: releasesOf},
+		{Object: &v1alpha1.BPFMap{}, Field: indexUnselected, Keys: unselected},
 	}
 	if o.AgentDaemonSet != "" {
 		all = append(all, process.Index{Object: &corev1.Pod{}, Field: indexAgentNode, Keys: nodeOfPod})

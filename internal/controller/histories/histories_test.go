@@ -133,7 +133,7 @@ func (w *world) step() {
 	default:
 		w.settleSome()
 	}
-	w.revive()
+	w.revive(w.aged)
 }
 
 func (w *world) settleSome() {
@@ -175,15 +175,15 @@ func (w *world) restartController() {
 }
 
 // revive starts again what died.
-func (w *world) revive() {
+func (w *world) revive(version func(string) int) {
 	if w.leader.dead {
 		w.logf("the controller is started again")
-		w.leader = w.startController(w.aged)
+		w.leader = w.startController(version)
 	}
 	for _, n := range w.nodes {
 		if n.agent.dead {
 			w.logf("the agent of %s is started again", n.name)
-			w.startAgent(n, w.aged)
+			w.startAgent(n, version)
 		}
 	}
 }

@@ -24,14 +24,6 @@ import (
 func (w *world) rest() {
 	w.calm = true
 	w.pass(leaderOverlap + time.Second)
-	if w.leader.dead {
-		w.leader = w.startController(w.fresh)
-	}
-	for _, n := range w.nodes {
-		if n.agent.dead {
-			w.startAgent(n, w.fresh)
-		}
-	}
 	const rounds, quiet = 120, 3
 	still := 0
 	for round := 0; still < quiet; round++ {
@@ -39,6 +31,7 @@ func (w *world) rest() {
 			w.violate("the fleet doesn't come to rest: something goes on writing")
 		}
 		before := w.writes
+		w.revive(w.fresh)
 		w.settle()
 		for _, i := range w.store.garbage() {
 			w.store.remove(i)

@@ -176,13 +176,16 @@ func trimEntries(o any) (any, error) {
 	return rev, nil
 }
 
-// trimNode keeps of a node what selects it and whether it is ready.
+// trimNode keeps of a node what selects it, for maps and for agents, and whether it is ready.
 func trimNode(o any) (any, error) {
 	n, ok := o.(*corev1.Node)
 	if !ok {
 		return o, nil
 	}
-	kept := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels}}
+	kept := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+		Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, CreationTimestamp: n.CreationTimestamp, Labels: n.Labels,
+	}}
+	kept.Spec.Taints = n.Spec.Taints
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {
 			kept.Status.Conditions = []corev1.NodeCondition{{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime}}

@@ -70,7 +70,7 @@ func (n *node) kernel() map[revision.Key]held {
 		if state.KeepAlive != nil {
 			info, err := state.KeepAlive.Info(n.w.t.Context())
 			n.w.must(err)
-			h.mapID = info.ID
+			h.mapID, h.size = info.ID, info.Shape.MaxEntries
 			_ = state.KeepAlive.Close()
 		}
 		if r.Applied != "" && h.mapID != 0 {
@@ -94,7 +94,7 @@ func (w *world) checkNode(n *node, from int) {
 	for key, was := range n.holds {
 		is, there := now[key]
 		if was.mapID != 0 && (!there || is.mapID != was.mapID) {
-			w.checkRemoved(n, key, was, from)
+			w.checkRemoved(n, key, was, is, from)
 		}
 		if !there || is.uid != was.uid {
 			continue
@@ -116,9 +116,14 @@ func (st state) wants(node string, key revision.Key, h held) bool {
 	return wanted != nil && wanted.Name == h.revision && wanted.Spec.MapUID == h.uid
 }
 
-func (w *world) checkRemoved(n *node, key revision.Key, was held, from int) {
+// checkRemoved holds the end of a map against what asked for it: that there be none, or another one in its
+// place.
+func (w *world) checkRemoved(n *node, key revision.Key, was, is held, from int) {
 	asked := w.ever(from, func(st state) bool {
 		wanted, undecided := st.asks(n.name, key)
+		if wanted != nil && wanted.Spec.ReplacePolicy == v1alpha1.ReplaceSwap {
+			return is.mapID != 0 && is.size != was.size
+		}
 		return wanted == nil && !undecided
 	})
 	if !asked {

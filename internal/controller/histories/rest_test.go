@@ -77,7 +77,8 @@ func (w *world) mend() {
 	}
 	for _, i := range w.store.objects.ids("BPFMap") {
 		m := w.store.objects[i].DeepCopyObject().(*v1alpha1.BPFMap)
-		m.Spec.MaxEntries, m.Spec.RollbackTo, m.Spec.Rollout = 32, "", nil
+		// Nodes may hold maps of either size.
+		m.Spec.MaxEntries, m.Spec.ReplacePolicy, m.Spec.RollbackTo, m.Spec.Rollout = 32, v1alpha1.ReplaceSwap, "", nil
 		m.Spec.Entries = slices.DeleteFunc(m.Spec.Entries, func(e v1alpha1.Entry) bool { return string(e.Key.Raw) == "300" })
 		if len(m.Spec.EntriesFrom) > 0 && len(w.feeds(m.Namespace)) == 0 {
 			m.Spec.EntriesFrom = nil
@@ -147,7 +148,7 @@ func (w *world) checkLeftovers() {
 	}
 	for _, n := range w.nodes {
 		for key, h := range n.holds {
-			if m := bpfMap(w.store.objects[id{"BPFMap", key.Namespace, key.Name}]); m == nil || h.uid != string(m.UID) {
+			if w.store.objects[id{"BPFMap", key.Namespace, key.Name}] == nil {
 				w.violate("node %s holds a map of %s, %s, which is gone", n.name, key, h.uid)
 			}
 		}

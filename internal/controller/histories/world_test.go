@@ -72,7 +72,7 @@ type node struct {
 
 // held is what a node's kernel holds of a map.
 type held struct {
-	mapID         uint32
+	mapID, size   uint32
 	uid, revision string
 	number        int64
 	wentBack      map[string]bool // revisions from which it went back

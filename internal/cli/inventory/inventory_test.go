@@ -62,7 +62,7 @@ func TestRead(t *testing.T) {
 	foreign := pin(t, bpffs, 3, "xdp/stats", "tc/stats")
 	unpinned := pin(t, bpffs, 4)
 
-	inv, err := Read(t.Context(), bpffs)
+	inv, err := Read(t.Context(), "", bpffs)
 	if err != nil || inv.Limited != nil || len(inv.Unreadable) != 0 {
 		t.Fatalf("Read = %v, limited %v, unreadable %v", err, inv.Limited, inv.Unreadable)
 	}
@@ -86,7 +86,7 @@ func TestReadWithoutCapability(t *testing.T) {
 	bpffs := bpftest.BPFFS(t)
 	pinned, unpinned := pin(t, bpffs, 1, "a"), pin(t, bpffs, 2)
 	bpftest.WithCapabilities(t, []sys.Capability{sys.CapBPF}, func() {
-		inv, err := Read(t.Context(), bpffs)
+		inv, err := Read(t.Context(), "", bpffs)
 		if err != nil || !errors.Is(inv.Limited, bpf.ErrNotPermitted) {
 			t.Errorf("Read = %v, limited %v", err, inv.Limited)
 			return

@@ -27,14 +27,14 @@ func (n *nodeFlags) add(c *cobra.Command) {
 // newEngine is an engine over this machine's kernel, which takes the lock of each map that it works on. It
 // tells c's user of a lock that another process holds for long.
 func newEngine(c *cobra.Command, n nodeFlags) (*locked.Engine, error) {
-	if err := kernel.Preflight(n.bpffs); err != nil {
+	if err := kernel.Preflight(hostRoot(), n.bpffs); err != nil {
 		return nil, err
 	}
 	onWait := func(w nodelock.Wait) {
 		c.PrintErrf("Waiting for %s, which another process holds (%s so far)\n", w.For, w.Waited.Round(time.Second))
 	}
 	backend, err := kernel.New(n.bpffs, kernel.Options{
-		Pins: pinstore.Options{OnWait: onWait}, References: kernel.ReferenceOptions{Cgroups: n.cgroups},
+		Root: hostRoot(), Pins: pinstore.Options{OnWait: onWait}, References: kernel.ReferenceOptions{Cgroups: n.cgroups},
 	})
 	if err != nil {
 		return nil, err

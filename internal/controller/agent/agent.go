@@ -119,14 +119,14 @@ func newAgent(m manager.Manager, o Options, facts Facts) *Agent {
 		metrics: recorder, seeded: a.seeded, resync: o.ResyncPeriod,
 	}
 	a.publisher = &publisher{
-		client: recorder.Client(a.client), live: m.GetAPIReader(), node: a.node, state: a.state, seeded: a.seeded, metrics: recorder,
+		client: recorder.Client(a.client), live: m.GetAPIReader(), node: a.node, state: a.state, looked: a.readiness.looked, metrics: recorder,
 	}
 	return a
 }
 
 // setUp registers with the manager what is to run.
 func (a *Agent) setUp(o Options) error {
-	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces}
+	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces, "watch of mounts": a.readiness.watchMounts}
 	if o.InventoryPeriod > 0 {
 		run["inventory"] = (&inventory{host: o.Host, period: o.InventoryPeriod, state: a.state}).Start
 	}

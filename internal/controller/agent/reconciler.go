@@ -58,6 +58,8 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	e, notReady := r.readiness.current()
 	switch {
+	case errors.Is(notReady, errNotProbed):
+		return reconcile.Result{}, nil // what an earlier agent reported holds until this one has looked
 	case notReady != nil:
 		r.refuse(key, wanted, notReady)
 		return reconcile.Result{}, nil // all maps are queued when the node becomes ready

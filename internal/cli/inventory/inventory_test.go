@@ -103,7 +103,7 @@ func TestReadInterrupted(t *testing.T) {
 	pin(t, bpffs, 1, "a")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if inv, err := Read(ctx, bpffs); !errors.Is(err, context.Canceled) {
+	if inv, err := Read(ctx, "", bpffs); !errors.Is(err, context.Canceled) {
 		t.Errorf("Read = %d maps, %v", len(inv.Maps), err)
 	}
 }
@@ -111,7 +111,7 @@ func TestReadInterrupted(t *testing.T) {
 // TestNoFileSystem: a directory that isn't there has no pins, which takes nothing from the kernel's list.
 func TestNoFileSystem(t *testing.T) {
 	id := pin(t, bpftest.BPFFS(t), 1)
-	inv, err := Read(t.Context(), filepath.Join(t.TempDir(), "none"))
+	inv, err := Read(t.Context(), "", filepath.Join(t.TempDir(), "none"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func (s *nodeState) snapshot() []v1alpha1.NodeMap {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := slices.Collect(maps.Values(s.maps))
-	if s.ready == nil {
+	if s.ready == nil || errors.Is(s.ready, errNotProbed) {
 		return all
 	}
 	for i := range all {

@@ -78,6 +78,7 @@ func (h *host) Open() (agent.Engine, error) {
 
 // open notes which BPF file system an engine works on.
 func (h *host) open(b *kernel.Backend) error {
+	_ = b.Prepare() // where it can't, no map can be managed, and each says so
 	now, err := b.Identity()
 	if err != nil {
 		return err

@@ -8,8 +8,12 @@ import (
 	"strings"
 )
 
-// RootEnv is the environment variable with the Root of a container.
-const RootEnv = "BPFMAP_HOST_ROOT"
+// The environment variables of a container: RootEnv has its Root, CgroupEnv where it finds the node's cgroup2
+// file system.
+const (
+	RootEnv   = "BPFMAP_HOST_ROOT"
+	CgroupEnv = "BPFMAP_CGROUP_ROOT"
+)
 
 // Root is the folder in which a process finds the file system of its node, or as much of it as is mounted
 // there. A process that isn't in a container has the root "", in which all paths are the node's.

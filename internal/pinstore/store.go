@@ -52,6 +52,15 @@ func New(root string, o Options) *Store {
 // Path is the absolute path of a pin for people, given relative to the file system.
 func (s *Store) Path(rel string) string { return filepath.Join(s.o.ShownAs, rel) }
 
+// Prepare makes the directory of our state, so that Identity can tell it from another one.
+func (s *Store) Prepare() error {
+	d, err := s.makeDirs(stateDir, stateDirMode)
+	if err != nil {
+		return err
+	}
+	return d.Close()
+}
+
 // Identity tells the file system that is mounted now, and the state in it, from those of another time. Nothing
 // stays open: that would keep people from unmounting it.
 func (s *Store) Identity() (Identity, error) {

@@ -4,6 +4,8 @@
 package local
 
 import (
+	"cmp"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +13,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
+	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/nodelock"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 )
@@ -20,7 +23,7 @@ type nodeFlags struct{ bpffs, cgroups string }
 
 func (n *nodeFlags) add(c *cobra.Command) {
 	addBPFFSFlag(c, &n.bpffs)
-	c.Flags().StringVar(&n.cgroups, "cgroup-root", kernel.DefaultCgroups, "mount point of the cgroup2 file system, below which cgroups are named")
+	c.Flags().StringVar(&n.cgroups, "cgroup-root", cmp.Or(os.Getenv(mounts.CgroupEnv), kernel.DefaultCgroups), "mount point of the cgroup2 file system, below which cgroups are named")
 	_ = c.MarkFlagDirname("cgroup-root") // fails only for a flag that doesn't exist
 }
 

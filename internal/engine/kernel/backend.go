@@ -40,9 +40,11 @@ func New(bpffs string, o Options) (*Backend, error) {
 		return nil, err
 	}
 	o.Pins.ShownAs = filepath.Clean(bpffs)
-	o.References.root = o.Root
 	return &Backend{pins: pinstore.New(o.Root.Here(bpffs), o.Pins), links: o.References, cpus: cpus}, nil
 }
+
+// Prepare makes what Identity needs to tell the BPF file system from another one.
+func (b *Backend) Prepare() error { return explain(b.pins.Prepare()) }
 
 // Identity tells the BPF file system that is mounted now from one that was before.
 func (b *Backend) Identity() (pinstore.Identity, error) { return b.pins.Identity() }

@@ -17,7 +17,6 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
-	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -26,10 +25,8 @@ type ReferenceOptions struct {
 	// NoInterfaces says that this process doesn't see the node's network interfaces, but those of a
 	// network namespace of its own.
 	NoInterfaces bool
-	// Cgroups is where the node mounts its cgroup2 file system; DefaultCgroups if empty.
+	// Cgroups is where this process finds the node's cgroup2 file system; DefaultCgroups if empty.
 	Cgroups string
-	// root is where this process finds the node's file system.
-	root mounts.Root
 	// AllowProgram says whether a map may hold the program pinned at path, relative to the BPF file
 	// system. Nil allows all.
 	AllowProgram func(key revision.Key, path string) error
@@ -126,10 +123,9 @@ func (b *Backend) linkCgroup(link v1alpha1.Reference) (engine.Target, error) {
 	if at == "" {
 		at = DefaultCgroups
 	}
-	if err := b.links.checkCgroups(at); err != nil {
+	if err := checkCgroups(at); err != nil {
 		return engine.Target{}, err
 	}
-	at = b.links.root.Here(at)
 	rel := strings.Trim(link.Name, "/")
 	if rel == "" {
 		rel = "."
@@ -158,9 +154,9 @@ func (b *Backend) linkCgroup(link v1alpha1.Reference) (engine.Target, error) {
 // cgroup2Magic is CGROUP2_SUPER_MAGIC.
 const cgroup2Magic = 0x63677270
 
-func (o ReferenceOptions) checkCgroups(at string) error {
+func checkCgroups(at string) error {
 	var st syscall.Statfs_t
-	err := syscall.Statfs(o.root.Here(at), &st)
+	err := syscall.Statfs(at, &st)
 	switch {
 	case err != nil && !isAbsent(err):
 		return explain(fmt.Errorf("look for the cgroup2 file system at %s: %w", at, err))

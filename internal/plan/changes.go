@@ -52,8 +52,8 @@ func (c *Changes) FoundAt(key []byte) ([]byte, bool) {
 	return c.Found[i].Value, true
 }
 
-// keeps says that others' changes stay.
-func (c *Changes) keeps() bool { return c.Kept != nil && !c.Kept.IsEmpty() }
+// Keeps says that others' changes stay.
+func (c *Changes) Keeps() bool { return c.Kept != nil && !c.Kept.IsEmpty() }
 
 // Count is how many elements a map holds, and how that is known.
 type Count struct {

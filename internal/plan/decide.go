@@ -172,7 +172,7 @@ func (d *decision) compareContents() (ends bool) {
 	if d.have.PinDiffers {
 		d.drift(DriftPinMode)
 	}
-	if !d.applied() && (p.Changes.keeps() || p.Changes.Overwritten > 0) {
+	if !d.applied() && (p.Changes.Keeps() || p.Changes.Overwritten > 0) {
 		p.Drift = DriftContents // found by the way to a new revision
 	}
 	if p.Action == None && (!d.applied() || p.Drift == "" && !p.Changes.IsEmpty()) {

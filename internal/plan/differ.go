@@ -111,6 +111,15 @@ func (d *Differ) blame(key, found, want []byte) *Changes {
 	return c.Kept
 }
 
+// blameMissing is blame of an entry that is missing. An LRU map forgets by itself.
+func (d *Differ) blameMissing(i int) *Changes {
+	if d.want.Base == nil || d.want.Shape.IsLRU() {
+		return &d.changes
+	}
+	d.value = d.want.AppendValue(d.value[:0], i)
+	return d.blame(d.want.Key(i), nil, d.value)
+}
+
 // noteFound keeps an element as it was found; nil is one that is missing.
 func (d *Differ) noteFound(key, value []byte) {
 	if c := &d.changes; value != nil && len(c.Found) < d.note {
@@ -141,15 +150,11 @@ func (d *Differ) Changes(complete bool) Changes {
 			if d.seen.Has(i) || d.want.IsPending(i) {
 				continue
 			}
-			if d.want.Base == nil {
+			switch to := d.blameMissing(i); {
+			case to == &d.changes:
 				c.Insert.Add(i)
-				continue
-			}
-			d.value = d.want.AppendValue(d.value[:0], i)
-			if d.blame(d.want.Key(i), nil, d.value) == &d.changes {
-				c.Insert.Add(i)
-			} else {
-				c.Kept.Insert.Add(i)
+			case complete: // otherwise the next reading tells
+				to.Insert.Add(i)
 			}
 		}
 	}

@@ -132,7 +132,7 @@ func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	}
 	a.reconciler.loader.spread = s.Spread
 	a.publisher = &publisher{
-		client: recorder.Client(a.client), live: s.Live, node: a.node, state: a.state, seeded: a.seeded, metrics: recorder,
+		client: recorder.Client(a.client), live: s.Live, node: a.node, state: a.state, looked: a.readiness.looked, metrics: recorder,
 	}
 	return a
 }
@@ -149,6 +149,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
 				{Object: process.Node(), Handler: handler.EnqueueRequestsFromMapFunc(a.nodeToMaps), Predicates: []predicate.Predicate{predicate.LabelChangedPredicate{}}},
+				{Object: &v1alpha1.BPFNodeState{}, Handler: handler.EnqueueRequestsFromMapFunc(releasedMaps)},
 			},
 		}, a.publisher.part()},
 	}
@@ -156,7 +157,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 
 // setUp registers with the manager what is to run.
 func (a *Agent) setUp(o Options) error {
-	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces}
+	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces, "watch of mounts": a.readiness.watchMounts}
 	if o.InventoryPeriod > 0 {
 		run["inventory"] = (&inventory{host: o.Host, period: o.InventoryPeriod, state: a.state}).Start
 	}
@@ -240,6 +241,15 @@ func (a *Agent) nodeToMaps(ctx context.Context, _ client.Object) []reconcile.Req
 	var requests []reconcile.Request
 	for _, key := range a.queue.all(ctx, e) {
 		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName(key)})
+	}
+	return requests
+}
+
+// releasedMaps are the requests for maps that the controller allows this node to remove.
+func releasedMaps(_ context.Context, object client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, m := range object.(*v1alpha1.BPFNodeState).Status.Releases {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: m.Namespace, Name: m.Name}})
 	}
 	return requests
 }

@@ -107,10 +107,12 @@ func New(cfg *rest.Config, o Options) (*Agent, error) {
 
 func newAgent(m manager.Manager, o Options, facts Facts) *Agent {
 	recorder := recorders.NewNode(metrics.Registry, o.Host.SystemCalls)
+	recorders.Build{Version: o.Version, Revision: o.Revision}.Register(metrics.Registry, recorders.Agent)
 	a := &Agent{
 		manager: m, client: m.GetClient(), node: o.NodeName, host: o.Host, seeded: make(chan struct{}),
 		state: newNodeState(o.NodeName, o.Version, facts), readiness: newNodeReadiness(o.Host),
 	}
+	recorder.Observe(a.state.snapshot, o.MetricsPerMap, o.ResyncPeriod)
 	checks := &checks{}
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
@@ -119,7 +121,7 @@ func newAgent(m manager.Manager, o Options, facts Facts) *Agent {
 		metrics: recorder, seeded: a.seeded, resync: o.ResyncPeriod,
 	}
 	a.publisher = &publisher{
-		client: recorder.Client(a.client), live: m.GetAPIReader(), node: a.node, state: a.state, seeded: a.seeded, metrics: recorder,
+		client: recorder.Client(a.client), live: m.GetAPIReader(), node: a.node, state: a.state, seeded: a.seeded,
 	}
 	return a
 }

@@ -18,7 +18,6 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
-	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 )
 
 const (
@@ -36,8 +35,6 @@ type publisher struct {
 	node   string
 	state  *nodeState
 	seeded <-chan struct{}
-	// metrics record what was published.
-	metrics *recorders.Node
 
 	written time.Time // of the last write; only Reconcile uses it, which runs once at a time
 }
@@ -81,7 +78,6 @@ func (p *publisher) write(ctx context.Context, object *v1alpha1.BPFNodeState) (w
 	if err := p.client.Status().Update(ctx, object); err != nil {
 		return false, fmt.Errorf("write node state: %w", err)
 	}
-	p.metrics.ObserveMaps(p.state.snapshot())
 	return true, nil
 }
 

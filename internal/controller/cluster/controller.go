@@ -78,6 +78,7 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 		return nil, err
 	}
 	recorder := recorders.NewCluster(metrics.Registry)
+	recorders.Build{Version: o.Version, Revision: o.Revision}.Register(metrics.Registry, recorders.Controller)
 	api, err := newCRDs(cfg, m.GetHTTPClient())
 	if err != nil {
 		return nil, err
@@ -85,6 +86,8 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 	if err := errors.Join(m.Add(api), m.AddReadyzCheck("crds", api.ready)); err != nil {
 		return nil, fmt.Errorf("set up the comparison of CRDs: %w", err)
 	}
+	nodes := func() (map[metav1.ConditionStatus]int, bool) { return countNodes(m.GetClient()) }
+	recorder.Observe(recorders.Sources{CRDs: api.current, Nodes: nodes}, o.MetricsPerMap)
 	limits := o.limits()
 	r := &reconciler{
 		crds:          api,

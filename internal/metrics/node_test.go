@@ -228,7 +228,7 @@ func TestSeriesAreBounded(t *testing.T) {
 
 	off := newRig(0)
 	off.sync(holding("a", 1), spec("Hash", 4))
-	expect(t, off.registry, `bpfmap_node_maps_left_out 1`, `bpfmap_node_maps{state="ready"} 1`, `bpfmap_node_oldest_look_timestamp_seconds 1000`)
+	expect(t, off.registry, `bpfmap_node_maps_left_out 0`, `bpfmap_node_maps{state="ready"} 1`, `bpfmap_node_oldest_look_timestamp_seconds 1000`)
 	refuse(t, off.registry, `namespace="edge"`)
 }
 

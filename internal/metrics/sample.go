@@ -74,8 +74,8 @@ type bounded[K comparable] struct {
 	have  map[K]bool
 }
 
-// admit lets those of all in that there is room for, and says how many have to stay out. Who isn't among all
-// any more makes room.
+// admit lets those of all in that there is room for, and says how many have to stay out: none if nobody is to
+// have series. Who isn't among all any more makes room.
 func (b *bounded[K]) admit(all []K) (leftOut int) {
 	now := make(map[K]bool, len(all))
 	for _, k := range all {
@@ -94,6 +94,9 @@ func (b *bounded[K]) admit(all []K) (leftOut int) {
 			break
 		}
 		b.have[k] = true
+	}
+	if b.limit == 0 {
+		return 0
 	}
 	return len(now) - len(b.have)
 }

@@ -104,7 +104,7 @@ func (f *fleet) startGroup(ctx context.Context, cfg *rest.Config, nodes []*node)
 		ctx, cancel := context.WithCancel(ctx)
 		n.cancel, n.done = cancel, make(chan struct{})
 		if !n.real {
-			through := process.Patient(counting{transport, &n.traffic})
+			through := process.Considerate(counting{transport, &n.traffic})
 			n.thin = newThin(n.name, &api{host: cfg.Host, client: &http.Client{Transport: through}})
 			go func() {
 				defer close(n.done)
@@ -122,7 +122,7 @@ func (f *fleet) startGroup(ctx context.Context, cfg *rest.Config, nodes []*node)
 func (f *fleet) startReal(ctx context.Context, cfg *rest.Config, n *node) error {
 	own := rest.CopyConfig(cfg)
 	own.UserAgent = userAgent
-	own.Wrap(func(next http.RoundTripper) http.RoundTripper { return process.Patient(counting{next, &n.traffic}) })
+	own.Wrap(func(next http.RoundTripper) http.RoundTripper { return process.Considerate(counting{next, &n.traffic}) })
 	a, err := agent.New(own, agent.Options{
 		Options:  process.Options{MetricsBindAddress: process.Disabled, HealthProbeBindAddress: process.Disabled, Version: "scale"},
 		NodeName: n.name, ResyncPeriod: time.Hour, Concurrency: 2, Host: host{n},

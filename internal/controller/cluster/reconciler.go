@@ -44,6 +44,7 @@ type reconciler struct {
 	crds     *crds
 	compiled *compileCache
 	reserved *reservations
+	lives    *lives
 	// conflicts counts how often in a row the cache was behind the API server.
 	conflicts workqueue.TypedRateLimiter[types.NamespacedName]
 	// observeStatus and forget feed the metrics.

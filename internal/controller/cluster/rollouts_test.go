@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,7 +56,7 @@ func TestRolloutNodes(t *testing.T) {
 		if ready != "" {
 			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}
 		}
-		return fleetNode{name: name, labels: n.Labels, live: liveness.Of(&n)}
+		return fleetNode{name: name, labels: n.Labels, live: liveness.Of(&n, liveness.Agent{}, time.Time{})}
 	}
 	rev := func(name, role string, number int64, frontier string) v1alpha1.BPFMapRevision {
 		r := v1alpha1.BPFMapRevision{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -84,7 +85,7 @@ func TestTrims(t *testing.T) {
 	n.Status.Images = make([]corev1.ContainerImage, 50)
 	o, err := trimNode(n)
 	kept := o.(*corev1.Node)
-	if err != nil || kept.Labels["a"] != "b" || kept.Annotations != nil || liveness.Of(kept).State == liveness.Alive || len(kept.Status.Conditions) != 1 || kept.Status.Images != nil {
+	if err != nil || kept.Labels["a"] != "b" || kept.Annotations != nil || liveness.Of(kept, liveness.Agent{}, time.Time{}).State == liveness.Alive || len(kept.Status.Conditions) != 1 || kept.Status.Images != nil {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
 	about := &metadata{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "n", UID: "u", ResourceVersion: "1", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d"}}}

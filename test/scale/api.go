@@ -40,7 +40,9 @@ func chunkPath(namespace, name string) string {
 	return group + "/namespaces/" + namespace + "/bpfmapchunks/" + name
 }
 
-func eventsPath(namespace string) string { return "/apis/events.k8s.io/v1/namespaces/" + namespace + "/events" }
+func eventsPath(namespace string) string {
+	return "/apis/events.k8s.io/v1/namespaces/" + namespace + "/events"
+}
 
 func labelQuery(selector string) url.Values { return url.Values{"labelSelector": {selector}} }
 

@@ -26,9 +26,9 @@ import (
 
 // thin is an agent that sends the requests of the agent's code, and says that it did what it was told.
 type thin struct {
-	node    string
-	api     *api
-	dirty   chan struct{}
+	node  string
+	api   *api
+	dirty chan struct{}
 
 	mu sync.Mutex
 	// What the watches show: the active revisions by their BPFMap and name, the node, and its state.
@@ -62,9 +62,15 @@ const watches = 3
 func (a *thin) run(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
-	all.Go(func() { listAndWatch(ctx, a.api, watchOptions{revisionsPath, labelQuery(v1alpha1.LabelActive + "=true"), asIs}, revisionEvents, a.onRevision, a.onSynced) })
-	all.Go(func() { listAndWatch(ctx, a.api, watchOptions{nodesPath, nameQuery(a.node), asMetadata}, nodeEvents, a.onNode, a.onSynced) })
-	all.Go(func() { listAndWatch(ctx, a.api, watchOptions{statesPath, nameQuery(a.node), asIs}, stateEvents, a.onState, a.onSynced) })
+	all.Go(func() {
+		listAndWatch(ctx, a.api, watchOptions{revisionsPath, labelQuery(v1alpha1.LabelActive + "=true"), asIs}, revisionEvents, a.onRevision, a.onSynced)
+	})
+	all.Go(func() {
+		listAndWatch(ctx, a.api, watchOptions{nodesPath, nameQuery(a.node), asMetadata}, nodeEvents, a.onNode, a.onSynced)
+	})
+	all.Go(func() {
+		listAndWatch(ctx, a.api, watchOptions{statesPath, nameQuery(a.node), asIs}, stateEvents, a.onState, a.onSynced)
+	})
 	var last time.Time
 	for retry := 100 * time.Millisecond; ; {
 		select {
@@ -321,7 +327,9 @@ func (a *thin) status() v1alpha1.BPFNodeStateStatus {
 	for _, h := range a.maps {
 		s.Maps = append(s.Maps, h.state)
 	}
-	slices.SortFunc(s.Maps, func(x, y v1alpha1.NodeMap) int { return strings.Compare(x.Namespace+"/"+x.Name, y.Namespace+"/"+y.Name) })
+	slices.SortFunc(s.Maps, func(x, y v1alpha1.NodeMap) int {
+		return strings.Compare(x.Namespace+"/"+x.Name, y.Namespace+"/"+y.Name)
+	})
 	s.Summary.Maps = int32(len(s.Maps))
 	return s
 }

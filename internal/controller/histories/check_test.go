@@ -64,7 +64,7 @@ func (n *node) kernel() map[revision.Key]held {
 	all := map[revision.Key]held{}
 	for i := range records {
 		r := &records[i]
-		h := held{uid: r.UID, revision: r.Revision, number: numberOf(r.Revision)}
+		h := held{uid: r.UID, revision: r.Revision, digest: r.Digest, number: numberOf(r.Revision)}
 		state, err := n.memory.Open(n.w.t.Context(), r.Key, nil)
 		n.w.must(err)
 		if state.KeepAlive != nil {
@@ -96,7 +96,14 @@ func (w *world) checkNode(n *node, from int) {
 		if was.mapID != 0 && (!there || is.mapID != was.mapID) {
 			w.checkRemoved(n, key, was, is, from)
 		}
-		if !there || is.uid != was.uid {
+		if !there {
+			n.removed[key] = was
+			continue
+		}
+		if is.uid != was.uid {
+			if !w.ever(from, func(st state) bool { return st.wants(n.name, key, is) }) {
+				w.violate("node %s gave the map of %s to %s, which isn't that of a living BPFMap", n.name, key, is.uid)
+			}
 			continue
 		}
 		is.wentBack = was.wentBack
@@ -107,6 +114,13 @@ func (w *world) checkNode(n *node, from int) {
 			w.violate("node %s took %s again, from which it had gone back", n.name, is.revision)
 		}
 		now[key] = is
+	}
+	for key, is := range now {
+		was, before := n.removed[key]
+		if _, there := n.holds[key]; !there && before && was.uid == is.uid && is.number <= was.number &&
+			!w.ever(from, func(st state) bool { return st.wants(n.name, key, is) }) {
+			w.violate("node %s made a map of %s again, which nobody asked for any more", n.name, is.revision)
+		}
 	}
 	n.holds = now
 }

@@ -92,7 +92,7 @@ func (w *world) mend() {
 func (w *world) checkRest(mended bool) {
 	w.checkLeftovers()
 	for _, n := range w.nodes {
-		w.checkContents(n)
+		w.checkContents(n, mended)
 	}
 	if !mended {
 		return
@@ -177,11 +177,14 @@ func (w *world) compiles(rev *v1alpha1.BPFMapRevision) bool {
 }
 
 // checkContents compares a node's kernel with a fresh apply of the revisions that it is asked to hold.
-func (w *world) checkContents(n *node) {
+func (w *world) checkContents(n *node, mended bool) {
 	for key, h := range n.holds {
 		wanted, _ := w.store.objects.asks(n.name, key)
-		if wanted == nil || wanted.Name != h.revision || !n.boots[h.uid+" "+h.revision] {
+		if !mended && (wanted == nil || wanted.Name != h.revision || wanted.Spec.Digest != h.digest || wanted.Spec.MapUID != h.uid) {
 			continue // it waits, or was refused; what is asked for in the end is compared once specs are mended
+		}
+		if wanted == nil {
+			w.violate("node %s holds a map of %s, which it isn't asked to hold", n.name, key)
 		}
 		rev := w.load(wanted)
 		if rev == nil {

@@ -148,6 +148,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 			Name: name, Reconciler: a.reconciler, Concurrency: o.Concurrency, Sources: []source.Source{a.queue.source()},
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
+				{Object: &v1alpha1.BPFNodeState{}, Handler: handler.EnqueueRequestsFromMapFunc(releasesToMaps)},
 				{Object: process.Node(), Handler: handler.EnqueueRequestsFromMapFunc(a.nodeToMaps), Predicates: []predicate.Predicate{predicate.LabelChangedPredicate{}}},
 			},
 		}, a.publisher.part()},
@@ -246,6 +247,15 @@ func (a *Agent) nodeToMaps(ctx context.Context, _ client.Object) []reconcile.Req
 
 func revisionToMap(_ context.Context, object client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName(mapOf(object.(*v1alpha1.BPFMapRevision)))}}
+}
+
+// releasesToMaps leads from the own node state to the maps that the node may give up.
+func releasesToMaps(_ context.Context, object client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, r := range object.(*v1alpha1.BPFNodeState).Status.Releases {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Namespace, Name: r.Name}})
+	}
+	return requests
 }
 
 func mapNames(object client.Object) []string {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -29,19 +28,17 @@ const (
 
 // choice is what a node is to do about a map, as one reader sees it.
 type choice struct {
-	// wanted is the revision to hold, nil for none.
-	wanted *v1alpha1.BPFMapRevision
-	// undecided says that nothing is to be done yet.
-	undecided bool
+	picked
 	// shown says that there are revisions of the map, whether or not they are for this node.
 	shown bool
 }
 
-// choose decides from some revisions of a map and the labels of the own Node.
-func choose(revisions []v1alpha1.BPFMapRevision, node string, set labels.Set) choice {
-	c := choice{shown: len(revisions) > 0}
-	c.wanted, c.undecided = pick(revisions, node, set)
-	return c
+// heldName is the name of the revision that the node has; empty if it doesn't have the map.
+func (h *holding) heldName() string {
+	if !h.present {
+		return ""
+	}
+	return h.revision
 }
 
 // believable says whether a choice from the cache may be followed as it is: it leads forward from what the node
@@ -132,13 +129,25 @@ func (a *asker) ask(ctx context.Context, key revision.Key, h holding, cached *v1
 			revisions = append(revisions, *rev)
 		}
 	}
-	node := process.Node()
-	if slices.ContainsFunc(revisions, func(r v1alpha1.BPFMapRevision) bool { return len(r.Spec.NodeSelector) > 0 }) {
-		if err := a.reader.Get(ctx, client.ObjectKey{Name: a.node}, node); err != nil {
-			return choice{}, nil, fmt.Errorf("read own node from the API server: %w", err)
-		}
+	if len(revisions) == 0 {
+		return choice{picked: pick(nil, a.node, nil, "", nil)}, now, nil
 	}
-	return choose(revisions, a.node, node.GetLabels()), now, nil
+	c, err = decide(ctx, a.reader, a.node, revisions, h.heldName())
+	return c, now, err
+}
+
+// decide picks from revisions, with the labels of the own Node and the releases as a reader shows them. Nothing
+// is decided without these.
+func decide(ctx context.Context, r client.Reader, name string, revisions []v1alpha1.BPFMapRevision, held string) (choice, error) {
+	node := process.Node()
+	if err := r.Get(ctx, client.ObjectKey{Name: name}, node); err != nil {
+		return choice{}, fmt.Errorf("get own node: %w", err)
+	}
+	own := &v1alpha1.BPFNodeState{}
+	if err := r.Get(ctx, client.ObjectKey{Name: name}, own); client.IgnoreNotFound(err) != nil {
+		return choice{}, fmt.Errorf("get own node state: %w", err)
+	}
+	return choice{pick(revisions, name, node.GetLabels(), held, own.Status.Releases), true}, nil
 }
 
 // revision is one that was listed, or is read by its name; nil if there is none of this map.

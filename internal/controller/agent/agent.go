@@ -119,20 +119,22 @@ func Assemble(s process.Surroundings, o Options) (*Agent, *process.Assembly, err
 
 func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	recorder := recorders.NewNode(s.Metrics, o.Host.SystemCalls)
+	recorders.Build{Version: o.Version, Revision: o.Revision}.Register(s.Metrics, recorders.Agent)
 	a := &Agent{
 		client: s.Client, node: o.NodeName, host: o.Host, seeded: make(chan struct{}),
 		state: newNodeState(o.NodeName, o.Version, facts), readiness: newNodeReadiness(o.Host),
 	}
+	recorder.Observe(a.state.snapshot, o.MetricsPerMap, o.ResyncPeriod)
 	checks := &checks{}
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
 		client: a.client, live: asker{s.Live, a.node}, holdings: &holdings{}, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue,
 		loader: newRevisionLoader(s.Live, recorder), events: &eventEmitter{s.Events, a.node},
-		metrics: recorder, seeded: a.seeded, resync: o.ResyncPeriod,
+		metrics: recorder, seeded: a.seeded, began: time.Now(), resync: o.ResyncPeriod,
 	}
 	a.reconciler.loader.spread = s.Spread
 	a.publisher = &publisher{
-		client: recorder.Client(a.client), live: s.Live, node: a.node, state: a.state, seeded: a.seeded, metrics: recorder,
+		client: recorder.Client(a.client), live: s.Live, node: a.node, state: a.state, looked: a.readiness.looked,
 	}
 	return a
 }
@@ -148,8 +150,8 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 			Name: name, Reconciler: a.reconciler, Concurrency: o.Concurrency, Sources: []source.Source{a.queue.source()},
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
-				{Object: &v1alpha1.BPFNodeState{}, Handler: handler.EnqueueRequestsFromMapFunc(releasesToMaps)},
 				{Object: process.Node(), Handler: handler.EnqueueRequestsFromMapFunc(a.nodeToMaps), Predicates: []predicate.Predicate{predicate.LabelChangedPredicate{}}},
+				{Object: &v1alpha1.BPFNodeState{}, Handler: handler.EnqueueRequestsFromMapFunc(releasedMaps)},
 			},
 		}, a.publisher.part()},
 	}
@@ -157,7 +159,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 
 // setUp registers with the manager what is to run.
 func (a *Agent) setUp(o Options) error {
-	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces}
+	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces, "watch of mounts": a.readiness.watchMounts}
 	if o.InventoryPeriod > 0 {
 		run["inventory"] = (&inventory{host: o.Host, period: o.InventoryPeriod, state: a.state}).Start
 	}
@@ -201,6 +203,7 @@ func (a *Agent) TakeOver(ctx context.Context) error {
 	if changed {
 		a.onReadiness(ctx, err)
 	}
+	close(a.readiness.looked)
 	return err
 }
 
@@ -210,7 +213,6 @@ func (a *Agent) seed(ctx context.Context) error {
 		return fmt.Errorf("read own node state: %w", err)
 	}
 	a.state.seed(old.Status)
-	a.reconciler.holdings.begin(a.queue.all(ctx, nil))
 	close(a.seeded)
 	return nil
 }
@@ -245,17 +247,17 @@ func (a *Agent) nodeToMaps(ctx context.Context, _ client.Object) []reconcile.Req
 	return requests
 }
 
-func revisionToMap(_ context.Context, object client.Object) []reconcile.Request {
-	return []reconcile.Request{{NamespacedName: types.NamespacedName(mapOf(object.(*v1alpha1.BPFMapRevision)))}}
-}
-
-// releasesToMaps leads from the own node state to the maps that the node may give up.
-func releasesToMaps(_ context.Context, object client.Object) []reconcile.Request {
+// releasedMaps are the requests for maps that the controller allows this node to remove.
+func releasedMaps(_ context.Context, object client.Object) []reconcile.Request {
 	var requests []reconcile.Request
-	for _, r := range object.(*v1alpha1.BPFNodeState).Status.Releases {
-		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Namespace, Name: r.Name}})
+	for _, m := range object.(*v1alpha1.BPFNodeState).Status.Releases {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: m.Namespace, Name: m.Name}})
 	}
 	return requests
+}
+
+func revisionToMap(_ context.Context, object client.Object) []reconcile.Request {
+	return []reconcile.Request{{NamespacedName: types.NamespacedName(mapOf(object.(*v1alpha1.BPFMapRevision)))}}
 }
 
 func mapNames(object client.Object) []string {

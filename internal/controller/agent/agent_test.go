@@ -51,7 +51,8 @@ func TestPick(t *testing.T) {
 		"deleted ones don't count": {[]v1alpha1.BPFMapRevision{deleted, rev(2, nil)}, nil, 2},
 	} {
 		got := int64(0)
-		switch p := pick(c.revisions, "node-a", c.node, "", nil); {
+		p := pick(c.revisions, "node-a", c.node, "", nil)
+		switch {
 		case p.undecided:
 			got = -1
 		case p.wanted != nil:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -28,37 +29,56 @@ const (
 
 // choice is what a node is to do about a map, as one reader sees it.
 type choice struct {
-	picked
+	// wanted is the revision to hold, nil for none.
+	wanted *v1alpha1.BPFMapRevision
+	// undecided says that nothing is to be done yet.
+	undecided bool
 	// shown says that there are revisions of the map, whether or not they are for this node.
 	shown bool
+	// removal says for people why the node is to have no map.
+	removal string
 }
 
-// heldName is the name of the revision that the node has; empty if it doesn't have the map.
-func (h *holding) heldName() string {
-	if !h.present {
-		return ""
+// choose decides from some revisions of a map, the labels of the own Node, what the node holds, and the releases
+// in its BPFNodeState.
+func choose(revisions []v1alpha1.BPFMapRevision, node string, set labels.Set, h holding, releases []v1alpha1.MapRelease) choice {
+	held := ""
+	if h.present {
+		held = h.revision
 	}
-	return h.revision
+	p := pick(revisions, node, set, held, releases)
+	return choice{shown: len(revisions) > 0, wanted: p.wanted, undecided: p.undecided, removal: p.removal}
+}
+
+// clockSkew is how far the API server's clock and the node's may be apart.
+const clockSkew = time.Minute
+
+// tenure is what believable has to know of this agent.
+type tenure struct {
+	// began is when this process did.
+	began time.Time
+	// again says that there was an agent before it in this boot.
+	again bool
 }
 
 // believable says whether a choice from the cache may be followed as it is: it leads forward from what the node
 // holds. A map that has to go, another BPFMap, and an older revision are what a cache shows that is behind,
-// and what can't be undone. So does the first choice of a process, whose cache may be older than what an
-// earlier one followed; restarted says that there was one in this boot.
-func (h *holding) believable(c choice, restarted bool) bool {
+// and what can't be undone. So does the first choice of a process about a map, where that is older than the
+// process.
+func (h *holding) believable(c choice, t tenure) bool {
 	switch {
 	case c.undecided:
 		return true
 	case c.wanted == nil:
 		return !h.present
-	case h.uid == "":
-		return !h.unsure || !restarted
-	case h.uid != c.wanted.Spec.MapUID:
+	case h.uid != "" && h.uid != c.wanted.Spec.MapUID:
 		return false
-	case c.wanted.Number() == h.number:
-		return h.present
+	case h.uid != "" && c.wanted.Number() <= h.number:
+		return c.wanted.Number() == h.number && h.present
+	case h.uid == "" && !t.again:
+		return true // there is nothing here that could be lost
 	}
-	return c.wanted.Number() > h.number && !h.unsure
+	return !h.unsure || c.wanted.CreationTimestamp.After(t.began.Add(clockSkew))
 }
 
 // verdict is what to do about a choice that the API server confirmed.
@@ -129,25 +149,22 @@ func (a *asker) ask(ctx context.Context, key revision.Key, h holding, cached *v1
 			revisions = append(revisions, *rev)
 		}
 	}
-	if len(revisions) == 0 {
-		return choice{picked: pick(nil, a.node, nil, "", nil)}, now, nil
-	}
-	c, err = decide(ctx, a.reader, a.node, revisions, h.heldName())
+	c, err = chooseBy(ctx, a.reader, revisions, a.node, h)
 	return c, now, err
 }
 
-// decide picks from revisions, with the labels of the own Node and the releases as a reader shows them. Nothing
-// is decided without these.
-func decide(ctx context.Context, r client.Reader, name string, revisions []v1alpha1.BPFMapRevision, held string) (choice, error) {
-	node := process.Node()
-	if err := r.Get(ctx, client.ObjectKey{Name: name}, node); err != nil {
-		return choice{}, fmt.Errorf("get own node: %w", err)
+// chooseBy decides from some revisions of a map and what a reader shows of the node, if the revisions depend on it.
+func chooseBy(ctx context.Context, reader client.Reader, revisions []v1alpha1.BPFMapRevision, name string, h holding) (choice, error) {
+	node, state := process.Node(), &v1alpha1.BPFNodeState{}
+	if slices.ContainsFunc(revisions, func(r v1alpha1.BPFMapRevision) bool { return len(r.Spec.NodeSelector) > 0 }) {
+		if err := reader.Get(ctx, client.ObjectKey{Name: name}, node); err != nil {
+			return choice{}, fmt.Errorf("get own node: %w", err) // its labels decide: nothing is removed without them
+		}
+		if err := reader.Get(ctx, client.ObjectKey{Name: name}, state); client.IgnoreNotFound(err) != nil {
+			return choice{}, fmt.Errorf("get own node state: %w", err)
+		}
 	}
-	own := &v1alpha1.BPFNodeState{}
-	if err := r.Get(ctx, client.ObjectKey{Name: name}, own); client.IgnoreNotFound(err) != nil {
-		return choice{}, fmt.Errorf("get own node state: %w", err)
-	}
-	return choice{pick(revisions, name, node.GetLabels(), held, own.Status.Releases), true}, nil
+	return choose(revisions, name, node.GetLabels(), h, state.Status.Releases), nil
 }
 
 // revision is one that was listed, or is read by its name; nil if there is none of this map.

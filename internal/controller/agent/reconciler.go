@@ -42,6 +42,7 @@ type reconciler struct {
 	events    *eventEmitter
 	metrics   *recorders.Node
 	seeded    <-chan struct{}
+	began     time.Time
 	resync    time.Duration
 }
 
@@ -54,14 +55,22 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	key := revision.Key{Namespace: req.Namespace, Name: req.Name}
 	e, notReady := r.readiness.current()
-	if notReady != nil {
-		c, err := r.cached(ctx, key, "")
-		if err == nil {
-			r.refuse(key, c.wanted, notReady)
-		}
-		return reconcile.Result{}, err // all maps are queued when the node becomes ready
+	h, err := r.held(ctx, e, key)
+	if err != nil {
+		return reconcile.Result{}, err
 	}
-	c, wait, err := r.decided(ctx, e, key)
+	c, err := r.cached(ctx, key, h)
+	if err != nil || c.undecided {
+		return reconcile.Result{}, err
+	}
+	switch {
+	case errors.Is(notReady, errNotProbed):
+		return reconcile.Result{}, nil // what an earlier agent reported holds until this one has looked
+	case notReady != nil:
+		r.refuse(key, c.wanted, notReady)
+		return reconcile.Result{}, nil // all maps are queued when the node becomes ready
+	}
+	c, wait, err := r.confirmed(ctx, key, h, c)
 	switch {
 	case err != nil:
 		return reconcile.Result{}, err
@@ -79,18 +88,18 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return r.apply(ctx, e, c.wanted)
 }
 
-// decided is the choice from the cache, if it leads forward, or the one that the API server confirms. wait is
+// held is what the node holds of a map; e is nil while the node isn't ready, and then nothing is known.
+func (r *reconciler) held(ctx context.Context, e Engine, key revision.Key) (holding, error) {
+	if e == nil {
+		return holding{}, nil
+	}
+	return r.holdings.of(ctx, e, key)
+}
+
+// confirmed is a choice from the cache, if it leads forward, or the one that the API server confirms. wait is
 // when to look again instead.
-func (r *reconciler) decided(ctx context.Context, e Engine, key revision.Key) (c choice, wait time.Duration, err error) {
-	h, err := r.holdings.of(ctx, e, key)
-	if err != nil {
-		return choice{}, 0, err
-	}
-	cached, err := r.cached(ctx, key, h.heldName())
-	if err != nil {
-		return choice{}, 0, err
-	}
-	if h.believable(cached, r.state.restarted()) {
+func (r *reconciler) confirmed(ctx context.Context, key revision.Key, h holding, cached choice) (c choice, wait time.Duration, err error) {
+	if h.believable(cached, tenure{r.began, r.state.restarted()}) {
 		r.holdings.trust(key)
 		return cached, 0, nil
 	}
@@ -107,7 +116,7 @@ func (r *reconciler) decided(ctx context.Context, e Engine, key revision.Key) (c
 	switch h.judge(c, now) {
 	case keep:
 		r.holdings.trust(key)
-		return choice{picked{undecided: true}, true}, 0, nil
+		return choice{undecided: true}, 0, nil
 	case hesitate:
 		return c, r.untilSure(key), nil
 	}
@@ -132,18 +141,15 @@ func (r *reconciler) refuse(key revision.Key, wanted *v1alpha1.BPFMapRevision, w
 	r.state.set(status.FromReport(fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonNodeNotReady, why)))
 }
 
-// cached is what the cache says about a map of which the node holds a revision of this name.
-func (r *reconciler) cached(ctx context.Context, key revision.Key, held string) (choice, error) {
+// cached is what the cache says about a map.
+func (r *reconciler) cached(ctx context.Context, key revision.Key, h holding) (choice, error) {
 	var list v1alpha1.BPFMapRevisionList
 	err := r.client.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{indexMapName: key.Name},
 		client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return choice{}, fmt.Errorf("list revisions of %s: %w", key, err)
 	}
-	if len(list.Items) == 0 {
-		return choice{picked: pick(nil, r.node, nil, held, nil)}, nil
-	}
-	return decide(ctx, r.client, r.node, list.Items, held)
+	return chooseBy(ctx, r.client, list.Items, r.node, h)
 }
 
 // apply lets the engine work and publishes the result.
@@ -156,6 +162,7 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	}
 	r.noteLoss(&report)
 	r.metrics.ObserveSync(report, time.Since(start))
+	r.metrics.ObserveShape(report, &object.Spec)
 	before := r.state.set(status.FromReport(report))
 	r.events.emit(before, report)
 	r.log(ctx, before, report)

@@ -184,7 +184,9 @@ func TestNodesThatAreNotReady(t *testing.T) {
 // TestNodesWithoutLabels: without the labels of the Node nothing is removed.
 func TestNodesWithoutLabels(t *testing.T) {
 	e := &scripted{remove: func(context.Context, revision.Key) engine.Report { panic("a map is removed") }}
-	p := newParts(t, newClient(t, compiled(t, "table", 1, hash(1))), "node", &fakeHost{engine: e})
+	object := compiled(t, "table", 1, hash(1))
+	object.Spec.NodeSelector = map[string]string{"role": "edge"}
+	p := newParts(t, newClient(t, object), "node", &fakeHost{engine: e})
 	if _, err := p.reconcile(t.Context(), "table"); err == nil {
 		t.Error("the labels of a Node that isn't there were read")
 	}

@@ -78,7 +78,7 @@ func (w *world) mend() {
 	for _, i := range w.store.objects.ids("BPFMap") {
 		m := w.store.objects[i].DeepCopyObject().(*v1alpha1.BPFMap)
 		// Nodes may hold maps of either size.
-		m.Spec.MaxEntries, m.Spec.ReplacePolicy, m.Spec.RollbackTo, m.Spec.Rollout = 32, v1alpha1.ReplaceSwap, "", nil
+		m.Spec.MaxEntries, m.Spec.ReplacePolicy, m.Spec.RollbackTo, m.Spec.Rollout, m.Spec.AllowNoNodes = 32, v1alpha1.ReplaceSwap, "", nil, true
 		m.Spec.Entries = slices.DeleteFunc(m.Spec.Entries, func(e v1alpha1.Entry) bool { return string(e.Key.Raw) == "300" })
 		if len(m.Spec.EntriesFrom) > 0 && len(w.feeds(m.Namespace)) == 0 {
 			m.Spec.EntriesFrom = nil

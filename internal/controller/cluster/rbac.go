@@ -17,6 +17,8 @@ package cluster
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaprevisions/status,verbs=patch
 // What the agents observed.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfnodestates,verbs=get;list;watch
+// Maps that a node may give up.
+// +kubebuilder:rbac:groups=bpfmap.io,resources=bpfnodestates/status,verbs=patch
 // Names and labels of nodes, for nodeSelector, and whether they are ready, for rollouts.
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
 // What people should notice; the patch counts repetitions.

@@ -202,5 +202,5 @@ func (r *reconciler) remove(ctx context.Context, s *scope) error {
 	if err := r.deleteRevisions(ctx, s.namesakes); err != nil {
 		return err
 	}
-	return r.deleteChunks(ctx, s.chunks)
+	return errors.Join(r.deleteChunks(ctx, s.chunks), r.forgetReleases(ctx, s.name))
 }

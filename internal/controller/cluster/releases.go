@@ -49,8 +49,7 @@ func (r *reconciler) release(ctx context.Context, s *scope) error {
 	s.leave = step
 	s.lookAgainIn(step.RequeueAfter)
 	for _, node := range step.Forget {
-		state := states[node]
-		if err := r.writeReleases(ctx, state, slices.DeleteFunc(slices.Clone(state.Status.Releases), isOf(s.name))); err != nil {
+		if err := r.forgetRelease(ctx, states[node], s.name); err != nil {
 			return err
 		}
 	}
@@ -121,6 +120,24 @@ func (r *reconciler) releaseNode(ctx context.Context, s *scope, node string) err
 		Namespace: s.name.Namespace, Name: s.name.Name, Revision: s.fleet.mapStates[node].Revision, Time: metav1.NewTime(r.now()).Rfc3339Copy(),
 	})
 	return r.writeReleases(ctx, state, next)
+}
+
+// forgetReleases takes a BPFMap that is gone out of all node states.
+func (r *reconciler) forgetReleases(ctx context.Context, name types.NamespacedName) error {
+	states, err := r.releasedFrom(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, state := range states {
+		if err := r.forgetRelease(ctx, state, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reconciler) forgetRelease(ctx context.Context, state *v1alpha1.BPFNodeState, name types.NamespacedName) error {
+	return r.writeReleases(ctx, state, slices.DeleteFunc(slices.Clone(state.Status.Releases), isOf(name)))
 }
 
 // writeReleases writes nothing else of a node's state, and only if that is as the cache shows it.

@@ -160,7 +160,7 @@ func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time)
 	}
 	next.Summary = status.Summarize(all)
 	next.Summary.MemoryLimitBytes = s.facts.MemoryLimitBytes
-	condition := readyCondition(s.ready, now)
+	condition := hostReady(s.ready, now)
 	listed, omitted := fit(all)
 	if next.Maps = listed; omitted > 0 {
 		condition.Message = fmt.Sprintf("%s; %d of %d maps are not listed in status.maps, which holds at most %d maps and about %d KiB",
@@ -170,9 +170,10 @@ func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time)
 	return next
 }
 
-func readyCondition(err error, now time.Time) metav1.Condition {
+// hostReady is the agent's own condition. The controller makes Ready of it.
+func hostReady(err error, now time.Time) metav1.Condition {
 	c := metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNodeReady,
+		Type: v1alpha1.ConditionHostReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNodeReady,
 		Message: "maps can be managed on this node", LastTransitionTime: metav1.NewTime(now),
 	}
 	if err == nil {

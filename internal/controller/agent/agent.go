@@ -88,7 +88,7 @@ func New(cfg *rest.Config, o Options) (*Agent, error) {
 		return nil, err
 	}
 	a := newAgent(process.Surroundings{
-		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now,
+		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now, Spread: process.ByLot,
 	}, o, facts)
 	a.manager = m
 	if err := a.assembly(o).SetUpIndexes(m); err != nil {
@@ -126,10 +126,11 @@ func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	checks := &checks{}
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
-		client: a.client, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue,
+		client: a.client, live: asker{s.Live, a.node}, holdings: &holdings{}, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue,
 		loader: newRevisionLoader(s.Live, recorder), events: &eventEmitter{s.Events, a.node},
 		metrics: recorder, seeded: a.seeded, resync: o.ResyncPeriod,
 	}
+	a.reconciler.loader.spread = s.Spread
 	a.publisher = &publisher{
 		client: recorder.Client(a.client), live: s.Live, node: a.node, state: a.state, seeded: a.seeded, metrics: recorder,
 	}
@@ -208,6 +209,7 @@ func (a *Agent) seed(ctx context.Context) error {
 		return fmt.Errorf("read own node state: %w", err)
 	}
 	a.state.seed(old.Status)
+	a.reconciler.holdings.begin(a.queue.all(ctx, nil))
 	close(a.seeded)
 	return nil
 }

@@ -35,6 +35,8 @@ type nodeState struct {
 	maps  map[revision.Key]v1alpha1.NodeMap
 	// last are the maps that were here last in this boot, also while nothing can be known of them.
 	last map[revision.Key]mapID
+	// again says that an earlier agent was here in this boot.
+	again bool
 }
 
 // mapID is the id of a map that was here, and the UID of its BPFMap.
@@ -61,9 +63,17 @@ func (s *nodeState) seed(old v1alpha1.BPFNodeStateStatus) {
 	if old.BootID != s.facts.BootID {
 		return
 	}
+	s.again = old.BootID != ""
 	for _, m := range old.Maps {
 		s.put(m)
 	}
+}
+
+// restarted says that an earlier agent was here in this boot.
+func (s *nodeState) restarted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.again
 }
 
 // put takes the state of a map in. The lock is held.

@@ -91,7 +91,7 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 		return nil, fmt.Errorf("set up the comparison of CRDs: %w", err)
 	}
 	a := assemble(process.Surroundings{
-		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now,
+		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now, Spread: process.ByLot,
 	}, o, api)
 	if err := errors.Join(a.SetUpIndexes(m), a.SetUp(m)); err != nil {
 		return nil, err

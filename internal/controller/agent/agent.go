@@ -149,6 +149,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
 				{Object: process.Node(), Handler: handler.EnqueueRequestsFromMapFunc(a.nodeToMaps), Predicates: []predicate.Predicate{predicate.LabelChangedPredicate{}}},
+				{Object: &v1alpha1.BPFNodeState{}, Handler: onReleases()},
 			},
 		}, a.publisher.part()},
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -35,13 +34,34 @@ type choice struct {
 	undecided bool
 	// shown says that there are revisions of the map, whether or not they are for this node.
 	shown bool
+	// removal says for people why the node is to have no map; empty if it is to have one.
+	removal string
 }
 
-// choose decides from some revisions of a map and the labels of the own Node.
-func choose(revisions []v1alpha1.BPFMapRevision, node string, set labels.Set) choice {
-	c := choice{shown: len(revisions) > 0}
-	c.wanted, c.undecided = pick(revisions, node, set)
-	return c
+// chooser reads what a choice depends on besides the revisions: from the cache, or from the API server.
+type chooser struct {
+	client.Reader
+	node string
+}
+
+// choose decides from some revisions of a map, the labels of the own Node and what it holds. What it is released from
+// is read only if that matters.
+func (r chooser) choose(ctx context.Context, revisions []v1alpha1.BPFMapRevision, h holding) (choice, error) {
+	node := process.Node()
+	if slices.ContainsFunc(revisions, func(rev v1alpha1.BPFMapRevision) bool { return len(rev.Spec.NodeSelector) > 0 }) {
+		if err := r.Get(ctx, client.ObjectKey{Name: r.node}, node); err != nil {
+			return choice{}, fmt.Errorf("get own node: %w", err) // its labels decide: nothing is removed without them
+		}
+	}
+	p := pick(revisions, r.node, node.GetLabels(), h, nil)
+	if p.kept {
+		state := &v1alpha1.BPFNodeState{}
+		if err := r.Get(ctx, client.ObjectKey{Name: r.node}, state); client.IgnoreNotFound(err) != nil {
+			return choice{}, fmt.Errorf("get own node state: %w", err)
+		}
+		p = pick(revisions, r.node, node.GetLabels(), h, state.Status.Releases)
+	}
+	return choice{wanted: p.wanted, undecided: p.undecided, shown: len(revisions) > 0, removal: p.removal}, nil
 }
 
 // believable says whether a choice from the cache may be followed as it is: it leads forward from what the node
@@ -132,13 +152,11 @@ func (a *asker) ask(ctx context.Context, key revision.Key, h holding, cached *v1
 			revisions = append(revisions, *rev)
 		}
 	}
-	node := process.Node()
-	if slices.ContainsFunc(revisions, func(r v1alpha1.BPFMapRevision) bool { return len(r.Spec.NodeSelector) > 0 }) {
-		if err := a.reader.Get(ctx, client.ObjectKey{Name: a.node}, node); err != nil {
-			return choice{}, nil, fmt.Errorf("read own node from the API server: %w", err)
-		}
+	c, err = chooser{a.reader, a.node}.choose(ctx, revisions, h)
+	if err != nil {
+		return choice{}, nil, fmt.Errorf("ask the API server: %w", err)
 	}
-	return choose(revisions, a.node, node.GetLabels()), now, nil
+	return c, now, nil
 }
 
 // revision is one that was listed, or is read by its name; nil if there is none of this map.

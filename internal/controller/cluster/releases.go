@@ -17,6 +17,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // indexReleases finds node states by the "namespace/name" of the maps that they are released from.
@@ -46,7 +47,12 @@ func (r *reconciler) release(ctx context.Context, s *scope) error {
 	nodes, _ := s.fleet.assigned()
 	policy := policyOf(s.m.Spec.Rollout, len(nodes)+len(leavers))
 	step := rollout.Releases(s.fleet.newest().Name, leavers, len(nodes), s.m.Spec.AllowNoNodes, policy, r.now())
-	s.leave = step
+	switch {
+	case step.Withheld:
+		s.withheld = step.Message
+	case step.Message != "":
+		s.rollout.Message = text.Truncate(s.rollout.Message+"; "+step.Message, maxRolloutMessage)
+	}
 	s.lookAgainIn(step.RequeueAfter)
 	for _, node := range step.Forget {
 		if err := r.forgetRelease(ctx, states[node], s.name); err != nil {

@@ -137,11 +137,25 @@ func (r *reconciler) revise(ctx context.Context, s *scope) error {
 		return err
 	}
 	if len(s.own) > 0 {
-		if err := r.setActive(ctx, &s.own[len(s.own)-1], true); err != nil {
+		if err := r.activate(ctx, s); err != nil {
 			return err
 		}
 	}
 	s.revised = true
+	return nil
+}
+
+// activate lets agents see the newest revision.
+func (r *reconciler) activate(ctx context.Context, s *scope) error {
+	newest := &s.own[len(s.own)-1]
+	patched, err := r.setActive(ctx, newest, true)
+	if err != nil || patched == nil {
+		return err
+	}
+	changed := newest.DeepCopy() // the cache's own stays as it is
+	changed.Labels, changed.ResourceVersion = patched.Labels, patched.ResourceVersion
+	s.own = append(slices.Clone(s.own[:len(s.own)-1]), *changed)
+	s.fleet.revisions = activeOf(s.own)
 	return nil
 }
 
@@ -156,7 +170,7 @@ func (r *reconciler) create(ctx context.Context, s *scope) error {
 	if err := r.createChunks(ctx, s, parts); err != nil || s.rejected != nil {
 		return err
 	}
-	object.Labels = map[string]string{v1alpha1.LabelActive: active, v1alpha1.LabelMap: v1alpha1.MapLabel(s.m.Name)}
+	object.Labels = map[string]string{v1alpha1.LabelMap: v1alpha1.MapLabel(s.m.Name)}
 	object.OwnerReferences = ownedBy(s.m)
 	err = r.client.Create(ctx, object)
 	if apierrors.IsAlreadyExists(err) {
@@ -195,7 +209,7 @@ func (r *reconciler) retire(ctx context.Context, s *scope) error {
 	cut := namesOf(s.cut)
 	for i := range s.own[:len(s.own)-1] {
 		if rev := &s.own[i]; !cut[rev.Name] {
-			if err := r.setActive(ctx, rev, false); err != nil {
+			if _, err := r.setActive(ctx, rev, false); err != nil {
 				return err
 			}
 		}
@@ -203,20 +217,23 @@ func (r *reconciler) retire(ctx context.Context, s *scope) error {
 	return nil
 }
 
-func (r *reconciler) setActive(ctx context.Context, rev *v1alpha1.BPFMapRevision, on bool) error {
+// setActive writes whether agents see a revision, and returns what that made of it; nil if it was so. Each of them
+// gets the whole object at each change, so managedFields, which nobody reads, go before it gets to them: a single
+// empty entry asks the API server for that, which takes it only beside what isn't a status.
+func (r *reconciler) setActive(ctx context.Context, rev *v1alpha1.BPFMapRevision, on bool) (*v1alpha1.BPFMapRevision, error) {
 	if (rev.Labels[v1alpha1.LabelActive] == active) == on {
-		return nil
+		return nil, nil
 	}
-	value := "null"
+	value, also := "null", ""
 	if on {
-		value = `"` + active + `"`
+		value, also = `"`+active+`"`, `,"managedFields":[{}]`
 	}
-	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%s}}}`, v1alpha1.LabelActive, value)
+	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%s}%s}}`, v1alpha1.LabelActive, value, also)
 	target := &v1alpha1.BPFMapRevision{ObjectMeta: metav1.ObjectMeta{Namespace: rev.Namespace, Name: rev.Name}}
 	if err := r.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch)); err != nil {
-		return fmt.Errorf("set label %s of revision %s to %s: %w", v1alpha1.LabelActive, rev.Name, value, err)
+		return nil, fmt.Errorf("set label %s of revision %s to %s: %w", v1alpha1.LabelActive, rev.Name, value, err)
 	}
-	return nil
+	return target, nil
 }
 
 // ownedBy doesn't block the owner's deletion, which would need rights on its finalizers.

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -119,7 +121,9 @@ func TestRelabelledNodesLeaveInBatches(t *testing.T) {
 		return nil
 	})
 	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonNoNodesSelected)
-	_ = m
+	if ready := meta.FindStatusCondition(m.Status.Conditions, v1alpha1.ConditionReady); ready.Status != metav1.ConditionFalse || !strings.Contains(ready.Message, "set spec.allowNoNodes") {
+		t.Errorf("condition %+v", ready)
+	}
 	c.follow()
 	if have := c.have(); len(have) != 1 {
 		t.Errorf("%v have the map", have)

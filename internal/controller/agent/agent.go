@@ -119,10 +119,12 @@ func Assemble(s process.Surroundings, o Options) (*Agent, *process.Assembly, err
 
 func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	recorder := recorders.NewNode(s.Metrics, o.Host.SystemCalls)
+	recorders.Build{Version: o.Version, Revision: o.Revision}.Register(s.Metrics, recorders.Agent)
 	a := &Agent{
 		client: s.Client, node: o.NodeName, host: o.Host, seeded: make(chan struct{}),
 		state: newNodeState(o.NodeName, o.Version, facts), readiness: newNodeReadiness(o.Host),
 	}
+	recorder.Observe(a.state.snapshot, o.MetricsPerMap, o.ResyncPeriod)
 	checks := &checks{}
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
@@ -132,7 +134,7 @@ func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	}
 	a.reconciler.loader.spread = s.Spread
 	a.publisher = &publisher{
-		client: recorder.Client(a.client), live: s.Live, node: a.node, state: a.state, seeded: a.seeded, metrics: recorder,
+		client: recorder.Client(a.client), live: s.Live, node: a.node, state: a.state, looked: a.readiness.looked,
 	}
 	return a
 }
@@ -149,7 +151,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
 				{Object: process.Node(), Handler: handler.EnqueueRequestsFromMapFunc(a.nodeToMaps), Predicates: []predicate.Predicate{predicate.LabelChangedPredicate{}}},
-				{Object: &v1alpha1.BPFNodeState{}, Handler: onReleases()},
+				{Object: &v1alpha1.BPFNodeState{}, Handler: handler.EnqueueRequestsFromMapFunc(releasedMaps)},
 			},
 		}, a.publisher.part()},
 	}
@@ -157,7 +159,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 
 // setUp registers with the manager what is to run.
 func (a *Agent) setUp(o Options) error {
-	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces}
+	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces, "watch of mounts": a.readiness.watchMounts}
 	if o.InventoryPeriod > 0 {
 		run["inventory"] = (&inventory{host: o.Host, period: o.InventoryPeriod, state: a.state}).Start
 	}
@@ -241,6 +243,15 @@ func (a *Agent) nodeToMaps(ctx context.Context, _ client.Object) []reconcile.Req
 	var requests []reconcile.Request
 	for _, key := range a.queue.all(ctx, e) {
 		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName(key)})
+	}
+	return requests
+}
+
+// releasedMaps are the requests for maps that the controller allows this node to remove.
+func releasedMaps(_ context.Context, object client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, m := range object.(*v1alpha1.BPFNodeState).Status.Releases {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: m.Namespace, Name: m.Name}})
 	}
 	return requests
 }

@@ -47,11 +47,6 @@ func (e *eventEmitter) emit(before *v1alpha1.NodeMap, r engine.Report) {
 	}
 }
 
-// removed tells that this node gave a map up, and why.
-func (e *eventEmitter) removed(r engine.Report, why string) {
-	e.Eventf(reference(r), nil, corev1.EventTypeNormal, string(r.Action), actionSync, "%s: %s the map: %s", e.node, strings.ToLower(string(r.Action)), why)
-}
-
 // eventsFor are the events of a report: a map created, adopted or replaced, drift once each time that it
 // appears, and failures when they begin or change.
 func eventsFor(before *v1alpha1.NodeMap, r engine.Report) []event {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -34,34 +35,21 @@ type choice struct {
 	undecided bool
 	// shown says that there are revisions of the map, whether or not they are for this node.
 	shown bool
-	// removal says for people why the node is to have no map; empty if it is to have one.
+	// removal says for people why the node is to have no map.
 	removal string
 }
 
-// chooser reads what a choice depends on besides the revisions: from the cache, or from the API server.
-type chooser struct {
-	client.Reader
-	node string
-}
-
-// choose decides from some revisions of a map, the labels of the own Node and what it holds. What it is released from
-// is read only if that matters.
-func (r chooser) choose(ctx context.Context, revisions []v1alpha1.BPFMapRevision, h holding) (choice, error) {
-	node := process.Node()
-	if slices.ContainsFunc(revisions, func(rev v1alpha1.BPFMapRevision) bool { return len(rev.Spec.NodeSelector) > 0 }) {
-		if err := r.Get(ctx, client.ObjectKey{Name: r.node}, node); err != nil {
-			return choice{}, fmt.Errorf("get own node: %w", err) // its labels decide: nothing is removed without them
+// choose decides from some revisions of a map, the labels of the own Node, what the node holds, and the releases
+// in its BPFNodeState.
+func choose(revisions []v1alpha1.BPFMapRevision, node string, set labels.Set, h holding, releases []v1alpha1.MapRelease) choice {
+	held := ""
+	for i := range revisions { // one of an earlier BPFMap of that name is another one
+		if r := &revisions[i]; h.present && r.Name == h.revision && r.Spec.MapUID == h.uid {
+			held = r.Name
 		}
 	}
-	p := pick(revisions, r.node, node.GetLabels(), h, nil)
-	if p.kept {
-		state := &v1alpha1.BPFNodeState{}
-		if err := r.Get(ctx, client.ObjectKey{Name: r.node}, state); client.IgnoreNotFound(err) != nil {
-			return choice{}, fmt.Errorf("get own node state: %w", err)
-		}
-		p = pick(revisions, r.node, node.GetLabels(), h, state.Status.Releases)
-	}
-	return choice{wanted: p.wanted, undecided: p.undecided, shown: len(revisions) > 0, removal: p.removal}, nil
+	p := pick(revisions, node, set, held, releases)
+	return choice{shown: len(revisions) > 0, wanted: p.wanted, undecided: p.undecided, removal: p.removal}
 }
 
 // believable says whether a choice from the cache may be followed as it is: it leads forward from what the node
@@ -152,11 +140,22 @@ func (a *asker) ask(ctx context.Context, key revision.Key, h holding, cached *v1
 			revisions = append(revisions, *rev)
 		}
 	}
-	c, err = chooser{a.reader, a.node}.choose(ctx, revisions, h)
-	if err != nil {
-		return choice{}, nil, fmt.Errorf("ask the API server: %w", err)
+	c, err = chooseBy(ctx, a.reader, revisions, a.node, h)
+	return c, now, err
+}
+
+// chooseBy decides from some revisions of a map and what a reader shows of the node, if the revisions depend on it.
+func chooseBy(ctx context.Context, reader client.Reader, revisions []v1alpha1.BPFMapRevision, name string, h holding) (choice, error) {
+	node, state := process.Node(), &v1alpha1.BPFNodeState{}
+	if slices.ContainsFunc(revisions, func(r v1alpha1.BPFMapRevision) bool { return len(r.Spec.NodeSelector) > 0 }) {
+		if err := reader.Get(ctx, client.ObjectKey{Name: name}, node); err != nil {
+			return choice{}, fmt.Errorf("get own node: %w", err) // its labels decide: nothing is removed without them
+		}
+		if err := reader.Get(ctx, client.ObjectKey{Name: name}, state); client.IgnoreNotFound(err) != nil {
+			return choice{}, fmt.Errorf("get own node state: %w", err)
+		}
 	}
-	return c, now, nil
+	return choose(revisions, name, node.GetLabels(), h, state.Status.Releases), nil
 }
 
 // revision is one that was listed, or is read by its name; nil if there is none of this map.

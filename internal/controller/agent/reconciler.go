@@ -54,18 +54,18 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	key := revision.Key{Namespace: req.Namespace, Name: req.Name}
 	e, notReady := r.readiness.current()
-	var h holding
-	if notReady == nil {
-		var err error
-		if h, err = r.holdings.of(ctx, e, key); err != nil {
-			return reconcile.Result{}, err
-		}
+	h, err := r.held(ctx, e, key)
+	if err != nil {
+		return reconcile.Result{}, err
 	}
 	c, err := r.cached(ctx, key, h)
 	if err != nil || c.undecided {
 		return reconcile.Result{}, err
 	}
-	if notReady != nil {
+	switch {
+	case errors.Is(notReady, errNotProbed):
+		return reconcile.Result{}, nil // what an earlier agent reported holds until this one has looked
+	case notReady != nil:
 		r.refuse(key, c.wanted, notReady)
 		return reconcile.Result{}, nil // all maps are queued when the node becomes ready
 	}
@@ -85,6 +85,14 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	return r.apply(ctx, e, c.wanted)
+}
+
+// held is what the node holds of a map; e is nil while the node isn't ready, and then nothing is known.
+func (r *reconciler) held(ctx context.Context, e Engine, key revision.Key) (holding, error) {
+	if e == nil {
+		return holding{}, nil
+	}
+	return r.holdings.of(ctx, e, key)
 }
 
 // confirmed is a choice from the cache, if it leads forward, or the one that the API server confirms. wait is
@@ -140,7 +148,7 @@ func (r *reconciler) cached(ctx context.Context, key revision.Key, h holding) (c
 	if err != nil {
 		return choice{}, fmt.Errorf("list revisions of %s: %w", key, err)
 	}
-	return chooser{r.client, r.node}.choose(ctx, list.Items, h)
+	return chooseBy(ctx, r.client, list.Items, r.node, h)
 }
 
 // apply lets the engine work and publishes the result.
@@ -153,6 +161,7 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	}
 	r.noteLoss(&report)
 	r.metrics.ObserveSync(report, time.Since(start))
+	r.metrics.ObserveShape(report, &object.Spec)
 	before := r.state.set(status.FromReport(report))
 	r.events.emit(before, report)
 	r.log(ctx, before, report)
@@ -221,7 +230,7 @@ func (r *reconciler) log(ctx context.Context, before *v1alpha1.NodeMap, report e
 	}
 }
 
-// remove releases a map that this node isn't to have, as it chose.
+// remove releases a map that no revision asks for on this node. shown says that there are revisions of it.
 func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, c choice) error {
 	report := e.Remove(ctx, key)
 	r.queue.addMaps(e.Unblocked())
@@ -235,9 +244,6 @@ func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, c c
 	}
 	if report.Action != engine.ActionNone {
 		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID, "reason", c.removal)
-		if c.shown { // a BPFMap that is deleted needs no word of each node
-			r.events.removed(report, c.removal)
-		}
 	}
 	r.holdings.gone(key, c.shown)
 	r.state.remove(key)

@@ -150,11 +150,22 @@ func (s *nodeState) keys() []revision.Key {
 	return slices.Collect(maps.Keys(s.maps))
 }
 
-// snapshot is the state of all maps, unsorted.
+// snapshot is the state of all maps, unsorted. On a node that isn't ready no map is: what was seen of them
+// before says nothing of now.
 func (s *nodeState) snapshot() []v1alpha1.NodeMap {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Values(s.maps))
+	all := slices.Collect(maps.Values(s.maps))
+	if s.ready == nil || errors.Is(s.ready, errNotProbed) {
+		return all
+	}
+	for i := range all {
+		if m := &all[i]; m.State == v1alpha1.NodeMapReady {
+			report := engine.Report{Key: keyOf(*m), UID: m.UID, Revision: m.Revision}
+			*m = status.FromReport(fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonNodeNotReady, s.ready))
+		}
+	}
+	return all
 }
 
 // status is the status to publish, given the one that is published: conditions keep the time of their
@@ -167,6 +178,7 @@ func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time)
 		Conditions:    slices.Clone(published.Conditions),
 		KernelRelease: s.facts.KernelRelease, BootID: s.facts.BootID, AgentVersion: s.version,
 		PossibleCPUs: s.facts.PossibleCPUs, Features: s.facts.Features, Inventory: s.total.DeepCopy(),
+		Releases: published.Releases, // the controller writes them
 	}
 	next.Summary = status.Summarize(all)
 	next.Summary.MemoryLimitBytes = s.facts.MemoryLimitBytes

@@ -107,6 +107,9 @@ func Assemble(s process.Surroundings, o Options) *process.Assembly {
 
 func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 	recorder := recorders.NewCluster(s.Metrics)
+	recorders.Build{Version: o.Version, Revision: o.Revision}.Register(s.Metrics, recorders.Controller)
+	nodes := func() (map[metav1.ConditionStatus]int, bool) { return countNodes(s.Client) }
+	recorder.Observe(recorders.Sources{CRDs: api.current, Nodes: nodes}, o.MetricsPerMap)
 	limits := o.limits()
 	trigger := &mapTrigger{client: s.Client}
 	lives := newLives(s.Client, o.agents(), s.Now, trigger.changed)

@@ -102,7 +102,8 @@ func (f *fleet) leavers(name types.NamespacedName, uid types.UID, released map[s
 			continue
 		}
 		rev := rollout.Newest(f.revisions, n.name)
-		leaves := rev != nil && !selects(rev, n) && (!holds || rev.Name == m.Revision)
+		// What the newest revision selects again takes that one when it gets there.
+		leaves := rev != nil && !selects(rev, n) && !selects(f.newest(), n) && (!holds || rev.Name == m.Revision)
 		if from == "" && !leaves {
 			continue
 		}

@@ -30,12 +30,14 @@ type crew struct {
 	nodes []string
 	// failOn are nodes that fail on any revision but the first. silent ones don't report.
 	failOn, silent map[string]bool
+	// got is the newest revision that got to each node, whether or not it selects the node; set by holds.
+	got map[string]string
 }
 
 func newCrew(t *testing.T, n int, more string) *crew {
 	t.Helper()
 	w := newWorld(t)
-	c := &crew{world: w, failOn: map[string]bool{}, silent: map[string]bool{}}
+	c := &crew{world: w, failOn: map[string]bool{}, silent: map[string]bool{}, got: map[string]string{}}
 	for range n {
 		c.nodes = append(c.nodes, w.node(w.namespace))
 	}
@@ -60,7 +62,7 @@ func (c *crew) holds() map[string]string {
 			c.t.Fatal(err)
 		}
 		if rev := rollout.Newest(list.Items, name); rev != nil {
-			held[name] = ""
+			held[name], c.got[name] = "", rev.Name
 			if labels.SelectorFromSet(rev.Spec.NodeSelector).Matches(labels.Set(node.Labels)) {
 				held[name] = rev.Name
 			}
@@ -88,7 +90,7 @@ func (c *crew) tryFollow(node, revision string) error {
 			return err
 		}
 		held := state.Status.Maps[0].Revision
-		if held == c.newest() && !slices.ContainsFunc(state.Status.Releases, func(r v1alpha1.MapRelease) bool { return r.Revision == held }) {
+		if held == c.got[node] && !slices.ContainsFunc(state.Status.Releases, func(r v1alpha1.MapRelease) bool { return r.Revision == held }) {
 			return nil
 		}
 		state.Status.Maps = nil
@@ -99,16 +101,6 @@ func (c *crew) tryFollow(node, revision string) error {
 		line.State, line.Reason, line.Message = v1alpha1.NodeMapFailed, v1alpha1.NodeReasonMapFull, "map is full"
 	}
 	return c.tryReport(node, line)
-}
-
-// newest is the name of the newest revision.
-func (c *crew) newest() string {
-	c.t.Helper()
-	m, err := c.get("blocklist")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return m.Status.UpdateRevision
 }
 
 func (c *crew) state(node string) (*v1alpha1.BPFNodeState, error) {
@@ -270,7 +262,7 @@ func TestRolloutPausesAndUndoes(t *testing.T) {
 	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "blocklist-1" })
 	c.awaitTaken("blocklist-3", 4)
 	c.follow()
-	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonEarlierRevision)
 	if *m.Status.Entries != 2 {
 		t.Errorf("%d entries, want the 2 of the first revision", *m.Status.Entries)
 	}
@@ -303,8 +295,8 @@ func TestRolloutDoesNotWaitForNodesThatAreAway(t *testing.T) {
 		}
 		return nil
 	})
-	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonProgressing)
-	if n := m.Status.Nodes; n.Ready != 2 || n.Pending != 1 {
+	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonNodesUnknown)
+	if n := m.Status.Nodes; n.Ready != 2 || n.Unknown != 1 {
 		t.Errorf("nodes %+v: one that is away isn't ready", n)
 	}
 	c.setReady(away, corev1.ConditionTrue, time.Now())

@@ -181,7 +181,7 @@ func TestSelectorOfNoNode(t *testing.T) {
 	if have := c.have(); !slices.Equal(have, c.nodes[2:]) {
 		t.Errorf("%v have the map, want %s", have, c.nodes[2])
 	}
-	c.awaitPhase(rollout.Complete)
+	c.awaitAllFollow()
 	// To none, as somebody wants it.
 	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.NodeSelector, s.AllowNoNodes = map[string]string{"role": "none"}, true })
 	c.awaitHave(0)

@@ -43,8 +43,10 @@ type choice struct {
 // in its BPFNodeState.
 func choose(revisions []v1alpha1.BPFMapRevision, node string, set labels.Set, h holding, releases []v1alpha1.MapRelease) choice {
 	held := ""
-	if h.present {
-		held = h.revision
+	for i := range revisions { // one of an earlier BPFMap of that name is another one
+		if r := &revisions[i]; h.present && r.Name == h.revision && r.Spec.MapUID == h.uid {
+			held = r.Name
+		}
 	}
 	p := pick(revisions, node, set, held, releases)
 	return choice{shown: len(revisions) > 0, wanted: p.wanted, undecided: p.undecided, removal: p.removal}

@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
@@ -89,8 +88,6 @@ type scope struct {
 	rollout *v1alpha1.RolloutStatus
 	// withheld says why nodes keep a map that the spec wants removed from them; empty if none does.
 	withheld string
-	// leave is how far the nodes are that leave the revision they hold; set by release.
-	leave rollout.Leave
 	// requeueAfter is when to look again though nothing changed, zero for never; set by consent, plan, rollOut and release.
 	requeueAfter time.Duration
 }
@@ -210,5 +207,5 @@ func (r *reconciler) remove(ctx context.Context, s *scope) error {
 	if err := r.deleteRevisions(ctx, s.namesakes); err != nil {
 		return err
 	}
-	return r.deleteChunks(ctx, s.chunks)
+	return errors.Join(r.deleteChunks(ctx, s.chunks), r.forgetReleases(ctx, s.name))
 }

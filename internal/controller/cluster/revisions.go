@@ -139,15 +139,25 @@ func (r *reconciler) revise(ctx context.Context, s *scope) error {
 		return err
 	}
 	if len(s.own) > 0 {
-		changed, err := r.setActive(ctx, &s.own[len(s.own)-1], true)
-		if err != nil {
+		if err := r.activate(ctx, s); err != nil {
 			return err
-		}
-		if changed {
-			s.fleet.revisions = activeOf(s.own)
 		}
 	}
 	s.revised = true
+	return nil
+}
+
+// activate lets agents see the newest revision.
+func (r *reconciler) activate(ctx context.Context, s *scope) error {
+	newest := &s.own[len(s.own)-1]
+	patched, err := r.setActive(ctx, newest, true)
+	if err != nil || patched == nil {
+		return err
+	}
+	changed := newest.DeepCopy() // the cache's own stays as it is
+	changed.Labels, changed.ResourceVersion = patched.Labels, patched.ResourceVersion
+	s.own = append(slices.Clone(s.own[:len(s.own)-1]), *changed)
+	s.fleet.revisions = activeOf(s.own)
 	return nil
 }
 
@@ -168,7 +178,7 @@ func (r *reconciler) create(ctx context.Context, s *scope) error {
 	if err := r.createChunks(ctx, s, parts); err != nil || s.rejected != nil {
 		return err
 	}
-	object.Labels = map[string]string{v1alpha1.LabelActive: active, v1alpha1.LabelMap: v1alpha1.MapLabel(s.m.Name)}
+	object.Labels = map[string]string{v1alpha1.LabelMap: v1alpha1.MapLabel(s.m.Name)}
 	object.OwnerReferences = ownedBy(s.m)
 	err = r.client.Create(ctx, object)
 	if apierrors.IsAlreadyExists(err) {
@@ -215,29 +225,32 @@ func (r *reconciler) retire(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// setActive marks a revision as active or as history, if it isn't marked so, and puts the label on it that those
-// of older controllers lack. It is refused if the revision isn't as the cache shows it.
-func (r *reconciler) setActive(ctx context.Context, rev *v1alpha1.BPFMapRevision, on bool) (changed bool, err error) {
+// setActive marks a revision as active or as history, if it isn't marked so, and returns what that made of it; nil
+// if it was so. It puts the label on it that those of older controllers lack. It is refused if the revision
+// isn't as the cache shows it.
+//
+// Each agent gets the whole object at each change, so managedFields, which nobody reads, go before it gets to them: a
+// single empty entry asks the API server for that, which takes it only beside what isn't a status.
+func (r *reconciler) setActive(ctx context.Context, rev *v1alpha1.BPFMapRevision, on bool) (*v1alpha1.BPFMapRevision, error) {
 	label := v1alpha1.MapLabel(rev.Spec.MapName)
 	if (rev.Labels[v1alpha1.LabelActive] == active) == on && rev.Labels[v1alpha1.LabelMap] == label {
-		return false, nil
+		return nil, nil
 	}
 	want := map[string]any{v1alpha1.LabelActive: nil, v1alpha1.LabelMap: label}
+	about := map[string]any{"uid": rev.UID, "resourceVersion": rev.ResourceVersion, "labels": want}
 	if on {
 		want[v1alpha1.LabelActive] = active
+		about["managedFields"] = []map[string]any{{}}
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": rev.UID, "resourceVersion": rev.ResourceVersion, "labels": want,
-	}})
+	patch, err := json.Marshal(map[string]any{"metadata": about})
 	if err != nil {
-		return false, fmt.Errorf("encode labels: %w", err)
+		return nil, fmt.Errorf("encode labels: %w", err)
 	}
 	target := &v1alpha1.BPFMapRevision{ObjectMeta: metav1.ObjectMeta{Namespace: rev.Namespace, Name: rev.Name}}
 	if err := r.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch)); err != nil {
-		return false, fmt.Errorf("set label %s of revision %s to %v: %w", v1alpha1.LabelActive, rev.Name, want[v1alpha1.LabelActive], err)
+		return nil, fmt.Errorf("set label %s of revision %s to %v: %w", v1alpha1.LabelActive, rev.Name, want[v1alpha1.LabelActive], err)
 	}
-	rev.ResourceVersion, rev.Labels = target.ResourceVersion, target.Labels
-	return true, nil
+	return target, nil
 }
 
 // ownedBy doesn't block the owner's deletion, which would need rights on its finalizers.

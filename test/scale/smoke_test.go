@@ -41,7 +41,7 @@ func TestGoals(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "plane"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(t.Context(), Options{Dir: dir, Nodes: smokeNodes, Maps: 2, Entries: smokeEntries, RealAgents: smokeReal, FlowControl: true})
+	b, err := New(t.Context(), Options{Dir: dir, Nodes: smokeNodes, Maps: 2, Entries: smokeEntries, RealAgents: smokeReal, FlowControl: true, Patience: 2 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestGoals(t *testing.T) {
 		if _, err := b.apply(ctx); err != nil {
 			return 0, err
 		}
-		return 0, b.await(ctx, "map some is Ready", patience, func(maps map[string]*v1alpha1.BPFMap) bool { return isReady(maps["some"], smokeNodes/10) })
+		return 0, b.await(ctx, "map some is Ready", func(maps map[string]*v1alpha1.BPFMap) bool { return isReady(maps["some"], smokeNodes/10) })
 	})
 	if start.Refused > 0 {
 		t.Errorf("%d requests were refused", start.Refused)
@@ -114,7 +114,7 @@ func (b *Bench) mapOfSomeNodesChanges(t *testing.T) {
 		if err != nil {
 			return 0, err
 		}
-		return time.Since(begin), b.await(ctx, "map some is Ready", patience, func(maps map[string]*v1alpha1.BPFMap) bool {
+		return time.Since(begin), b.await(ctx, "map some is Ready", func(maps map[string]*v1alpha1.BPFMap) bool {
 			return maps["some"].Generation >= generation && isReady(maps["some"], smokeNodes/10)
 		})
 	})

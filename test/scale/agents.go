@@ -156,8 +156,10 @@ type host struct{ *node }
 
 func (h host) Probe(context.Context) error                   { return nil }
 func (h host) Open() (agent.Engine, error)                   { return engine.New(h.memory, engine.Options{}), nil }
+func (h host) Moved() (bool, error)                          { return false, nil }
 func (h host) SystemCalls() uint64                           { return 0 }
 func (h host) WatchInterfaces(context.Context, func()) error { return agent.ErrNotWatched }
+func (h host) WatchMounts(context.Context, func()) error     { return agent.ErrNotWatched }
 func (h host) Inventory() (v1alpha1.NodeInventory, error)    { return v1alpha1.NodeInventory{}, nil }
 func (h host) Facts() (agent.Facts, error) {
 	return agent.Facts{KernelRelease: "6.18.0", BootID: "boot-" + h.name, PossibleCPUs: 2}, nil

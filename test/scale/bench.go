@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -129,9 +130,22 @@ func (b *Bench) await(ctx context.Context, what string, holds func(map[string]*v
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline:
-			return fmt.Errorf("%s: not within %s", what, b.Patience)
+			return fmt.Errorf("%s: not within %s%s", what, b.Patience, b.unready())
 		}
 	}
+}
+
+// unready tells of the first maps that aren't Ready.
+func (b *Bench) unready() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []string
+	for _, m := range b.maps {
+		if !isReady(m, 0) && len(list) < 3 {
+			list = append(list, fmt.Sprintf("\n%s: generation %d, observed %d, %+v, %+v", m.Name, m.Generation, m.Status.ObservedGeneration, m.Status.Nodes, m.Status.Conditions))
+		}
+	}
+	return strings.Join(list, "")
 }
 
 // isReady says of a map that it is Ready at its newest spec, on so many nodes.

@@ -41,7 +41,7 @@ func TestGoals(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "plane"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(t.Context(), Options{Dir: dir, Nodes: smokeNodes, Maps: 2, Entries: smokeEntries, RealAgents: smokeReal, FlowControl: true, Patience: 2 * time.Minute})
+	b, err := New(t.Context(), Options{Dir: dir, Nodes: smokeNodes, Maps: 2, Entries: smokeEntries, RealAgents: smokeReal, FlowControl: true, Patience: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

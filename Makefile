@@ -44,6 +44,11 @@ RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/compile 
 	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/nodelock \
 	./internal/ownership ./internal/pinstore ./internal/quota
 RACE_HISTORIES ?= 30
+# The clusters of make scale; go run ./hack/scale -help lists the phases and more flags.
+NODES  ?= 50 200
+MAPS   ?= 50
+PHASES ?=
+SCALE_FLAGS ?=
 # How long make fuzz spends on each Fuzz function, and where it looks for them.
 FUZZTIME     ?= 10s
 FUZZ_FOLDERS ?= internal
@@ -110,6 +115,10 @@ test-e2e: require-root build ## Run the tests that need a cluster, in $CLUSTER_D
 .PHONY: soak
 soak: require-root ## Play histories of faults for $SOAK_TIME on each backend, from $SEED on (root, nightly).
 	SOAK_TIME=$(SOAK_TIME) $(GO) test -count=1 -v -run 'TestModelOn' -timeout 0 ./internal/engine
+
+.PHONY: scale
+scale: controlplane ## Measure clusters of $NODES simulated nodes with $MAPS maps; $PHASES picks phases.
+	$(GO) run ./hack/scale -nodes '$(NODES)' -maps $(MAPS) -phases '$(PHASES)' $(SCALE_FLAGS)
 
 .PHONY: bench
 bench: require-root ## Run the benchmarks: internal/bpf against its peers, then go test -bench (root).

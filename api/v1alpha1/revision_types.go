@@ -229,8 +229,9 @@ type BPFMapRevisionSpec struct {
 	// +kubebuilder:validation:items:MaxLength=253
 	Chunks []string `json:"chunks,omitempty"`
 
-	// entries are the packed entries (see docs/architecture.md for the encoding), in base64. To the
-	// schema they are a plain string: CEL, which compares them, decodes the format byte by another
+	// entries are the packed entries (see docs/architecture.md for the encoding), in base64: at most 1 KiB,
+	// and none if there is a nodeSelector, in revisions that are written now. To the schema they are a plain
+	// string: CEL, which compares them, decodes the format byte by another
 	// alphabet than JSON does, and fails on '+' and '/'.
 	// +optional
 	// +kubebuilder:validation:Format=""

@@ -5,6 +5,7 @@ package scale
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,7 +14,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
@@ -71,9 +74,12 @@ func (f *fleet) setReady(ctx context.Context, n *node, ready bool) error {
 	if !ready {
 		condition.Status, condition.Reason = corev1.ConditionUnknown, "NodeStatusUnknown"
 	}
-	object.Status.Conditions = []corev1.NodeCondition{condition}
-	object.ResourceVersion = ""
-	if err := f.env.admin.Status().Update(ctx, object); err != nil {
+	// An update of the status would take the labels away, too.
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []corev1.NodeCondition{condition}}})
+	if err != nil {
+		return err
+	}
+	if err := f.env.admin.Status().Patch(ctx, object, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return fmt.Errorf("write node's status: %w", err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +33,8 @@ type Options struct {
 	FlowControl bool
 	// Steady is the length of the phase in which nothing changes; a minute if 0.
 	Steady time.Duration
+	// Patience bounds every wait for the cluster; 20 minutes if 0.
+	Patience time.Duration
 	// Log is told what goes on.
 	Log io.Writer
 }
@@ -54,6 +57,9 @@ func New(ctx context.Context, o Options) (_ *Bench, err error) {
 	}
 	if o.Steady == 0 {
 		o.Steady = time.Minute
+	}
+	if o.Patience == 0 {
+		o.Patience = 20 * time.Minute
 	}
 	b := &Bench{Options: o, maps: map[string]*v1alpha1.BPFMap{}, update: make(chan struct{})}
 	if b.env, err = newEnvironment(ctx, o.Dir, o.FlowControl); err != nil {
@@ -110,8 +116,8 @@ func (b *Bench) follow(w watch.Interface) {
 }
 
 // await waits until a condition holds for the BPFMaps as they are shown.
-func (b *Bench) await(ctx context.Context, what string, limit time.Duration, holds func(map[string]*v1alpha1.BPFMap) bool) error {
-	deadline := time.After(limit)
+func (b *Bench) await(ctx context.Context, what string, holds func(map[string]*v1alpha1.BPFMap) bool) error {
+	deadline := time.After(b.Patience)
 	for {
 		b.mu.Lock()
 		ok, update := holds(b.maps), b.update
@@ -124,9 +130,22 @@ func (b *Bench) await(ctx context.Context, what string, limit time.Duration, hol
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline:
-			return fmt.Errorf("%s: not within %s", what, limit)
+			return fmt.Errorf("%s: not within %s%s", what, b.Patience, b.unready())
 		}
 	}
+}
+
+// unready tells of the first maps that aren't Ready.
+func (b *Bench) unready() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []string
+	for _, m := range b.maps {
+		if !isReady(m, 0) && len(list) < 3 {
+			list = append(list, fmt.Sprintf("\n%s: generation %d, observed %d, %+v, %+v", m.Name, m.Generation, m.Status.ObservedGeneration, m.Status.Nodes, m.Status.Conditions))
+		}
+	}
+	return strings.Join(list, "")
 }
 
 // isReady says of a map that it is Ready at its newest spec, on so many nodes.

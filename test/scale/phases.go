@@ -19,9 +19,6 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
-// patience bounds every wait.
-const patience = 20 * time.Minute
-
 // phase is a name for people to choose by, and what happens; until is what has then to come true. It returns
 // the time until 99 % of the nodes had what changed, if something did.
 type phase struct {
@@ -170,11 +167,11 @@ func (b *Bench) reached(ctx context.Context, begin time.Time, n int, generation 
 		}
 		return true
 	}
-	if err := b.await(ctx, "99 % of the nodes", patience, func(m map[string]*v1alpha1.BPFMap) bool { return all(m, mostUpdated) }); err != nil {
+	if err := b.await(ctx, "99 % of the nodes", func(m map[string]*v1alpha1.BPFMap) bool { return all(m, mostUpdated) }); err != nil {
 		return 0, err
 	}
 	toMost = time.Since(begin)
-	return toMost, b.await(ctx, "maps are Ready", patience, func(m map[string]*v1alpha1.BPFMap) bool { return all(m, isReady) })
+	return toMost, b.await(ctx, "maps are Ready", func(m map[string]*v1alpha1.BPFMap) bool { return all(m, isReady) })
 }
 
 // change changes one entry of each of the first n maps.
@@ -245,7 +242,7 @@ func (b *Bench) failing(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	err = b.await(ctx, "failures are told", patience, func(maps map[string]*v1alpha1.BPFMap) bool {
+	err = b.await(ctx, "failures are told", func(maps map[string]*v1alpha1.BPFMap) bool {
 		m := maps[mapName(0)]
 		return m.Status.ObservedGeneration >= want && int(m.Status.Nodes.Failed) == len(some) &&
 			int(m.Status.Nodes.Updated) == len(b.fleet.nodes)-len(some)
@@ -301,7 +298,7 @@ func (b *Bench) join(ctx context.Context) (time.Duration, error) {
 	}
 	b.fleet.nodes = append(b.fleet.nodes, n)
 	// The map that failed before stays so.
-	err := b.await(ctx, "maps are on the new node", patience, func(maps map[string]*v1alpha1.BPFMap) bool {
+	err := b.await(ctx, "maps are on the new node", func(maps map[string]*v1alpha1.BPFMap) bool {
 		for i := 1; i < b.Maps; i++ {
 			if !isReady(maps[mapName(i)], len(b.fleet.nodes)) {
 				return false
@@ -357,12 +354,12 @@ func (b *Bench) changeLarge(ctx context.Context) (time.Duration, error) {
 // largeReached waits until the large map is Ready with another digest than before.
 func (b *Bench) largeReached(ctx context.Context, begin time.Time, was string) (toMost time.Duration, err error) {
 	nodes := len(b.fleet.nodes)
-	if err := b.await(ctx, "99 % of the nodes", patience, func(maps map[string]*v1alpha1.BPFMap) bool {
+	if err := b.await(ctx, "99 % of the nodes", func(maps map[string]*v1alpha1.BPFMap) bool {
 		m := maps[largeName]
 		return mostUpdated(m, nodes) && m.Status.Digest != was
 	}); err != nil {
 		return 0, err
 	}
 	toMost = time.Since(begin)
-	return toMost, b.await(ctx, "the large map is Ready", patience, func(maps map[string]*v1alpha1.BPFMap) bool { return isReady(maps[largeName], nodes) })
+	return toMost, b.await(ctx, "the large map is Ready", func(maps map[string]*v1alpha1.BPFMap) bool { return isReady(maps[largeName], nodes) })
 }

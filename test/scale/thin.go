@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -36,10 +37,13 @@ type thin struct {
 	labels    labels.Set
 	nodeUID   types.UID
 	version   string // of the state's object; empty if there is none
-	synced    int    // how many watches have shown what there was
+	published v1alpha1.BPFNodeStateStatus
+	synced    int // how many watches have shown what there was
 	// What it holds.
 	maps   map[types.NamespacedName]*held
 	failed func() string // a message: what it takes from now on fails
+	// unpublished says that it holds something else than it has published.
+	unpublished bool
 }
 
 // held is a map that it says it holds.
@@ -132,9 +136,11 @@ func (a *thin) onNode(_ string, node *metav1.PartialObjectMetadata) {
 func (a *thin) onState(kind string, state *v1alpha1.BPFNodeState) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.version = state.ResourceVersion; kind == deleted {
+	if kind == deleted {
 		a.version = ""
 		a.wake()
+	} else if isNewer(state.ResourceVersion, a.version) { // its own write's answer may have been faster
+		a.version, a.published = state.ResourceVersion, state.Status
 	}
 	if a.synced < watches {
 		for _, m := range state.Status.Maps { // what the agent before it published
@@ -144,6 +150,10 @@ func (a *thin) onState(kind string, state *v1alpha1.BPFNodeState) {
 			}
 		}
 	}
+}
+
+func isNewer(version, than string) bool {
+	return len(version) > len(than) || (len(version) == len(than) && version > than)
 }
 
 // work takes what it is told, and publishes what it holds if that changed.
@@ -156,16 +166,15 @@ func (a *thin) work(ctx context.Context) (published bool, err error) {
 	wanted := a.wanted()
 	failed := a.failed
 	a.mu.Unlock()
-	changed := false
 	for key, rev := range wanted {
 		if h := a.maps[key]; rev == nil {
 			delete(a.maps, key)
-			changed = true
+			a.unpublished = true
 		} else if h == nil || h.state.Revision != rev.Name || h.state.UID != rev.Spec.MapUID {
 			if err := a.take(ctx, key, rev, failed); err != nil {
 				return false, err
 			}
-			changed = true
+			a.unpublished = true
 		} else if h.chunks == nil { // the agent before it had read them
 			if err := a.load(ctx, key, rev, h); err != nil {
 				return false, err
@@ -175,10 +184,14 @@ func (a *thin) work(ctx context.Context) (published bool, err error) {
 	a.mu.Lock()
 	version := a.version
 	a.mu.Unlock()
-	if !changed && version != "" {
+	if !a.unpublished && version != "" {
 		return false, nil
 	}
-	return true, a.publish(ctx, version)
+	if err := a.publish(ctx, version); err != nil {
+		return false, err
+	}
+	a.unpublished = false
+	return true, nil
 }
 
 // wanted are the revisions by their maps, nil for a map that is to go. Maps for which nothing is decided yet
@@ -311,19 +324,24 @@ func (a *thin) publish(ctx context.Context, version string) error {
 		}
 	}
 	a.mu.Lock()
-	a.version = written.ResourceVersion
-	a.mu.Unlock()
+	defer a.mu.Unlock()
+	if isNewer(written.ResourceVersion, a.version) {
+		a.version, a.published = written.ResourceVersion, written.Status
+	}
 	return err
 }
 
+// status is what it publishes, without what the controller writes there.
 func (a *thin) status() v1alpha1.BPFNodeStateStatus {
+	a.mu.Lock()
 	s := v1alpha1.BPFNodeStateStatus{
 		KernelRelease: "6.18.0", BootID: "boot-" + a.node, AgentVersion: "scale", PossibleCPUs: 2,
-		Conditions: []metav1.Condition{{
-			Type: hostReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNodeReady, Message: "maps can be managed on this node",
-			LastTransitionTime: metav1.NewTime(time.Unix(1, 0)),
-		}},
+		Conditions: slices.Clone(a.published.Conditions), Releases: a.published.Releases,
 	}
+	a.mu.Unlock()
+	meta.SetStatusCondition(&s.Conditions, metav1.Condition{
+		Type: hostReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNodeReady, Message: "maps can be managed on this node",
+	})
 	for _, h := range a.maps {
 		s.Maps = append(s.Maps, h.state)
 	}

@@ -186,6 +186,17 @@ func TestLoaderReadsInParallel(t *testing.T) {
 		t.Errorf("%d reads in parallel, want %d: %v", s.most, fetchers, err)
 	}
 
+	// Maps that are loaded at the same time share the bound: all agents learn of them together.
+	l, other := newRevisionLoader(s, newMetrics()), object.DeepCopy()
+	other.Spec.MapName = "other" // its chunks have another name, and so it won't be accepted
+	var all sync.WaitGroup
+	for _, o := range []*v1alpha1.BPFMapRevision{object, other} {
+		all.Go(func() { _, _ = l.load(t.Context(), o) })
+	}
+	if all.Wait(); s.most != fetchers {
+		t.Errorf("%d reads in parallel for two maps, want %d", s.most, fetchers)
+	}
+
 	ctx, stop := context.WithCancel(t.Context())
 	s.reads = 0
 	s.during = func(ctx context.Context) error {

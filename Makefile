@@ -83,10 +83,11 @@ test: require-root test-tools controlplane build ## Run all tests, on this machi
 	$(GO) vet ./...
 	$(GO) test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $(TEST_PACKAGES)
 
-# bpftool looks at what we made; test/loaders compiles programs and a loader as users do.
+# bpftool looks at what we made; test/loaders compiles programs and a loader as users do; test/alerts has a
+# Prometheus scrape and alert.
 .PHONY: test-tools
 test-tools: require-root
-	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/bpf/libbpf.h:libbpf-dev
+	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/bpf/libbpf.h:libbpf-dev prometheus:prometheus
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need neither root nor kernel nor API server.
@@ -133,9 +134,10 @@ generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API
 	bin/tools/controller-gen rbac:roleName=bpfmap-agent,fileName=agent_role.yaml \
 		paths=./internal/controller/agent/... output:rbac:dir=config/rbac
 	$(GO) run ./hack/apidoc config/crd/bases >docs/api.md
-	mkdir -p $(CHART)/files/crds $(CHART)/files/rbac
+	mkdir -p $(CHART)/files/crds $(CHART)/files/rbac $(CHART)/files/monitoring
 	cp config/crd/bases/*.yaml $(CHART)/files/crds/
 	cp config/rbac/controller_role.yaml config/rbac/agent_role.yaml $(CHART)/files/rbac/
+	cp config/monitoring/prometheus_rule.yaml config/monitoring/dashboard.json $(CHART)/files/monitoring/
 
 .PHONY: verify
 verify: generate ## Fail if generated files, formatting or go.mod are not up to date.

@@ -97,6 +97,9 @@ func TestEveryAlertFires(t *testing.T) {
 		p.awaitFired(want.alert, want.labels)
 	}
 	t.Log("the alerts of maps and nodes fired")
+	p.awaitPanels()
+	promtool(t, p.scrape(w.targets["controller"][0]), "check", "metrics")
+	promtool(t, p.scrape(w.targets["agent"][0]), "check", "metrics")
 
 	w.edit("full", "[{key: 1, value: 10}]")
 	set(t, a, "watched", 1, 10)
@@ -106,11 +109,9 @@ func TestEveryAlertFires(t *testing.T) {
 	restore := w.remove(&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "bpfmap-controller"}})
 	w.edit("full", "[{key: 1, value: 12}]")
 	p.awaitFired("BPFMapReconcileErrors", `controller="bpfmap-controller"`)
-	restore()
-	w.awaitReady("full")
-
 	w.controller.end(syscall.SIGTERM)
 	p.awaitFired("BPFMapNoController", `severity="critical"`)
+	restore()
 	w.outdateCRDs()
 	w.startController()
 	p.awaitFired("BPFMapCRDsOutdated", `severity="critical"`)

@@ -41,7 +41,7 @@ UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/compile/... ./internal/manifest
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
 # race detector on each of its backends.
 RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/compile ./internal/controller/agent \
-	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/nodelock \
+	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/metrics ./internal/nodelock \
 	./internal/ownership ./internal/pinstore ./internal/quota
 RACE_HISTORIES ?= 30
 # How long make fuzz spends on each Fuzz function, and where it looks for them.

@@ -36,6 +36,7 @@ func TestEveryAlertFires(t *testing.T) {
 	a := w.startNode("node-a", agentUser)
 	b := w.startNode("node-b", agentUser, "--metrics-per-map=1")
 	doomed := w.startNode("node-d", agentUser)
+	e := w.startNode("node-e", agentUser)
 	p := w.startPrometheus()
 
 	const entries = "{type: Hash, key: {type: be32}, value: {type: u32}, maxEntries: 4, entries: [{key: 1, value: 10}]"
@@ -44,7 +45,8 @@ func TestEveryAlertFires(t *testing.T) {
 	w.declare("watched", a, entries+", driftPolicy: Report}")
 	w.declare("rolled", a, entries+"}")
 	w.declare("stuck", b, entries+"}")
-	for _, name := range []string{"full", "drifting", "watched", "rolled", "stuck"} {
+	w.declare("restarted", e, entries+"}")
+	for _, name := range []string{"full", "drifting", "watched", "rolled", "stuck", "restarted"} {
 		w.awaitReady(name)
 	}
 	p.awaitQuiet()
@@ -54,6 +56,7 @@ func TestEveryAlertFires(t *testing.T) {
 		{"BPFMapNearlyFull", `namespace="edge",name="full",severity="warning"`},
 		{"BPFMapDrifted", `namespace="edge",name="drifting"`},
 		{"BPFMapDrifted", `namespace="edge",name="watched"`},
+		{"BPFMapDrifted", `namespace="edge",name="restarted"`},
 		{"BPFMapNotReady", `namespace="edge",name="watched"`}, // a map under driftPolicy Report that differs
 		{"BPFMapNotReady", `namespace="edge",name="blocked"`},
 		{"BPFMapSyncErrors", `node="node-a"`},
@@ -69,6 +72,11 @@ func TestEveryAlertFires(t *testing.T) {
 	w.edit("full", "[{key: 1, value: 10}, {key: 2, value: 10}, {key: 3, value: 10}, {key: 4, value: 10}]")
 	set(t, a, "drifting", 1, 11)
 	set(t, a, "watched", 1, 11)
+
+	// What an agent finds at its first look counts, though its counter may begin with it.
+	e.agent.end(syscall.SIGTERM)
+	set(t, e, "restarted", 1, 11)
+	w.startAgent(e, "agent-node-e-2", agentUser)
 
 	// The pin of the map is taken by something else: the agent tries again and again.
 	w.must(os.MkdirAll(a.pin("blocked"), 0o755))

@@ -161,12 +161,18 @@ func (w *world) startNode(name, user string, flags ...string) *node {
 	if name != bare {
 		w.mount(n)
 	}
+	w.startAgent(n, "agent-"+name, user, flags...)
+	return n
+}
+
+// startAgent runs an agent in a pod of its own.
+func (w *world) startAgent(n *node, pod, user string, flags ...string) {
+	w.t.Helper()
 	address := w.address()
-	args := []string{"agent", "--kubeconfig", w.kubeconfig(user), "--node-name", name, "--bpffs", n.bpffs,
+	args := []string{"agent", "--kubeconfig", w.kubeconfig(user), "--node-name", n.name, "--bpffs", n.bpffs,
 		"--resync-period", "1s", "--metrics-bind-address", address}
 	n.agent = w.launch(append(args, flags...)...)
-	w.targets["agent"] = append(w.targets["agent"], target{address: address, pod: "agent-" + name, node: name})
-	return n
+	w.targets["agent"] = append(w.targets["agent"], target{address: address, pod: pod, node: n.name})
 }
 
 // bare is the name of a node without a BPF file system.

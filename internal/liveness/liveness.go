@@ -31,13 +31,19 @@ const Grace = 10 * time.Second
 // Liveness is a node's state, since when, and in words.
 type Liveness struct {
 	State State
-	// Since is when it came to be so; zero if that isn't known, and if it is Alive.
+	// Since is when it came to be so; zero if that isn't known.
 	Since time.Time
 	// Message says for people what is missing, without a time, so that nodes that lack the same say the same;
 	// empty if it is Alive.
 	Message string
 	// Until is when the verdict changes though nothing else does; zero for never.
 	Until time.Time
+}
+
+// Same says whether two verdicts tell people and rollouts the same. A pod that is Ready again within its grace
+// makes another Since, and no difference.
+func (l Liveness) Same(other Liveness) bool {
+	return l.State == other.State && l.Message == other.Message && (l.State == Alive || l.Since.Equal(other.Since))
 }
 
 // Agent is what is known of a node's agent.
@@ -52,38 +58,64 @@ type Agent struct {
 
 // Of is a node's liveness.
 func Of(node *corev1.Node, agent Agent, now time.Time) Liveness {
-	ready := agent.Rules == nil || hasReady(agent.Pods)
+	ready, since := agent.isReady()
 	if !ready && agent.Rules.exist {
 		if why := agent.Rules.excludes(node, len(agent.Pods) > 0); why != "" {
 			return Liveness{State: NoAgent, Message: why}
 		}
 	}
 	for i := range node.Status.Conditions { // without the condition, as other kubelets make them, it counts as Ready
-		if c := &node.Status.Conditions[i]; c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+		c := &node.Status.Conditions[i]
+		if c.Type != corev1.NodeReady {
+			continue
+		}
+		if c.Status != corev1.ConditionTrue {
 			return Liveness{State: NodeUnknown, Since: c.LastTransitionTime.Time, Message: "the Node isn't Ready"}
+		}
+		if c.LastTransitionTime.After(since) {
+			since = c.LastTransitionTime.Time
 		}
 	}
 	if ready {
-		return Liveness{}
+		return Liveness{Since: since}
 	}
-	since := lastReady(agent)
-	if end := since.Add(Grace); !since.IsZero() && now.Before(end) {
-		return Liveness{Until: end}
+	lost := agent.lastReady()
+	if end := lost.Add(Grace); !lost.IsZero() && now.Before(end) {
+		return Liveness{Since: since, Until: end}
 	}
-	gone := Liveness{State: AgentUnknown, Since: since, Message: "the agent's pod isn't Ready"}
+	return Liveness{State: AgentUnknown, Since: lost, Message: agent.missing()}
+}
+
+// isReady says whether an agent is Ready, if agents are considered, and since when.
+func (a *Agent) isReady() (ready bool, since time.Time) {
+	for _, p := range a.Pods {
+		if !IsReady(p) {
+			continue
+		}
+		if t := readyCondition(p).LastTransitionTime.Time; !ready || t.Before(since) {
+			ready, since = true, t
+		}
+	}
+	if a.Rules == nil {
+		return true, time.Time{}
+	}
+	return ready, since
+}
+
+func (a *Agent) missing() string {
 	switch {
-	case !agent.Rules.exist:
-		gone.Message = "the agents' DaemonSet doesn't exist"
-	case len(agent.Pods) == 0:
-		gone.Message = "the agent has no pod"
+	case !a.Rules.exist:
+		return "the agents' DaemonSet doesn't exist"
+	case len(a.Pods) == 0:
+		return "the agent has no pod"
 	}
-	return gone
+	return "the agent's pod isn't Ready"
 }
 
 // lastReady is when the last pod that was Ready stopped to be; zero if that isn't known.
-func lastReady(agent Agent) time.Time {
-	since := agent.Lost
-	for _, p := range agent.Pods {
+func (a *Agent) lastReady() time.Time {
+	since := a.Lost
+	for _, p := range a.Pods {
 		if t := NotReadySince(p); since.IsZero() || t.Before(since) {
 			since = t
 		}
@@ -97,15 +129,6 @@ func NotReadySince(pod *corev1.Pod) time.Time {
 		return c.LastTransitionTime.Time
 	}
 	return pod.CreationTimestamp.Time
-}
-
-func hasReady(pods []*corev1.Pod) bool {
-	for _, p := range pods {
-		if IsReady(p) {
-			return true
-		}
-	}
-	return false
 }
 
 // IsReady says whether a pod is Ready.

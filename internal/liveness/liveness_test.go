@@ -71,8 +71,8 @@ func TestOf(t *testing.T) {
 	gpu := corev1.Taint{Key: "gpu", Value: "yes", Effect: corev1.TaintEffectNoSchedule}
 	drain := corev1.Taint{Key: "drain", Effect: corev1.TaintEffectNoExecute}
 	recent := noon.Add(-3 * time.Second)
-	graceful := Liveness{Until: recent.Add(Grace)}
-	alive := Liveness{}
+	graceful := Liveness{Since: earlier, Until: recent.Add(Grace)}
+	alive := Liveness{Since: earlier}
 	ready := pod(corev1.ConditionTrue, earlier)
 	for _, c := range []struct {
 		name  string
@@ -80,7 +80,7 @@ func TestOf(t *testing.T) {
 		agent Agent
 		want  Liveness
 	}{
-		{"no DaemonSet is known, the Node has no conditions", node(""), Agent{}, alive},
+		{"no DaemonSet is known, the Node has no conditions", node(""), Agent{}, Liveness{}},
 		{"no DaemonSet is known, the Node is Ready", node(corev1.ConditionTrue), Agent{}, alive},
 		{"no DaemonSet is known, the Node isn't Ready", node(corev1.ConditionFalse), Agent{}, Liveness{State: NodeUnknown, Since: earlier, Message: notReady}},
 		{"no DaemonSet is known, but pods", node(corev1.ConditionTrue), Agent{Pods: []*corev1.Pod{pod(corev1.ConditionFalse, earlier)}}, alive},
@@ -91,7 +91,7 @@ func TestOf(t *testing.T) {
 		{"neither is Ready", node(corev1.ConditionUnknown), Agent{Rules: rules(), Pods: []*corev1.Pod{pod(corev1.ConditionFalse, noon)}},
 			Liveness{State: NodeUnknown, Since: earlier, Message: notReady}},
 		{"an old pod that ends, and a new one that is Ready", node(corev1.ConditionTrue),
-			Agent{Rules: rules(), Pods: []*corev1.Pod{pod(corev1.ConditionFalse, earlier), pod(corev1.ConditionTrue, noon)}}, alive},
+			Agent{Rules: rules(), Pods: []*corev1.Pod{pod(corev1.ConditionFalse, earlier), pod(corev1.ConditionTrue, noon)}}, Liveness{Since: noon}},
 		{"a pod isn't Ready since just now", node(corev1.ConditionTrue), Agent{Rules: rules(), Pods: []*corev1.Pod{pod(corev1.ConditionFalse, recent)}}, graceful},
 		{"a pod isn't Ready since long", node(corev1.ConditionTrue), Agent{Rules: rules(), Pods: []*corev1.Pod{pod(corev1.ConditionFalse, earlier)}},
 			Liveness{State: AgentUnknown, Since: earlier, Message: podNotReady}},
@@ -167,6 +167,27 @@ func TestNamedNode(t *testing.T) {
 		template.Spec.NodeName = name
 		if got := Of(node(corev1.ConditionTrue), Agent{Rules: NewRules(template)}, noon); got.State != want {
 			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// TestSame leaves out what makes no difference.
+func TestSame(t *testing.T) {
+	gone := Liveness{State: AgentUnknown, Since: earlier, Message: "a"}
+	for _, c := range []struct {
+		a, b Liveness
+		want bool
+	}{
+		{Liveness{Since: earlier}, Liveness{Since: noon, Until: noon}, true},
+		{gone, gone, true},
+		{gone, Liveness{State: AgentUnknown, Since: earlier.Local(), Message: "a"}, true},
+		{gone, Liveness{State: AgentUnknown, Since: noon, Message: "a"}, false},
+		{gone, Liveness{State: AgentUnknown, Since: earlier, Message: "b"}, false},
+		{gone, Liveness{State: NodeUnknown, Since: earlier, Message: "a"}, false},
+		{gone, Liveness{}, false},
+	} {
+		if got := c.a.Same(c.b); got != c.want || c.b.Same(c.a) != got {
+			t.Errorf("%+v and %+v are the same: %t, want %t", c.a, c.b, got, c.want)
 		}
 	}
 }

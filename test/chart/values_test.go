@@ -93,6 +93,7 @@ var uses = map[string][]string{
 	"controller.topologySpreadConstraints": {"controller.topologySpreadConstraints[0].maxSkew=1,controller.topologySpreadConstraints[0].topologyKey=z," +
 		"controller.topologySpreadConstraints[0].whenUnsatisfiable=DoNotSchedule"},
 	"agent.bpffs.path":         {"agent.bpffs.path=/run/bpf"},
+	"agent.bpffs.mountFrom":    {"agent.bpffs.mountFrom=/sys/fs/bpf"},
 	"agent.mountBPFFS.enabled": {"agent.mountBPFFS.enabled=true"},
 	"agent.mountBPFFS.image":   {"agent.mountBPFFS.enabled=true", "agent.mountBPFFS.image=n"},
 	"agent.inventory.enabled":  {"agent.inventory.enabled=true"},

@@ -8,11 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	rawsource "sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
@@ -35,8 +39,11 @@ type Options struct {
 	process.Options
 	// LeaderElect lets several controllers run, of which one works.
 	LeaderElect bool
-	// Namespace holds the lease of the leader; empty means the pod's own.
+	// Namespace holds the lease of the leader, and the agents; empty means the pod's own.
 	Namespace string
+	// AgentDaemonSet is the name of the agents' DaemonSet. Without it a node's reports count as long as its Node is
+	// Ready, whether or not its agent is.
+	AgentDaemonSet string
 	// Concurrency is how many BPFMaps are worked on at the same time.
 	Concurrency int
 	// MaxStoredBytesPerMap bounds the packed entries of all revisions of a BPFMap that are kept: history is
@@ -64,7 +71,10 @@ func Run(ctx context.Context, o Options) error {
 
 // New makes the controller's manager without starting it.
 func New(cfg *rest.Config, o Options) (manager.Manager, error) {
-	m, err := process.NewManager(cfg, o.Options, cacheOptions(), func(mo *manager.Options) {
+	if err := o.findAgents(); err != nil {
+		return nil, err
+	}
+	m, err := process.NewManager(cfg, o.Options, o.cache(), func(mo *manager.Options) {
 		mo.LeaderElection = o.LeaderElect
 		mo.LeaderElectionID = "controller.bpfmap.io"
 		mo.LeaderElectionNamespace = o.Namespace
@@ -81,7 +91,7 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 		return nil, fmt.Errorf("set up the comparison of CRDs: %w", err)
 	}
 	a := assemble(process.Surroundings{
-		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now,
+		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now, Spread: process.ByLot,
 	}, o, api)
 	if err := errors.Join(a.SetUpIndexes(m), a.SetUp(m)); err != nil {
 		return nil, err
@@ -101,6 +111,8 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 	nodes := func() (map[metav1.ConditionStatus]int, bool) { return countNodes(s.Client) }
 	recorder.Observe(recorders.Sources{CRDs: api.current, Nodes: nodes}, o.MetricsPerMap)
 	limits := o.limits()
+	trigger := &mapTrigger{client: s.Client}
+	lives := newLives(s.Client, o.agents(), s.Now, trigger.changed)
 	r := &reconciler{
 		crds:          api,
 		client:        recorder.Client(s.Client),
@@ -109,6 +121,7 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 		events:        s.Events,
 		compiled:      newCompileCache(recorder.Compile(compile.With), limits.perMap),
 		reserved:      &reservations{},
+		lives:         lives,
 		conflicts:     newConflicts(),
 		observeStatus: recorder.ObserveStatus,
 		forget:        recorder.Forget,
@@ -116,19 +129,45 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 		now:           s.Now,
 	}
 	return &process.Assembly{
-		Indexes: indexes(), Cache: cacheOptions(),
+		Indexes: o.indexes(), Cache: o.cache(),
 		Parts: []process.Part{{
 			Name: name, Reconciler: r, For: &v1alpha1.BPFMap{}, Concurrency: o.Concurrency,
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
 				{Object: &v1alpha1.BPFNodeState{}, Handler: onNodeState()},
 				{Object: &corev1.Node{}, Handler: onNode(s.Client)},
+				{Object: &corev1.Node{}, Handler: onSelectable(s.Client)},
 				{Object: process.Metadata(chunkKind), Handler: onChunk()},
 				{Object: process.Metadata(process.ConfigMapKind), Handler: onSource(s.Client, process.ConfigMapKind)},
 				{Object: process.Metadata(process.SecretKind), Handler: onSource(s.Client, process.SecretKind)},
 			},
-		}},
+			Sources: []rawsource.Source{trigger.source()},
+		}, nodeStatesPart(&nodeStates{client: recorder.Client(s.Client), lives: lives}, o.Concurrency)},
 	}
+}
+
+// agents is the agents' DaemonSet; without a name if none is known.
+func (o *Options) agents() types.NamespacedName {
+	if o.AgentDaemonSet == "" {
+		return types.NamespacedName{}
+	}
+	return types.NamespacedName{Namespace: o.Namespace, Name: o.AgentDaemonSet}
+}
+
+// podNamespace holds the name of a pod's own namespace.
+const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// findAgents sets the namespace that the agents are in.
+func (o *Options) findAgents() error {
+	if o.AgentDaemonSet == "" || o.Namespace != "" {
+		return nil
+	}
+	own, err := os.ReadFile(podNamespace)
+	if err != nil {
+		return fmt.Errorf("find the namespace of the agents' DaemonSet %s (outside of a pod, set --namespace): %w", o.AgentDaemonSet, err)
+	}
+	o.Namespace = strings.TrimSpace(string(own))
+	return nil
 }
 
 func (o *Options) limits() limits {
@@ -139,13 +178,27 @@ func (o *Options) limits() limits {
 	}
 }
 
-func indexes() []process.Index {
-	return []process.Index{
+func (o *Options) indexes() []process.Index {
+	all := []process.Index{
 		{Object: &v1alpha1.BPFMapRevision{}, Field: indexMapName, Keys: mapNameOf},
 		{Object: process.Metadata(chunkKind), Field: indexOwner, Keys: ownerOf},
 		{Object: &v1alpha1.BPFMap{}, Field: indexSources, Keys: sourcesOf},
 		{Object: &v1alpha1.BPFNodeState{}, Field: indexMaps, Keys: mapsOf},
+		{Object: &v1alpha1.BPFNodeState{}, Field: indexReleases, Keys: releasesOf},
+		{Object: &v1alpha1.BPFMap{}, Field: indexUnselected, Keys: unselected},
 	}
+	if o.AgentDaemonSet != "" {
+		all = append(all, process.Index{Object: &corev1.Pod{}, Field: indexAgentNode, Keys: nodeOfPod})
+	}
+	return all
+}
+
+func (o *Options) cache() cache.Options {
+	c := cacheOptions()
+	if o.AgentDaemonSet != "" {
+		cacheAgents(&c, o.agents())
+	}
+	return c
 }
 
 // cacheOptions keep out of memory what this controller never reads: the packed entries of revisions

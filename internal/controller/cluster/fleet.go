@@ -26,6 +26,8 @@ type fleetNode struct {
 	// yet, wasn't cut off by it.
 	created time.Time
 	live    liveness.Liveness
+	// ready is since when the Node is Ready; zero if that isn't known.
+	ready time.Time
 }
 
 // fleet is a BPFMap's nodes and what they report.
@@ -49,7 +51,25 @@ func (f *fleet) newest() *v1alpha1.BPFMapRevision {
 }
 
 func selects(rev *v1alpha1.BPFMapRevision, n *fleetNode) bool {
-	return labels.SelectorFromSet(rev.Spec.NodeSelector).Matches(n.labels)
+	return matches(rev.Spec.NodeSelector, n.labels)
+}
+
+func matches(selector map[string]string, set labels.Set) bool {
+	for key, value := range selector {
+		if found, ok := set[key]; !ok || found != value {
+			return false
+		}
+	}
+	return true
+}
+
+func readySince(n *corev1.Node) time.Time {
+	for i := range n.Status.Conditions {
+		if c := &n.Status.Conditions[i]; c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return time.Time{}
 }
 
 // assigned are the nodes that are to have the map, with the name of the revision that each is to hold.
@@ -103,7 +123,7 @@ func (r *reconciler) observeFleet(ctx context.Context, name types.NamespacedName
 		if err != nil {
 			return fleet{}, err
 		}
-		node := fleetNode{name: n.Name, labels: n.Labels, created: n.CreationTimestamp.Time, live: live}
+		node := fleetNode{name: n.Name, labels: n.Labels, created: n.CreationTimestamp.Time, live: live, ready: readySince(n)}
 		if live.State == liveness.NoAgent {
 			f.withoutAgent = append(f.withoutAgent, node)
 			continue

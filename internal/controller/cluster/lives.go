@@ -45,9 +45,9 @@ type verdict struct {
 	liveness.Liveness
 }
 
-func newLives(c client.Reader, daemonSet types.NamespacedName) *lives {
+func newLives(c client.Reader, daemonSet types.NamespacedName, now func() time.Time, changed func(context.Context, *corev1.Node)) *lives {
 	return &lives{
-		client: c, daemonSet: daemonSet, now: time.Now, changed: func(context.Context, *corev1.Node) {},
+		client: c, daemonSet: daemonSet, now: now, changed: changed,
 		known: map[string]verdict{}, lost: map[string]time.Time{},
 	}
 }
@@ -90,8 +90,7 @@ func (l *lives) look(ctx context.Context, node *corev1.Node) (liveness.Liveness,
 	before, ok := l.known[node.Name]
 	l.known[node.Name] = verdict{node.UID, judged}
 	l.mu.Unlock()
-	before.Until = judged.Until
-	if ok && before.uid == node.UID && before.Liveness != judged {
+	if ok && before.uid == node.UID && !before.Same(judged) {
 		l.changed(ctx, node)
 	}
 	return judged, nil

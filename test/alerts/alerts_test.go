@@ -69,6 +69,8 @@ func TestEveryAlertFires(t *testing.T) {
 		{"BPFMapNodeUnknown", ""},
 	}
 
+	doomed.agent.end(syscall.SIGKILL)
+	w.setNode(doomed, corev1.ConditionUnknown)
 	w.edit("full", "[{key: 1, value: 10}, {key: 2, value: 10}, {key: 3, value: 10}, {key: 4, value: 10}]")
 	set(t, a, "drifting", 1, 11)
 	set(t, a, "watched", 1, 11)
@@ -92,14 +94,13 @@ func TestEveryAlertFires(t *testing.T) {
 	lock(t, filepath.Join(b.bpffs, "bpfmap", "_state", edge, "stuck"))
 	w.declare("second", b, entries+"}")
 
+	// A node that can't report is unknown, too.
+	p.awaitFired("BPFMapNodeUnknown", "")
 	w.cripple("crippled-agent")
 	c := w.startNode("node-c", "crippled-agent")
 	w.declare("unreported", c, entries+"}")
 	w.startNode(bare, agentUser)
 	p.writeTargets("agent")
-
-	doomed.agent.end(syscall.SIGKILL)
-	w.setNode(doomed, corev1.ConditionUnknown)
 
 	for _, want := range fired {
 		p.awaitFired(want.alert, want.labels)

@@ -142,7 +142,7 @@ func (w *world) startController() {
 		w.targets["controller"] = []target{{address: w.address(), pod: "controller-0"}}
 	}
 	w.controller = w.launch("controller", "--kubeconfig", w.kubeconfig("system:serviceaccount:"+system+":bpfmap-controller"),
-		"--leader-elect", "--leader-elect-namespace", system, "--metrics-bind-address", w.targets["controller"][0].address)
+		"--leader-elect", "--namespace", system, "--metrics-bind-address", w.targets["controller"][0].address)
 }
 
 // node is a Node object, a BPF file system of its own on this machine, and an agent process.
@@ -241,6 +241,9 @@ func (w *world) awaitReady(name string) {
 		if err := w.Get(w.t.Context(), client.ObjectKey{Namespace: edge, Name: name}, m); err != nil {
 			return err
 		}
+		if w.controller.ended() {
+			w.t.Fatal("the controller ended by itself")
+		}
 		c := meta.FindStatusCondition(m.Status.Conditions, v1alpha1.ConditionReady)
 		if c == nil || c.Reason != v1alpha1.ReasonReady || c.ObservedGeneration != m.Generation {
 			return fmt.Errorf("BPFMap %s: condition Ready is %+v", name, c)
@@ -297,12 +300,19 @@ func start(t *testing.T, log, program string, args ...string) *process {
 	return p
 }
 
-// end sends a signal and waits for the end.
-func (p *process) end(s syscall.Signal) {
+func (p *process) ended() bool {
 	select {
 	case <-p.done:
-		return
+		return true
 	default:
+		return false
+	}
+}
+
+// end sends a signal and waits for the end.
+func (p *process) end(s syscall.Signal) {
+	if p.ended() {
+		return
 	}
 	_ = p.cmd.Process.Signal(s)
 	<-p.done

@@ -41,7 +41,7 @@ UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/compile/... ./internal/manifest
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
 # race detector on each of its backends.
 RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/compile ./internal/controller/agent \
-	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/nodelock \
+	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/metrics ./internal/nodelock \
 	./internal/ownership ./internal/pinstore ./internal/quota
 RACE_HISTORIES ?= 30
 # The clusters of make scale; go run ./hack/scale -help lists the phases and more flags.
@@ -88,10 +88,11 @@ test: require-root test-tools controlplane build ## Run all tests, on this machi
 	$(GO) vet ./...
 	$(GO) test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $(TEST_PACKAGES)
 
-# bpftool looks at what we made; test/loaders compiles programs and a loader as users do.
+# bpftool looks at what we made; test/loaders compiles programs and a loader as users do; test/alerts has a
+# Prometheus scrape and alert.
 .PHONY: test-tools
 test-tools: require-root
-	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/bpf/libbpf.h:libbpf-dev
+	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/bpf/libbpf.h:libbpf-dev prometheus:prometheus
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need neither root nor kernel nor API server.
@@ -142,9 +143,10 @@ generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API
 	bin/tools/controller-gen rbac:roleName=bpfmap-agent,fileName=agent_role.yaml \
 		paths=./internal/controller/agent/... output:rbac:dir=config/rbac
 	$(GO) run ./hack/apidoc config/crd/bases >docs/api.md
-	mkdir -p $(CHART)/files/crds $(CHART)/files/rbac
+	mkdir -p $(CHART)/files/crds $(CHART)/files/rbac $(CHART)/files/monitoring
 	cp config/crd/bases/*.yaml $(CHART)/files/crds/
 	cp config/rbac/controller_role.yaml config/rbac/agent_role.yaml $(CHART)/files/rbac/
+	cp config/monitoring/prometheus_rule.yaml config/monitoring/dashboard.json $(CHART)/files/monitoring/
 
 .PHONY: verify
 verify: generate ## Fail if generated files, formatting or go.mod are not up to date.

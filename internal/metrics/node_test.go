@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -230,6 +232,36 @@ func TestSeriesAreBounded(t *testing.T) {
 	off.sync(holding("a", 1), spec("Hash", 4))
 	expect(t, off.registry, `bpfmap_node_maps_left_out 0`, `bpfmap_node_maps{state="ready"} 1`, `bpfmap_node_oldest_look_timestamp_seconds 1000`)
 	refuse(t, off.registry, `namespace="edge"`)
+}
+
+// TestScrapesMeanwhile scrapes while agents work, for the race detector.
+func TestScrapesMeanwhile(t *testing.T) {
+	r := newRig(5)
+	r.maps = []v1alpha1.NodeMap{{Namespace: "edge", Name: "m-0", State: v1alpha1.NodeMapReady}}
+	c := manyBPFMaps(5)
+	var work sync.WaitGroup
+	for i := range 4 {
+		work.Go(func() {
+			for j := range 50 {
+				report := holding(fmt.Sprintf("m-%d", j%7), int64(i))
+				report.Drift = &engine.Drift{Kind: plan.DriftContents}
+				r.ObserveSync(report, time.Second)
+				r.ObserveShape(report, spec("Hash", 4))
+				r.CountDrift(report)
+				c.ObserveStatus(bpfMap(report.Key.Name), told("True", "Ready"))
+				if j%10 == 0 {
+					r.Forget("edge", report.Key.Name)
+					c.Forget(types.NamespacedName{Namespace: "edge", Name: report.Key.Name})
+				}
+			}
+		})
+	}
+	for range 20 {
+		scrape(r.registry)
+		scrape(c.registry)
+	}
+	work.Wait()
+	expect(t, r.registry, `bpfmap_drift_total{kind="contents"} 200`)
 }
 
 // TestStatusWrites counts what becomes of status writes, and passes errors on.

@@ -36,6 +36,7 @@ func TestEveryAlertFires(t *testing.T) {
 	a := w.startNode("node-a", agentUser)
 	b := w.startNode("node-b", agentUser, "--metrics-per-map=1")
 	doomed := w.startNode("node-d", agentUser)
+	e := w.startNode("node-e", agentUser)
 	p := w.startPrometheus()
 
 	const entries = "{type: Hash, key: {type: be32}, value: {type: u32}, maxEntries: 4, entries: [{key: 1, value: 10}]"
@@ -44,7 +45,8 @@ func TestEveryAlertFires(t *testing.T) {
 	w.declare("watched", a, entries+", driftPolicy: Report}")
 	w.declare("rolled", a, entries+"}")
 	w.declare("stuck", b, entries+"}")
-	for _, name := range []string{"full", "drifting", "watched", "rolled", "stuck"} {
+	w.declare("restarted", e, entries+"}")
+	for _, name := range []string{"full", "drifting", "watched", "rolled", "stuck", "restarted"} {
 		w.awaitReady(name)
 	}
 	p.awaitQuiet()
@@ -54,6 +56,7 @@ func TestEveryAlertFires(t *testing.T) {
 		{"BPFMapNearlyFull", `namespace="edge",name="full",severity="warning"`},
 		{"BPFMapDrifted", `namespace="edge",name="drifting"`},
 		{"BPFMapDrifted", `namespace="edge",name="watched"`},
+		{"BPFMapDrifted", `namespace="edge",name="restarted"`},
 		{"BPFMapNotReady", `namespace="edge",name="watched"`}, // a map under driftPolicy Report that differs
 		{"BPFMapNotReady", `namespace="edge",name="blocked"`},
 		{"BPFMapSyncErrors", `node="node-a"`},
@@ -66,9 +69,16 @@ func TestEveryAlertFires(t *testing.T) {
 		{"BPFMapNodeUnknown", ""},
 	}
 
+	doomed.agent.end(syscall.SIGKILL)
+	w.setNode(doomed, corev1.ConditionUnknown)
 	w.edit("full", "[{key: 1, value: 10}, {key: 2, value: 10}, {key: 3, value: 10}, {key: 4, value: 10}]")
 	set(t, a, "drifting", 1, 11)
 	set(t, a, "watched", 1, 11)
+
+	// What an agent finds at its first look counts, though its counter may begin with it.
+	e.agent.end(syscall.SIGTERM)
+	set(t, e, "restarted", 1, 11)
+	w.startAgent(e, "agent-node-e-2", agentUser)
 
 	// The pin of the map is taken by something else: the agent tries again and again.
 	w.must(os.MkdirAll(a.pin("blocked"), 0o755))
@@ -84,19 +94,21 @@ func TestEveryAlertFires(t *testing.T) {
 	lock(t, filepath.Join(b.bpffs, "bpfmap", "_state", edge, "stuck"))
 	w.declare("second", b, entries+"}")
 
+	// A node that can't report is unknown, too.
+	p.awaitFired("BPFMapNodeUnknown", "")
 	w.cripple("crippled-agent")
 	c := w.startNode("node-c", "crippled-agent")
 	w.declare("unreported", c, entries+"}")
 	w.startNode(bare, agentUser)
 	p.writeTargets("agent")
 
-	doomed.agent.end(syscall.SIGKILL)
-	w.setNode(doomed, corev1.ConditionUnknown)
-
 	for _, want := range fired {
 		p.awaitFired(want.alert, want.labels)
 	}
 	t.Log("the alerts of maps and nodes fired")
+	p.awaitPanels()
+	promtool(t, p.scrape(w.targets["controller"][0]), "check", "metrics")
+	promtool(t, p.scrape(w.targets["agent"][0]), "check", "metrics")
 
 	w.edit("full", "[{key: 1, value: 10}]")
 	set(t, a, "watched", 1, 10)
@@ -106,11 +118,9 @@ func TestEveryAlertFires(t *testing.T) {
 	restore := w.remove(&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "bpfmap-controller"}})
 	w.edit("full", "[{key: 1, value: 12}]")
 	p.awaitFired("BPFMapReconcileErrors", `controller="bpfmap-controller"`)
-	restore()
-	w.awaitReady("full")
-
 	w.controller.end(syscall.SIGTERM)
 	p.awaitFired("BPFMapNoController", `severity="critical"`)
+	restore()
 	w.outdateCRDs()
 	w.startController()
 	p.awaitFired("BPFMapCRDsOutdated", `severity="critical"`)

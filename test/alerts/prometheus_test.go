@@ -4,6 +4,7 @@
 package alerts_test
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -169,6 +170,39 @@ func (p *prometheus) query(expr string) ([]series, error) {
 	}
 	err := p.get("query", url.Values{"query": {expr}}, &answer)
 	return answer.Result, err
+}
+
+// await waits until a query has a result.
+func (p *prometheus) await(what, expr string) {
+	p.w.t.Helper()
+	await.Nil(p.w.t, limit, func() error {
+		found, err := p.query(expr)
+		if err == nil && len(found) == 0 {
+			err = fmt.Errorf("%s: %s is empty", what, expr)
+		}
+		return err
+	})
+}
+
+// scrape is what a process serves to the scraper.
+func (p *prometheus) scrape(t target) string {
+	p.w.t.Helper()
+	token, err := os.ReadFile(filepath.Join(p.dir, "token"))
+	p.w.must(err)
+	request, err := http.NewRequestWithContext(p.w.t.Context(), http.MethodGet, "https://"+t.address+"/metrics", nil)
+	p.w.must(err)
+	request.Header.Set("Authorization", "Bearer "+string(token))
+	// The certificate is the process's own, which says nothing about who asks.
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	response, err := c.Do(request)
+	p.w.must(err)
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	p.w.must(err)
+	if response.StatusCode != http.StatusOK {
+		p.w.t.Fatalf("%s: %s: %s", t.pod, response.Status, text)
+	}
+	return string(text)
 }
 
 // awaitFired waits until an alert with these labels, such as name="blocked", fires or has fired.

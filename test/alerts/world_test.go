@@ -142,7 +142,7 @@ func (w *world) startController() {
 		w.targets["controller"] = []target{{address: w.address(), pod: "controller-0"}}
 	}
 	w.controller = w.launch("controller", "--kubeconfig", w.kubeconfig("system:serviceaccount:"+system+":bpfmap-controller"),
-		"--leader-elect", "--leader-elect-namespace", system, "--metrics-bind-address", w.targets["controller"][0].address)
+		"--leader-elect", "--namespace", system, "--metrics-bind-address", w.targets["controller"][0].address)
 }
 
 // node is a Node object, a BPF file system of its own on this machine, and an agent process.
@@ -161,12 +161,18 @@ func (w *world) startNode(name, user string, flags ...string) *node {
 	if name != bare {
 		w.mount(n)
 	}
+	w.startAgent(n, "agent-"+name, user, flags...)
+	return n
+}
+
+// startAgent runs an agent in a pod of its own.
+func (w *world) startAgent(n *node, pod, user string, flags ...string) {
+	w.t.Helper()
 	address := w.address()
-	args := []string{"agent", "--kubeconfig", w.kubeconfig(user), "--node-name", name, "--bpffs", n.bpffs,
+	args := []string{"agent", "--kubeconfig", w.kubeconfig(user), "--node-name", n.name, "--bpffs", n.bpffs,
 		"--resync-period", "1s", "--metrics-bind-address", address}
 	n.agent = w.launch(append(args, flags...)...)
-	w.targets["agent"] = append(w.targets["agent"], target{address: address, pod: "agent-" + name, node: name})
-	return n
+	w.targets["agent"] = append(w.targets["agent"], target{address: address, pod: pod, node: n.name})
 }
 
 // bare is the name of a node without a BPF file system.
@@ -235,6 +241,9 @@ func (w *world) awaitReady(name string) {
 		if err := w.Get(w.t.Context(), client.ObjectKey{Namespace: edge, Name: name}, m); err != nil {
 			return err
 		}
+		if w.controller.ended() {
+			w.t.Fatal("the controller ended by itself")
+		}
 		c := meta.FindStatusCondition(m.Status.Conditions, v1alpha1.ConditionReady)
 		if c == nil || c.Reason != v1alpha1.ReasonReady || c.ObservedGeneration != m.Generation {
 			return fmt.Errorf("BPFMap %s: condition Ready is %+v", name, c)
@@ -291,12 +300,19 @@ func start(t *testing.T, log, program string, args ...string) *process {
 	return p
 }
 
-// end sends a signal and waits for the end.
-func (p *process) end(s syscall.Signal) {
+func (p *process) ended() bool {
 	select {
 	case <-p.done:
-		return
+		return true
 	default:
+		return false
+	}
+}
+
+// end sends a signal and waits for the end.
+func (p *process) end(s syscall.Signal) {
+	if p.ended() {
+		return
 	}
 	_ = p.cmd.Process.Signal(s)
 	<-p.done

@@ -39,7 +39,7 @@ func TestAPIServerTakesEveryObject(t *testing.T) {
 	manifests := map[string]string{
 		"config/default":      kustomize(t),
 		"chart with defaults": helmTemplate(t),
-		"chart with everything": helmTemplate(t, "metrics.enabled=true", "commonLabels.team=net",
+		"chart with everything": helmTemplate(t, "metrics.enabled=true", "metrics.dashboard.enabled=true", "metrics.perMap=5", "commonLabels.team=net",
 			"commonAnnotations.note=n", "agent.allowedPinPrefixes.edge={xdp,tc/globals}", "controller.replicas=2",
 			"imagePullSecrets[0].name=pull", "agent.podLabels.a=b", "controller.podAnnotations.c=d",
 			"metrics.annotations.e=f", "image.digest=sha256:"+strings.Repeat("a", 64), "crds.keep=false",
@@ -247,6 +247,9 @@ func TestAskedForOnly(t *testing.T) {
 		{"FlowSchema", []string{"flowControl.enabled=false"}, 0},
 		{"PriorityLevelConfiguration", []string{"flowControl.enabled=false"}, 0},
 		{"Service", []string{"metrics.enabled=true"}, 2},
+		{"ServiceMonitor", []string{"metrics.enabled=true"}, 0},
+		{"PrometheusRule", []string{"metrics.enabled=true"}, 0},
+		{"ConfigMap", []string{"metrics.enabled=true"}, 0},
 	} {
 		var got int
 		for _, object := range parse(t, helmTemplate(t, c.set...)) {

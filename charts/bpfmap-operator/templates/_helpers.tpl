@@ -74,6 +74,7 @@ annotations:
 {{- if .Values.metrics.enabled }}
 - --metrics-bind-address=:{{ .Values.metrics.port }}
 - --metrics-secure={{ .Values.metrics.secure }}
+- --metrics-per-map={{ .Values.metrics.perMap }}
 {{- else }}
 - --metrics-bind-address=0
 {{- end }}

@@ -1,0 +1,179 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chart_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
+)
+
+// withMonitoring are the values by which the chart makes everything about metrics.
+var withMonitoring = []string{
+	"metrics.enabled=true", "metrics.serviceMonitor.enabled=true", "metrics.prometheusRule.enabled=true", "metrics.dashboard.enabled=true",
+}
+
+// kustomizeMonitoring renders an overlay of config/default with the component config/monitoring.
+func kustomizeMonitoring(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	root, err := filepath.Rel(dir, filepath.Join(controlplane.Root(), "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := "resources: [" + root + "/default]\ncomponents: [" + root + "/monitoring]\n"
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := tool(t.Context(), "", "kubectl", "kustomize", dir)
+	if err != nil {
+		t.Fatalf("render config/monitoring: %v", err)
+	}
+	return out
+}
+
+// TestMonitoringObjectsAreValid reads the Prometheus Operator's objects by its own types, strictly.
+func TestMonitoringObjectsAreValid(t *testing.T) {
+	for way, manifests := range map[string]string{
+		"chart":  helmTemplate(t, append(withMonitoring, "metrics.serviceMonitor.interval=30s", "metrics.serviceMonitor.labels.release=p", "metrics.prometheusRule.labels.release=p")...),
+		"config": kustomizeMonitoring(t),
+	} {
+		counts := map[string]int{}
+		for _, object := range parse(t, manifests) {
+			var into any
+			switch object.GetKind() {
+			case "ServiceMonitor":
+				into = &monitoringv1.ServiceMonitor{}
+			case "PrometheusRule":
+				into = &monitoringv1.PrometheusRule{}
+			default:
+				continue
+			}
+			counts[object.GetKind()]++
+			text, err := yaml.Marshal(object.Object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := yaml.UnmarshalStrict(text, into); err != nil {
+				t.Errorf("%s: %s %s: %v", way, object.GetKind(), object.GetName(), err)
+			}
+			if way == "chart" && object.GetLabels()["release"] != "p" {
+				t.Errorf("%s %s has no label release", object.GetKind(), object.GetName())
+			}
+		}
+		if diff := cmp.Diff(map[string]int{"ServiceMonitor": 2, "PrometheusRule": 1}, counts); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", way, diff)
+		}
+	}
+}
+
+// TestBothWaysMonitorTheSame compares what both ways add for metrics.
+func TestBothWaysMonitorTheSame(t *testing.T) {
+	added := func(with, without string) map[string]any {
+		// A chart's pods can be told from those of another release, config/default's can't.
+		with = regexp.MustCompile(`(?m)^ *app\.kubernetes\.io/instance: .*\n`).ReplaceAllString(with, "")
+		result := essence(t, with)
+		for name := range essence(t, without) {
+			delete(result, name)
+		}
+		return result
+	}
+	chart, config := added(helmTemplate(t, withMonitoring...), helmTemplate(t)), added(kustomizeMonitoring(t), kustomize(t))
+	if diff := cmp.Diff(chart, config); diff != "" {
+		t.Errorf("what is added differs (-chart +config):\n%s", diff)
+	}
+	if len(chart) != 9 {
+		t.Errorf("%d objects are added", len(chart))
+	}
+	for _, kind := range []string{"Deployment", "DaemonSet"} {
+		suffix := map[string]string{"Deployment": "-controller", "DaemonSet": "-agent"}[kind]
+		byChart := find(t, parse(t, helmTemplate(t, withMonitoring...)), kind, suffix)
+		byConfig := find(t, parse(t, kustomizeMonitoring(t)), kind, suffix)
+		for _, want := range metricsFlags(t, byChart) {
+			got := metricsFlags(t, byConfig)
+			if !slices.Contains(got, want) {
+				t.Errorf("the %s of config has %v, not %s", kind, got, want)
+			}
+		}
+	}
+}
+
+// metricsFlags are the flags about metrics of an object's first container, the last one of each name.
+func metricsFlags(t *testing.T, object *unstructured.Unstructured) []string {
+	t.Helper()
+	last := map[string]string{}
+	container := at(t, object, "spec", "template", "spec", "containers").([]any)[0].(map[string]any)
+	for _, arg := range container["args"].([]any) {
+		if name, _, _ := strings.Cut(arg.(string), "="); strings.HasPrefix(name, "--metrics-") {
+			last[name] = arg.(string)
+		}
+	}
+	var flags []string
+	for _, flag := range last {
+		flags = append(flags, flag)
+	}
+	return flags
+}
+
+// TestServicesAreFound wants each ServiceMonitor to select the component's Service, and that the component's
+// pods.
+func TestServicesAreFound(t *testing.T) {
+	for way, manifests := range map[string]string{"chart": helmTemplate(t, withMonitoring...), "config": kustomizeMonitoring(t)} {
+		objects := parse(t, manifests)
+		for component, kind := range map[string]string{"controller": "Deployment", "agent": "DaemonSet"} {
+			monitor := find(t, objects, "ServiceMonitor", "-"+component)
+			service := find(t, objects, "Service", component+"-metrics")
+			pods := at(t, find(t, objects, kind, "-"+component), "spec", "template", "metadata", "labels").(map[string]any)
+			for label, value := range at(t, monitor, "spec", "selector", "matchLabels").(map[string]any) {
+				if service.GetLabels()[label] != value {
+					t.Errorf("%s: the ServiceMonitor of the %s wants %s=%v of Services, the Service has %v", way, component, label, value, service.GetLabels())
+				}
+			}
+			for label, value := range at(t, service, "spec", "selector").(map[string]any) {
+				if pods[label] != value {
+					t.Errorf("%s: the Service of the %s wants %s=%v of pods, they have %v", way, component, label, value, pods)
+				}
+			}
+		}
+	}
+}
+
+// TestMonitorsWithoutTLS wants plain scrapes where the components serve them.
+func TestMonitorsWithoutTLS(t *testing.T) {
+	objects := parse(t, helmTemplate(t, append(withMonitoring, "metrics.secure=false")...))
+	endpoint := at(t, find(t, objects, "ServiceMonitor", "-agent"), "spec", "endpoints").([]any)[0].(map[string]any)
+	if endpoint["scheme"] != nil || endpoint["bearerTokenFile"] != nil {
+		t.Errorf("the endpoint is %v", endpoint)
+	}
+	_, err := tool(t.Context(), "", "helm", "template", "x", chartDir, "--set", "metrics.serviceMonitor.enabled=true")
+	if err == nil || !strings.Contains(err.Error(), "metrics.serviceMonitor.enabled needs metrics.enabled") {
+		t.Errorf("a ServiceMonitor without metrics: %v", err)
+	}
+}
+
+// TestDashboardIsTheFile wants the ConfigMap to hold the dashboard as it is, not as a template engine likes it.
+func TestDashboardIsTheFile(t *testing.T) {
+	want, err := os.ReadFile(filepath.Join(controlplane.Root(), "config", "monitoring", "dashboard.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := find(t, parse(t, helmTemplate(t, withMonitoring...)), "ConfigMap", "-dashboard")
+	if diff := cmp.Diff(string(want), at(t, config, "data", "bpfmap-operator.json")); diff != "" {
+		t.Errorf("the chart's dashboard differs (-file +chart)\n%s", diff)
+	}
+	if !json.Valid(want) {
+		t.Error("the dashboard isn't JSON")
+	}
+}

@@ -78,6 +78,10 @@ type scope struct {
 	rejected *status.Rejection
 	// cut are the revisions that go, because there are too many or they take too much; set by plan.
 	cut []v1alpha1.BPFMapRevision
+	// sources identifies what the sources hold, as the cache shows them; set by compile.
+	sources sum
+	// confirmed says that the API server has what the cache shows; set by confirm.
+	confirmed bool
 	// revised says that the newest revision is known to be what the spec asks for; set by revise.
 	revised bool
 	// rollout is how far the newest revision is; set by rollOut, nil before there is one.

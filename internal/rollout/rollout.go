@@ -56,6 +56,8 @@ func Next(revision string, first bool, nodes []Node, p Policy, was Status, now t
 		return s.complete()
 	case s.failing.count > p.MaxFailed && p.Rollback && !first:
 		return s.rollBack()
+	case s.failing.count > p.MaxFailed && first: // no other node waits for those that fail
+		return s.step(was.in(Progressing, time.Time{}), NodesFailed, s.updating())
 	case s.failing.count > p.MaxFailed:
 		return s.step(was.in(Halted, time.Time{}), NodesFailed, s.halted())
 	case s.awaited.count > 0 && p.Paused && !was.toAll():

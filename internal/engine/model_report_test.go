@@ -71,7 +71,9 @@ func (c *check) othersChangesStay() error {
 }
 
 // names says whether entries name something, whose number may change by itself.
-func (c *check) names() bool { return c.want.trace != "" || len(c.m.spec.revision(c.key, c.m.n).References) > 0 }
+func (c *check) names() bool {
+	return c.want.trace != "" || len(c.m.spec.revision(c.key, c.m.n).References) > 0
+}
 
 // isZeroElement says whether a value is that of an element of an array in which nothing is.
 func (c *check) isZeroElement(value string) bool {

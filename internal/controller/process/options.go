@@ -39,8 +39,9 @@ func (o Options) RESTConfig(component string) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the API server's address (--kubeconfig, $KUBECONFIG, or a pod's service account): %w", err)
 	}
-	// The API server's priority and fairness decides who waits; a limit here would only add to it.
+	// The API server's priority and fairness decides who waits; a rate here would only add to it.
 	config.QPS = -1
+	config.Wrap(Considerate)
 	config.UserAgent = "bpfmap-" + component + "/" + o.Version
 	return config, nil
 }

@@ -196,6 +196,9 @@ func (s *store) patch(o client.Object, p client.Patch, status bool) error {
 	if err := json.Unmarshal(text, next); err != nil {
 		return apierrors.NewBadRequest(err.Error())
 	}
+	if next.GetResourceVersion() == old.GetResourceVersion() && next.GetUID() != old.GetUID() {
+		return apierrors.NewInvalid(k.of(), i.name, nil)
+	}
 	return s.replace(o, old, next, status)
 }
 

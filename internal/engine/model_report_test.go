@@ -17,10 +17,11 @@ func (c *check) keeps() bool { return c.ready() && c.report.Plan.Changes.Keeps()
 func (c *check) noteDeclared() {
 	c.m.before = nil
 	is := c.after.pins[c.m.spec.pin]
-	if c.m.spec.policy.Drift != v1alpha1.DriftReport || is == nil || c.want.waits {
+	if c.m.spec.policy.Drift != v1alpha1.DriftReport || is == nil || c.m.maps[is.ID] == nil || c.want.waits {
 		return
 	}
-	c.m.before = &declaredBefore{entries: maps.Clone(c.want.declared), spec: c.m.spec.clone(), mapID: is.ID, by: c.e, sure: true}
+	// c.want lacks what others wrote meanwhile.
+	c.m.before = &declaredBefore{entries: c.run.want(c.m.spec, c.key, c.before).declared, spec: c.m.spec.clone(), mapID: is.ID, by: c.e, sure: true}
 }
 
 // isNewRevision says whether the revision is another one than the one before, and both ask for a report.
@@ -71,7 +72,9 @@ func (c *check) othersChangesStay() error {
 }
 
 // names says whether entries name something, whose number may change by itself.
-func (c *check) names() bool { return c.want.trace != "" || len(c.m.spec.revision(c.key, c.m.n).References) > 0 }
+func (c *check) names() bool {
+	return c.want.trace != "" || len(c.m.spec.revision(c.key, c.m.n).References) > 0
+}
 
 // isZeroElement says whether a value is that of an element of an array in which nothing is.
 func (c *check) isZeroElement(value string) bool {

@@ -52,6 +52,16 @@ func (c *Changes) FoundAt(key []byte) ([]byte, bool) {
 	return c.Found[i].Value, true
 }
 
+// keepNothing says that a new map gets what is declared: what others changed stays in the old one.
+func (c *Changes) keepNothing() {
+	if c.Kept == nil {
+		return
+	}
+	c.Overwritten += c.Kept.Insert.Len() + c.Kept.Updates() + c.Kept.Deletes()
+	none := Changes{Contents: c.Contents, Shape: c.Shape}
+	c.Kept = &none
+}
+
 // Keeps says that others' changes stay.
 func (c *Changes) Keeps() bool { return c.Kept != nil && !c.Kept.IsEmpty() }
 

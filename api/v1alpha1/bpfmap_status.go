@@ -11,15 +11,18 @@ const MaxNodeStates = 32
 
 // The condition types of a BPFMap. Each is present from the first status on.
 const (
-	// ConditionReady is True when every selected node holds the current revision.
-	// Reasons: Ready, NoNodesSelected (True); Progressing, NotAccepted, NodesFailed, Drifted,
-	// RolledBack, ReconcileFailed (False).
+	// ConditionReady is True when the kernels of all nodes that are to have the map hold the newest revision, as told
+	// by agents that are alive; Unknown when that is so of all nodes but those that nothing is known of.
+	// Reasons: Ready, EarlierRevision, PartitionReached, NoNodesSelected (True); NodesUnknown, OperatorRemoved
+	// (Unknown); Progressing, Paused, Halted, RolledBack, NotAccepted, NoNodesSelected, Drifted, ReconcileFailed
+	// (False), and the reason of the nodes that fail or wait: MapFull, PinConflict, ReferenceNotFound and so on (False).
 	ConditionReady = "Ready"
 	// ConditionReconciling is True while work is in progress (kstatus: InProgress).
-	// Reasons: Progressing, ReconcileFailed (True); ReconcileSucceeded (False).
+	// Reasons: Progressing, Paused, Halted, NodesUnknown, ReconcileFailed (True); ReconcileSucceeded,
+	// PartitionReached (False).
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is True when no progress is possible until somebody changes something
-	// (kstatus: Failed). Reasons: NotAccepted, NodesStalled, RolledBack (True); NotStalled (False).
+	// (kstatus: Failed). Reasons: NotAccepted, NodesStalled, RolledBack, NoNodesSelected (True); NotStalled (False).
 	ConditionStalled = "Stalled"
 	// ConditionAccepted says whether the spec compiled and may be stored. Reasons: Accepted (True);
 	// InvalidSpec, InvalidEntry, InvalidSource, TooLarge, QuotaExceeded, NameConflict (False);
@@ -32,23 +35,38 @@ const (
 
 // The condition reasons of a BPFMap.
 const (
-	ReasonReady              = "Ready"
-	ReasonNoNodesSelected    = "NoNodesSelected"
-	ReasonProgressing        = "Progressing"
+	ReasonReady = "Ready"
+	// ReasonEarlierRevision: all nodes hold the contents of the revision that spec.rollbackTo names, not those of
+	// the spec.
+	ReasonEarlierRevision = "EarlierRevision"
+	// ReasonPartitionReached: all nodes hold the newest revision but those that spec.rollout.partition keeps back.
+	ReasonPartitionReached = "PartitionReached"
+	ReasonNoNodesSelected  = "NoNodesSelected"
+	// ReasonNodesUnknown: of some nodes nothing is known, since the Node or its agent isn't Ready; the others hold
+	// the newest revision.
+	ReasonNodesUnknown = "NodesUnknown"
+	// ReasonOperatorRemoved: the operator was uninstalled, and nobody looks any more.
+	ReasonOperatorRemoved = "OperatorRemoved"
+	ReasonProgressing     = "Progressing"
+	// ReasonPaused: spec.rollout.paused holds the newest revision back from some nodes.
+	ReasonPaused = "Paused"
+	// ReasonHalted: too many nodes became unavailable after they took the newest revision.
+	ReasonHalted             = "Halted"
 	ReasonReconcileSucceeded = "ReconcileSucceeded"
 	ReasonNotAccepted        = "NotAccepted"
-	ReasonNodesFailed        = "NodesFailed"
-	ReasonNodesStalled       = "NodesStalled"
-	ReasonNotStalled         = "NotStalled"
-	ReasonRolledBack         = "RolledBack"
-	ReasonAccepted           = "Accepted"
-	ReasonInvalidSpec        = "InvalidSpec"
-	ReasonInvalidEntry       = "InvalidEntry"
-	ReasonInvalidSource      = "InvalidSource"
-	ReasonTooLarge           = "TooLarge"
-	ReasonDrifted            = "Drifted"
-	ReasonInSync             = "InSync"
-	ReasonNotYetReported     = "NotYetReported"
+	// ReasonNodesFailed: nodes failed without a reason of their own.
+	ReasonNodesFailed    = "NodesFailed"
+	ReasonNodesStalled   = "NodesStalled"
+	ReasonNotStalled     = "NotStalled"
+	ReasonRolledBack     = "RolledBack"
+	ReasonAccepted       = "Accepted"
+	ReasonInvalidSpec    = "InvalidSpec"
+	ReasonInvalidEntry   = "InvalidEntry"
+	ReasonInvalidSource  = "InvalidSource"
+	ReasonTooLarge       = "TooLarge"
+	ReasonDrifted        = "Drifted"
+	ReasonInSync         = "InSync"
+	ReasonNotYetReported = "NotYetReported"
 	// ReasonQuotaExceeded: the revisions of all BPFMaps of the namespace would take more than they may.
 	ReasonQuotaExceeded = "QuotaExceeded"
 	// ReasonNameConflict: an object that isn't this BPFMap's has the name of its next revision or of a chunk.
@@ -74,7 +92,8 @@ type BPFMapStatus struct {
 	// +optional
 	Nodes NodeCounts `json:"nodes,omitempty"`
 
-	// entries is how many entries the current revision declares.
+	// entries is how many entries are declared by the revision that the nodes hold: by updateRevision once all nodes
+	// hold it of which anything is known, and before by currentRevision.
 	// +optional
 	Entries *int64 `json:"entries,omitempty"`
 
@@ -82,8 +101,8 @@ type BPFMapStatus struct {
 	// +optional
 	Frozen bool `json:"frozen"`
 
-	// currentRevision is the name of the revision that every ready node holds; updateRevision is
-	// the newest one. They differ only during an update.
+	// currentRevision is the name of the revision that all nodes were last seen to hold together, at the end of its
+	// rollout; updateRevision is the newest one. They differ during an update, and after one that didn't come to its end.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	CurrentRevision string `json:"currentRevision,omitempty"`

@@ -70,13 +70,13 @@ func TestControllerFlags(t *testing.T) {
 	}
 
 	c := newController(keep)
-	err := execute(t, c, append(processArgs, "--leader-elect", "--leader-elect-namespace=ns", "--concurrency=7", "--revision-history-limit=3",
+	err := execute(t, c, append(processArgs, "--leader-elect", "--namespace=ns", "--agent-daemonset=agents", "--concurrency=7", "--revision-history-limit=3",
 		"--max-stored-bytes-per-map=1Mi", "--max-stored-bytes-per-namespace=2Mi")...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	allSet(t, c)
-	want = cluster.Options{Options: processOptions(), LeaderElect: true, Namespace: "ns", Concurrency: 7, RevisionHistoryLimit: 3,
+	want = cluster.Options{Options: processOptions(), LeaderElect: true, Namespace: "ns", AgentDaemonSet: "agents", Concurrency: 7, RevisionHistoryLimit: 3,
 		MaxStoredBytesPerMap: 1 << 20, MaxStoredBytesPerNamespace: 2 << 20}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("with all flags (-want +got)\n%s", diff)

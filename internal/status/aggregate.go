@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -20,6 +21,10 @@ type Input struct {
 	Failure *Failure
 	// Revision is the newest revision; nil before the first one. Its entries aren't read.
 	Revision *v1alpha1.BPFMapRevision
+	// Only says that there is no other revision that nodes may hold, or go back to.
+	Only bool
+	// Entries are how many the revisions declare that nodes may hold, by the revision's name.
+	Entries map[string]int64
 	// Nodes are the names of the nodes that are to have the map, in any order.
 	Nodes []string
 	// Assigned is the name of the revision that each of them is to hold; that of Revision for nodes
@@ -30,18 +35,43 @@ type Input struct {
 	// MapStates holds what those nodes report about this BPFMap, by the node's name. Those of other nodes
 	// are ignored.
 	MapStates map[string]v1alpha1.NodeMap
+	// Gone are those of the nodes that aren't alive.
+	Gone map[string]liveness.Liveness
+	// WithoutAgent is how many other nodes Revision selects that no agent is to run on.
+	WithoutAgent int32
+	// Withheld says why nodes keep the map that the spec wants removed from them; empty if none does.
+	Withheld string
 	// Now is the time of conditions that change.
 	Now time.Time
 }
 
-// rolledOut says that every node is to hold the newest revision.
-func (in *Input) rolledOut() bool { return in.Rollout == nil || in.Rollout.Phase == phaseComplete }
-
 // The phases of a rollout that conditions speak of, as package rollout names them.
 const (
 	phaseComplete   = v1alpha1.RolloutPhase("Complete")
+	phasePaused     = v1alpha1.RolloutPhase("Paused")
+	phaseHalted     = v1alpha1.RolloutPhase("Halted")
 	phaseRolledBack = v1alpha1.RolloutPhase("RolledBack")
 )
+
+// phase is that of the rollout.
+func (in *Input) phase() v1alpha1.RolloutPhase {
+	if in.Rollout == nil {
+		return phaseComplete
+	}
+	return in.Rollout.Phase
+}
+
+// paused says that people hold the rollout where it is; otherwise its phase Paused means that it has reached the
+// partition.
+func (in *Input) paused() bool { return in.Map.Spec.Rollout != nil && in.Map.Spec.Rollout.Paused }
+
+// progress is what the rollout says of itself.
+func (in *Input) progress() string {
+	if in.Rollout == nil {
+		return ""
+	}
+	return in.Rollout.Message
+}
 
 // Rejection is why a spec isn't accepted: a reason of condition Accepted, and a text that names the place.
 // Trying again doesn't help: people have to change something.
@@ -64,7 +94,7 @@ func (in *Input) outdated() bool { return in.Failure != nil && in.Failure.Outdat
 // Aggregate is the status that follows from in. The result shares no memory with it.
 func Aggregate(in Input) v1alpha1.BPFMapStatus {
 	nodes := classify(in)
-	counts := count(nodes)
+	counts := count(nodes, in.WithoutAgent)
 	s := v1alpha1.BPFMapStatus{
 		ObservedGeneration: in.Map.Generation,
 		Conditions:         conditions(in, nodes, counts),
@@ -76,15 +106,24 @@ func Aggregate(in Input) v1alpha1.BPFMapStatus {
 		ContentDigests:     contents(nodes),
 	}
 	if in.Revision != nil {
-		entries := in.Revision.Spec.EntryCount
-		s.Entries = &entries
 		s.UpdateRevision = in.Revision.Name
 		s.Digest = in.Revision.Spec.Digest
 		s.PinPath = in.Revision.Spec.Pin.Path
 		s.Rollout = in.Rollout
-		if counts.Ready == counts.Desired && counts.Updated == counts.Desired && in.rolledOut() {
+		if counts.Ready == counts.Desired && counts.Updated == counts.Desired && (in.Only || in.phase() == phaseComplete) {
 			s.CurrentRevision = in.Revision.Name
 		}
+		s.Entries = in.entries(counts, s.CurrentRevision)
 	}
 	return s
+}
+
+// entries is how many the nodes hold by what is declared: those of the newest revision, if all nodes that are known
+// hold it or there is no other, else those of the current one.
+func (in *Input) entries(counts v1alpha1.NodeCounts, current string) *int64 {
+	entries, ok := in.Entries[current]
+	if known := counts.Desired - counts.Unknown; !ok || (known > 0 && counts.Updated == known) {
+		entries = in.Revision.Spec.EntryCount
+	}
+	return &entries
 }

@@ -5,6 +5,7 @@ package status
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 	"github.com/bpfmap-io/bpfmap-operator/test/golden"
 )
 
@@ -80,6 +82,30 @@ func differs() v1alpha1.NodeMap {
 func frozen(l v1alpha1.NodeMap) v1alpha1.NodeMap {
 	l.Frozen = true
 	return l
+}
+
+// nodeGone and agentGone are since yesterday.
+var (
+	nodeGone  = liveness.Liveness{State: liveness.NodeUnknown, Since: yesterday, Message: "the Node isn't Ready"}
+	agentGone = liveness.Liveness{State: liveness.AgentUnknown, Since: yesterday, Message: "the agent's pod isn't Ready"}
+)
+
+func gone(in Input, how liveness.Liveness, nodes ...string) Input {
+	in.Gone = map[string]liveness.Liveness{}
+	for _, name := range nodes {
+		in.Gone[name] = how
+	}
+	return in
+}
+
+// rollingOut is revision 3 on the first of three nodes, and revision 2, of 5 entries, on the others.
+func rollingOut(phase v1alpha1.RolloutPhase, message string) Input {
+	before := mapState(older, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, "")
+	in := input(reports{"node-a": inSync(), "node-b": before, "node-c": before})
+	in.Assigned = map[string]string{"node-b": older, "node-c": older}
+	in.Rollout = &v1alpha1.RolloutStatus{Revision: newest, Phase: phase, Message: message}
+	in.Map.Status.CurrentRevision, in.Entries = older, map[string]int64{older: 5, newest: 7}
+	return in
 }
 
 type reports = map[string]v1alpha1.NodeMap
@@ -171,6 +197,105 @@ var cases = []struct {
 		many["node-39"] = mapState(older, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, "")
 		return input(many)
 	}, inProgress},
+	{"one-node-unknown", func() Input {
+		return gone(input(reports{"node-a": inSync(), "node-b": inSync(), "node-c": full()}), nodeGone, "node-c")
+	}, inProgress},
+	{"unknown-beside-a-failure", func() Input {
+		return gone(input(reports{"node-a": inSync(), "node-b": full(), "node-c": inSync()}), agentGone, "node-c")
+	}, inProgress},
+	{"unknown-beside-an-update", func() Input {
+		in := gone(input(reports{"node-a": inSync(), "node-b": mapState(older, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, ""), "node-c": inSync()}), agentGone, "node-c")
+		in.Map.Status.CurrentRevision = older
+		return in
+	}, inProgress},
+	{"all-nodes-unknown", func() Input {
+		in := gone(input(reports{"node-a": inSync(), "node-b": inSync(), "node-c": inSync()}), nodeGone, "node-a", "node-b", "node-c")
+		later := in.Gone["node-b"]
+		later.Since = today
+		in.Gone["node-b"] = later
+		return in
+	}, inProgress},
+	{"unknown-for-ever", func() Input {
+		return gone(input(reports{"node-a": inSync(), "node-b": inSync()}), liveness.Liveness{State: liveness.AgentUnknown, Message: "the agent has no pod"}, "node-b")
+	}, inProgress},
+	{"without-agent", func() Input {
+		in := input(reports{"node-a": inSync(), "node-b": inSync()})
+		in.WithoutAgent = 2
+		return in
+	}, current},
+	{"only-nodes-without-agent", func() Input {
+		in := input(nil)
+		in.WithoutAgent = 1
+		return in
+	}, current},
+	{"partition-reached", func() Input {
+		return rollingOut(phasePaused, "1 of 3 nodes updated, as many as spec.rollout.partition allows")
+	}, current},
+	{"partition-reached-one-unknown", func() Input {
+		return gone(rollingOut(phasePaused, "1 of 3 nodes updated, as many as spec.rollout.partition allows"), nodeGone, "node-b")
+	}, inProgress},
+	{"paused", func() Input {
+		in := rollingOut(phasePaused, "paused at 1 of 3 nodes (spec.rollout.paused)")
+		in.Map.Spec.Rollout = &v1alpha1.Rollout{Paused: true}
+		return in
+	}, inProgress},
+	{"halted-by-a-failure", func() Input {
+		in := rollingOut(phaseHalted, "halted at 1 of 3 nodes: failed on node-a: map is full (maxEntries 1024); it goes on once no node fails (see spec.rollout.maxFailed), or with a new revision")
+		in.MapStates["node-a"] = full()
+		return in
+	}, inProgress},
+	{"halted-by-a-node-that-died", func() Input {
+		return gone(rollingOut(phaseHalted, "halted at 1 of 3 nodes: failed on node-a: became unavailable after it took the revision: the Node isn't Ready; it goes on once no node fails (see spec.rollout.maxFailed), or with a new revision"), nodeGone, "node-a")
+	}, inProgress},
+	{"rolling-back", func() Input {
+		in := rollingOut(phaseRolledBack, "rolled back after 1 of 3 nodes: failed on node-a: map is full (maxEntries 1024); a new revision is needed to go on")
+		in.Assigned["node-a"] = older
+		return in
+	}, inProgress},
+	{"rolled-back", func() Input {
+		in := rollingOut(phaseRolledBack, "rolled back after 1 of 3 nodes: failed on node-a: map is full (maxEntries 1024); a new revision is needed to go on")
+		in.Assigned["node-a"], in.MapStates["node-a"] = older, in.MapStates["node-b"]
+		return in
+	}, failed},
+	{"between-two-batches", func() Input {
+		return rollingOut("Progressing", "1 of 3 nodes updated, the next ones follow after 10s (minReadySeconds)")
+	}, inProgress},
+	{"soaking-after-the-last-batch", func() Input {
+		in := input(reports{"node-a": inSync(), "node-b": inSync()})
+		in.Map.Status.CurrentRevision, in.Entries = older, map[string]int64{older: 5, newest: 7}
+		in.Rollout = &v1alpha1.RolloutStatus{Phase: "Progressing", Message: "all 2 nodes updated, complete after 10s (minReadySeconds)"}
+		return in
+	}, current},
+	{"contents-of-an-earlier-revision", func() Input {
+		in := input(reports{"node-a": inSync(), "node-b": inSync()})
+		in.Map.Spec.RollbackTo = "blocklist-1"
+		return in
+	}, current},
+	{"contents-of-an-earlier-revision-on-its-way", func() Input {
+		in := input(reports{"node-a": inSync(), "node-b": mapState(older, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, "")})
+		in.Map.Spec.RollbackTo = "blocklist-1"
+		return in
+	}, inProgress},
+	{"waiting-and-updating", func() Input {
+		return input(reports{
+			"node-a": mapState(newest, v1alpha1.NodeMapPending, v1alpha1.NodeReasonReferenceNotFound, "1 of 7 entries pending: interface eth7 not found"),
+			"node-b": mapState(older, v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, ""),
+			"node-c": mapState(newest, v1alpha1.NodeMapPending, v1alpha1.NodeReasonReferenceNotFound, "1 of 7 entries pending: interface eth7 not found"),
+		})
+	}, inProgress},
+	{"failures-of-several-kinds", func() Input {
+		notReady := mapState(newest, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonNodeNotReady, "no BPF file system is mounted at /sys/fs/bpf")
+		denied := mapState(newest, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonNotPermitted, "create map: not permitted")
+		return input(reports{
+			"n1": notReady, "n2": notReady, "n3": notReady, "n4": notReady, "n5": denied, "n6": full(), "n7": full(), "n8": inSync(),
+			"n9": mapState(newest, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed, "bad address"),
+		})
+	}, inProgress},
+	{"withheld", func() Input {
+		in := input(reports{"node-a": inSync()})
+		in.Withheld = "no node matches nodeSelector any more, 1 node keeps the map: set spec.allowNoNodes to remove it"
+		return in
+	}, failed},
 	{"transition-times", func() Input {
 		in := input(reports{"node-a": inSync()})
 		for _, c := range []metav1.Condition{
@@ -256,6 +381,12 @@ func TestAggregateInvariants(t *testing.T) {
 			if r.IntN(4) > 0 {
 				in.MapStates[name] = choices[r.IntN(len(choices))]()
 			}
+			if r.IntN(8) == 0 {
+				in = gone(in, []liveness.Liveness{nodeGone, agentGone}[r.IntN(2)], append(slices.Collect(maps.Keys(in.Gone)), name)...)
+			}
+		}
+		if phases := []v1alpha1.RolloutPhase{"", "Progressing", phasePaused, phaseHalted, phaseRolledBack, phaseComplete}; r.IntN(2) == 0 {
+			in.Rollout = &v1alpha1.RolloutStatus{Phase: phases[r.IntN(len(phases))], Message: "on its way"}
 		}
 		if r.IntN(5) == 0 {
 			in.Rejected = &Rejection{v1alpha1.ReasonInvalidSpec, strings.Repeat("é", r.IntN(40000))}
@@ -268,7 +399,7 @@ func checkInvariants(t *testing.T, in Input) {
 	t.Helper()
 	s := Aggregate(in)
 	n := s.Nodes
-	if n.Desired != n.Ready+n.Failed+n.Pending {
+	if n.Desired != n.Ready+n.Failed+n.Pending+n.Unknown {
 		t.Errorf("counts don't add up: %+v", n)
 	}
 	if meta.IsStatusConditionTrue(s.Conditions, "Reconciling") && meta.IsStatusConditionTrue(s.Conditions, "Stalled") {
@@ -276,6 +407,9 @@ func checkInvariants(t *testing.T, in Input) {
 	}
 	if meta.IsStatusConditionTrue(s.Conditions, "Ready") && kstatusOf(s) != current {
 		t.Error("Ready is True but kstatus doesn't read Current")
+	}
+	if meta.IsStatusConditionTrue(s.Conditions, "Ready") && (n.Ready != n.Desired || n.Unknown > 0) {
+		t.Errorf("Ready is True with nodes %+v", n)
 	}
 	if len(s.NodeStates) > v1alpha1.MaxNodeStates || !slices.IsSortedFunc(s.NodeStates, func(a, b v1alpha1.NodeMapStatus) int {
 		return strings.Compare(a.Node, b.Node)

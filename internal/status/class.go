@@ -21,6 +21,8 @@ const (
 	ClassFailed
 	// ClassDrifted: it was as declared, was changed by others, and isn't repaired.
 	ClassDrifted
+	// ClassUnknown: the node or its agent isn't alive, so what it reported need be so no more.
+	ClassUnknown
 	// ClassPending: the node has yet to report on it, or waits for something that it names.
 	ClassPending
 	// ClassReady: it is as declared.
@@ -48,7 +50,7 @@ func ClassOf(m *v1alpha1.NodeMap) Class {
 	return ClassPending
 }
 
-// ClassAt is the class of a map with regard to the revision that its node is to hold. A report on another
+// ClassAt is the class, ClassUnknown apart, of a map with regard to the revision that its node is to hold. A report on another
 // revision, or on an earlier BPFMap of the same name, says nothing about that one: it is pending. So is no
 // report, the zero NodeMap, and everything while there is no revision, "".
 func ClassAt(m *v1alpha1.NodeMap, uid types.UID, revision string) Class {
@@ -56,4 +58,16 @@ func ClassAt(m *v1alpha1.NodeMap, uid types.UID, revision string) Class {
 		return ClassPending
 	}
 	return ClassOf(m)
+}
+
+// OfNodes says whether a reason of a BPFMap's condition Ready is one that nodes gave: why they fail, or what they
+// wait for.
+func OfNodes(reason string) bool {
+	switch reason {
+	case v1alpha1.ReasonReady, v1alpha1.ReasonEarlierRevision, v1alpha1.ReasonPartitionReached, v1alpha1.ReasonNoNodesSelected,
+		v1alpha1.ReasonNodesUnknown, v1alpha1.ReasonOperatorRemoved, v1alpha1.ReasonProgressing, v1alpha1.ReasonPaused,
+		v1alpha1.ReasonHalted, v1alpha1.ReasonRolledBack, v1alpha1.ReasonNotAccepted, v1alpha1.ReasonDrifted, v1alpha1.ReasonReconcileFailed:
+		return false
+	}
+	return true
 }

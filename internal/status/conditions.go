@@ -4,9 +4,9 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,10 +20,6 @@ const (
 	maxNodeMessage = 1024
 	// maxConditionMessage is metav1.Condition's bound in bytes.
 	maxConditionMessage = 32768
-	// maxNamed bounds how many nodes a condition's message names.
-	maxNamed = 3
-	// maxNamedMessage bounds, in bytes, what a condition's message quotes of one node.
-	maxNamedMessage = 256
 )
 
 // conditions are Ready, Reconciling, Stalled, Accepted and Drifted, always all of them and in this
@@ -48,31 +44,99 @@ func conditions(in Input, nodes []node, counts v1alpha1.NodeCounts) []metav1.Con
 	return result
 }
 
+// ready says whether all nodes hold the newest revision: False if it is known of one that it doesn't, Unknown if
+// nothing is known of one.
 func ready(in Input, nodes []node, counts v1alpha1.NodeCounts) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}
-	c.Message = summary(nodes, counts)
 	switch {
 	case in.Rejected != nil:
 		c.Reason, c.Message = v1alpha1.ReasonNotAccepted, in.Rejected.Message
 	case in.outdated():
 		c.Reason, c.Message = v1alpha1.ReasonReconcileFailed, in.Failure.Message
-	case has(nodes, ClassStalled, ClassFailed):
-		c.Reason = v1alpha1.ReasonNodesFailed
-	case in.Revision == nil || has(nodes, ClassPending):
-		c.Reason = v1alpha1.ReasonProgressing
-	case has(nodes, ClassDrifted):
-		c.Reason = v1alpha1.ReasonDrifted
-	case !in.rolledOut():
-		c.Reason, c.Message = v1alpha1.ReasonProgressing, in.Rollout.Message
-		if in.Rollout.Phase == phaseRolledBack {
-			c.Reason = v1alpha1.ReasonRolledBack
-		}
-	case counts.Desired == 0:
-		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonNoNodesSelected, "no node matches nodeSelector"
+	case in.Revision == nil:
+		c.Reason, c.Message = v1alpha1.ReasonProgressing, summary(nodes, counts)
 	default:
-		c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonReady
+		c.Status, c.Reason, c.Message = in.held(nodes, counts)
+		c.Message += in.instead("; ")
 	}
 	return c
+}
+
+// held is ready's status, reason and message of a spec that has a revision.
+func (in *Input) held(nodes []node, counts v1alpha1.NodeCounts) (status metav1.ConditionStatus, reason, message string) {
+	told := in.told(nodes, counts)
+	switch {
+	case has(nodes, ClassStalled, ClassFailed) && in.phase() == phaseHalted:
+		return metav1.ConditionFalse, telling(nodes), readyNodes(counts) + "; " + in.progress()
+	case has(nodes, ClassStalled, ClassFailed):
+		return metav1.ConditionFalse, telling(nodes), summary(nodes, counts)
+	case in.Withheld != "":
+		return metav1.ConditionFalse, v1alpha1.ReasonNoNodesSelected, in.Withheld
+	case has(nodes, ClassPending):
+		return metav1.ConditionFalse, cmp.Or(mostOf(nodes, ClassPending, node.waits), v1alpha1.ReasonProgressing), summary(nodes, counts) + in.stopped()
+	case has(nodes, ClassDrifted):
+		return metav1.ConditionFalse, v1alpha1.ReasonDrifted, summary(nodes, counts) + in.stopped()
+	case behind(nodes) && in.phase() != phasePaused:
+		return metav1.ConditionFalse, reasonOf(in.phase()), told
+	case behind(nodes) && in.paused():
+		return metav1.ConditionFalse, v1alpha1.ReasonPaused, told
+	case has(nodes, ClassUnknown):
+		return metav1.ConditionUnknown, v1alpha1.ReasonNodesUnknown, summary(nodes, counts)
+	case behind(nodes):
+		return metav1.ConditionTrue, v1alpha1.ReasonPartitionReached, told
+	case counts.Desired == 0:
+		return metav1.ConditionTrue, v1alpha1.ReasonNoNodesSelected, noNodes(counts)
+	case in.Map.Spec.RollbackTo != "":
+		return metav1.ConditionTrue, v1alpha1.ReasonEarlierRevision, summary(nodes, counts)
+	}
+	return metav1.ConditionTrue, v1alpha1.ReasonReady, summary(nodes, counts)
+}
+
+// told is what the rollout says of itself, and the nodes that nothing is known of. If it halted, those that matter are
+// named.
+func (in *Input) told(nodes []node, counts v1alpha1.NodeCounts) string {
+	if in.phase() == phaseHalted {
+		return in.progress()
+	}
+	return in.progress() + unknown(nodes, counts)
+}
+
+// stopped says what keeps a rollout from going on; empty if nothing does.
+func (in *Input) stopped() string {
+	switch in.phase() {
+	case phasePaused, phaseHalted, phaseRolledBack:
+		return "; " + in.progress()
+	}
+	return ""
+}
+
+// reasonOf is the reason of a map whose newest revision some nodes don't have yet.
+func reasonOf(phase v1alpha1.RolloutPhase) string {
+	switch phase {
+	case phaseHalted:
+		return v1alpha1.ReasonHalted
+	case phaseRolledBack:
+		return v1alpha1.ReasonRolledBack
+	}
+	return v1alpha1.ReasonProgressing
+}
+
+func noNodes(counts v1alpha1.NodeCounts) string {
+	switch {
+	case counts.WithoutAgent == 1:
+		return "no agent is to run on the one node that nodeSelector matches"
+	case counts.WithoutAgent > 1:
+		return fmt.Sprintf("no agent is to run on any of the %d nodes that nodeSelector matches", counts.WithoutAgent)
+	}
+	return "no node matches nodeSelector"
+}
+
+// instead says that the nodes get an earlier revision's contents; empty if they get the spec's.
+func (in *Input) instead(before string) string {
+	if in.Map.Spec.RollbackTo == "" {
+		return ""
+	}
+	return before + "contents of revision " + in.Map.Spec.RollbackTo + " (spec.rollbackTo); the entries of the spec are not used"
 }
 
 // progress decides Reconciling and Stalled together. A failure that agents or the controller retry is work in
@@ -86,29 +150,40 @@ func progress(in Input, nodes []node, counts v1alpha1.NodeCounts) (reconciling, 
 		Type: v1alpha1.ConditionStalled, Status: metav1.ConditionFalse,
 		Reason: v1alpha1.ReasonNotStalled, Message: "no manual action required",
 	}
+	works := func(reason, message string) {
+		reconciling.Status, reconciling.Reason, reconciling.Message = metav1.ConditionTrue, reason, message
+	}
+	stalls := func(reason, message, reconciles string) {
+		stalled.Status, stalled.Reason, stalled.Message = metav1.ConditionTrue, reason, message
+		reconciling.Message = reconciles
+	}
+	told := in.told(nodes, counts)
 	switch {
+	case in.Rejected != nil && in.Failure != nil:
+		stalls(v1alpha1.ReasonNotAccepted, in.Rejected.Message, "the spec was not accepted; trying again: "+in.Failure.Message)
 	case in.Rejected != nil:
-		reconciling.Message = "the spec was not accepted"
-		if in.Failure != nil {
-			reconciling.Message += "; trying again: " + in.Failure.Message
-		}
-		stalled.Status, stalled.Reason, stalled.Message = metav1.ConditionTrue, v1alpha1.ReasonNotAccepted, in.Rejected.Message
+		stalls(v1alpha1.ReasonNotAccepted, in.Rejected.Message, "the spec was not accepted")
 	case in.Failure != nil:
-		reconciling.Status, reconciling.Reason = metav1.ConditionTrue, v1alpha1.ReasonReconcileFailed
-		reconciling.Message = "trying again: " + in.Failure.Message
+		works(v1alpha1.ReasonReconcileFailed, "trying again: "+in.Failure.Message)
+	case in.Withheld != "" && !has(nodes, ClassPending, ClassFailed):
+		stalls(v1alpha1.ReasonNoNodesSelected, in.Withheld, "nodes keep the map")
 	case in.Revision == nil || has(nodes, ClassPending, ClassFailed):
-		reconciling.Status, reconciling.Reason = metav1.ConditionTrue, v1alpha1.ReasonProgressing
-		reconciling.Message = summary(nodes, counts)
-	case !in.rolledOut() && in.Rollout.Phase == phaseRolledBack:
-		reconciling.Message = "the newest revision was rolled back"
-		stalled.Status, stalled.Reason, stalled.Message = metav1.ConditionTrue, v1alpha1.ReasonRolledBack, in.Rollout.Message
-	case !in.rolledOut() && !has(nodes, ClassStalled):
-		reconciling.Status, reconciling.Reason = metav1.ConditionTrue, v1alpha1.ReasonProgressing
-		reconciling.Message = in.Rollout.Message
+		works(v1alpha1.ReasonProgressing, summary(nodes, counts)+in.stopped())
+		if in.phase() == phaseHalted {
+			works(v1alpha1.ReasonHalted, told)
+		}
+	case in.phase() == phaseRolledBack:
+		stalls(v1alpha1.ReasonRolledBack, in.progress(), "the newest revision was rolled back")
 	case has(nodes, ClassStalled):
-		reconciling.Message = "the remaining nodes are stalled"
-		stalled.Status, stalled.Reason = metav1.ConditionTrue, v1alpha1.ReasonNodesStalled
-		stalled.Message = summary(only(nodes, ClassStalled), counts)
+		stalls(v1alpha1.ReasonNodesStalled, summary(only(nodes, ClassStalled), counts), "the remaining nodes are stalled")
+	case behind(nodes) && in.phase() != phasePaused:
+		works(reasonOf(in.phase()), told)
+	case behind(nodes) && in.paused():
+		works(v1alpha1.ReasonPaused, told)
+	case has(nodes, ClassUnknown):
+		works(v1alpha1.ReasonNodesUnknown, summary(nodes, counts))
+	case behind(nodes):
+		reconciling.Reason, reconciling.Message = v1alpha1.ReasonPartitionReached, in.progress()
 	}
 	return reconciling, stalled
 }
@@ -127,6 +202,8 @@ func accepted(in Input) metav1.Condition {
 	case in.outdated():
 		c.Status, c.Reason = metav1.ConditionUnknown, v1alpha1.ReasonReconcileFailed
 		c.Message = "not known yet: " + in.Failure.Message
+	case in.Map.Spec.RollbackTo != "":
+		c.Message = in.instead("")
 	}
 	return c
 }
@@ -139,35 +216,42 @@ func drifted(nodes []node, counts v1alpha1.NodeCounts) metav1.Condition {
 	switch {
 	case has(nodes, ClassDrifted):
 		c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonDrifted
-		c.Message = list(only(nodes, ClassDrifted))
+		c.Message = list(only(nodes, ClassDrifted), int(counts.Desired))
 	case counts.Desired > 0 && counts.Updated == 0:
 		c.Status, c.Reason, c.Message = metav1.ConditionUnknown, v1alpha1.ReasonNotYetReported, "no node holds the newest revision yet"
 	}
 	return c
 }
 
-// summary is "2 of 3 nodes ready", followed by the worst of the nodes that aren't.
-func summary(nodes []node, counts v1alpha1.NodeCounts) string {
-	s := fmt.Sprintf("%d of %d nodes ready", counts.Ready, counts.Desired)
-	for worst := ClassStalled; worst < ClassReady; worst++ {
-		if has(nodes, worst) {
-			return s + "; " + list(only(nodes, worst))
-		}
-	}
-	return s
+// telling is the reason that tells people most of the nodes that fail.
+func telling(nodes []node) string {
+	known := func(n node) bool { return n.reason() != "" }
+	own := func(n node) bool { return known(n) && n.reason() != v1alpha1.NodeReasonNodeNotReady }
+	return cmp.Or(mostOf(nodes, ClassStalled, own), mostOf(nodes, ClassFailed, own),
+		mostOf(nodes, ClassStalled, known), mostOf(nodes, ClassFailed, known), v1alpha1.ReasonNodesFailed)
 }
 
-// list is "node-a: message; node-b: message; and 7 more".
-func list(nodes []node) string {
-	var parts []string
-	for i, n := range nodes {
-		if i == maxNamed {
-			parts = append(parts, fmt.Sprintf("and %d more", len(nodes)-i))
-			break
+// mostOf is the reason of most nodes of a class that fulfil a condition, the first one by name of those that are
+// equal; empty if there is no such node.
+func mostOf(nodes []node, c Class, fulfils func(node) bool) string {
+	counts := map[string]int{}
+	for _, n := range nodes {
+		if n.class == c && fulfils(n) {
+			counts[n.reason()]++
 		}
-		parts = append(parts, n.name+": "+text.Truncate(n.message(), maxNamedMessage))
 	}
-	return strings.Join(parts, "; ")
+	var most string
+	for reason, n := range counts {
+		if n > counts[most] || (n == counts[most] && reason < most) {
+			most = reason
+		}
+	}
+	return most
+}
+
+// behind says that some node is as it is to be, and isn't to have the newest revision yet.
+func behind(nodes []node) bool {
+	return slices.ContainsFunc(nodes, func(n node) bool { return n.class == ClassReady && !n.updated })
 }
 
 func only(nodes []node, c Class) []node {

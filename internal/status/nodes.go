@@ -6,8 +6,10 @@ package status
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
@@ -17,6 +19,8 @@ type node struct {
 	// mapState is zero if the node reports nothing of this BPFMap.
 	mapState v1alpha1.NodeMap
 	class    Class
+	// live is zero unless the node is ClassUnknown.
+	live liveness.Liveness
 	// updated says that the node's kernel holds the newest revision.
 	updated bool
 }
@@ -32,6 +36,9 @@ func classify(in Input) []node {
 			n.mapState = m
 		}
 		n.class = ClassAt(&n.mapState, in.Map.UID, in.assigned(name))
+		if live, ok := in.Gone[name]; ok {
+			n.class, n.live = ClassUnknown, live
+		}
 		n.updated = (n.class == ClassReady || n.class == ClassDrifted) && n.mapState.Revision == in.Revision.Name
 		nodes = append(nodes, n)
 	}
@@ -46,15 +53,17 @@ func (in *Input) assigned(node string) string {
 	return in.Revision.Name
 }
 
-// count keeps desired = ready + failed + pending.
-func count(nodes []node) v1alpha1.NodeCounts {
-	c := v1alpha1.NodeCounts{Desired: int32(len(nodes))}
+// count keeps desired = ready + failed + pending + unknown.
+func count(nodes []node, withoutAgent int32) v1alpha1.NodeCounts {
+	c := v1alpha1.NodeCounts{Desired: int32(len(nodes)), WithoutAgent: withoutAgent}
 	for _, n := range nodes {
 		switch {
 		case n.class.Failing():
 			c.Failed++
 		case n.class == ClassReady:
 			c.Ready++
+		case n.class == ClassUnknown:
+			c.Unknown++
 		default:
 			c.Pending++
 		}
@@ -108,15 +117,31 @@ func (n node) waits() bool {
 	return n.mapState.State == v1alpha1.NodeMapPending && n.mapState.Message != ""
 }
 
-// reason is the one that the node reports, except while that is about an older revision.
+// reason is the one that the node reports, except while that is about an older revision, or tells nothing.
 func (n node) reason() string {
-	if n.class == ClassPending && !n.waits() {
+	switch {
+	case n.class == ClassUnknown:
+		return unknownReason(n.live)
+	case n.class == ClassPending && !n.waits():
 		return string(v1alpha1.NodeMapPending)
 	}
 	return n.mapState.Reason
 }
 
 func (n node) message() string {
+	message, at := n.says()
+	return message + since(at)
+}
+
+// says is what there is to say of the node, and since when it is so; zero if that isn't known, or doesn't matter.
+func (n node) says() (string, time.Time) {
+	if n.class == ClassUnknown {
+		return n.live.Message, n.live.Since
+	}
+	return n.reported(), time.Time{}
+}
+
+func (n node) reported() string {
 	switch {
 	case n.class != ClassPending:
 		return n.mapState.Message

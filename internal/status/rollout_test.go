@@ -21,7 +21,8 @@ func TestRollout(t *testing.T) {
 		kstatus                   string
 	}{
 		{"Progressing", "Progressing", "Progressing", "NotStalled", inProgress},
-		{"Paused", "Progressing", "Progressing", "NotStalled", inProgress},
+		{"Paused", "PartitionReached", "PartitionReached", "NotStalled", current},
+		{"Halted", "Halted", "Halted", "NotStalled", inProgress},
 		{"RolledBack", "RolledBack", "ReconcileSucceeded", "RolledBack", failed},
 		{"Complete", "Ready", "ReconcileSucceeded", "NotStalled", current},
 	} {

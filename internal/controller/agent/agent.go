@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -23,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
@@ -87,10 +87,12 @@ func New(cfg *rest.Config, o Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	for field, keys := range map[string]client.IndexerFunc{indexMapName: mapNames, indexReferences: referenceKeys} {
-		if err := m.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.BPFMapRevision{}, field, keys); err != nil {
-			return nil, fmt.Errorf("index revisions by %s: %w", field, err)
-		}
+	a := newAgent(process.Surroundings{
+		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now, Spread: process.ByLot,
+	}, o, facts)
+	a.manager = m
+	if err := a.assembly(o).SetUpIndexes(m); err != nil {
+		return nil, err
 	}
 	// The manager fills these before anything runs.
 	for _, object := range []client.Object{&v1alpha1.BPFMapRevision{}, &v1alpha1.BPFNodeState{}, process.Node()} {
@@ -98,30 +100,58 @@ func New(cfg *rest.Config, o Options) (*Agent, error) {
 			return nil, fmt.Errorf("make cache: %w", err)
 		}
 	}
-	a := newAgent(m, o, facts)
 	if err := a.setUp(o); err != nil {
 		return nil, err
 	}
 	return a, m.AddReadyzCheck("caches", healthz.Ping)
 }
 
-func newAgent(m manager.Manager, o Options, facts Facts) *Agent {
-	recorder := recorders.NewNode(metrics.Registry, o.Host.SystemCalls)
+// Assemble makes an agent without a manager, for tests that play its surroundings: they call TakeOver once,
+// and it is at work.
+func Assemble(s process.Surroundings, o Options) (*Agent, *process.Assembly, error) {
+	facts, err := o.Host.Facts()
+	if err != nil {
+		return nil, nil, fmt.Errorf("look at this node: %w", err)
+	}
+	a := newAgent(s, o, facts)
+	return a, a.assembly(o), nil
+}
+
+func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
+	recorder := recorders.NewNode(s.Metrics, o.Host.SystemCalls)
 	a := &Agent{
-		manager: m, client: m.GetClient(), node: o.NodeName, host: o.Host, seeded: make(chan struct{}),
+		client: s.Client, node: o.NodeName, host: o.Host, seeded: make(chan struct{}),
 		state: newNodeState(o.NodeName, o.Version, facts), readiness: newNodeReadiness(o.Host),
 	}
 	checks := &checks{}
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
-		client: a.client, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue,
-		loader: newRevisionLoader(m.GetAPIReader(), recorder), events: &eventEmitter{m.GetEventRecorder(name), a.node},
+		client: a.client, live: asker{s.Live, a.node}, holdings: &holdings{}, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue,
+		loader: newRevisionLoader(s.Live, recorder), events: &eventEmitter{s.Events, a.node},
 		metrics: recorder, seeded: a.seeded, resync: o.ResyncPeriod,
 	}
+	a.reconciler.loader.spread = s.Spread
 	a.publisher = &publisher{
-		client: recorder.Client(a.client), live: m.GetAPIReader(), node: a.node, state: a.state, looked: a.readiness.looked, metrics: recorder,
+		client: recorder.Client(a.client), live: s.Live, node: a.node, state: a.state, looked: a.readiness.looked, metrics: recorder,
 	}
 	return a
+}
+
+func (a *Agent) assembly(o Options) *process.Assembly {
+	return &process.Assembly{
+		Cache: cacheOptions(a.node),
+		Indexes: []process.Index{
+			{Object: &v1alpha1.BPFMapRevision{}, Field: indexMapName, Keys: mapNames},
+			{Object: &v1alpha1.BPFMapRevision{}, Field: indexReferences, Keys: referenceKeys},
+		},
+		Parts: []process.Part{{
+			Name: name, Reconciler: a.reconciler, Concurrency: o.Concurrency, Sources: []source.Source{a.queue.source()},
+			Watches: []process.Watch{
+				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
+				{Object: process.Node(), Handler: handler.EnqueueRequestsFromMapFunc(a.nodeToMaps), Predicates: []predicate.Predicate{predicate.LabelChangedPredicate{}}},
+			},
+		}, a.publisher.part()},
+	}
 }
 
 // setUp registers with the manager what is to run.
@@ -135,17 +165,7 @@ func (a *Agent) setUp(o Options) error {
 			return fmt.Errorf("set up %s: %w", what, err)
 		}
 	}
-	err := builder.ControllerManagedBy(a.manager).
-		Named(name).
-		Watches(&v1alpha1.BPFMapRevision{}, handler.EnqueueRequestsFromMapFunc(revisionToMap)).
-		WatchesMetadata(process.Node(), handler.EnqueueRequestsFromMapFunc(a.nodeToMaps), builder.WithPredicates(predicate.LabelChangedPredicate{})).
-		WatchesRawSource(a.queue.source()).
-		WithOptions(process.Controller(max(1, o.Concurrency))).
-		Complete(a.reconciler)
-	if err != nil {
-		return fmt.Errorf("set up agent: %w", err)
-	}
-	return a.publisher.setUp(a.manager)
+	return a.assembly(o).SetUp(a.manager)
 }
 
 // Start works until ctx ends, and then writes the node's last state.
@@ -163,13 +183,30 @@ func (a *Agent) Start(ctx context.Context) error {
 // followHost takes over what an earlier agent knew, and then probes the host until ctx ends. It runs once
 // the caches are filled.
 func (a *Agent) followHost(ctx context.Context) error {
+	if err := a.seed(ctx); err != nil {
+		return err
+	}
+	a.readiness.run(ctx, a.onReadiness)
+	return nil
+}
+
+// TakeOver is what an agent without a manager does first: it takes over what an earlier one knew, and probes
+// the host once.
+func (a *Agent) TakeOver(ctx context.Context) error {
+	if err := a.seed(ctx); err != nil {
+		return err
+	}
+	return a.readiness.lookAndTell(ctx, a.onReadiness)
+}
+
+func (a *Agent) seed(ctx context.Context) error {
 	old := &v1alpha1.BPFNodeState{}
 	if err := a.client.Get(ctx, client.ObjectKey{Name: a.node}, old); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("read own node state: %w", err)
 	}
 	a.state.seed(old.Status)
+	a.reconciler.holdings.begin(a.queue.all(ctx, nil))
 	close(a.seeded)
-	a.readiness.run(ctx, a.onReadiness)
 	return nil
 }
 

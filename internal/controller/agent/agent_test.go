@@ -119,12 +119,12 @@ func TestNodeState(t *testing.T) {
 	if len(first.Maps) != 2 || first.Maps[0].Name != "a" || first.Summary.Failed != 1 || first.Summary.Ready != 1 || first.Summary.Memory != "2Ki" {
 		t.Errorf("status %+v", first)
 	}
-	if c := meta.FindStatusCondition(first.Conditions, v1alpha1.ConditionReady); c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.NodeReasonNodeNotReady {
+	if c := meta.FindStatusCondition(first.Conditions, v1alpha1.ConditionHostReady); c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.NodeReasonNodeNotReady {
 		t.Errorf("condition %+v", c)
 	}
 	s.setReady(&engine.Error{ReasonCode: v1alpha1.ReasonBPFFSMissing, Err: errors.New("mount it")}, nil)
 	missing := s.status(first, now.Add(time.Hour))
-	c := meta.FindStatusCondition(missing.Conditions, v1alpha1.ConditionReady)
+	c := meta.FindStatusCondition(missing.Conditions, v1alpha1.ConditionHostReady)
 	if c.Reason != v1alpha1.ReasonBPFFSMissing || c.Message != "mount it" || !c.LastTransitionTime.Time.Equal(now) {
 		t.Errorf("condition %+v, want the time of the last transition", c)
 	}

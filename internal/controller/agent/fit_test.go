@@ -55,7 +55,7 @@ func TestCrowdedNodes(t *testing.T) {
 		if !slices.IsSortedFunc(next.Maps, byName) {
 			t.Errorf("%d maps: the list isn't sorted", n)
 		}
-		message := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionReady).Message
+		message := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionHostReady).Message
 		if told := strings.Contains(message, fmt.Sprintf("%d of %d maps are not listed", omitted, n)); told != (omitted > 0) {
 			t.Errorf("%d maps, %d omitted: message %q", n, omitted, message)
 		}

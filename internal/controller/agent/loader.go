@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -39,6 +39,8 @@ type revisionLoader struct {
 	// reader reads from the API server: chunks are never watched nor cached as objects.
 	reader  client.Reader
 	metrics *recorders.Node
+	// spread draws a part of fetchJitter.
+	spread func(time.Duration) time.Duration
 
 	mu    sync.Mutex
 	cache map[revision.Key]*cachedRevision
@@ -56,7 +58,7 @@ type cachedRevision struct {
 }
 
 func newRevisionLoader(reader client.Reader, metrics *recorders.Node) *revisionLoader {
-	return &revisionLoader{reader: reader, metrics: metrics, cache: map[revision.Key]*cachedRevision{}}
+	return &revisionLoader{reader: reader, metrics: metrics, spread: process.ByLot, cache: map[revision.Key]*cachedRevision{}}
 }
 
 // errInvalid says that a revision is wrong, and that trying again doesn't help.
@@ -125,7 +127,7 @@ func (l *revisionLoader) collect(ctx context.Context, object *v1alpha1.BPFMapRev
 	if len(lacking) == 0 {
 		return parts, nil
 	}
-	sleep(ctx, rand.N(fetchJitter))
+	sleep(ctx, l.spread(fetchJitter))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(fetchers)
 	for _, i := range lacking {

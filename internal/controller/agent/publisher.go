@@ -13,9 +13,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
@@ -154,16 +154,10 @@ func (p *publisher) create(ctx context.Context) (*v1alpha1.BPFNodeState, error) 
 	return object, nil
 }
 
-// setUp registers the publisher with the manager.
-func (p *publisher) setUp(m ctrl.Manager) error {
-	err := ctrl.NewControllerManagedBy(m).
-		Named("bpfmap-node-state").
-		For(&v1alpha1.BPFNodeState{}).
-		WatchesRawSource(p.state.publish.source()).
-		WithOptions(process.Controller(1)).
-		Complete(p)
-	if err != nil {
-		return fmt.Errorf("set up the publisher: %w", err)
+// part is what a manager runs of it.
+func (p *publisher) part() process.Part {
+	return process.Part{
+		Name: "bpfmap-node-state", Reconciler: p, For: &v1alpha1.BPFNodeState{},
+		Sources: []source.Source{p.state.publish.source()}, Concurrency: 1,
 	}
-	return nil
 }

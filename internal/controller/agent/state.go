@@ -35,6 +35,8 @@ type nodeState struct {
 	maps  map[revision.Key]v1alpha1.NodeMap
 	// last are the maps that were here last in this boot, also while nothing can be known of them.
 	last map[revision.Key]mapID
+	// again says that an earlier agent was here in this boot.
+	again bool
 }
 
 // mapID is the id of a map that was here, and the UID of its BPFMap.
@@ -61,9 +63,17 @@ func (s *nodeState) seed(old v1alpha1.BPFNodeStateStatus) {
 	if old.BootID != s.facts.BootID {
 		return
 	}
+	s.again = old.BootID != ""
 	for _, m := range old.Maps {
 		s.put(m)
 	}
+}
+
+// restarted says that an earlier agent was here in this boot.
+func (s *nodeState) restarted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.again
 }
 
 // put takes the state of a map in. The lock is held.
@@ -172,7 +182,7 @@ func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time)
 	}
 	next.Summary = status.Summarize(all)
 	next.Summary.MemoryLimitBytes = s.facts.MemoryLimitBytes
-	condition := readyCondition(s.ready, now)
+	condition := hostReady(s.ready, now)
 	listed, omitted := fit(all)
 	if next.Maps = listed; omitted > 0 {
 		condition.Message = fmt.Sprintf("%s; %d of %d maps are not listed in status.maps, which holds at most %d maps and about %d KiB",
@@ -182,9 +192,10 @@ func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time)
 	return next
 }
 
-func readyCondition(err error, now time.Time) metav1.Condition {
+// hostReady is the agent's own condition. The controller makes Ready of it.
+func hostReady(err error, now time.Time) metav1.Condition {
 	c := metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNodeReady,
+		Type: v1alpha1.ConditionHostReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNodeReady,
 		Message: "maps can be managed on this node", LastTransitionTime: metav1.NewTime(now),
 	}
 	if err == nil {

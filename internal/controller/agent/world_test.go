@@ -170,7 +170,7 @@ func newParts(t testing.TB, c client.Client, node string, host Host) *parts {
 	state, checks := newNodeState(node, "v1", Facts{}), &checks{}
 	metrics := newMetrics()
 	p.reconciler = &reconciler{
-		client: c, node: node, readiness: newNodeReadiness(host), state: state, checks: checks, seeded: closed(),
+		client: c, live: asker{c, node}, holdings: &holdings{}, node: node, readiness: newNodeReadiness(host), state: state, checks: checks, seeded: closed(),
 		queue: &mapQueue{client: c, checks: checks, state: state}, loader: newRevisionLoader(c, metrics),
 		events: &eventEmitter{p.events, node}, metrics: metrics,
 	}

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
@@ -23,6 +24,7 @@ func TestOnTransition(t *testing.T) {
 		}
 		return []metav1.Condition{{Type: name, Status: status, Reason: reason, Message: message}}
 	}
+	bOrD := func(reason string) bool { return reason == "B" || reason == "D" }
 	yes, no := metav1.ConditionTrue, metav1.ConditionFalse
 	for _, c := range []struct {
 		what          string
@@ -40,9 +42,11 @@ func TestOnTransition(t *testing.T) {
 		{"another message that counts", condition(yes, "A", "x"), condition(yes, "A", "y"), transition{to: yes, perMessage: true}, true},
 		{"the same message", condition(yes, "A", "x"), condition(yes, "A", "x"), transition{to: yes, perMessage: true}, false},
 		{"to another status", condition(yes, "A", ""), condition(no, "A", ""), transition{to: yes}, false},
-		{"the reason", condition(yes, "A", ""), condition(no, "B", ""), transition{to: no, reason: "B"}, true},
-		{"another reason", condition(yes, "A", ""), condition(no, "C", ""), transition{to: no, reason: "B"}, false},
-		{"to the reason", condition(no, "C", ""), condition(no, "B", ""), transition{to: no, reason: "B"}, true},
+		{"a reason", condition(yes, "A", ""), condition(no, "B", ""), transition{to: no, reasons: bOrD}, true},
+		{"another reason", condition(yes, "A", ""), condition(no, "C", ""), transition{to: no, reasons: bOrD}, false},
+		{"to a reason", condition(no, "C", ""), condition(no, "B", ""), transition{to: no, reasons: bOrD}, true},
+		{"from one reason to another", condition(no, "D", ""), condition(no, "B", ""), transition{to: no, reasons: bOrD}, true},
+		{"the same reason", condition(no, "B", "x"), condition(no, "B", "y"), transition{to: no, reasons: bOrD}, false},
 	} {
 		recorder := events.NewFakeRecorder(10)
 		r := &reconciler{events: recorder}
@@ -54,11 +58,11 @@ func TestOnTransition(t *testing.T) {
 	}
 }
 
-// TestAnnounceRollout tells of ends and halts, not of each step.
+// TestAnnounceRollout tells of halts, not of each step, nor of an end that no node has confirmed.
 func TestAnnounceRollout(t *testing.T) {
 	rev := &v1alpha1.BPFMapRevision{ObjectMeta: metav1.ObjectMeta{Name: "foo-2"}}
 	for phase, want := range map[v1alpha1.RolloutPhase]string{
-		"Halted": "Warning RolloutHalted", "RolledBack": "Warning RolloutRolledBack", "Complete": "Normal RolloutComplete",
+		"Halted": "Warning RolloutHalted", "RolledBack": "Warning RolloutRolledBack", "Complete": "",
 		"Paused": "Normal RolloutPaused", "Progressing": "", "Before": "",
 	} {
 		recorder := events.NewFakeRecorder(10)
@@ -70,6 +74,82 @@ func TestAnnounceRollout(t *testing.T) {
 		}
 		if (got == "") != (want == "") || !strings.HasPrefix(got, want) || (want != "" && !strings.Contains(got, "revision foo-2: 2 of 3")) {
 			t.Errorf("%s: event %q, want %q", phase, got, want)
+		}
+	}
+}
+
+// TestAnnounceComplete tells of the end of a rollout once all nodes hold the revision.
+func TestAnnounceComplete(t *testing.T) {
+	status := func(current, newest string, desired int32) v1alpha1.BPFMapStatus {
+		return v1alpha1.BPFMapStatus{CurrentRevision: current, UpdateRevision: newest, Nodes: v1alpha1.NodeCounts{Desired: desired}}
+	}
+	for _, c := range []struct {
+		before, after v1alpha1.BPFMapStatus
+		want          string
+	}{
+		{status("", "", 0), status("", "foo-1", 3), ""},
+		{status("", "foo-1", 3), status("foo-1", "foo-1", 3), "Normal RolloutComplete revision foo-1: rolled out to all 3 nodes"},
+		{status("foo-1", "foo-1", 3), status("foo-1", "foo-2", 3), ""},
+		{status("foo-1", "foo-2", 1), status("foo-2", "foo-2", 1), "Normal RolloutComplete revision foo-2: rolled out to 1 node"},
+		{status("foo-2", "foo-2", 3), status("foo-2", "foo-2", 4), ""},
+		{status("", "", 0), status("foo-1", "foo-1", 0), ""},
+	} {
+		recorder := events.NewFakeRecorder(10)
+		m := newMap("foo", 8)
+		m.Status = c.before
+		(&reconciler{events: recorder}).announce(m, c.after)
+		if got := strings.Join(drain(recorder), "\n"); got != c.want {
+			t.Errorf("from %+v to %+v: %q, want %q", c.before, c.after, got, c.want)
+		}
+	}
+}
+
+func drain(r *events.FakeRecorder) (list []string) {
+	for {
+		select {
+		case e := <-r.Events:
+			list = append(list, e)
+		default:
+			return list
+		}
+	}
+}
+
+// TestEditUnderAnUndo: a map whose spec isn't used says so when people edit it.
+func TestEditUnderAnUndo(t *testing.T) {
+	g := newRig(t, interceptor.Funcs{}, newMap("foo", 8, "a"), newNode("n"))
+	g.settle("foo")
+	g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Entries = entries("b") })
+	g.settle("foo")
+	g.told()
+	count := func() (n int) {
+		for _, e := range g.told() {
+			if strings.HasPrefix(e, "Warning EntriesNotUsed ") && strings.Contains(e, "foo-1") {
+				n++
+			}
+		}
+		return n
+	}
+	for _, c := range []struct {
+		what string
+		edit func(*v1alpha1.BPFMapSpec)
+		told int
+	}{
+		{"the undo itself", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "foo-1" }, 0},
+		{"an edit under it", func(s *v1alpha1.BPFMapSpec) { s.Entries = entries("c") }, 1},
+		{"another one", func(s *v1alpha1.BPFMapSpec) { s.Entries = entries("d") }, 1},
+		{"its end", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "" }, 0},
+		{"an edit after it", func(s *v1alpha1.BPFMapSpec) { s.Entries = entries("e") }, 0},
+	} {
+		g.edit("foo", c.edit)
+		g.settle("foo")
+		if n := count(); n != c.told {
+			t.Errorf("%s: told %d times, want %d", c.what, n, c.told)
+		}
+		wants := g.get("foo").Spec.RollbackTo != ""
+		message := g.condition("foo", v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
+		if says := message == "contents of revision foo-1 (spec.rollbackTo); the entries of the spec are not used"; says != wants {
+			t.Errorf("%s: Accepted says %q", c.what, message)
 		}
 	}
 }

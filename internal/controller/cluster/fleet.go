@@ -6,6 +6,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -21,12 +22,20 @@ import (
 type fleetNode struct {
 	name   string
 	labels labels.Set
-	live   liveness.Liveness
+	// created is when the Node joined. One that joined after a batch was told to take a revision, and isn't alive
+	// yet, wasn't cut off by it.
+	created time.Time
+	live    liveness.Liveness
+	// ready is since when the Node is Ready; zero if that isn't known.
+	ready time.Time
 }
 
 // fleet is a BPFMap's nodes and what they report.
 type fleet struct {
+	// nodes are those that an agent is to run on, whichever they are.
 	nodes []fleetNode
+	// withoutAgent are the others.
+	withoutAgent []fleetNode
 	// mapStates are what the nodes report, by the node's name.
 	mapStates map[string]v1alpha1.NodeMap
 	// revisions are the active ones, newest last.
@@ -42,7 +51,25 @@ func (f *fleet) newest() *v1alpha1.BPFMapRevision {
 }
 
 func selects(rev *v1alpha1.BPFMapRevision, n *fleetNode) bool {
-	return labels.SelectorFromSet(rev.Spec.NodeSelector).Matches(n.labels)
+	return matches(rev.Spec.NodeSelector, n.labels)
+}
+
+func matches(selector map[string]string, set labels.Set) bool {
+	for key, value := range selector {
+		if found, ok := set[key]; !ok || found != value {
+			return false
+		}
+	}
+	return true
+}
+
+func readySince(n *corev1.Node) time.Time {
+	for i := range n.Status.Conditions {
+		if c := &n.Status.Conditions[i]; c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return time.Time{}
 }
 
 // assigned are the nodes that are to have the map, with the name of the revision that each is to hold.
@@ -58,6 +85,27 @@ func (f *fleet) assigned() (nodes []string, revisions map[string]string) {
 	return nodes, revisions
 }
 
+// unselectable counts the nodes that the newest revision selects and that no agent is to run on.
+func (f *fleet) unselectable() (n int32) {
+	for i := range f.withoutAgent {
+		if selects(f.newest(), &f.withoutAgent[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// gone are the nodes that nothing is known of.
+func (f *fleet) gone() map[string]liveness.Liveness {
+	gone := map[string]liveness.Liveness{}
+	for i := range f.nodes {
+		if n := &f.nodes[i]; n.live.State != liveness.Alive {
+			gone[n.name] = n.live
+		}
+	}
+	return gone
+}
+
 // observeFleet reads from the cache the nodes and what they report about a BPFMap.
 func (r *reconciler) observeFleet(ctx context.Context, name types.NamespacedName, revisions []v1alpha1.BPFMapRevision) (fleet, error) {
 	var list corev1.NodeList
@@ -68,10 +116,19 @@ func (r *reconciler) observeFleet(ctx context.Context, name types.NamespacedName
 	if err != nil {
 		return fleet{}, err
 	}
-	nodes := make([]fleetNode, len(list.Items))
+	f := fleet{nodes: make([]fleetNode, 0, len(list.Items)), mapStates: states, revisions: revisions}
 	for i := range list.Items {
 		n := &list.Items[i]
-		nodes[i] = fleetNode{name: n.Name, labels: n.Labels, live: liveness.Of(n)}
+		live, err := r.lives.of(ctx, n)
+		if err != nil {
+			return fleet{}, err
+		}
+		node := fleetNode{name: n.Name, labels: n.Labels, created: n.CreationTimestamp.Time, live: live, ready: readySince(n)}
+		if live.State == liveness.NoAgent {
+			f.withoutAgent = append(f.withoutAgent, node)
+			continue
+		}
+		f.nodes = append(f.nodes, node)
 	}
-	return fleet{nodes: nodes, mapStates: states, revisions: revisions}, nil
+	return f, nil
 }

@@ -17,10 +17,15 @@ package cluster
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaprevisions/status,verbs=patch
 // What the agents observed.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfnodestates,verbs=get;list;watch
-// Names and labels of nodes, for nodeSelector, and whether they are ready, for rollouts.
+// Whether the node and its agent are alive; it writes of them the condition Ready.
+// +kubebuilder:rbac:groups=bpfmap.io,resources=bpfnodestates/status,verbs=patch
+// Names and labels of nodes, for nodeSelector, their taints, for where agents run, and whether they are ready.
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
 // What people should notice; the patch counts repetitions.
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // One controller at a time, and its announcement, in the controller's own namespace.
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=bpfmap-system,resources=leases,verbs=get;create;update
 // +kubebuilder:rbac:groups="",namespace=bpfmap-system,resources=events,verbs=create;patch
+// Whether agents are ready, and where they are to run, in the controller's own namespace.
+// +kubebuilder:rbac:groups="",namespace=bpfmap-system,resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,namespace=bpfmap-system,resources=daemonsets,verbs=get;list;watch

@@ -48,7 +48,7 @@ func TestReconcile(t *testing.T) {
 	if got, want := g.names(), "foo-2 foo-3 foo-4 foo-5*"; got != want {
 		t.Errorf("revisions are %s, want %s", got, want)
 	}
-	g.condition("foo", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	g.condition("foo", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonEarlierRevision)
 
 	if err := g.store.Delete(t.Context(), g.get("foo")); err != nil {
 		t.Fatal(err)

@@ -42,6 +42,7 @@ func newRig(t *testing.T, faults interceptor.Funcs, objects ...client.Object) *r
 		WithStatusSubresource(&v1alpha1.BPFMap{}, &v1alpha1.BPFMapRevision{}, &v1alpha1.BPFNodeState{}).
 		WithIndex(&v1alpha1.BPFMapRevision{}, indexMapName, mapNameOf).
 		WithIndex(&v1alpha1.BPFNodeState{}, indexMaps, mapsOf).
+		WithIndex(&v1alpha1.BPFNodeState{}, indexReleases, releasesOf).
 		WithIndex(process.Metadata(chunkKind), indexOwner, ownerOf).
 		Build()
 	checked := make(chan struct{})
@@ -204,6 +205,7 @@ func newMap(name string, size int, values ...string) *v1alpha1.BPFMap {
 		Value: v1alpha1.Schema{Type: v1alpha1.TypeString, Size: int32(size)}, MaxEntries: 100000,
 	}
 	m.Spec.Entries = entries(values...)
+	m.Spec.Rollout = &v1alpha1.Rollout{MinReadySeconds: new(int32(0))} // rollouts take as long as their reconciles
 	return m
 }
 

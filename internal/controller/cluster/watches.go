@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,7 +20,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 )
 
 // The indexes of the cache.
@@ -137,20 +135,11 @@ func onNode(c client.Reader) handler.EventHandler {
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { enqueue(ctx, q, e.Object.GetLabels()) },
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
 			before, after := e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()
-			switch {
-			case !maps.Equal(before, after):
+			if !maps.Equal(before, after) {
 				enqueue(ctx, q, before, after)
-			case readinessChanged(e.ObjectOld, e.ObjectNew):
-				enqueue(ctx, q, after) // a rollout may wait for it
 			}
 		},
 	}
-}
-
-func readinessChanged(before, after client.Object) bool {
-	old, ok := before.(*corev1.Node)
-	node, same := after.(*corev1.Node)
-	return ok && same && liveness.Of(old).State != liveness.Of(node).State
 }
 
 // selectionChanges compares two sets of labels before and after; a single set belongs to a node that

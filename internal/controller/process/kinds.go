@@ -6,6 +6,7 @@ package process
 import (
 	"net/http"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,20 +18,23 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
-// The kinds of others that the processes watch, and only their metadata.
+// The kinds of others that the processes watch, most of them only as metadata.
 var (
 	nodeKind      = schema.GroupVersionKind{Version: "v1", Kind: "Node"}
 	ConfigMapKind = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
 	SecretKind    = schema.GroupVersionKind{Version: "v1", Kind: "Secret"}
+	podKind       = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
+	daemonSetKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "DaemonSet"}
 )
 
-// Scheme knows the kinds of this project. Nodes are read as metadata and need no registration;
-// ConfigMaps and Secrets are read by name.
+// Scheme knows the kinds of this project, and those of others that are read as more than metadata.
 func Scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	utilruntime.Must(v1alpha1.AddToScheme(s))
-	s.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.ConfigMap{}, &corev1.Secret{}, &corev1.Node{}, &corev1.NodeList{})
+	s.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.ConfigMap{}, &corev1.Secret{}, &corev1.Node{}, &corev1.NodeList{}, &corev1.Pod{}, &corev1.PodList{})
 	metav1.AddToGroupVersion(s, corev1.SchemeGroupVersion)
+	s.AddKnownTypes(appsv1.SchemeGroupVersion, &appsv1.DaemonSet{}, &appsv1.DaemonSetList{})
+	metav1.AddToGroupVersion(s, appsv1.SchemeGroupVersion)
 	utilruntime.Must(metav1.AddMetaToScheme(s))
 	return s
 }
@@ -59,6 +63,8 @@ func mapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	m.Add(nodeKind, meta.RESTScopeRoot)
 	m.Add(ConfigMapKind, meta.RESTScopeNamespace)
 	m.Add(SecretKind, meta.RESTScopeNamespace)
+	m.Add(podKind, meta.RESTScopeNamespace)
+	m.Add(daemonSetKind, meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFMap"), meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFMapRevision"), meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFMapChunk"), meta.RESTScopeNamespace)

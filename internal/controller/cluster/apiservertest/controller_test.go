@@ -60,12 +60,12 @@ func TestFromSpecToReady(t *testing.T) {
 	failed := ready(m, "blocklist-1")
 	failed.State, failed.Reason, failed.Message = v1alpha1.NodeMapFailed, v1alpha1.NodeReasonMapFull, "map is full (maxEntries 16)"
 	w.report(node, failed)
-	m = w.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonNodesFailed)
+	m = w.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.NodeReasonMapFull)
 	message := meta.FindStatusCondition(m.Status.Conditions, v1alpha1.ConditionReady).Message
-	if want := "0 of 1 nodes ready; " + node + ": map is full (maxEntries 16)"; message != want {
+	if want := "0 of 1 node ready; on " + node + ": map is full (maxEntries 16)"; message != want {
 		t.Errorf("message = %q, want %q", message, want)
 	}
-	w.awaitEvent("blocklist", "NodesFailed")
+	w.awaitEvent("blocklist", v1alpha1.NodeReasonMapFull)
 }
 
 func TestRevisions(t *testing.T) {

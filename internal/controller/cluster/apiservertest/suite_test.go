@@ -63,11 +63,21 @@ type world struct {
 	client.Client
 	t         *testing.T
 	namespace string
-	stop      func()
+	// options change those of the controller; nil changes nothing.
+	options func(*cluster.Options)
+	stop    func()
 }
 
 // newWorld starts a controller, with the rights of its role only, beside an empty namespace.
 func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := newIdleWorld(t)
+	w.start()
+	return w
+}
+
+// newIdleWorld is an empty namespace.
+func newIdleWorld(t *testing.T) *world {
 	t.Helper()
 	scheme := process.Scheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme)); err != nil {
@@ -81,8 +91,7 @@ func newWorld(t *testing.T) *world {
 	if err := c.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Client: c, t: t, namespace: ns.Name}
-	w.start()
+	w := &world{Client: c, t: t, namespace: ns.Name, stop: func() {}}
 	t.Cleanup(func() { w.stop() })
 	return w
 }
@@ -106,10 +115,14 @@ func restricted(t *testing.T) *rest.Config {
 // start runs a controller until w.stop.
 func (w *world) start() {
 	w.t.Helper()
-	m, err := cluster.New(restricted(w.t), cluster.Options{
+	o := cluster.Options{
 		Options:              process.Options{MetricsBindAddress: process.Disabled, HealthProbeBindAddress: process.Disabled},
 		RevisionHistoryLimit: history, Concurrency: 4,
-	})
+	}
+	if w.options != nil {
+		w.options(&o)
+	}
+	m, err := cluster.New(restricted(w.t), o)
 	if err != nil {
 		w.t.Fatal(err)
 	}

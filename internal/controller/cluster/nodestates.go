@@ -1,0 +1,168 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	rawsource "sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
+	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
+	"github.com/bpfmap-io/bpfmap-operator/internal/status"
+)
+
+// nodeStates judges each node whenever something changed that its verdict follows from, lets the node's maps know
+// if it became another one, and writes the condition Ready of its BPFNodeState.
+type nodeStates struct {
+	client client.Client
+	lives  *lives
+}
+
+// Reconcile is about the node of req's name.
+func (s *nodeStates) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	verdict, result, err := s.verdict(ctx, req.Name)
+	if err != nil {
+		return result, err
+	}
+	state := &v1alpha1.BPFNodeState{}
+	err = s.client.Get(ctx, req.NamespacedName, state, client.UnsafeDisableDeepCopy)
+	if apierrors.IsNotFound(err) {
+		return result, nil
+	}
+	if err != nil {
+		return result, fmt.Errorf("get node state: %w", err)
+	}
+	next := status.NodeConditions(state.Status.Conditions, verdict, s.lives.now())
+	if equality.Semantic.DeepEqual(state.Status.Conditions, next) {
+		return result, nil
+	}
+	return result, s.write(ctx, state, next)
+}
+
+// verdict judges a node, and says when to do it again though nothing changed.
+func (s *nodeStates) verdict(ctx context.Context, name string) (liveness.Liveness, reconcile.Result, error) {
+	node := &corev1.Node{}
+	err := s.client.Get(ctx, client.ObjectKey{Name: name}, node, client.UnsafeDisableDeepCopy)
+	if apierrors.IsNotFound(err) {
+		s.lives.forget(name)
+		return liveness.Liveness{State: liveness.NodeUnknown, Message: "there is no Node of this name"}, reconcile.Result{}, nil
+	}
+	if err != nil {
+		return liveness.Liveness{}, reconcile.Result{}, fmt.Errorf("get node: %w", err)
+	}
+	verdict, err := s.lives.look(ctx, node)
+	if err != nil || verdict.Until.IsZero() {
+		return verdict, reconcile.Result{}, err
+	}
+	return verdict, reconcile.Result{RequeueAfter: max(1, verdict.Until.Sub(s.lives.now()))}, nil
+}
+
+// write replaces the conditions, if the object is still the one that they were made from.
+func (s *nodeStates) write(ctx context.Context, state *v1alpha1.BPFNodeState, conditions []metav1.Condition) error {
+	change := map[string]any{"op": "add", "path": "/status/conditions", "value": conditions}
+	if len(state.Status.Conditions) == 0 { // there may be no status to add to
+		next := state.Status.DeepCopy()
+		next.Conditions = conditions
+		change = map[string]any{"op": "add", "path": "/status", "value": next}
+	}
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": state.ResourceVersion}, change,
+	})
+	if err != nil {
+		return fmt.Errorf("encode conditions: %w", err)
+	}
+	target := &v1alpha1.BPFNodeState{ObjectMeta: metav1.ObjectMeta{Name: state.Name}}
+	if err := s.client.Status().Patch(ctx, target, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+		return fmt.Errorf("write the node state's conditions: %w", err)
+	}
+	return nil
+}
+
+// nodeStatesPart is the controller of node states.
+func nodeStatesPart(s *nodeStates, concurrency int) process.Part {
+	toItself := &handler.EnqueueRequestForObject{}
+	p := process.Part{
+		Name: "bpfmap-node-liveness", Reconciler: s, Concurrency: concurrency,
+		Watches: []process.Watch{
+			{Object: &v1alpha1.BPFNodeState{}, Handler: toItself, Predicates: []predicate.Predicate{conditionsChange}},
+			{Object: &corev1.Node{}, Handler: toItself, Predicates: []predicate.Predicate{livenessChange}},
+		},
+	}
+	if s.lives.daemonSet.Name != "" {
+		p.Watches = append(p.Watches,
+			process.Watch{Object: &corev1.Pod{}, Handler: onAgentPod(s.lives)},
+			process.Watch{Object: &appsv1.DaemonSet{}, Handler: onDaemonSet(s.client)})
+	}
+	return p
+}
+
+// conditionsChange leaves out what agents report of maps.
+var conditionsChange = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, ok := e.ObjectOld.(*v1alpha1.BPFNodeState)
+	after, same := e.ObjectNew.(*v1alpha1.BPFNodeState)
+	return !ok || !same || !equality.Semantic.DeepEqual(before.Status.Conditions, after.Status.Conditions)
+}}
+
+// livenessChange leaves out the heartbeats of Nodes. What the cache keeps of a node is little more than a verdict
+// follows from.
+var livenessChange = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, ok := e.ObjectOld.(*corev1.Node)
+	after, same := e.ObjectNew.(*corev1.Node)
+	return !ok || !same || !equality.Semantic.DeepEqual(before.Labels, after.Labels) ||
+		!equality.Semantic.DeepEqual(before.Spec.Taints, after.Spec.Taints) ||
+		!equality.Semantic.DeepEqual(before.Status.Conditions, after.Status.Conditions)
+}}
+
+// mapTrigger puts the maps of a node into the queue of the maps' controller. Before that runs there is nothing to
+// do: it looks at every map when it starts.
+type mapTrigger struct {
+	client client.Reader
+
+	mu    sync.Mutex
+	queue queue
+}
+
+func (t *mapTrigger) source() rawsource.Source {
+	return rawsource.Func(func(_ context.Context, q queue) error {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.queue = q
+		return nil
+	})
+}
+
+// changed is called after the verdict on a node became another one.
+func (t *mapTrigger) changed(ctx context.Context, node *corev1.Node) {
+	t.mu.Lock()
+	q := t.queue
+	t.mu.Unlock()
+	if q == nil {
+		return
+	}
+	names, err := mapsOfNode(ctx, t.client, node)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		log.FromContext(ctx).Error(err, "Failed to find the maps of a node whose liveness changed")
+	}
+	for name := range names {
+		q.AddAfter(reconcile.Request{NamespacedName: name}, gatherReports)
+	}
+}

@@ -149,6 +149,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
 				{Object: process.Node(), Handler: handler.EnqueueRequestsFromMapFunc(a.nodeToMaps), Predicates: []predicate.Predicate{predicate.LabelChangedPredicate{}}},
+				{Object: &v1alpha1.BPFNodeState{}, Handler: handler.EnqueueRequestsFromMapFunc(releasedMaps)},
 			},
 		}, a.publisher.part()},
 	}
@@ -236,6 +237,15 @@ func (a *Agent) nodeToMaps(ctx context.Context, _ client.Object) []reconcile.Req
 	var requests []reconcile.Request
 	for _, key := range a.queue.all(ctx, e) {
 		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName(key)})
+	}
+	return requests
+}
+
+// releasedMaps are the requests for maps that the controller allows this node to remove.
+func releasedMaps(_ context.Context, object client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, m := range object.(*v1alpha1.BPFNodeState).Status.Releases {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: m.Namespace, Name: m.Name}})
 	}
 	return requests
 }

@@ -35,13 +35,19 @@ type choice struct {
 	undecided bool
 	// shown says that there are revisions of the map, whether or not they are for this node.
 	shown bool
+	// removal says for people why the node is to have no map.
+	removal string
 }
 
-// choose decides from some revisions of a map and the labels of the own Node.
-func choose(revisions []v1alpha1.BPFMapRevision, node string, set labels.Set) choice {
-	c := choice{shown: len(revisions) > 0}
-	c.wanted, c.undecided = pick(revisions, node, set)
-	return c
+// choose decides from some revisions of a map, the labels of the own Node, what the node holds, and the releases
+// in its BPFNodeState.
+func choose(revisions []v1alpha1.BPFMapRevision, node string, set labels.Set, h holding, releases []v1alpha1.MapRelease) choice {
+	held := ""
+	if h.present {
+		held = h.revision
+	}
+	p := pick(revisions, node, set, held, releases)
+	return choice{shown: len(revisions) > 0, wanted: p.wanted, undecided: p.undecided, removal: p.removal}
 }
 
 // believable says whether a choice from the cache may be followed as it is: it leads forward from what the node
@@ -132,13 +138,22 @@ func (a *asker) ask(ctx context.Context, key revision.Key, h holding, cached *v1
 			revisions = append(revisions, *rev)
 		}
 	}
-	node := process.Node()
+	c, err = chooseBy(ctx, a.reader, revisions, a.node, h)
+	return c, now, err
+}
+
+// chooseBy decides from some revisions of a map and what a reader shows of the node, if the revisions depend on it.
+func chooseBy(ctx context.Context, reader client.Reader, revisions []v1alpha1.BPFMapRevision, name string, h holding) (choice, error) {
+	node, state := process.Node(), &v1alpha1.BPFNodeState{}
 	if slices.ContainsFunc(revisions, func(r v1alpha1.BPFMapRevision) bool { return len(r.Spec.NodeSelector) > 0 }) {
-		if err := a.reader.Get(ctx, client.ObjectKey{Name: a.node}, node); err != nil {
-			return choice{}, nil, fmt.Errorf("read own node from the API server: %w", err)
+		if err := reader.Get(ctx, client.ObjectKey{Name: name}, node); err != nil {
+			return choice{}, fmt.Errorf("get own node: %w", err) // its labels decide: nothing is removed without them
+		}
+		if err := reader.Get(ctx, client.ObjectKey{Name: name}, state); client.IgnoreNotFound(err) != nil {
+			return choice{}, fmt.Errorf("get own node state: %w", err)
 		}
 	}
-	return choose(revisions, a.node, node.GetLabels()), now, nil
+	return choose(revisions, name, node.GetLabels(), h, state.Status.Releases), nil
 }
 
 // revision is one that was listed, or is read by its name; nil if there is none of this map.

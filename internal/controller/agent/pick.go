@@ -48,7 +48,9 @@ func pick(revisions []v1alpha1.BPFMapRevision, node string, set labels.Set, held
 	return picked{removal: fmt.Sprintf("nodeSelector %s of revision %s doesn't select the node", selectorOf(newest), newest.Name)}
 }
 
-func selectorOf(rev *v1alpha1.BPFMapRevision) string { return labels.Set(rev.Spec.NodeSelector).String() }
+func selectorOf(rev *v1alpha1.BPFMapRevision) string {
+	return labels.Set(rev.Spec.NodeSelector).String()
+}
 
 // released says whether the node may give up the map that it holds at a revision.
 func released(releases []v1alpha1.MapRelease, rev *v1alpha1.BPFMapRevision) bool {

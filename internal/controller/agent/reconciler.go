@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
@@ -54,11 +53,15 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, nil
 	}
 	key := revision.Key{Namespace: req.Namespace, Name: req.Name}
-	c, err := r.cached(ctx, key)
+	e, notReady := r.readiness.current()
+	h, err := r.held(ctx, e, key)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	c, err := r.cached(ctx, key, h)
 	if err != nil || c.undecided {
 		return reconcile.Result{}, err
 	}
-	e, notReady := r.readiness.current()
 	switch {
 	case errors.Is(notReady, errNotProbed):
 		return reconcile.Result{}, nil // what an earlier agent reported holds until this one has looked
@@ -66,7 +69,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		r.refuse(key, c.wanted, notReady)
 		return reconcile.Result{}, nil // all maps are queued when the node becomes ready
 	}
-	c, wait, err := r.confirmed(ctx, e, key, c)
+	c, wait, err := r.confirmed(ctx, key, h, c)
 	switch {
 	case err != nil:
 		return reconcile.Result{}, err
@@ -75,7 +78,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	case c.undecided:
 		return reconcile.Result{}, nil
 	case c.wanted == nil:
-		return reconcile.Result{}, r.remove(ctx, e, key, c.shown)
+		return reconcile.Result{}, r.remove(ctx, e, key, c)
 	}
 	r.holdings.takes(key, c.wanted)
 	if wait := r.checks.untilDue(key, c.wanted.UID, r.resync); wait > 0 {
@@ -84,13 +87,17 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return r.apply(ctx, e, c.wanted)
 }
 
+// held is what the node holds of a map; e is nil while the node isn't ready, and then nothing is known.
+func (r *reconciler) held(ctx context.Context, e Engine, key revision.Key) (holding, error) {
+	if e == nil {
+		return holding{}, nil
+	}
+	return r.holdings.of(ctx, e, key)
+}
+
 // confirmed is a choice from the cache, if it leads forward, or the one that the API server confirms. wait is
 // when to look again instead.
-func (r *reconciler) confirmed(ctx context.Context, e Engine, key revision.Key, cached choice) (c choice, wait time.Duration, err error) {
-	h, err := r.holdings.of(ctx, e, key)
-	if err != nil {
-		return choice{}, 0, err
-	}
+func (r *reconciler) confirmed(ctx context.Context, key revision.Key, h holding, cached choice) (c choice, wait time.Duration, err error) {
 	if h.believable(cached, r.state.restarted()) {
 		r.holdings.trust(key)
 		return cached, 0, nil
@@ -134,21 +141,14 @@ func (r *reconciler) refuse(key revision.Key, wanted *v1alpha1.BPFMapRevision, w
 }
 
 // cached is what the cache says about a map.
-func (r *reconciler) cached(ctx context.Context, key revision.Key) (choice, error) {
+func (r *reconciler) cached(ctx context.Context, key revision.Key, h holding) (choice, error) {
 	var list v1alpha1.BPFMapRevisionList
 	err := r.client.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{indexMapName: key.Name},
 		client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return choice{}, fmt.Errorf("list revisions of %s: %w", key, err)
 	}
-	if len(list.Items) == 0 {
-		return choice{}, nil
-	}
-	node := process.Node()
-	if err := r.client.Get(ctx, client.ObjectKey{Name: r.node}, node); err != nil {
-		return choice{}, fmt.Errorf("get own node: %w", err) // its labels decide: nothing is removed without them
-	}
-	return choose(list.Items, r.node, node.GetLabels()), nil
+	return chooseBy(ctx, r.client, list.Items, r.node, h)
 }
 
 // apply lets the engine work and publishes the result.
@@ -230,7 +230,7 @@ func (r *reconciler) log(ctx context.Context, before *v1alpha1.NodeMap, report e
 }
 
 // remove releases a map that no revision asks for on this node. shown says that there are revisions of it.
-func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, shown bool) error {
+func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, c choice) error {
 	report := e.Remove(ctx, key)
 	r.queue.addMaps(e.Unblocked())
 	if isInterrupted(ctx, report.Err) {
@@ -242,9 +242,9 @@ func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, sho
 		return report.Err
 	}
 	if report.Action != engine.ActionNone {
-		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID)
+		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID, "reason", c.removal)
 	}
-	r.holdings.gone(key, shown)
+	r.holdings.gone(key, c.shown)
 	r.state.remove(key)
 	r.checks.forget(key)
 	r.loader.forget(key)

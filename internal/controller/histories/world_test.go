@@ -185,6 +185,14 @@ func (n *node) stopAgent() {
 
 func (n *node) Probe(context.Context) error { return nil }
 
+func (n *node) Moved() (bool, error) { return false, nil }
+
+func (n *node) WatchMounts(ctx context.Context, changed func()) error {
+	changed()
+	<-ctx.Done()
+	return nil
+}
+
 func (n *node) Open() (agent.Engine, error) {
 	if n.faulty != nil {
 		return engine.New(n.faulty, engine.Options{}), nil

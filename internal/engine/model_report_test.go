@@ -28,7 +28,7 @@ func (c *check) noteDeclared() {
 func (c *check) isNewRevision() bool {
 	b, rev := c.m.before, c.m.spec.revision(c.key, c.m.n)
 	return b != nil && c.m.spec.policy.Drift == v1alpha1.DriftReport && c.m.applied != rev.Fingerprint()+rev.UID &&
-		b.spec.policy.Sync == c.m.spec.policy.Sync && b.spec.shape == c.m.spec.shape
+		b.spec.policy.Sync == c.m.spec.policy.Sync && b.spec.shape == c.m.spec.shape && b.spec.uid == c.m.spec.uid
 }
 
 // mayStay says whether an element may stay as others left it: the declaration of it is what it was before.

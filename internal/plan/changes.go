@@ -57,7 +57,7 @@ func (c *Changes) keepNothing() {
 	if c.Kept == nil {
 		return
 	}
-	c.Overwritten += c.Kept.Insert.Len() + c.Kept.Updates() + c.Kept.Deletes()
+	c.Overwritten += c.Kept.Total()
 	none := Changes{Contents: c.Contents, Shape: c.Shape}
 	c.Kept = &none
 }
@@ -99,6 +99,9 @@ func (c *Changes) Updates() int { return c.Update.Len() + c.keys(c.Zero) }
 
 // Deletes is how many keys are to be deleted.
 func (c *Changes) Deletes() int { return c.keys(c.Delete) }
+
+// Total is how many elements are changed.
+func (c *Changes) Total() int { return c.Insert.Len() + c.Updates() + c.Deletes() }
 
 // keys is how many keys are packed.
 func (c *Changes) keys(packed []byte) int {

@@ -145,7 +145,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 			{Object: &v1alpha1.BPFMapRevision{}, Field: indexReferences, Keys: referenceKeys},
 		},
 		Parts: []process.Part{{
-			Name: name, Reconciler: a.reconciler, Concurrency: o.Concurrency, Sources: []source.Source{a.queue.source()},
+			Name: name, Reconciler: a.reconciler, Concurrency: o.Concurrency, Sources: []source.Source{a.queue.source("maps to look at")},
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
 				{Object: process.Node(), Handler: handler.EnqueueRequestsFromMapFunc(a.nodeToMaps), Predicates: []predicate.Predicate{predicate.LabelChangedPredicate{}}},

@@ -20,8 +20,9 @@ const actionSync = "Sync"
 
 // The reasons of events; besides them Failed and Stalled, the states.
 const (
-	eventDriftDetected = "DriftDetected"
-	eventDriftRepaired = "DriftRepaired"
+	eventDriftDetected    = "DriftDetected"
+	eventDriftRepaired    = "DriftRepaired"
+	eventDriftOverwritten = "DriftOverwritten"
 )
 
 // maxNote is the bound of an event's note in bytes.
@@ -39,29 +40,43 @@ type event struct{ kind, reason, note string }
 // emit emits what a report says that the state before didn't.
 func (e *eventEmitter) emit(before *v1alpha1.NodeMap, r engine.Report) {
 	for _, n := range eventsFor(before, r) {
-		note := e.node + ": " + n.note
-		if len(note) > maxNote {
-			note = strings.ToValidUTF8(note[:maxNote], "")
-		}
-		e.Eventf(reference(r), nil, n.kind, n.reason, actionSync, "%s", note)
+		e.send(r, n)
 	}
 }
 
-// eventsFor are the events of a report: a map created, adopted or replaced, drift once each time that it
-// appears, and failures when they begin or change.
+// removed tells that a map of a BPFMap that there still is was removed from this node, or given up, and why.
+func (e *eventEmitter) removed(r engine.Report, why string) {
+	what := "removed the map"
+	if r.Action == engine.ActionRetained {
+		what = "gave up the map and left its pin"
+	}
+	e.send(r, event{corev1.EventTypeNormal, string(r.Action), what + ": " + why})
+}
+
+func (e *eventEmitter) send(r engine.Report, n event) {
+	note := e.node + ": " + n.note
+	if len(note) > maxNote {
+		note = strings.ToValidUTF8(note[:maxNote], "")
+	}
+	e.Eventf(reference(r), nil, n.kind, n.reason, actionSync, "%s", note)
+}
+
+// eventsFor are the events of a report: a map adopted or replaced, drift once each time that it appears, and
+// failures when they begin or change. That a map was made is told by the states: with thousands of nodes there
+// would be as many events for each new BPFMap.
 func eventsFor(before *v1alpha1.NodeMap, r engine.Report) []event {
 	var all []event
 	if r.Drift != nil {
 		switch wasDrifted := before != nil && before.Drifted; {
+		case r.Drift.Overwritten > 0:
+			all = append(all, event{corev1.EventTypeWarning, eventDriftOverwritten, r.Drift.String()})
 		case r.Drift.Repaired:
-			all = append(all, event{corev1.EventTypeWarning, eventDriftRepaired, r.Drift.Summary})
+			all = append(all, event{corev1.EventTypeWarning, eventDriftRepaired, r.Drift.String()})
 		case !wasDrifted:
-			all = append(all, event{corev1.EventTypeWarning, eventDriftDetected, r.Drift.Summary + " (driftPolicy Report: nothing is changed)"})
+			all = append(all, event{corev1.EventTypeWarning, eventDriftDetected, r.Drift.String() + " (driftPolicy Report: this is left as it is)"})
 		}
 	}
 	switch r.Action {
-	case engine.ActionCreated:
-		all = append(all, event{corev1.EventTypeNormal, string(r.Action), "created the map, pinned at " + r.PinPath})
 	case engine.ActionAdopted:
 		all = append(all, event{corev1.EventTypeNormal, string(r.Action), "adopted the map at " + r.PinPath + " with its contents"})
 	case engine.ActionReplaced:

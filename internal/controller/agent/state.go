@@ -188,7 +188,7 @@ func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time)
 	next.Summary = status.Summarize(all)
 	next.Summary.MemoryLimitBytes = s.facts.MemoryLimitBytes
 	condition := hostReady(s.ready, now)
-	listed, omitted := fit(all)
+	listed, omitted := fit(all, published.Releases)
 	if next.Maps = listed; omitted > 0 {
 		condition.Message = fmt.Sprintf("%s; %d of %d maps are not listed in status.maps, which holds at most %d maps and about %d KiB",
 			condition.Message, omitted, len(all), maxListedMaps, maxListedBytes>>10)

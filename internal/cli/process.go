@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
+	"github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 )
 
 // logFlags are how a process logs.
@@ -23,11 +24,13 @@ func addProcessFlags(c *cobra.Command, o *process.Options, l *logFlags) {
 		"host:port that serves /metrics; 0 disables it")
 	f.BoolVar(&o.MetricsSecure, "metrics-secure", true,
 		"serve metrics over HTTPS and only to tokens that are allowed to get /metrics (needs the cluster role system:auth-delegator)")
+	f.IntVar(&o.MetricsPerMap, "metrics-per-map", metrics.DefaultPerMap,
+		"how many maps get series of their own in the metrics, and further ones are counted only together; 0 is none")
 	f.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", process.Disabled,
 		"host:port that serves /healthz and /readyz; 0 disables it")
 	f.StringVar(&l.level, "log-level", "info", "lowest level that is logged: debug, info, warn or error")
 	f.StringVar(&l.format, "log-format", "text", "text or json")
-	o.Version = version
+	o.Version, o.Revision = version, commit
 }
 
 // stopGrace is how long a controller or an agent may take to stop. The pods' termination grace period is

@@ -119,10 +119,12 @@ func Assemble(s process.Surroundings, o Options) (*Agent, *process.Assembly, err
 
 func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	recorder := recorders.NewNode(s.Metrics, o.Host.SystemCalls)
+	recorders.Build{Version: o.Version, Revision: o.Revision}.Register(s.Metrics, recorders.Agent)
 	a := &Agent{
 		client: s.Client, node: o.NodeName, host: o.Host, seeded: make(chan struct{}),
 		state: newNodeState(o.NodeName, o.Version, facts), readiness: newNodeReadiness(o.Host),
 	}
+	recorder.Observe(a.state.snapshot, o.MetricsPerMap, o.ResyncPeriod)
 	checks := &checks{}
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
@@ -132,7 +134,7 @@ func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	}
 	a.reconciler.loader.spread = s.Spread
 	a.publisher = &publisher{
-		client: recorder.Client(a.client), live: s.Live, node: a.node, state: a.state, looked: a.readiness.looked, metrics: recorder,
+		client: recorder.Client(a.client), live: s.Live, node: a.node, state: a.state, looked: a.readiness.looked,
 	}
 	return a
 }

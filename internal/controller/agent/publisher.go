@@ -19,7 +19,6 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
-	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 )
 
 const (
@@ -39,8 +38,6 @@ type publisher struct {
 	// looked is closed once the host was looked at. Before, the state says nothing that an earlier agent didn't
 	// know better.
 	looked <-chan struct{}
-	// metrics record what was published.
-	metrics *recorders.Node
 
 	// written is the time of the last write, and last what it made of the object. Only Reconcile uses them, which
 	// runs once at a time.
@@ -114,7 +111,6 @@ func (p *publisher) write(ctx context.Context, object *v1alpha1.BPFNodeState) (w
 	if err := p.client.Status().Update(ctx, object); err != nil {
 		return nil, fmt.Errorf("write node state: %w", err)
 	}
-	p.metrics.ObserveMaps(p.state.snapshot())
 	return object, nil
 }
 

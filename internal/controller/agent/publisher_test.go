@@ -20,7 +20,7 @@ import (
 
 func newPublisher(c client.Client) *publisher {
 	state := newNodeState("node", "v1", Facts{BootID: "boot"})
-	return &publisher{client: c, live: c, node: "node", state: state, looked: closed(), metrics: newMetrics()}
+	return &publisher{client: c, live: c, node: "node", state: state, looked: closed()}
 }
 
 // published is what the API server has.

@@ -161,6 +161,7 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	}
 	r.noteLoss(&report)
 	r.metrics.ObserveSync(report, time.Since(start))
+	r.metrics.ObserveShape(report, &object.Spec)
 	before := r.state.set(status.FromReport(report))
 	r.events.emit(before, report)
 	r.log(ctx, before, report)

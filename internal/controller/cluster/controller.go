@@ -107,6 +107,9 @@ func Assemble(s process.Surroundings, o Options) *process.Assembly {
 
 func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 	recorder := recorders.NewCluster(s.Metrics)
+	recorders.Build{Version: o.Version, Revision: o.Revision}.Register(s.Metrics, recorders.Controller)
+	nodes := func() (map[metav1.ConditionStatus]int, bool) { return countNodes(s.Client) }
+	recorder.Observe(recorders.Sources{CRDs: api.current, Nodes: nodes}, o.MetricsPerMap)
 	limits := o.limits()
 	trigger := &mapTrigger{client: s.Client}
 	lives := newLives(s.Client, o.agents(), s.Now, trigger.changed)
@@ -114,6 +117,7 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 		crds:          api,
 		client:        recorder.Client(s.Client),
 		live:          s.Live,
+		index:         newFleetIndex(),
 		keys:          newKeyLists(),
 		events:        s.Events,
 		compiled:      newCompileCache(recorder.Compile(compile.With), limits.perMap),
@@ -131,8 +135,8 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 			Name: name, Reconciler: r, For: &v1alpha1.BPFMap{}, Concurrency: o.Concurrency,
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
-				{Object: &v1alpha1.BPFNodeState{}, Handler: onNodeState()},
-				{Object: &corev1.Node{}, Handler: onNode(s.Client)},
+				{Object: &v1alpha1.BPFNodeState{}, Handler: onNodeState(r.index)},
+				{Object: &corev1.Node{}, Handler: onNode(s.Client, r.index)},
 				{Object: &corev1.Node{}, Handler: onSelectable(s.Client)},
 				{Object: process.Metadata(chunkKind), Handler: onChunk()},
 				{Object: process.Metadata(process.ConfigMapKind), Handler: onSource(s.Client, process.ConfigMapKind)},
@@ -180,7 +184,6 @@ func (o *Options) indexes() []process.Index {
 		{Object: &v1alpha1.BPFMapRevision{}, Field: indexMapName, Keys: mapNameOf},
 		{Object: process.Metadata(chunkKind), Field: indexOwner, Keys: ownerOf},
 		{Object: &v1alpha1.BPFMap{}, Field: indexSources, Keys: sourcesOf},
-		{Object: &v1alpha1.BPFNodeState{}, Field: indexMaps, Keys: mapsOf},
 		{Object: &v1alpha1.BPFNodeState{}, Field: indexReleases, Keys: releasesOf},
 		{Object: &v1alpha1.BPFMap{}, Field: indexUnselected, Keys: unselected},
 	}

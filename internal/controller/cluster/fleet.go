@@ -5,13 +5,11 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
@@ -108,17 +106,9 @@ func (f *fleet) gone() map[string]liveness.Liveness {
 
 // observeFleet reads from the cache the nodes and what they report about a BPFMap.
 func (r *reconciler) observeFleet(ctx context.Context, name types.NamespacedName, revisions []v1alpha1.BPFMapRevision) (fleet, error) {
-	var list corev1.NodeList
-	if err := r.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		return fleet{}, fmt.Errorf("list nodes: %w", err)
-	}
-	states, err := r.mapStates(ctx, name)
-	if err != nil {
-		return fleet{}, err
-	}
-	f := fleet{nodes: make([]fleetNode, 0, len(list.Items)), mapStates: states, revisions: revisions}
-	for i := range list.Items {
-		n := &list.Items[i]
+	list := r.index.allNodes()
+	f := fleet{nodes: make([]fleetNode, 0, len(list)), mapStates: r.index.mapStatesOf(name), revisions: revisions}
+	for _, n := range list {
 		live, err := r.lives.of(ctx, n)
 		if err != nil {
 			return fleet{}, err

@@ -39,7 +39,9 @@ func newConflicts() workqueue.TypedRateLimiter[types.NamespacedName] {
 type reconciler struct {
 	client client.Client
 	// live reads what isn't cached, and what has to be certain before something is deleted.
-	live     client.Reader
+	live client.Reader
+	// index is what the watches of nodes and their reports show.
+	index    *fleetIndex
 	keys     *keyLists
 	events   events.EventRecorder
 	crds     *crds

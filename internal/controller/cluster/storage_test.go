@@ -339,7 +339,7 @@ func TestSizes(t *testing.T) {
 		}
 	}
 	rev.Annotations = nil
-	if got := inlineSize(rev); got != v1alpha1.MaxInlineEntriesBytes {
+	if got := inlineSize(rev); got != v1alpha1.LargestInlineEntriesBytes {
 		t.Errorf("inline entries of unknown size count as %d", got)
 	}
 	rev.Spec.Chunks = []string{"a"}

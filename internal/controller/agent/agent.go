@@ -173,6 +173,7 @@ func (a *Agent) setUp(o Options) error {
 
 // Start works until ctx ends, and then writes the node's last state.
 func (a *Agent) Start(ctx context.Context) error {
+	a.manager.GetLogger().Info("The agent starts", "version", a.state.version, "node", a.node)
 	if err := a.manager.Start(ctx); err != nil {
 		return err
 	}

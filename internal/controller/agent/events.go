@@ -4,6 +4,7 @@
 package agent
 
 import (
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,13 +45,10 @@ func (e *eventEmitter) emit(before *v1alpha1.NodeMap, r engine.Report) {
 	}
 }
 
-// removed tells that a map of a BPFMap that there still is was removed from this node, or given up, and why.
+// removed tells of a map that the node gave up though its BPFMap stays, and why.
 func (e *eventEmitter) removed(r engine.Report, why string) {
-	what := "removed the map"
-	if r.Action == engine.ActionRetained {
-		what = "gave up the map and left its pin"
-	}
-	e.send(r, event{corev1.EventTypeNormal, string(r.Action), what + ": " + why})
+	note := fmt.Sprintf("%s map %d: %s", strings.ToLower(string(r.Action)), r.MapID, why)
+	e.send(r, event{corev1.EventTypeNormal, string(r.Action), note})
 }
 
 func (e *eventEmitter) send(r engine.Report, n event) {

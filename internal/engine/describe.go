@@ -28,7 +28,7 @@ func describe(o *Observation, p *plan.Plan, out *Outcome) Report {
 	if p.Drift != "" && p.Action != plan.Stall {
 		r.Drift = &Drift{
 			Kind: p.Drift, Summary: driftSummary(p), Repaired: p.Writes() && out.err == nil && !p.Changes.Keeps(),
-			Overwritten: p.Changes.Overwritten, Entries: driftedEntries(o, p),
+			Overwritten: p.Changes.Overwritten, Entries: driftedEntries(o, p), Count: driftedCount(p),
 		}
 	}
 	switch {

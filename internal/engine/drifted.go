@@ -39,6 +39,18 @@ func driftedEntries(o *Observation, p *plan.Plan) []v1alpha1.DriftedEntry {
 	return d.sorted()
 }
 
+// driftedCount is how many elements differ.
+func driftedCount(p *plan.Plan) int {
+	switch c := &p.Changes; {
+	case p.Drift != plan.DriftContents:
+		return 0
+	case c.Kept != nil:
+		return c.Kept.Total() + c.Overwritten
+	default:
+		return c.Total()
+	}
+}
+
 // drifted collects elements that differ.
 type drifted struct {
 	o          *Observation

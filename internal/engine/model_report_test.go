@@ -17,17 +17,18 @@ func (c *check) keeps() bool { return c.ready() && c.report.Plan.Changes.Keeps()
 func (c *check) noteDeclared() {
 	c.m.before = nil
 	is := c.after.pins[c.m.spec.pin]
-	if c.m.spec.policy.Drift != v1alpha1.DriftReport || is == nil || c.want.waits {
+	if c.m.spec.policy.Drift != v1alpha1.DriftReport || is == nil || c.m.maps[is.ID] == nil || c.want.waits {
 		return
 	}
-	c.m.before = &declaredBefore{entries: maps.Clone(c.want.declared), spec: c.m.spec.clone(), mapID: is.ID, by: c.e, sure: true}
+	// c.want lacks what others wrote meanwhile.
+	c.m.before = &declaredBefore{entries: c.run.want(c.m.spec, c.key, c.before).declared, spec: c.m.spec.clone(), mapID: is.ID, by: c.e, sure: true}
 }
 
 // isNewRevision says whether the revision is another one than the one before, and both ask for a report.
 func (c *check) isNewRevision() bool {
 	b, rev := c.m.before, c.m.spec.revision(c.key, c.m.n)
 	return b != nil && c.m.spec.policy.Drift == v1alpha1.DriftReport && c.m.applied != rev.Fingerprint()+rev.UID &&
-		b.spec.policy.Sync == c.m.spec.policy.Sync && b.spec.shape == c.m.spec.shape
+		b.spec.policy.Sync == c.m.spec.policy.Sync && b.spec.shape == c.m.spec.shape && b.spec.uid == c.m.spec.uid
 }
 
 // mayStay says whether an element may stay as others left it: the declaration of it is what it was before.

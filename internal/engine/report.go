@@ -6,6 +6,8 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
@@ -73,11 +75,37 @@ type Drift struct {
 	// Summary is for people, for example "2 entries missing, 1 changed".
 	Summary  string
 	Repaired bool
+	// Count is how many entries differ; 0 for drift of another kind.
+	Count int
 	// Overwritten is how many elements that others changed a new revision changed as well, with driftPolicy Report.
 	Overwritten int
 	// Entries are some of what differed, at most v1alpha1.MaxDriftedEntries, in the order of their keys; none if
 	// contents come from a Secret.
 	Entries []v1alpha1.DriftedEntry
+}
+
+// String is the summary with the entries: "1 entry changed: customer-a: found {rate: 9000}, declared {rate: 1000}".
+func (d *Drift) String() string {
+	if len(d.Entries) == 0 {
+		return d.Summary
+	}
+	var b strings.Builder
+	b.WriteString(d.Summary)
+	for i, e := range d.Entries {
+		b.WriteString([]string{": ", "; "}[min(i, 1)] + e.Key + ": ")
+		switch {
+		case e.Found == "":
+			b.WriteString("missing, declared " + e.Declared)
+		case e.Declared == "":
+			b.WriteString("found " + e.Found + ", not declared")
+		default:
+			b.WriteString("found " + e.Found + ", declared " + e.Declared)
+		}
+	}
+	if more := d.Count - len(d.Entries); more > 0 {
+		fmt.Fprintf(&b, "; and %d more", more)
+	}
+	return b.String()
 }
 
 // reasonOf is an error's reason. That of work that its context ended is always the same, wherever it was.

@@ -52,6 +52,16 @@ func (c *Changes) FoundAt(key []byte) ([]byte, bool) {
 	return c.Found[i].Value, true
 }
 
+// keepNothing says that a new map gets what is declared: what others changed stays in the old one.
+func (c *Changes) keepNothing() {
+	if c.Kept == nil {
+		return
+	}
+	c.Overwritten += c.Kept.Total()
+	none := Changes{Contents: c.Contents, Shape: c.Shape}
+	c.Kept = &none
+}
+
 // Keeps says that others' changes stay.
 func (c *Changes) Keeps() bool { return c.Kept != nil && !c.Kept.IsEmpty() }
 
@@ -89,6 +99,9 @@ func (c *Changes) Updates() int { return c.Update.Len() + c.keys(c.Zero) }
 
 // Deletes is how many keys are to be deleted.
 func (c *Changes) Deletes() int { return c.keys(c.Delete) }
+
+// Total is how many elements are changed.
+func (c *Changes) Total() int { return c.Insert.Len() + c.Updates() + c.Deletes() }
 
 // keys is how many keys are packed.
 func (c *Changes) keys(packed []byte) int {

@@ -210,6 +210,10 @@ func (d *decision) replaceFrozen() (ends bool) {
 		return true
 	}
 	d.drift(DriftContents)
+	d.plan.Changes.keepNothing()
+	if d.plan.Changes.Overwritten > 0 {
+		d.plan.Drift = DriftContents
+	}
 	d.plan.Freeze, d.plan.Pin = d.want.Revision.Policy.Freeze, true
 	return d.judge()
 }

@@ -17,6 +17,9 @@ func FromReport(r engine.Report) v1alpha1.NodeMap {
 		State: r.State, Reason: r.Reason, Message: text.Truncate(r.Message, maxNodeMessage),
 		Drifted: r.Drift != nil && !r.Drift.Repaired, DriftCount: r.DriftCount,
 	}
+	if r.Drift != nil {
+		m.DriftedEntries = r.Drift.Entries
+	}
 	for _, old := range r.Replaced {
 		m.ReplacedMaps = append(m.ReplacedMaps, v1alpha1.ReplacedMap{
 			MapID: int64(old.ID), Users: old.Users[:min(len(old.Users), v1alpha1.MaxReplacedUsers)], UsersKnown: old.UsersKnown,

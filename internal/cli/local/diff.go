@@ -31,11 +31,12 @@ func newDiff() *cobra.Command {
 		Short: "Show what apply would do",
 		Long: `Show what apply would do to this machine's maps, and change nothing. Lines begin with + for entries
 that would be added, ~ for changed values, - for entries that would be deleted, and ! for properties
-that can't be changed in place.
+that can't be changed in place. It also compares maps that belong to a cluster, for example in the agent's pod.
 
 Exit code 0 if there is nothing to do, 1 if there is, 2 for errors.`,
-		Example: `  bpfmap diff -f maps/`,
-		Args:    cobra.NoArgs,
+		Example: `  bpfmap diff -f maps/
+  kubectl get bpfmap -n edge blocklist -o yaml | kubectl exec -i -n bpfmap-system ds/bpfmap-bpfmap-operator-agent -- /bpfmap diff -f -`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			code := 0
 			maps, ok, err := in.compile(c)

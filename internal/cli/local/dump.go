@@ -29,7 +29,7 @@ type dumper struct {
 func newDump() *cobra.Command {
 	var d dumper
 	c := &cobra.Command{
-		Use:   "dump (-f FILE | --pin PATH | --id ID)",
+		Use:   "dump (NAMESPACE/NAME | -f FILE | --pin PATH | --id ID)",
 		Short: "Print a map's elements, typed where the schema is known",
 		Long: `Print a map's elements: typed by the manifest, by the record of a managed map, or by the map's BTF,
 and in hex elsewhere. With -o yaml they are entries as a manifest has them; interfaces and managed maps
@@ -38,11 +38,20 @@ have their names, programs and cgroups, whose names the kernel doesn't know, the
 Elements that are added or deleted meanwhile may or may not be printed. If the output may miss or repeat
 others, a message says so and the exit code is 1. Queues and stacks can't be read without emptying
 them: see "bpfmap map lookup", which peeks.`,
-		Example: `  bpfmap dump -f maps/blocklist.yaml
+		Example: `  bpfmap dump edge/blocklist
+  kubectl exec -n bpfmap-system ds/bpfmap-bpfmap-operator-agent -- /bpfmap dump edge/blocklist
+  bpfmap dump -f maps/blocklist.yaml
   bpfmap dump --pin /sys/fs/bpf/bpfmap/edge/blocklist --sort -o yaml
   bpfmap dump --id 42 -o hex`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return d.run(c) },
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if err := d.name(args[0]); err != nil {
+					return err
+				}
+			}
+			return d.run(c)
+		},
 	}
 	d.add(c)
 	addOutputFlag(c, &d.output, string(element.Text), string(element.JSON), string(element.YAML), string(element.Hex))

@@ -6,11 +6,13 @@ package local
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 )
 
 // createWithBTF pins a Hash of struct { __u8 action; __be32 rule; } by __u16.
@@ -89,4 +91,25 @@ func TestDumpSeveral(t *testing.T) {
 	}.String())
 	equal(t, fails(t, "dump", "--pin", filepath.Join(pins, "default", "b"), "-f", folder),
 		"Error: -f has 2 BPFMaps: with --pin or --id it must contain exactly one\n")
+}
+
+// TestDumpByName finds the map of a BPFMap by its name, also where the node's files are elsewhere, as in the
+// agent's pod.
+func TestDumpByName(t *testing.T) {
+	bpffs := mountBPFFS(t)
+	manifest := write(t, "blocklist.yaml", blocklist)
+	ok(t, "apply", "--bpffs", bpffs, "-f", manifest)
+	for _, root := range []string{"", filepath.Dir(bpffs)} {
+		t.Setenv(mounts.RootEnv, root)
+		node := mounts.Root(root).Node(bpffs)
+		if out := ok(t, "dump", "--bpffs", node, "--sort", "edge/blocklist"); !strings.Contains(out, "203.0.113.0/24") {
+			t.Errorf("with the root %q: %s", root, out)
+		}
+		if out := ok(t, "list", "--managed", "-o", "wide", "--bpffs", node); !strings.Contains(out, node+"/bpfmap/edge/blocklist") {
+			t.Errorf("with the root %q, list shows %s", root, out)
+		}
+		if out := ok(t, "diff", "--bpffs", node, "-f", manifest); !strings.Contains(out, "in sync") {
+			t.Errorf("with the root %q, diff shows %s", root, out)
+		}
+	}
 }

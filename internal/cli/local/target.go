@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 )
 
 // target is one existing map: --pin or --id.
@@ -94,6 +95,24 @@ func (t *targets) all(c *cobra.Command) ([]namedTarget, error) {
 		all = append(all, n)
 	}
 	return all, nil
+}
+
+// name makes the managed map of a BPFMap, "namespace/name", the target, wherever it is pinned.
+func (t *targets) name(name string) error {
+	if t.pin != "" || t.id != 0 || len(t.in.paths) > 0 {
+		return fmt.Errorf("%s: give either the name of a BPFMap, or -f, --pin or --id", name)
+	}
+	records, err := pinstore.New(hostRoot().Here(t.bpffs), pinstore.Options{}).Records()
+	if err != nil {
+		return fmt.Errorf("look for the map of BPFMap %s: %w", name, err)
+	}
+	for i := range records {
+		if records[i].Key.String() == name {
+			t.pin = filepath.Join(t.bpffs, records[i].Pin.Path)
+			return nil
+		}
+	}
+	return fmt.Errorf("no map of a BPFMap %s is on this machine: see bpfmap list --managed", name)
 }
 
 // one is for commands that work on a single map.

@@ -147,7 +147,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 			{Object: &v1alpha1.BPFMapRevision{}, Field: indexReferences, Keys: referenceKeys},
 		},
 		Parts: []process.Part{{
-			Name: name, Reconciler: a.reconciler, Concurrency: o.Concurrency, Sources: []source.Source{a.queue.source()},
+			Name: name, Reconciler: a.reconciler, Concurrency: o.Concurrency, Sources: []source.Source{a.queue.source("maps to look at")},
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
 				{Object: process.Node(), Handler: handler.EnqueueRequestsFromMapFunc(a.nodeToMaps), Predicates: []predicate.Predicate{predicate.LabelChangedPredicate{}}},
@@ -173,6 +173,7 @@ func (a *Agent) setUp(o Options) error {
 
 // Start works until ctx ends, and then writes the node's last state.
 func (a *Agent) Start(ctx context.Context) error {
+	a.manager.GetLogger().Info("The agent starts", "version", a.state.version, "node", a.node)
 	if err := a.manager.Start(ctx); err != nil {
 		return err
 	}
@@ -199,12 +200,7 @@ func (a *Agent) TakeOver(ctx context.Context) error {
 	if err := a.seed(ctx); err != nil {
 		return err
 	}
-	changed, err := a.readiness.look(ctx)
-	if changed {
-		a.onReadiness(ctx, err)
-	}
-	close(a.readiness.looked)
-	return err
+	return a.readiness.lookAndTell(ctx, a.onReadiness)
 }
 
 func (a *Agent) seed(ctx context.Context) error {

@@ -30,13 +30,20 @@ func TestEventsFor(t *testing.T) {
 		report engine.Report
 		want   []string
 	}{
-		"nothing":           {nil, engine.Report{}, nil},
-		"created":           {nil, engine.Report{Action: engine.ActionCreated, PinPath: "/p"}, []string{"Normal Created created the map, pinned at /p"}},
-		"adopted":           {nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p"}, []string{"Normal Adopted adopted the map at /p with its contents"}},
-		"updated":           {nil, engine.Report{Action: engine.ActionUpdated}, nil},
-		"replaced":          {nil, engine.Report{Action: engine.ActionReplaced, Message: "replaced map 3"}, []string{"Normal Replaced replaced map 3"}},
-		"repaired":          {nil, engine.Report{Drift: drift(true)}, []string{"Warning DriftRepaired 1 entry changed"}},
-		"drift appears":     {nil, engine.Report{Drift: drift(false)}, []string{"Warning DriftDetected 1 entry changed (driftPolicy Report: nothing is changed)"}},
+		"nothing":       {nil, engine.Report{}, nil},
+		"created":       {nil, engine.Report{Action: engine.ActionCreated, PinPath: "/p"}, nil},
+		"adopted":       {nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p"}, []string{"Normal Adopted adopted the map at /p with its contents"}},
+		"updated":       {nil, engine.Report{Action: engine.ActionUpdated}, nil},
+		"replaced":      {nil, engine.Report{Action: engine.ActionReplaced, Message: "replaced map 3"}, []string{"Normal Replaced replaced map 3"}},
+		"repaired":      {nil, engine.Report{Drift: drift(true)}, []string{"Warning DriftRepaired 1 entry changed"}},
+		"drift appears": {nil, engine.Report{Drift: drift(false)}, []string{"Warning DriftDetected 1 entry changed (driftPolicy Report: this is left as it is)"}},
+		"drift with its entries": {nil, engine.Report{Drift: &engine.Drift{
+			Kind: plan.DriftContents, Summary: "3 entries changed", Repaired: true, Count: 4, Entries: []v1alpha1.DriftedEntry{
+				{Key: "a", Found: "{rate: 9000}", Declared: "{rate: 1000}"}, {Key: "b", Declared: "1"}, {Key: "c", Found: "2"},
+			},
+		}}, []string{"Warning DriftRepaired 3 entries changed: a: found {rate: 9000}, declared {rate: 1000}; b: missing, declared 1; c: found 2, not declared; and 1 more"}},
+		"drift overwritten": {nil, engine.Report{Drift: &engine.Drift{Kind: plan.DriftContents, Summary: "s", Overwritten: 1, Repaired: true}},
+			[]string{"Warning DriftOverwritten s"}},
 		"drift stays":       {&v1alpha1.NodeMap{Drifted: true}, engine.Report{Drift: drift(false)}, nil},
 		"failure begins":    {nil, failed, []string{"Warning Failed MapFull: no room"}},
 		"failure continues": {failing, failed, nil},

@@ -52,7 +52,7 @@ func TestConcurrentReconciles(t *testing.T) {
 	defer close(p.events.Events)
 	ctx, stop := context.WithCancel(t.Context())
 	q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
-	must(t, p.queue.source().Start(ctx, q))
+	must(t, p.queue.source("maps").Start(ctx, q))
 	var running sync.WaitGroup
 	for range workers {
 		running.Go(func() {

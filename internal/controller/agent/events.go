@@ -21,8 +21,9 @@ const actionSync = "Sync"
 
 // The reasons of events; besides them Failed and Stalled, the states.
 const (
-	eventDriftDetected = "DriftDetected"
-	eventDriftRepaired = "DriftRepaired"
+	eventDriftDetected    = "DriftDetected"
+	eventDriftRepaired    = "DriftRepaired"
+	eventDriftOverwritten = "DriftOverwritten"
 )
 
 // maxNote is the bound of an event's note in bytes.
@@ -40,38 +41,40 @@ type event struct{ kind, reason, note string }
 // emit emits what a report says that the state before didn't.
 func (e *eventEmitter) emit(before *v1alpha1.NodeMap, r engine.Report) {
 	for _, n := range eventsFor(before, r) {
-		note := e.node + ": " + n.note
-		if len(note) > maxNote {
-			note = strings.ToValidUTF8(note[:maxNote], "")
-		}
-		e.Eventf(reference(r), nil, n.kind, n.reason, actionSync, "%s", note)
+		e.send(r, n)
 	}
 }
 
-// removed tells of a map that the node gave up, and why.
+// removed tells of a map that the node gave up though its BPFMap stays, and why.
 func (e *eventEmitter) removed(r engine.Report, why string) {
-	note := fmt.Sprintf("%s: %s map %d: %s", e.node, strings.ToLower(string(r.Action)), r.MapID, why)
+	note := fmt.Sprintf("%s map %d: %s", strings.ToLower(string(r.Action)), r.MapID, why)
+	e.send(r, event{corev1.EventTypeNormal, string(r.Action), note})
+}
+
+func (e *eventEmitter) send(r engine.Report, n event) {
+	note := e.node + ": " + n.note
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote], "")
 	}
-	e.Eventf(reference(r), nil, corev1.EventTypeNormal, string(r.Action), actionSync, "%s", note)
+	e.Eventf(reference(r), nil, n.kind, n.reason, actionSync, "%s", note)
 }
 
-// eventsFor are the events of a report: a map created, adopted or replaced, drift once each time that it
-// appears, and failures when they begin or change.
+// eventsFor are the events of a report: a map adopted or replaced, drift once each time that it appears, and
+// failures when they begin or change. That a map was made is told by the states: with thousands of nodes there
+// would be as many events for each new BPFMap.
 func eventsFor(before *v1alpha1.NodeMap, r engine.Report) []event {
 	var all []event
 	if r.Drift != nil {
 		switch wasDrifted := before != nil && before.Drifted; {
+		case r.Drift.Overwritten > 0:
+			all = append(all, event{corev1.EventTypeWarning, eventDriftOverwritten, r.Drift.String()})
 		case r.Drift.Repaired:
-			all = append(all, event{corev1.EventTypeWarning, eventDriftRepaired, r.Drift.Summary})
+			all = append(all, event{corev1.EventTypeWarning, eventDriftRepaired, r.Drift.String()})
 		case !wasDrifted:
-			all = append(all, event{corev1.EventTypeWarning, eventDriftDetected, r.Drift.Summary + " (driftPolicy Report: nothing is changed)"})
+			all = append(all, event{corev1.EventTypeWarning, eventDriftDetected, r.Drift.String() + " (driftPolicy Report: this is left as it is)"})
 		}
 	}
 	switch r.Action {
-	case engine.ActionCreated:
-		all = append(all, event{corev1.EventTypeNormal, string(r.Action), "created the map, pinned at " + r.PinPath})
 	case engine.ActionAdopted:
 		all = append(all, event{corev1.EventTypeNormal, string(r.Action), "adopted the map at " + r.PinPath + " with its contents"})
 	case engine.ActionReplaced:

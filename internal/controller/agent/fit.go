@@ -26,21 +26,25 @@ const (
 	shortMessage = 160
 )
 
-// fit is the list of maps that is published, sorted by namespace and name, and how many are left out because
-// the object would become too large. Long messages are cut first; then maps that are as declared are left
-// out before those that need attention.
-func fit(all []v1alpha1.NodeMap) (listed []v1alpha1.NodeMap, omitted int) {
+// fit is the list of maps that is published beside the releases, sorted by namespace and name, and how many are
+// left out because the object would become too large. Long messages are cut and drifted entries left out
+// first. Then namespaces get places in turn, so that the one with the most maps loses some first and nobody's
+// maps push those of others out; in each, maps that need attention come first.
+func fit(all []v1alpha1.NodeMap, releases []v1alpha1.MapRelease) (listed []v1alpha1.NodeMap, omitted int) {
 	slices.SortFunc(all, byName)
-	if len(all) <= maxListedMaps && totalSize(all) <= maxListedBytes {
+	size := releasesSize(releases)
+	if len(all) <= maxListedMaps && size+totalSize(all) <= maxListedBytes {
 		return all, 0
 	}
 	for i := range all {
-		if m := &all[i]; len(m.Message) > shortMessage {
+		m := &all[i]
+		m.DriftedEntries = nil
+		if len(m.Message) > shortMessage {
 			m.Message = strings.ToValidUTF8(m.Message[:shortMessage], "") + "…"
 		}
 	}
-	slices.SortStableFunc(all, func(a, b v1alpha1.NodeMap) int { return cmp.Compare(attention(&a), attention(&b)) })
-	n, size := 0, 0
+	all = inTurn(all)
+	n := 0
 	for ; n < min(len(all), maxListedMaps); n++ {
 		if size += sizeOf(&all[n]); size > maxListedBytes {
 			break
@@ -49,6 +53,25 @@ func fit(all []v1alpha1.NodeMap) (listed []v1alpha1.NodeMap, omitted int) {
 	listed = all[:n:n]
 	slices.SortFunc(listed, byName)
 	return listed, len(all) - n
+}
+
+// inTurn are maps with the first one of each namespace, the second one of each, and so on.
+func inTurn(all []v1alpha1.NodeMap) []v1alpha1.NodeMap {
+	slices.SortFunc(all, func(a, b v1alpha1.NodeMap) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), cmp.Compare(attention(&a), attention(&b)), byName(a, b))
+	})
+	turns, order := make([]int, len(all)), make([]int, len(all))
+	for i := range all {
+		if order[i] = i; i > 0 && all[i].Namespace == all[i-1].Namespace {
+			turns[i] = turns[i-1] + 1
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(turns[a], turns[b]) })
+	next := make([]v1alpha1.NodeMap, len(all))
+	for i, from := range order {
+		next[i] = all[from]
+	}
+	return next
 }
 
 func byName(a, b v1alpha1.NodeMap) int {
@@ -63,6 +86,13 @@ func attention(m *v1alpha1.NodeMap) int {
 	return 0
 }
 
+func releasesSize(releases []v1alpha1.MapRelease) (n int) {
+	for i := range releases {
+		n += 64 + len(releases[i].Namespace) + len(releases[i].Name) + len(releases[i].Revision)
+	}
+	return n
+}
+
 func totalSize(all []v1alpha1.NodeMap) (n int) {
 	for i := range all {
 		n += sizeOf(&all[i])
@@ -75,6 +105,9 @@ func sizeOf(m *v1alpha1.NodeMap) int {
 	// Namespace and name stand in managedFields once more.
 	n := listedBytes + 2*len(m.Namespace) + 2*len(m.Name) + len(m.UID) + len(m.Revision) + len(m.Digest) +
 		len(m.PinPath) + len(m.Reason) + len(m.Message)*5/4 // JSON escapes some characters
+	for _, e := range m.DriftedEntries {
+		n += 64 + (len(e.Key)+len(e.Declared)+len(e.Found))*5/4
+	}
 	for i := range m.ReplacedMaps {
 		n += 64
 		for _, user := range m.ReplacedMaps[i].Users {

@@ -64,3 +64,26 @@ func TestCrowdedNodes(t *testing.T) {
 		}
 	}
 }
+
+// TestCrowdsPushNobodyOut: the one map of a namespace is listed beside 5,000 of another one, also if it is fine
+// and those need attention; with releases and drifted entries the state still fits.
+func TestCrowdsPushNobodyOut(t *testing.T) {
+	s := crowd(5000)
+	for _, m := range s.snapshot() {
+		m.DriftedEntries = slices.Repeat([]v1alpha1.DriftedEntry{{Key: strings.Repeat("k", 128), Declared: strings.Repeat("\"", 128), Found: "x"}}, 4)
+		m.State, m.Reason = v1alpha1.NodeMapFailed, v1alpha1.NodeReasonMapFull
+		s.set(m)
+	}
+	own := v1alpha1.NodeMap{Namespace: "tenant", Name: "zones", State: v1alpha1.NodeMapReady}
+	s.set(own)
+	published := v1alpha1.BPFNodeStateStatus{Releases: slices.Repeat([]v1alpha1.MapRelease{
+		{Namespace: strings.Repeat("n", 63), Name: strings.Repeat("m", 200), Revision: strings.Repeat("r", 203)},
+	}, 1000)}
+	next := s.status(published, time.Now())
+	if !slices.ContainsFunc(next.Maps, func(m v1alpha1.NodeMap) bool { return m.Namespace == own.Namespace }) {
+		t.Error("the map of the other namespace isn't listed")
+	}
+	if size := totalSize(next.Maps) + releasesSize(next.Releases); size > maxListedBytes || len(next.Releases) != 1000 || len(next.Maps) < 500 {
+		t.Errorf("%d maps and %d releases take %d bytes", len(next.Maps), len(next.Releases), size)
+	}
+}

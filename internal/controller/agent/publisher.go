@@ -154,6 +154,6 @@ func (p *publisher) create(ctx context.Context) (*v1alpha1.BPFNodeState, error) 
 func (p *publisher) part() process.Part {
 	return process.Part{
 		Name: "bpfmap-node-state", Reconciler: p, For: &v1alpha1.BPFNodeState{},
-		Sources: []source.Source{p.state.publish.source()}, Concurrency: 1,
+		Sources: []source.Source{p.state.publish.source("changes of the state")}, Concurrency: 1,
 	}
 }

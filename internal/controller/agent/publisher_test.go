@@ -132,3 +132,79 @@ func TestInventory(t *testing.T) {
 		must(t, <-ended)
 	})
 }
+
+// TestNothingIsSaidBeforeTheFirstLook: until an agent has looked at its host, however long that takes, what an
+// earlier one reported holds.
+func TestNothingIsSaidBeforeTheFirstLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := compiled(t, "table", 1, hash(1))
+		c := newClient(t, nodeNamed("node"), first)
+		parts := newParts(t, c, "node", &fakeHost{})
+		parts.readiness = newNodeReadiness(&fakeHost{}) // a look that takes long
+		ready := v1alpha1.NodeMap{Namespace: first.Namespace, Name: "table", UID: "uid-table", Revision: "table-1", State: v1alpha1.NodeMapReady}
+		parts.state.seed(v1alpha1.BPFNodeStateStatus{Maps: []v1alpha1.NodeMap{ready}})
+		_, err := parts.reconcile(t.Context(), "table")
+		must(t, err)
+		if m := parts.mapState("table"); m.State != v1alpha1.NodeMapReady {
+			t.Errorf("the map is %+v", m)
+		}
+		p := newPublisher(c)
+		p.state, p.looked = parts.state, parts.readiness.looked
+		done := make(chan error)
+		go func() {
+			_, err := p.Reconcile(t.Context(), reconcile.Request{})
+			done <- err
+		}()
+		synctest.Wait()
+		if err := c.Get(t.Context(), client.ObjectKey{Name: "node"}, &v1alpha1.BPFNodeState{}); !apierrors.IsNotFound(err) {
+			t.Errorf("it wrote before it looked: %v", err)
+		}
+		_ = parts.readiness.lookAndTell(t.Context(), func(_ context.Context, err error) { parts.state.setReady(err, nil) })
+		must(t, <-done)
+		if maps := published(t, c).Status.Maps; len(maps) != 1 || maps[0].State != v1alpha1.NodeMapReady {
+			t.Errorf("it wrote %+v", maps)
+		}
+	})
+}
+
+// TestOwnWritesAreNoConflicts: a cache that doesn't show the last write yet isn't what the next one is made on.
+func TestOwnWritesAreNoConflicts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		good := newClient(t, nodeNamed("node"))
+		var shown *v1alpha1.BPFNodeState // by the cache
+		conflicts := 0
+		cache := interceptor.NewClient(good, interceptor.Funcs{
+			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, into client.Object, o ...client.GetOption) error {
+				if s, ok := into.(*v1alpha1.BPFNodeState); ok && shown != nil {
+					shown.DeepCopyInto(s)
+					return nil
+				}
+				return c.Get(ctx, key, into, o...)
+			},
+			SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, object client.Object, o ...client.SubResourceUpdateOption) error {
+				err := c.SubResource(sub).Update(ctx, object, o...)
+				if apierrors.IsConflict(err) {
+					conflicts++
+				}
+				return err
+			},
+		})
+		p := newPublisher(cache)
+		p.live = good
+		for i := range 4 {
+			p.state.set(v1alpha1.NodeMap{Namespace: "edge", Name: "table", State: v1alpha1.NodeMapReady, MapID: int64(i)})
+			time.Sleep(2 * minPause)
+			_, err := p.Reconcile(t.Context(), reconcile.Request{})
+			must(t, err)
+			if shown == nil {
+				shown = published(t, good) // and no later one
+			}
+			if id := published(t, good).Status.Maps[0].MapID; id != int64(i) {
+				t.Errorf("map %d is published, want %d", id, i)
+			}
+		}
+		if conflicts > 0 {
+			t.Errorf("it met its own writes as %d conflicts", conflicts)
+		}
+	})
+}

@@ -29,8 +29,8 @@ type trigger struct {
 	waiting []types.NamespacedName
 }
 
-func (t *trigger) source() source.Source {
-	return source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+func (t *trigger) source(name string) source.Source {
+	return namedSource{name, func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.queue = q
@@ -39,8 +39,17 @@ func (t *trigger) source() source.Source {
 		}
 		t.waiting = nil
 		return nil
-	})
+	}}
 }
+
+// namedSource is a source.Func that logs show by a name.
+type namedSource struct {
+	name string
+	source.Func
+}
+
+// String is the name.
+func (s namedSource) String() string { return s.name }
 
 func (t *trigger) add(names ...types.NamespacedName) {
 	t.mu.Lock()

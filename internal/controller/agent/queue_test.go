@@ -25,7 +25,7 @@ func TestTrigger(t *testing.T) {
 	tr.add(types.NamespacedName{Name: "early"})
 	q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	defer q.ShutDown()
-	must(t, tr.source().Start(t.Context(), q))
+	must(t, tr.source("maps").Start(t.Context(), q))
 	tr.add(types.NamespacedName{Name: "late"})
 	for _, want := range []string{"early", "late"} {
 		if got, _ := q.Get(); got.Name != want {

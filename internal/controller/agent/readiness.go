@@ -28,6 +28,8 @@ type nodeReadiness struct {
 	host   Host
 	probe  chan struct{} // holds a request to probe now
 	looked chan struct{} // closed once onChange was told of the first probe
+	// onLooked closes looked; it may be called again.
+	onLooked func()
 
 	mu     sync.Mutex
 	engine Engine
@@ -38,7 +40,10 @@ type nodeReadiness struct {
 var errNotProbed = &engine.Error{ReasonCode: v1alpha1.NodeReasonNodeNotReady, Err: errors.New("node not probed yet")}
 
 func newNodeReadiness(host Host) *nodeReadiness {
-	return &nodeReadiness{host: host, probe: make(chan struct{}, 1), looked: make(chan struct{}), err: errNotProbed}
+	looked := make(chan struct{})
+	return &nodeReadiness{
+		host: host, probe: make(chan struct{}, 1), looked: looked, onLooked: sync.OnceFunc(func() { close(looked) }), err: errNotProbed,
+	}
 }
 
 // current is the engine, or why there is none.
@@ -65,16 +70,11 @@ const settleMounts = 100 * time.Millisecond
 // run probes until ctx ends: from time to time, and when it was asked for. onChange is called when the host became ready, or the reason why it isn't
 // changed.
 func (r *nodeReadiness) run(ctx context.Context, onChange func(ctx context.Context, err error)) {
-	looked := sync.OnceFunc(func() { close(r.looked) })
 	for {
-		changed, err := r.look(ctx)
+		err := r.lookAndTell(ctx, onChange)
 		if ctx.Err() != nil {
-			return // a probe that was interrupted says nothing about the host
+			return
 		}
-		if changed {
-			onChange(ctx, err)
-		}
-		looked()
 		pause := probeReady
 		if err != nil {
 			pause = probeNotReady
@@ -86,6 +86,19 @@ func (r *nodeReadiness) run(ctx context.Context, onChange func(ctx context.Conte
 		case <-time.After(pause):
 		}
 	}
+}
+
+// lookAndTell probes once, and calls onChange if the result is another one than before.
+func (r *nodeReadiness) lookAndTell(ctx context.Context, onChange func(ctx context.Context, err error)) error {
+	changed, err := r.look(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err() // a probe that was interrupted says nothing about the host
+	}
+	if changed {
+		onChange(ctx, err)
+	}
+	r.onLooked()
+	return err
 }
 
 // watchMounts asks for a probe when something was mounted or unmounted, until ctx ends.

@@ -118,3 +118,19 @@ func TestInterruptedProbe(t *testing.T) {
 		t.Errorf("the host is %v", err)
 	}
 }
+
+// TestMovedFileSystem: a host that is ready as before, but with another BPF file system, gets another engine, and
+// all maps are looked at.
+func TestMovedFileSystem(t *testing.T) {
+	h := &fakeHost{}
+	r := newNodeReadiness(h)
+	_, err := r.look(t.Context())
+	must(t, err)
+	if changed, err := r.look(t.Context()); changed || err != nil || h.opened != 1 {
+		t.Errorf("nothing moved: changed %t, %v, opened %d times", changed, err, h.opened)
+	}
+	h.moved = true
+	if changed, err := r.look(t.Context()); !changed || err != nil || h.opened != 2 {
+		t.Errorf("it moved: changed %t, %v, opened %d times", changed, err, h.opened)
+	}
+}

@@ -220,7 +220,7 @@ func (r *reconciler) log(ctx context.Context, before *v1alpha1.NodeMap, report e
 	l := log.FromContext(ctx)
 	if report.Drift != nil && (before == nil || before.DriftCount != report.DriftCount || report.Action == engine.ActionCreated) {
 		r.metrics.CountDrift(report)
-		l.Info("Map had drifted", "kind", report.Drift.Kind, "difference", report.Drift.Summary, "repaired", report.Drift.Repaired)
+		warn(l, "Map had drifted", "kind", report.Drift.Kind, "difference", report.Drift.String(), "repaired", report.Drift.Repaired)
 	}
 	if report.Action != engine.ActionNone {
 		l.Info(string(report.Action)+" map", "revision", report.Revision, "mapID", report.MapID, "pin", report.PinPath)
@@ -245,7 +245,9 @@ func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, c c
 	}
 	if report.Action != engine.ActionNone {
 		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID, "because", c.removal)
-		r.events.removed(report, c.removal)
+		if c.shown { // of a BPFMap that is deleted nobody reads what thousands of nodes would tell
+			r.events.removed(report, c.removal)
+		}
 	}
 	r.holdings.gone(key, c.shown)
 	r.state.remove(key)

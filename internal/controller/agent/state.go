@@ -88,10 +88,14 @@ func keyOf(m v1alpha1.NodeMap) revision.Key {
 	return revision.Key{Namespace: m.Namespace, Name: m.Name}
 }
 
-// set replaces the state of a map and returns the one before, nil if there was none.
+// set replaces the state of a map and returns the one before, nil if there was none. Which entries drifted last
+// stays known until the next drift, or another revision.
 func (s *nodeState) set(m v1alpha1.NodeMap) (before *v1alpha1.NodeMap) {
 	s.mu.Lock()
 	old, ok := s.maps[keyOf(m)]
+	if m.UID == old.UID && m.Revision == old.Revision && (m.DriftCount == old.DriftCount || m.MapID == 0) && m.DriftedEntries == nil {
+		m.DriftedEntries = old.DriftedEntries
+	}
 	s.put(m)
 	s.mu.Unlock()
 	s.changed()
@@ -161,8 +165,9 @@ func (s *nodeState) snapshot() []v1alpha1.NodeMap {
 	}
 	for i := range all {
 		if m := &all[i]; m.State == v1alpha1.NodeMapReady {
-			report := engine.Report{Key: keyOf(*m), UID: m.UID, Revision: m.Revision}
+			report, entries := engine.Report{Key: keyOf(*m), UID: m.UID, Revision: m.Revision}, m.DriftedEntries
 			*m = status.FromReport(fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonNodeNotReady, s.ready))
+			m.DriftedEntries = entries
 		}
 	}
 	return all
@@ -183,7 +188,7 @@ func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time)
 	next.Summary = status.Summarize(all)
 	next.Summary.MemoryLimitBytes = s.facts.MemoryLimitBytes
 	condition := hostReady(s.ready, now)
-	listed, omitted := fit(all)
+	listed, omitted := fit(all, published.Releases)
 	if next.Maps = listed; omitted > 0 {
 		condition.Message = fmt.Sprintf("%s; %d of %d maps are not listed in status.maps, which holds at most %d maps and about %d KiB",
 			condition.Message, omitted, len(all), maxListedMaps, maxListedBytes>>10)

@@ -113,6 +113,9 @@ func (r *reconciler) observeFleet(ctx context.Context, name types.NamespacedName
 		if err != nil {
 			return fleet{}, err
 		}
+		if _, listed := f.mapStates[n.Name]; !listed && live.State == liveness.Alive && r.index.omits(n.Name) {
+			live = unlisted
+		}
 		node := fleetNode{name: n.Name, labels: n.Labels, created: n.CreationTimestamp.Time, live: live, ready: readySince(n)}
 		if live.State == liveness.NoAgent {
 			f.withoutAgent = append(f.withoutAgent, node)

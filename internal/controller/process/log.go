@@ -6,7 +6,9 @@ package process
 import (
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
@@ -29,8 +31,19 @@ func Logger(w io.Writer, level, format string) (logr.Logger, error) {
 	return logr.Logger{}, fmt.Errorf("invalid log format %q: must be one of text, json", format)
 }
 
-// UseLogger sends what the Kubernetes libraries log to l. It is called once, before anything logs.
+// UseLogger sends what libraries log to l. It is called once, before anything logs.
 func UseLogger(l logr.Logger) {
 	log.SetLogger(l)
 	klog.SetLogger(l.WithName("client-go"))
+	// HTTP servers tell of failed TLS handshakes and the like through the standard log.
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(lines{l.WithName("net/http")})
+}
+
+// lines logs each line that is written to it.
+type lines struct{ log logr.Logger }
+
+func (l lines) Write(line []byte) (int, error) {
+	l.log.Info(strings.TrimSpace(string(line)))
+	return len(line), nil
 }

@@ -205,7 +205,7 @@ func TestRolloutPausesAndUndoes(t *testing.T) {
 	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.RollbackTo = "blocklist-1" })
 	c.awaitTaken("blocklist-3", 4)
 	c.follow()
-	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonEarlierRevision)
 	if *m.Status.Entries != 2 {
 		t.Errorf("%d entries, want the 2 of the first revision", *m.Status.Entries)
 	}
@@ -238,9 +238,9 @@ func TestRolloutDoesNotWaitForNodesThatAreAway(t *testing.T) {
 		}
 		return nil
 	})
-	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonProgressing)
-	if n := m.Status.Nodes; n.Ready != 2 || n.Pending != 1 {
-		t.Errorf("nodes %+v: one that is away isn't ready", n)
+	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonNodesUnknown)
+	if n := m.Status.Nodes; n.Ready != 2 || n.Unknown != 1 {
+		t.Errorf("nodes %+v: of one that is away nothing is known", n)
 	}
 	c.setReady(away, corev1.ConditionTrue)
 	c.follow()

@@ -25,9 +25,14 @@ func addProcessFlags(c *cobra.Command, o *process.Options, l *logFlags) {
 		"serve metrics over HTTPS and only to tokens that are allowed to get /metrics (needs the cluster role system:auth-delegator)")
 	f.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", process.Disabled,
 		"host:port that serves /healthz and /readyz; 0 disables it")
+	addLogFlags(c, l)
+	o.Version = version
+}
+
+func addLogFlags(c *cobra.Command, l *logFlags) {
+	f := c.Flags()
 	f.StringVar(&l.level, "log-level", "info", "lowest level that is logged: debug, info, warn or error")
 	f.StringVar(&l.format, "log-format", "text", "text or json")
-	o.Version = version
 }
 
 // stopGrace is how long a controller or an agent may take to stop. The pods' termination grace period is

@@ -65,6 +65,7 @@ var uses = map[string][]string{
 	"rbac.aggregateToView":                          {"rbac.aggregateToView=false"},
 	"rbac.aggregateToEdit":                          {"rbac.aggregateToEdit=true"},
 	"nodeStateAdmissionPolicy.enabled":              {"nodeStateAdmissionPolicy.enabled=false"},
+	"markRemoved.enabled":                           {"markRemoved.enabled=false"},
 	"log.level":                                     {"log.level=debug"},
 	"log.format":                                    {"log.format=text"},
 	"metrics.enabled":                               {"metrics.enabled=true"},

@@ -8,13 +8,14 @@ MAKEFLAGS   += --no-builtin-rules --no-print-directory
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 MODULE  := github.com/bpfmap-io/bpfmap-operator
 CHART   := charts/bpfmap-operator
 
 # One static binary without cgo. VCS stamping would only break builds outside a clean clone.
 export CGO_ENABLED := 0
 export GOFLAGS     := $(GOFLAGS) -buildvcs=false
-LDFLAGS := -s -w -X $(MODULE)/internal/cli.version=$(VERSION)
+LDFLAGS := -s -w -X $(MODULE)/internal/cli.version=$(VERSION) -X $(MODULE)/internal/cli.commit=$(REVISION)
 
 # Tests and the demo find etcd and kube-apiserver in KUBEBUILDER_ASSETS, kubectl and helm there or in
 # PATH. A folder that is set from outside is used as it is; what is missing is built into the cache.

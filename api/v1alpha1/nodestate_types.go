@@ -138,6 +138,9 @@ type MapRelease struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Revision string `json:"revision"`
+	// time is when the map was released. The next nodes follow minReadySeconds later.
+	// +optional
+	Time metav1.Time `json:"time,omitzero"`
 }
 
 // NodeSummary counts one node's managed maps.

@@ -32,9 +32,14 @@ func MapLabel(name string) string {
 	return name[:kept] + "-" + hex.EncodeToString(sum[:10])
 }
 
-// MaxInlineEntriesBytes is how many bytes of packed entries a revision contains itself. Larger sets are in
-// chunks, so that agents that watch revisions get small objects.
-const MaxInlineEntriesBytes = 16 << 10
+// MaxInlineEntriesBytes is how many bytes of packed entries a revision contains itself, if it has no
+// nodeSelector. Larger sets, and those that aren't for every node, are in chunks: each event of a revision goes
+// to all agents.
+const MaxInlineEntriesBytes = 1 << 10
+
+// LargestInlineEntriesBytes is how many bytes of packed entries the schema admits in a revision. Revisions of
+// earlier controllers hold so many; they stay readable, and may be gone back to.
+const LargestInlineEntriesBytes = 16 << 10
 
 // MaxEntriesBytes bounds the packed entries of one revision with its chunks.
 const MaxEntriesBytes = 256 << 20

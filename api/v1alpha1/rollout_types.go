@@ -87,6 +87,19 @@ type RolloutStatus struct {
 	// +optional
 	Phase RolloutPhase `json:"phase,omitempty"`
 
+	// reason says why the rollout is in its phase: Updating (nodes have yet to report that they hold the revision),
+	// Soaking (they hold it and have to do so for minReadySeconds), Paused, PartitionReached, NodesFailed or RolledOut.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+
+	// batches are the nodes that were told to take the revision, the first ones first; the last one is the
+	// revision's own frontier. Of many, the earliest are taken together.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Batches []RolloutBatch `json:"batches,omitempty"`
+
 	// readySince is the time since which all nodes up to the frontier hold the revision.
 	// +optional
 	ReadySince *metav1.Time `json:"readySince,omitempty"`
@@ -97,11 +110,23 @@ type RolloutStatus struct {
 	Message string `json:"message,omitempty"`
 }
 
+// RolloutBatch is nodes that were told together to take a revision.
+type RolloutBatch struct {
+	// frontier is the rank of the last of them.
+	// +required
+	// +kubebuilder:validation:MaxLength=16
+	Frontier string `json:"frontier"`
+
+	// time is when they were told.
+	// +optional
+	Time metav1.Time `json:"time,omitzero"`
+}
+
 // RevisionRollout is which nodes take a revision. Every agent watches it, so it changes only when some
 // node's choice may change: once for each batch.
 type RevisionRollout struct {
-	// frontier is the rank of the last node that takes the revision, in the order of all nodes by
-	// SHA-256 of the revision's name and the node's: 16 hex digits. Empty means no node,
+	// frontier is the rank of the last node that takes the revision, in the order of all nodes by a
+	// hash (XXH64) of the revision's name and the node's: 16 hex digits. Empty means no node,
 	// ffffffffffffffff every node.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16

@@ -21,13 +21,14 @@ type Dir struct {
 	path string
 }
 
-// OpenDir opens the directory at path, which the caller trusts as a whole. Errors are fs.PathErrors.
-func OpenDir(path string) (*Dir, error) {
+// OpenDir opens the directory at path, which the caller trusts as a whole. shown is its path for people.
+// Errors are fs.PathErrors.
+func OpenDir(path, shown string) (*Dir, error) {
 	fd, err := sys.OpenDir(path)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open directory", Path: path, Err: err}
+		return nil, &fs.PathError{Op: "open directory", Path: shown, Err: err}
 	}
-	return &Dir{fd, path}, nil
+	return &Dir{fd, shown}, nil
 }
 
 // Dir opens a directory in d. What isn't there is fs.ErrNotExist; what is no directory, such as a symbolic

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
+	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 )
 
@@ -66,8 +68,9 @@ func newAgent(run func(context.Context, agent.Options) error) *cobra.Command {
 	addProcessFlags(c, &o.Options, &l)
 	f := c.Flags()
 	f.StringVar(&o.NodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node's Node object (default $NODE_NAME)")
+	f.StringVar((*string)(&h.root), "host-root", os.Getenv(mounts.RootEnv), "folder in which this process finds the node's file system, in a container; --bpffs is a path of the node (default $"+mounts.RootEnv+")")
 	f.StringVar(&h.bpffs, "bpffs", "/sys/fs/bpf", "mount point of the BPF file system")
-	f.StringVar(&h.cgroups, "cgroup-root", kernel.DefaultCgroups, "mount point of the node's cgroup2 file system, below which entries name cgroups")
+	f.StringVar(&h.cgroups, "cgroup-root", cmp.Or(os.Getenv(mounts.CgroupEnv), kernel.DefaultCgroups), "mount point of the node's cgroup2 file system, as this process sees it, below which entries name cgroups (default $"+mounts.CgroupEnv+" if set)")
 	f.BoolVar(&h.network, "host-network", true, "this process is in the node's network namespace: entries may name interfaces")
 	f.DurationVar(&o.ResyncPeriod, "resync-period", 5*time.Minute, "how often each map is compared with the kernel, up to a tenth more or less")
 	f.IntVar(&o.Concurrency, "concurrency", 2, "how many maps are reconciled in parallel")

@@ -47,13 +47,14 @@ func allSet(t *testing.T, c *cobra.Command) {
 
 func processOptions() process.Options {
 	return process.Options{
-		Kubeconfig: "/k", MetricsBindAddress: ":1", MetricsSecure: false, HealthProbeBindAddress: ":2", Version: version,
+		Kubeconfig: "/k", MetricsBindAddress: ":1", MetricsSecure: false, HealthProbeBindAddress: ":2",
+		MetricsPerMap: 3, Version: version, Revision: commit,
 	}
 }
 
 var processArgs = []string{
 	"--kubeconfig=/k", "--metrics-bind-address=:1", "--metrics-secure=false", "--health-probe-bind-address=:2",
-	"--log-level=error", "--log-format=json",
+	"--log-level=error", "--log-format=json", "--metrics-per-map=3",
 }
 
 func TestControllerFlags(t *testing.T) {
@@ -63,7 +64,7 @@ func TestControllerFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := cluster.Options{
-		Options:     process.Options{MetricsBindAddress: "0", MetricsSecure: true, HealthProbeBindAddress: "0", Version: version},
+		Options:     process.Options{MetricsBindAddress: "0", MetricsSecure: true, HealthProbeBindAddress: "0", MetricsPerMap: 1000, Version: version, Revision: commit},
 		Concurrency: 4, RevisionHistoryLimit: 5, MaxStoredBytesPerMap: 64 << 20, MaxStoredBytesPerNamespace: 512 << 20,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -128,7 +129,7 @@ func TestAgentFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := agent.Options{
-		Options:  process.Options{MetricsBindAddress: "0", MetricsSecure: true, HealthProbeBindAddress: "0", Version: version},
+		Options:  process.Options{MetricsBindAddress: "0", MetricsSecure: true, HealthProbeBindAddress: "0", MetricsPerMap: 1000, Version: version, Revision: commit},
 		NodeName: "from-env", ResyncPeriod: 5 * time.Minute, Concurrency: 2,
 	}
 	noHost := cmpopts.IgnoreFields(agent.Options{}, "Host")

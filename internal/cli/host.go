@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -27,6 +28,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
+	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/nodelock"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
@@ -35,24 +37,35 @@ import (
 
 // host is this machine as a node.
 type host struct {
+	// root is where this process finds the node's file system; the other paths are the node's.
+	root     mounts.Root
 	bpffs    string
 	prefixes engine.PinPrefixes
 	// network says that this process is in the node's network namespace.
 	network bool
 	cgroups string
 	limits  quota.Limits
+
+	mu      sync.Mutex
+	backend *kernel.Backend // of the last Open
+	// opened is the BPF file system that the engine works on.
+	opened pinstore.Identity
 }
 
 // Probe says whether maps can be managed here.
-func (h *host) Probe(context.Context) error { return kernel.Preflight(h.bpffs) }
+func (h *host) Probe(context.Context) error { return kernel.Preflight(h.root, h.bpffs) }
 
 // Open is the engine over this kernel.
 func (h *host) Open() (agent.Engine, error) {
 	b, err := kernel.New(h.bpffs, kernel.Options{
+		Root:       h.root,
 		Pins:       pinstore.Options{OnWait: logWait},
 		References: kernel.ReferenceOptions{NoInterfaces: !h.network, Cgroups: h.cgroups, AllowProgram: h.prefixes.Allow},
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := h.open(b); err != nil {
 		return nil, err
 	}
 	ledger := quota.New(h.limits, quota.Sources{
@@ -61,6 +74,42 @@ func (h *host) Open() (agent.Engine, error) {
 		Cgroups: func() ([]quota.CgroupLimit, error) { return cgroup.Limits("/") },
 	})
 	return locked.New(engine.New(b, engine.Options{AllowPin: h.prefixes.Allow, Quota: ledger}), b.Lock), nil
+}
+
+// open notes which BPF file system an engine works on.
+func (h *host) open(b *kernel.Backend) error {
+	_ = b.Prepare() // where it can't, no map can be managed, and each says so
+	now, err := b.Identity()
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.backend, h.opened = b, now
+	return nil
+}
+
+// Moved says whether the BPF file system of the last Open isn't there any more, or what we kept in it.
+func (h *host) Moved() (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.backend == nil {
+		return false, nil
+	}
+	now, err := h.backend.Identity()
+	if err != nil {
+		return false, err
+	}
+	if h.opened.ReplacedBy(now) {
+		return true, nil
+	}
+	h.opened = now // with state that the engine made meanwhile
+	return false, nil
+}
+
+// WatchMounts calls changed when it begins to watch, and after something was mounted or unmounted here.
+func (h *host) WatchMounts(ctx context.Context, changed func()) error {
+	return mounts.Watch(ctx, changed)
 }
 
 // logWait tells of a lock that another process holds for long.
@@ -131,7 +180,7 @@ var errEnded = errors.New("the subscription ended")
 
 // Inventory counts all maps of this machine.
 func (h *host) Inventory() (v1alpha1.NodeInventory, error) {
-	found, err := inventory.Read(context.Background(), h.bpffs)
+	found, err := inventory.Read(context.Background(), h.root, h.bpffs)
 	if err == nil {
 		err = found.Limited
 	}

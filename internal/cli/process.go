@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
+	"github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 )
 
 // logFlags are how a process logs.
@@ -23,10 +24,12 @@ func addProcessFlags(c *cobra.Command, o *process.Options, l *logFlags) {
 		"host:port that serves /metrics; 0 disables it")
 	f.BoolVar(&o.MetricsSecure, "metrics-secure", true,
 		"serve metrics over HTTPS and only to tokens that are allowed to get /metrics (needs the cluster role system:auth-delegator)")
+	f.IntVar(&o.MetricsPerMap, "metrics-per-map", metrics.DefaultPerMap,
+		"how many maps get series of their own in the metrics, and further ones are counted only together; 0 is none")
 	f.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", process.Disabled,
 		"host:port that serves /healthz and /readyz; 0 disables it")
 	addLogFlags(c, l)
-	o.Version = version
+	o.Version, o.Revision = version, commit
 }
 
 func addLogFlags(c *cobra.Command, l *logFlags) {

@@ -18,8 +18,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/removal"
 )
 
-// version is set by the linker.
-var version = "dev"
+// version, and the commit that it is of, are set by the linker.
+var version, commit = "dev", "unknown"
 
 // Run executes one command and returns the process's exit code: 0 for success, 1 for an error, which
 // is printed to errOut, what the command says for those that have codes of their own, and 130 or 143 if

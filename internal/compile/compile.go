@@ -48,6 +48,7 @@ func (c *compiler) compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 		Key:          revision.Key{Namespace: m.Namespace, Name: m.Name},
 		UID:          string(m.UID),
 		NodeSelector: m.Spec.NodeSelector,
+		Sensitive:    slices.ContainsFunc(m.Spec.EntriesFrom, func(from v1alpha1.EntrySource) bool { return from.SecretRef != nil }),
 	}
 	c.checkName(m)
 	rev.Policy = c.policy()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // describe says how a map is from what was observed, planned and done. It is pure.
@@ -25,7 +26,10 @@ func describe(o *Observation, p *plan.Plan, out *Outcome) Report {
 		}
 	}
 	if p.Drift != "" && p.Action != plan.Stall {
-		r.Drift = &Drift{Kind: p.Drift, Summary: driftSummary(p), Repaired: p.Writes() && out.err == nil}
+		r.Drift = &Drift{
+			Kind: p.Drift, Summary: driftSummary(p), Repaired: p.Writes() && out.err == nil && !p.Changes.Keeps(),
+			Overwritten: p.Changes.Overwritten, Entries: driftedEntries(o, p),
+		}
 	}
 	switch {
 	case p.Action == plan.Stall:
@@ -37,7 +41,7 @@ func describe(o *Observation, p *plan.Plan, out *Outcome) Report {
 	}
 	r.State, r.Reason, r.Digest = v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync, o.rev.Digest
 	r.Action = actionOf(p.Action)
-	if p.Action == plan.Report {
+	if p.Action == plan.Report || p.Changes.Keeps() {
 		r.Reason, r.Message, r.Digest = v1alpha1.NodeReasonDrifted, r.Drift.Summary, ""
 	}
 	r.Message += out.note
@@ -97,5 +101,15 @@ func driftSummary(p *plan.Plan) string {
 	case plan.DriftPinMode:
 		return "mode or owner of the pin changed"
 	}
-	return p.Changes.Summary()
+	if p.Changes.Kept == nil {
+		return p.Changes.Summary()
+	}
+	var parts []string
+	if p.Changes.Keeps() {
+		parts = append(parts, p.Changes.Kept.Summary())
+	}
+	if n := p.Changes.Overwritten; n > 0 {
+		parts = append(parts, text.Count(n, "entry", "entries")+" changed by others and then by the new revision")
+	}
+	return strings.Join(parts, "; ")
 }

@@ -54,12 +54,15 @@ func New(b Backend, o Options) *Engine {
 	return &Engine{backend: b, options: o, last: map[revision.Key]*applied{}}
 }
 
-// take is what was brought to a map last, nil if that isn't known or the map is small. It is forgotten until
-// it is known again.
+// take is what was brought to a map last, nil if that isn't known, or if the map is small and nobody asks what
+// others changed in it. It is forgotten until it is known again.
 func (e *Engine) take(rev *revision.Revision) *applied {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	last := e.last[rev.Key]
+	if rev.Policy.Drift == v1alpha1.DriftReport {
+		return last // work that fails doesn't change what was declared before
+	}
 	delete(e.last, rev.Key)
 	if rev.Contents.Len < e.options.IncrementalThreshold {
 		return nil
@@ -87,9 +90,13 @@ func (e *Engine) forget(key revision.Key) {
 // report says so, and the next call continues from there.
 func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 	o, err := e.observe(ctx, rev)
+	if err == nil {
+		err = e.mayWrite(o)
+	}
 	if err != nil {
 		return failure(rev, err)
 	}
+	o.note = v1alpha1.MaxDriftedEntries
 	defer o.close()
 	p, err := e.decide(ctx, o, e.reserve)
 	if err != nil {
@@ -102,13 +109,21 @@ func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
 	return describe(o, &p, &out)
 }
 
-// Plan says what Sync would do, and does nothing. It asks no quota.
+// notedForPlan is how many elements a plan for people shows as they were found.
+const notedForPlan = 100
+
+// Plan says what Sync would do, and does nothing. It asks no quota, and also says of a map of a cluster what a
+// local engine wouldn't do.
 func (e *Engine) Plan(ctx context.Context, rev *revision.Revision) (plan.Plan, error) {
 	o, err := e.observe(ctx, rev)
 	if err != nil {
 		return plan.Plan{}, err
 	}
 	defer o.close()
+	o.note = notedForPlan
+	if e.options.Local && o.record != nil {
+		o.have.Recorded.Applied = o.record.Applied // whoever declares it, a manifest with or without a UID
+	}
 	granted := func(context.Context, *Observation, *plan.Plan) (*plan.Memory, error) { return &plan.Memory{}, nil }
 	return e.decide(ctx, o, granted)
 }
@@ -121,15 +136,16 @@ func (e *Engine) observe(ctx context.Context, rev *revision.Revision) (*Observat
 			return nil, &Error{v1alpha1.NodeReasonPinNotAllowed, err}
 		}
 	}
-	o, err := observe(ctx, e.backend, rev, last)
-	if err != nil {
-		return nil, err
+	return observe(ctx, e.backend, rev, last)
+}
+
+// mayWrite refuses to change a map of a cluster locally. It closes what it refuses.
+func (e *Engine) mayWrite(o *Observation) error {
+	if !e.options.Local || o.record == nil || o.record.UID == "" {
+		return nil
 	}
-	if e.options.Local && o.record != nil && o.record.UID != "" {
-		o.close()
-		return nil, clusterOwned(o.record)
-	}
-	return o, nil
+	o.close()
+	return clusterOwned(o.record)
 }
 
 // decide makes the plan, and observes what is needed for it. reserve asks for the kernel memory of a plan.
@@ -162,12 +178,13 @@ func (e *Engine) conclude(o *Observation, p *plan.Plan, out *Outcome) {
 		return
 	}
 	e.settle(o, out)
-	if p.Action != plan.Report && o.contents.waiting == 0 && o.rev.Contents.Len >= e.options.IncrementalThreshold {
+	isLarge, reports := o.rev.Contents.Len >= e.options.IncrementalThreshold, o.rev.Policy.Drift == v1alpha1.DriftReport
+	if o.contents.waiting == 0 && (reports || isLarge && p.Action != plan.Report) {
 		e.remember(o.rev.Key, &applied{
 			Applied: plan.Applied{
 				Fingerprint: o.want.Fingerprint, MapID: out.after.info.ID, Shape: o.rev.Shape, Policy: o.rev.Policy,
 			},
-			contents: o.contents, count: out.after.entries,
+			contents: o.contents, count: out.after.entries, sensitive: o.rev.Sensitive, references: len(o.rev.References) > 0,
 		})
 	}
 }

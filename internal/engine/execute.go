@@ -129,7 +129,8 @@ func (x *execution) changeExisting(ctx context.Context) error {
 }
 
 // tidyUp ends a run that found a map as declared: others may have removed the keep-alive pin, without which
-// a removed pin would be the end of the map, and drift that was reported may be over.
+// a removed pin would be the end of the map, drift that was reported may be over, and the revision may be
+// another one with the same contents: the record tells how far this node is.
 func (x *execution) tidyUp(ctx context.Context) error {
 	o := x.o
 	m := o.base(x.p.Base)
@@ -139,11 +140,11 @@ func (x *execution) tidyUp(ctx context.Context) error {
 			return fmt.Errorf("renew the keep-alive pin: %w", err)
 		}
 	}
-	if !o.record.DriftReported {
+	if !o.record.DriftReported && o.record.Revision == o.rev.Name {
 		return nil
 	}
 	rec := *o.record
-	rec.DriftReported = false
+	rec.DriftReported, rec.Revision = false, o.rev.Name
 	return x.save(ctx, &rec)
 }
 

@@ -73,7 +73,7 @@ func (c *check) all() error {
 	if c.m.spec == nil {
 		checks = append(checks, c.removed)
 	} else {
-		checks = append(checks, c.kindOfEnd, c.elements, c.visibleWhenComplete, c.frozen, c.asDeclared, c.drift)
+		checks = append(checks, c.kindOfEnd, c.elements, c.visibleWhenComplete, c.frozen, c.asDeclared, c.drift, c.othersChangesStay)
 	}
 	for _, one := range checks {
 		if err := one(); err != nil {

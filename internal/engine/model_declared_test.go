@@ -38,7 +38,7 @@ func (c *check) asDeclared() error {
 		return fmt.Errorf("ready, and mode or owner of the pin differ")
 	case record == nil || !strings.HasPrefix(record.Applied, rev.Fingerprint()) || record.MapID != is.ID || record.UID != rev.UID:
 		return fmt.Errorf("ready, and the record is %+v", record)
-	case r.MapID != is.ID || r.Frozen != is.Frozen || (r.Digest != rev.Digest) != c.want.waits || r.Revision != rev.Name:
+	case r.MapID != is.ID || r.Frozen != is.Frozen || (r.Digest != rev.Digest) != (c.want.waits || c.keeps()) || r.Revision != rev.Name:
 		return fmt.Errorf("the report is wrong about map %d", is.ID)
 	}
 	if err := c.orphans(); err != nil {
@@ -68,7 +68,7 @@ func (c *check) contents(is *view) error {
 		return nil
 	}
 	for key, want := range declared {
-		if got, there := is.elements[key]; !there || got != want {
+		if got, there := is.elements[key]; (!there || got != want) && !c.mayStay(key) {
 			return fmt.Errorf("ready, and key %x has the value %x, want %x", key, got, want)
 		}
 	}
@@ -77,6 +77,9 @@ func (c *check) contents(is *view) error {
 	}
 	for key := range is.elements {
 		if c.want.held[key] {
+			continue
+		}
+		if c.mayStay(key) {
 			continue
 		}
 		if spec.policy.Sync == v1alpha1.SyncMirror && declared[key] == "" {
@@ -136,6 +139,7 @@ func (c *check) note() {
 		c.noteSuccess()
 	case c.reported() && !c.incomplete():
 		c.m.drifts, c.m.drifted = c.report.DriftCount, true
+		c.noteDeclared()
 	case c.report.State == v1alpha1.NodeMapFailed, c.interrupted(), c.incomplete():
 		c.noteFailure()
 	}
@@ -153,6 +157,8 @@ func (c *check) noteSuccess() {
 	}
 	c.m.maps[c.after.pins[c.m.spec.pin].ID] = o
 	c.m.deletion[c.m.spec.policy.Deletion] = true
+	c.m.drifted = c.keeps()
+	c.noteDeclared()
 }
 
 // noteFailure leaves open what may have been done.
@@ -161,6 +167,9 @@ func (c *check) noteFailure() {
 		return
 	}
 	c.m.applied, c.m.uncertain = "", true
+	if c.m.before != nil {
+		c.m.before.sure = false
+	}
 	c.m.deletion[c.m.spec.policy.Deletion] = true
 	seeded := c.m.spec.policy.Sync == v1alpha1.SyncSeed
 	if was := c.base(); was != nil {

@@ -42,6 +42,8 @@ type managed struct {
 	// found some and left it.
 	drifts             int64
 	uncertain, drifted bool
+	// before is what the engine may know to have been declared before, nil for nothing.
+	before *declaredBefore
 	// strays are maps that were ours when others removed our record: nobody knows where they are pinned.
 	strays map[uint32]bool
 }
@@ -123,6 +125,17 @@ func (m *managed) forget() {
 	clear(m.deletion)
 	m.applied, m.linked = "", ""
 	m.drifts, m.uncertain, m.drifted = 0, false, false
+	m.before = nil
+}
+
+// declaredBefore is what was declared with driftPolicy Report when a map was last seen or brought to it.
+type declaredBefore struct {
+	entries map[string]string
+	spec    modelSpec
+	mapID   uint32
+	// by is the engine that saw it. sure says that it can't have forgotten it.
+	by   *engine.Engine
+	sure bool
 }
 
 // others do something to the map at a pin.

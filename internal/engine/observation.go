@@ -6,6 +6,7 @@ package engine
 import (
 	"context"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -25,6 +26,8 @@ type Observation struct {
 	pinPath           string
 	// last is what this engine brought to the map before, nil if it doesn't know.
 	last *applied
+	// note is how many of the elements that differ are noted as they are found.
+	note int
 
 	// want and have are the same for the plan; have gets the answers to what that asks for.
 	want plan.DesiredMap
@@ -86,6 +89,24 @@ func (o *Observation) base(b plan.Base) *openMap {
 	return nil
 }
 
+// declaredBefore are the contents from which what others changed is told, nil if nobody asks or they aren't
+// known. Only with driftPolicy Report it stays as it is when a new revision comes. What names stood for may
+// have changed without anybody's doing.
+func (o *Observation) declaredBefore(m *openMap) plan.Contents {
+	rev, last, rec := o.rev, o.last, o.record
+	switch {
+	case rev.Policy.Drift != v1alpha1.DriftReport || last == nil || last.Fingerprint == o.want.Fingerprint:
+		return nil
+	case rec == nil || rec.UID != rev.UID || rec.MapID != m.info.ID || last.MapID != m.info.ID:
+		return nil
+	case rec.Applied == "" && rec.Revision != rev.Name || rec.Applied != "" && rec.Applied != last.Fingerprint:
+		return nil // the map may hold a part of yet another revision
+	case last.Policy.Sync != rev.Policy.Sync || len(rev.Shape.Differences(last.Shape)) > 0 || len(rev.References) > 0 || last.references:
+		return nil
+	}
+	return last.contents
+}
+
 // replaced is the map that a new one takes the pin of, nil for none.
 func (o *Observation) replaced() *openMap {
 	if o.pinned != nil {
@@ -99,6 +120,8 @@ type applied struct {
 	plan.Applied
 	contents *contents
 	count    *int64
+	// sensitive and references are those of the revision.
+	sensitive, references bool
 }
 
 // locked is m, read and written under its values' locks if they have any.

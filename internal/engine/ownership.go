@@ -261,9 +261,10 @@ func newRecord(o *Observation, p *plan.Plan, id uint32) *Record {
 	if p.Action == plan.Replace {
 		rec.Replace(o.replaced().info.ID)
 	}
-	if p.Drift != "" {
-		rec.DriftCount++
+	if p.Drift != "" && (o.record == nil || !o.record.DriftReported) {
+		rec.DriftCount++ // what was reported has been counted
 	}
+	rec.DriftReported = p.Changes.Keeps()
 	return rec
 }
 

@@ -22,7 +22,11 @@ const readTries = 3
 func (o *Observation) compare(ctx context.Context, m *openMap) (*plan.Changes, error) {
 	mine := o.ownedKeys(ctx, m)
 	for try := 1; ; try++ {
-		d := plan.NewDiffer(o.desired(mine))
+		want := o.desired(mine)
+		if before := o.declaredBefore(m); before != nil {
+			want.Base = before
+		}
+		d := plan.NewDiffer(want, o.note)
 		complete, err := m.Read(ctx, d.Observe)
 		if err = errors.Join(err, mine.failed()); err != nil {
 			return nil, fmt.Errorf("read map %s: %w", o.rev.Key, err)

@@ -73,6 +73,11 @@ type Drift struct {
 	// Summary is for people, for example "2 entries missing, 1 changed".
 	Summary  string
 	Repaired bool
+	// Overwritten is how many elements that others changed a new revision changed as well, with driftPolicy Report.
+	Overwritten int
+	// Entries are some of what differed, at most v1alpha1.MaxDriftedEntries, in the order of their keys; none if
+	// contents come from a Secret.
+	Entries []v1alpha1.DriftedEntry
 }
 
 // reasonOf is an error's reason. That of work that its context ended is always the same, wherever it was.

@@ -11,6 +11,9 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 // Node records what an agent does.
@@ -18,94 +21,93 @@ type Node struct {
 	sync   *prometheus.HistogramVec
 	total  *prometheus.CounterVec
 	drift  *prometheus.CounterVec
-	maps   *prometheus.GaugeVec
-	memory prometheus.Gauge
-	chunks prometheus.Counter
+	chunks *prometheus.CounterVec
+	maps   *nodeCollector
 	writes writes
 }
 
 // NewNode registers the agent's metrics with r.
 // systemCalls is how many system calls the engine has made.
-func NewNode(r prometheus.Registerer, systemCalls func() uint64) *Node {
-	register(r, prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "bpfmap_bpf_syscalls_total",
-		Help: "Calls of bpf(2).",
-	}, func() float64 { return float64(systemCalls()) }))
-	return &Node{
-		sync: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "bpfmap_sync_duration_seconds",
-			Help:    "How long bringing one map to its revision took, by action (none if nothing was to be done).",
-			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
-		}, []string{"action"})),
-		total: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "bpfmap_sync_total",
-			Help: "Times that a map was compared with its revision, by result (ok, error, stalled).",
-		}, []string{"result"})),
-		drift: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "bpfmap_drift_total",
-			Help: "Times that a map was found to differ from its applied revision, by map and kind.",
-		}, []string{"namespace", "name", "kind"})),
-		maps: register(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "bpfmap_node_maps",
-			Help: "Managed maps of this node by state.",
-		}, []string{"state"})),
-		memory: register(r, prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "bpfmap_node_map_memory_bytes",
-			Help: "Kernel memory of the managed maps of this node, as the kernel accounts it.",
-		})),
-		chunks: register(r, prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "bpfmap_chunk_read_bytes_total",
-			Help: "Bytes of packed entries that were read from the API server as chunks of large revisions.",
-		})),
+func NewNode(r prometheus.Registerer, calls func() uint64) *Node {
+	register(r, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: systemCalls.Name, Help: systemCalls.Help},
+		func() float64 { return float64(calls()) }))
+	n := &Node{
+		sync:   register(r, syncDuration.histogram(prometheus.ExponentialBuckets(0.0001, 4, 9))),
+		total:  register(r, syncs.counter()),
+		drift:  register(r, drift.counter()),
+		chunks: register(r, chunkBytes.counter()),
+		maps:   register(r, newNodeCollector()),
 		writes: newWrites(r),
 	}
+	// A counter that begins with its first event hides it: increase() sees no step.
+	for _, result := range []string{resultOK, resultError, resultStalled} {
+		n.total.WithLabelValues(result)
+	}
+	for _, kind := range driftKinds {
+		n.drift.WithLabelValues(snake(string(kind)))
+	}
+	n.chunks.WithLabelValues()
+	return n
+}
+
+const (
+	resultOK      = "ok"
+	resultError   = "error"
+	resultStalled = "stalled"
+)
+
+var driftKinds = []plan.DriftKind{
+	plan.DriftContents, plan.DriftPinRemoved, plan.DriftMapGone, plan.DriftPinReplaced, plan.DriftUnfrozen,
+	plan.DriftFrozen, plan.DriftPinMode,
+}
+
+// Observe says where the states of the node's maps are: snapshot is asked at each scrape. At most perMap maps
+// get series of their own. resync is how often each map is to be looked at.
+func (n *Node) Observe(snapshot func() []v1alpha1.NodeMap, perMap int, resync time.Duration) {
+	n.maps.observe(snapshot, perMap, resync)
 }
 
 // CountChunk records a chunk that was read.
-func (n *Node) CountChunk(bytes int) { n.chunks.Add(float64(bytes)) }
+func (n *Node) CountChunk(bytes int) { n.chunks.WithLabelValues().Add(float64(bytes)) }
 
 // Client is next with its status writes counted.
 func (n *Node) Client(next client.Client) client.Client { return n.writes.client(next) }
 
 // ObserveSync records one report.
 func (n *Node) ObserveSync(r engine.Report, took time.Duration) {
-	action := string(r.Action)
-	if action == "" {
-		action = "none"
+	action := "none"
+	if r.Action != engine.ActionNone {
+		action = snake(string(r.Action))
 	}
 	n.sync.WithLabelValues(action).Observe(took.Seconds())
 	switch r.State {
 	case v1alpha1.NodeMapFailed:
-		n.total.WithLabelValues("error").Inc()
+		n.total.WithLabelValues(resultError).Inc()
+		return
 	case v1alpha1.NodeMapStalled:
-		n.total.WithLabelValues("stalled").Inc()
+		n.total.WithLabelValues(resultStalled).Inc()
 	default:
-		n.total.WithLabelValues("ok").Inc()
+		n.total.WithLabelValues(resultOK).Inc()
 	}
+	n.maps.looked(r.Key)
+}
+
+// ObserveShape records the shape of a map that the kernel holds as a revision says.
+func (n *Node) ObserveShape(r engine.Report, s *v1alpha1.BPFMapRevisionSpec) {
+	t := maptype.ByName(string(s.Type))
+	if t == nil || r.State != v1alpha1.NodeMapReady || t.Capacity != maptype.Elements {
+		return
+	}
+	n.maps.shaped(r.Key, shape{maxEntries: s.MaxEntries, refuses: !t.LRU && !t.Indexed})
 }
 
 // CountDrift records that drift appeared.
 func (n *Node) CountDrift(r engine.Report) {
-	n.drift.WithLabelValues(r.Key.Namespace, r.Key.Name, string(r.Drift.Kind)).Inc()
+	n.drift.WithLabelValues(snake(string(r.Drift.Kind))).Inc()
+	n.maps.drifted(r.Key)
 }
 
-// ObserveMaps records how the maps of the node are.
-func (n *Node) ObserveMaps(lines []v1alpha1.NodeMap) {
-	counts := map[v1alpha1.NodeMapState]int{
-		v1alpha1.NodeMapReady: 0, v1alpha1.NodeMapPending: 0, v1alpha1.NodeMapFailed: 0, v1alpha1.NodeMapStalled: 0,
-	}
-	var memory int64
-	for i := range lines {
-		counts[lines[i].State]++
-		memory += lines[i].MemlockBytes
-	}
-	for state, count := range counts {
-		n.maps.WithLabelValues(string(state)).Set(float64(count))
-	}
-	n.memory.Set(float64(memory))
-}
-
-// Forget drops the series of a map that is no longer managed.
+// Forget drops what is known of a map that is no longer managed.
 func (n *Node) Forget(namespace, name string) {
-	n.drift.DeletePartialMatch(prometheus.Labels{"namespace": namespace, "name": name})
+	n.maps.forget(revision.Key{Namespace: namespace, Name: name})
 }

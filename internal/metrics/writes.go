@@ -15,10 +15,11 @@ import (
 type writes struct{ total *prometheus.CounterVec }
 
 func newWrites(r prometheus.Registerer) writes {
-	return writes{register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "bpfmap_status_writes_total",
-		Help: "Status writes to the API server, by result (written, conflict, failed).",
-	}, []string{"result"}))}
+	w := writes{register(r, statusWrites.counter())}
+	for _, result := range []string{"written", "conflict", "failed"} {
+		w.total.WithLabelValues(result)
+	}
+	return w
 }
 
 func (w writes) client(next client.Client) client.Client { return countedClient{next, w} }

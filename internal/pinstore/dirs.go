@@ -61,7 +61,7 @@ func (s *Store) tryMakeDirs(rel string, mode fs.FileMode) (*bpf.Dir, error) {
 // walk goes from the root to rel, with next opening each directory: in d, called name, at a path relative
 // to the root.
 func (s *Store) walk(rel string, next func(d *bpf.Dir, at, name string) (*bpf.Dir, error)) (*bpf.Dir, error) {
-	d, err := bpf.OpenDir(s.root)
+	d, err := bpf.OpenDir(s.root, s.o.ShownAs)
 	if err != nil {
 		return nil, fmt.Errorf("look at directory of pins: %w", err)
 	}

@@ -4,9 +4,11 @@
 package pinstore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"syscall"
 
@@ -34,17 +36,75 @@ type Options struct {
 	BeforeStep func(step string) error
 	// OnWait, if not nil, is called when a lock has been waited for long: see nodelock.
 	OnWait func(nodelock.Wait)
+	// ShownAs is the path of the file system for people and reports; the one that it is opened by if empty.
+	ShownAs string
 	// NoExchange does without RENAME_EXCHANGE, as kernels before Linux 5.16 do.
 	NoExchange bool
 }
 
 // New is the store of the BPF file system mounted at root.
 func New(root string, o Options) *Store {
-	return &Store{root: filepath.Clean(root), o: o, claiming: make(chan struct{}, 1)}
+	root = filepath.Clean(root)
+	o.ShownAs = cmp.Or(o.ShownAs, root)
+	return &Store{root: root, o: o, claiming: make(chan struct{}, 1)}
 }
 
-// Path is the absolute path of a pin, given relative to the file system.
-func (s *Store) Path(rel string) string { return filepath.Join(s.root, rel) }
+// Path is the absolute path of a pin for people, given relative to the file system.
+func (s *Store) Path(rel string) string { return filepath.Join(s.o.ShownAs, rel) }
+
+// Prepare makes the directory of our state, so that Identity can tell it from another one.
+func (s *Store) Prepare() error {
+	d, err := s.makeDirs(stateDir, stateDirMode)
+	if err != nil {
+		return err
+	}
+	return d.Close()
+}
+
+// Identity tells the file system that is mounted now, and the state in it, from those of another time. Nothing
+// stays open: that would keep people from unmounting it.
+func (s *Store) Identity() (Identity, error) {
+	device, _, err := identify(s.root)
+	if err != nil {
+		return Identity{}, fmt.Errorf("look at the BPF file system: %w", err)
+	}
+	now := Identity{device: device}
+	within, inode, err := identify(filepath.Join(s.root, stateDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+		return Identity{}, fmt.Errorf("look at the state in the BPF file system: %w", err)
+	}
+	if err == nil && within == device {
+		now.state = inode
+	}
+	return now, nil
+}
+
+func identify(path string) (device, inode uint64, err error) {
+	st, err := os.Lstat(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	t, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, fmt.Errorf("%s has no device number", path)
+	}
+	return uint64(t.Dev), t.Ino, nil
+}
+
+// Identity is that of a file system with our state.
+type Identity struct {
+	// device is that of the file system. The kernel gives the number of one that is gone to the next one.
+	device uint64
+	// state is the inode of the directory of our state, 0 if there was none. The kernel doesn't give the number
+	// of one that is gone to the next one, until 2^32 were made.
+	state uint64
+}
+
+// ReplacedBy says whether what was there is gone: another file system is mounted, or our state isn't the same.
+// State that was made since then replaces nothing.
+func (i Identity) ReplacedBy(now Identity) bool {
+	return i.device != now.device || i.state != 0 && i.state != now.state
+}
 
 // Directory modes: everybody may look for pins, which have modes of their own; the state is ours.
 const (

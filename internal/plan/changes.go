@@ -29,7 +29,31 @@ type Changes struct {
 	Foreign int
 	// Incomplete says that elements may have been missed: Insert may have some that are there.
 	Incomplete bool
+
+	// Found are some of the elements that differ, as the map holds them: if there was a Base, of those that
+	// others changed.
+	Found []Element
+	// Kept is what would undo what others changed and this revision doesn't; it isn't done. Nil if there was no
+	// Base.
+	Kept *Changes
+	// Overwritten is how many of the changes undo what others changed since the Base.
+	Overwritten int
 }
+
+// Element is one element of a map: its packed key, and its value as the kernel gives it.
+type Element struct{ Key, Value []byte }
+
+// FoundAt is the value that was found at a key; false if it wasn't noted.
+func (c *Changes) FoundAt(key []byte) ([]byte, bool) {
+	i := slices.IndexFunc(c.Found, func(e Element) bool { return bytes.Equal(e.Key, key) })
+	if i < 0 {
+		return nil, false
+	}
+	return c.Found[i].Value, true
+}
+
+// Keeps says that others' changes stay.
+func (c *Changes) Keeps() bool { return c.Kept != nil && !c.Kept.IsEmpty() }
 
 // Count is how many elements a map holds, and how that is known.
 type Count struct {

@@ -50,6 +50,8 @@ type DesiredContents struct {
 	// Owned are the keys that an earlier revision declared, nil for none. What is owned and not declared any
 	// more is deleted; Merge leaves every other key alone.
 	Owned Keys
+	// Base is what was declared before, if what others changed since then is to stay; nil otherwise.
+	Base Contents
 }
 
 // owns says whether an earlier revision declared a key.

@@ -172,6 +172,9 @@ func (d *decision) compareContents() (ends bool) {
 	if d.have.PinDiffers {
 		d.drift(DriftPinMode)
 	}
+	if !d.applied() && (p.Changes.Keeps() || p.Changes.Overwritten > 0) {
+		p.Drift = DriftContents // found by the way to a new revision
+	}
 	if p.Action == None && (!d.applied() || p.Drift == "" && !p.Changes.IsEmpty()) {
 		p.Action = Update
 	}
@@ -226,7 +229,7 @@ func (d *decision) contentsDrifted() bool {
 func (d *decision) judge() (ends bool) {
 	p := &d.plan
 	switch {
-	case p.Drift == "":
+	case p.Drift == "" || !d.applied():
 	case d.want.Revision.Policy.Drift == v1alpha1.DriftReport:
 		p.Action = Report
 	case p.Action == None || p.Action == Update || p.Action == Create:

@@ -184,7 +184,7 @@ func (w *world) answer(t *testing.T, need plan.Need) {
 
 func (w *world) compare(t *testing.T, f *found) plan.Changes {
 	t.Helper()
-	d := plan.NewDiffer(w.wanted)
+	d := plan.NewDiffer(w.wanted, 0)
 	for k, v := range f.Holds {
 		d.Observe(encode(t, w.rev.KeySchema, k), encode(t, &w.rev.ValueSchema, v))
 	}

@@ -15,18 +15,26 @@ import (
 // more than once; nothing is allocated for declared entries, whatever is to be done about them.
 type Differ struct {
 	want    DesiredContents
+	note    int // how many elements to note in Changes.Found
 	seen    Set
 	changes Changes
 	mask    []byte // scratch for masked LPM keys
 	value   []byte // scratch for a declared value
+	base    []byte // scratch for the value that was declared before
 }
 
-// NewDiffer starts a comparison. Keyless maps can't be compared.
-func NewDiffer(want DesiredContents) *Differ {
-	return &Differ{
-		want: want, seen: NewSet(want.Len()), changes: none(want),
+// NewDiffer starts a comparison. Keyless maps can't be compared. note is how many of the elements that differ
+// are kept as they are found.
+func NewDiffer(want DesiredContents, note int) *Differ {
+	d := &Differ{
+		want: want, note: note, seen: NewSet(want.Len()), changes: none(want),
 		mask: make([]byte, want.KeySize()), value: make([]byte, 0, want.ValueSize()),
 	}
+	if want.Base != nil {
+		kept := none(want)
+		d.changes.Kept = &kept
+	}
+	return d
 }
 
 // Observe takes a batch of elements that the map holds: packed keys, and packed values as the kernel
@@ -58,16 +66,64 @@ func (d *Differ) observe(key, value []byte) {
 		}
 		d.value = d.want.AppendValue(d.value[:0], i)
 		if !bytes.Equal(value, d.value) {
-			c.Update.Add(i)
+			d.blame(key, value, d.value).Update.Add(i)
 		}
 	case !d.surplus(key):
 		c.Foreign++
 	case d.want.Shape.IsArray():
 		if !isZero(value) {
-			c.Zero = append(c.Zero, key...)
+			to := d.blame(key, value, nil)
+			to.Zero = append(to.Zero, key...)
 		}
 	default:
-		c.Delete = append(c.Delete, key...)
+		to := d.blame(key, value, nil)
+		to.Delete = append(to.Delete, key...)
+		if to != c {
+			c.Foreign++
+		}
+	}
+}
+
+// blame says to which changes the one of an element belongs that is to have the value want, nil to go: to those
+// that are made, or to those that are not, because others changed the element and the declaration didn't. found is nil for an element that
+// is missing.
+func (d *Differ) blame(key, found, want []byte) *Changes {
+	c := &d.changes
+	if d.want.Base == nil {
+		d.noteFound(key, found)
+		return c
+	}
+	j, was := d.want.Base.Find(key)
+	if was = was && !d.want.Base.IsPending(j); was {
+		d.base = d.want.Base.AppendValue(d.base[:0], j)
+	}
+	switch {
+	case was && want != nil && bytes.Equal(want, d.base): // the declaration is the same, the element isn't
+	case !was && want == nil && !d.want.owns(key): // nobody ever declared it
+	case was && !bytes.Equal(found, d.base):
+		d.noteFound(key, found)
+		c.Overwritten++
+		return c
+	default:
+		return c // the declaration changed
+	}
+	d.noteFound(key, found)
+	return c.Kept
+}
+
+// blameMissing is blame of an entry that is missing. An LRU map forgets by itself.
+func (d *Differ) blameMissing(i int) *Changes {
+	if d.want.Base == nil || d.want.Shape.IsLRU() {
+		return &d.changes
+	}
+	d.value = d.want.AppendValue(d.value[:0], i)
+	return d.blame(d.want.Key(i), nil, d.value)
+}
+
+// noteFound keeps an element as it was found; nil is one that is missing.
+func (d *Differ) noteFound(key, value []byte) {
+	if c := &d.changes; value != nil && len(c.Found) < d.note {
+		c.Found = append(c.Found, Element{bytes.Clone(key), bytes.Clone(value)})
 	}
 }
 
@@ -91,12 +147,23 @@ func (d *Differ) Changes(complete bool) Changes {
 	}
 	if d.want.Sync != v1alpha1.SyncSeed {
 		for i := range d.want.Len() {
-			if !d.seen.Has(i) && !d.want.IsPending(i) {
+			if d.seen.Has(i) || d.want.IsPending(i) {
+				continue
+			}
+			switch to := d.blameMissing(i); {
+			case to == &d.changes:
 				c.Insert.Add(i)
+			case complete: // otherwise the next reading tells
+				to.Insert.Add(i)
 			}
 		}
 	}
-	c.Zero, c.Delete = sortedKeys(d.want, c.Zero), sortedKeys(d.want, c.Delete)
+	c.Overwritten = d.changes.Overwritten
+	for _, each := range []*Changes{&c, c.Kept} {
+		if each != nil {
+			each.Zero, each.Delete = sortedKeys(d.want, each.Zero), sortedKeys(d.want, each.Delete)
+		}
+	}
 	return c
 }
 

@@ -69,7 +69,7 @@ func TestDifferAgainstModel(t *testing.T) {
 		for k, v := range declared {
 			want[k] = v
 		}
-		d := plan.NewDiffer(plan.DesiredContents{Shape: shape, Sync: sync, Contents: declared.flat(shape), Owned: keys{owned.entries(shape).Keys, 4}})
+		d := plan.NewDiffer(plan.DesiredContents{Shape: shape, Sync: sync, Contents: declared.flat(shape), Owned: keys{owned.entries(shape).Keys, 4}}, 0)
 		packed, values := have.packed()
 		half := len(packed) / 8 * 4
 		d.Observe(packed[:half], values[:half])
@@ -121,7 +121,7 @@ func BenchmarkDiffer(b *testing.B) {
 	want := plan.DesiredContents{Shape: shape, Sync: v1alpha1.SyncMirror, Contents: c.flat(shape)}
 	b.ReportAllocs()
 	for b.Loop() {
-		d := plan.NewDiffer(want)
+		d := plan.NewDiffer(want, 0)
 		d.Observe(keys, values)
 		if changes := d.Changes(true); !changes.IsEmpty() {
 			b.Fatal(changes.Summary())

@@ -152,7 +152,8 @@ func (o *Observed) follows(base *Map, want *DesiredMap) bool {
 		rec.Applied == last.Fingerprint && last.Fingerprint != want.Fingerprint &&
 		base == o.Pinned && base.ID == last.MapID && o.KeepAlive.ID == last.MapID && !base.Frozen &&
 		len(rev.Shape.Differences(last.Shape)) == 0 && !rev.Shape.IsLRU() && !rev.Shape.IsHidden() &&
-		rev.Policy.Sync == last.Policy.Sync && rev.Policy.Drift == last.Policy.Drift && rev.Policy.Sync != v1alpha1.SyncSeed
+		rev.Policy.Sync == last.Policy.Sync && rev.Policy.Drift == last.Policy.Drift && rev.Policy.Sync != v1alpha1.SyncSeed &&
+		rev.Policy.Drift != v1alpha1.DriftReport // what others changed is looked for
 }
 
 // vouches says whether the record vouches for the contents of a map that nobody can list: exactly this was

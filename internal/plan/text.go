@@ -27,7 +27,7 @@ func (Hex) Format(b []byte) string { return hex.EncodeToString(b) }
 func (p *Plan) String() string { return p.Text(Hex{}, Hex{}) }
 
 // Text is the plan for people: a headline, then one line per changed entry (+ new, ~ other
-// value, - deleted), at most 100 of them. It ends with a newline. key may be nil for keyless types.
+// value, - deleted, with the value that was found where that is known), at most 100 of them. It ends with a newline. key may be nil for keyless types.
 func (p *Plan) Text(key, value Formatter) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", p.Key, p.headline())
@@ -81,13 +81,20 @@ func (p *Plan) headline() string {
 // lines prints each changed element. What is zeroed is among what is updated, in the order of the keys.
 func (c *Changes) lines(line func(format string, args ...any), key, value Formatter) {
 	var scratch []byte
+	was := func(k []byte) string { // the value that was found, if it was noted
+		if found, ok := c.FoundAt(k); ok {
+			return value.Format(found) + " -> "
+		}
+		return ""
+	}
 	entry := func(sign string, i int) {
 		scratch = c.Contents.AppendValue(scratch[:0], i)
 		if c.Contents.KeySize() == 0 {
 			line("%s %s", sign, value.Format(scratch))
 			return
 		}
-		line("%s %s = %s", sign, key.Format(c.Contents.Key(i)), value.Format(scratch))
+		k := c.Contents.Key(i)
+		line("%s %s = %s%s", sign, key.Format(k), was(k), value.Format(scratch))
 	}
 	for i := range c.Ordered(&c.Insert) {
 		entry("+", i)
@@ -95,7 +102,7 @@ func (c *Changes) lines(line func(format string, args ...any), key, value Format
 	zero := c.Zero
 	zeros := func(before []byte) {
 		for size := c.Contents.KeySize(); len(zero) > 0 && (before == nil || c.Shape.CompareKeys(zero[:size], before) < 0); zero = zero[size:] {
-			line("~ %s = %s", key.Format(zero[:size]), value.Format(make([]byte, c.Contents.ValueSize())))
+			line("~ %s = %s%s", key.Format(zero[:size]), was(zero[:size]), value.Format(make([]byte, c.Contents.ValueSize())))
 		}
 	}
 	for i := range c.Ordered(&c.Update) {
@@ -109,6 +116,11 @@ func (c *Changes) lines(line func(format string, args ...any), key, value Format
 	}
 	for i := range c.Deletes() {
 		size := c.Contents.KeySize()
-		line("- %s", key.Format(c.Delete[i*size:(i+1)*size]))
+		k := c.Delete[i*size : (i+1)*size]
+		if found, ok := c.FoundAt(k); ok {
+			line("- %s = %s", key.Format(k), value.Format(found))
+			continue
+		}
+		line("- %s", key.Format(k))
 	}
 }

@@ -16,15 +16,41 @@ import (
 // names as chunks if its entries are too many for it.
 func ToObjects(r *Revision) (*v1alpha1.BPFMapRevision, []*Part) {
 	obj := ToObject(r)
-	parts := r.Contents.Parts()
-	if len(parts) == 1 && len(parts[0].Packed) <= v1alpha1.MaxInlineEntriesBytes {
-		obj.Spec.Entries = parts[0].Packed
-		return obj, nil
+	return obj, store(&obj.Spec, r.Contents.Parts())
+}
+
+// store puts contents into a revision's spec: into itself, or the names of the chunks that are to hold the parts
+// that it returns.
+func store(s *v1alpha1.BPFMapRevisionSpec, parts []*Part) []*Part {
+	s.Entries, s.Chunks = nil, nil
+	if len(parts) == 1 && isInline(s, parts[0].Len, len(parts[0].Packed)) {
+		s.Entries = parts[0].Packed
+		return nil
 	}
 	for _, p := range parts {
-		obj.Spec.Chunks = append(obj.Spec.Chunks, p.Name(r.Key.Name))
+		s.Chunks = append(s.Chunks, p.Name(s.MapName))
 	}
-	return obj, parts
+	return parts
+}
+
+// isInline says whether so many entries may be in the revision itself. All agents watch all revisions: what only
+// some nodes need is read by those.
+func isInline(s *v1alpha1.BPFMapRevisionSpec, entries, packed int) bool {
+	return entries == 0 || (packed <= v1alpha1.MaxInlineEntriesBytes && len(s.NodeSelector) == 0)
+}
+
+// Restore moves the entries of an object that an earlier controller wrote into chunks, if a revision that is
+// written now may not hold them itself. It returns the parts that the chunks are to hold.
+func Restore(obj *v1alpha1.BPFMapRevision) ([]*Part, error) {
+	s := &obj.Spec
+	if len(s.Chunks) > 0 || isInline(s, int(s.EntryCount), len(s.Entries)) {
+		return nil, nil
+	}
+	r, err := FromObject(obj, nil)
+	if err != nil {
+		return nil, err
+	}
+	return store(s, r.Contents.Parts()), nil
 }
 
 // ToObject is the API object of r without its entries, owner references and labels.
@@ -40,6 +66,7 @@ func ToObject(r *Revision) *v1alpha1.BPFMapRevision {
 		ReplacePolicy: r.Policy.Replace, DeletionPolicy: r.Policy.Deletion,
 		Pin:          v1alpha1.Pin{Path: r.Pin.Path, Mode: fmt.Sprintf("%04o", r.Pin.Mode), UID: &uid, GID: &gid},
 		NodeSelector: r.NodeSelector,
+		Sensitive:    r.Sensitive,
 		ByteOrder:    NativeByteOrder(),
 		Digest:       r.Digest, EntryCount: int64(r.Contents.Len),
 	}}
@@ -85,7 +112,7 @@ func Describe(obj *v1alpha1.BPFMapRevision) (*Revision, error) {
 		Policy: Policy{
 			Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze,
 		},
-		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, References: s.References, Digest: s.Digest,
+		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, References: s.References, Sensitive: s.Sensitive, Digest: s.Digest,
 	}
 	r.Shape.MapExtra = uint64(s.MapExtra)
 	sizes := []size{

@@ -52,7 +52,7 @@ func TestAPIServerTakesEveryObject(t *testing.T) {
 			"agent.mountBPFFS.enabled=true", "agent.extraCapabilities={NET_ADMIN,PERFMON}"),
 		"chart with little": helmTemplate(t, "crds.install=false", "rbac.create=false",
 			"agent.serviceAccount.create=false", "controller.serviceAccount.create=false",
-			"nodeStateAdmissionPolicy.enabled=false"),
+			"nodeStateAdmissionPolicy.enabled=false", "flowControl.enabled=false"),
 	}
 	for name, rendered := range manifests {
 		t.Run(name, func(t *testing.T) {
@@ -291,6 +291,9 @@ func TestAskedForOnly(t *testing.T) {
 		{"NetworkPolicy", []string{"networkPolicy.enabled=true"}, 2},
 		{"ValidatingAdmissionPolicy", nil, 1},
 		{"ValidatingAdmissionPolicyBinding", []string{"nodeStateAdmissionPolicy.enabled=false"}, 0},
+		{"FlowSchema", nil, 1},
+		{"FlowSchema", []string{"flowControl.enabled=false"}, 0},
+		{"PriorityLevelConfiguration", []string{"flowControl.enabled=false"}, 0},
 		{"Service", []string{"metrics.enabled=true"}, 2},
 		{"Job", nil, 1},
 		{"Job", []string{"markRemoved.enabled=false"}, 0},

@@ -135,6 +135,14 @@ func (cp *ControlPlane) StartAPIServer(ctx context.Context) error {
 	return cp.waitForAPI(ctx)
 }
 
+// APIServerPID is the process of the API server, for who measures it; 0 while it doesn't run.
+func (cp *ControlPlane) APIServerPID() int {
+	if cp.apiserver == nil {
+		return 0
+	}
+	return cp.apiserver.cmd.Process.Pid
+}
+
 // Config returns a client configuration with every right and without client-side rate limits.
 func (cp *ControlPlane) Config() *rest.Config { return rest.CopyConfig(cp.admin) }
 

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,5 +34,31 @@ func Equal(t testing.TB, path, got string) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (-want +got)\n%s", path, diff)
+	}
+}
+
+// Section fails the test if got isn't what stands between the marks of a name in the page at path:
+// "<!-- name: … -->" and "<!-- end of name -->", each on a line of its own.
+func Section(t testing.TB, path, name, got string) {
+	t.Helper()
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, begun := strings.Cut(string(page), "<!-- "+name+": ")
+	mark, rest, _ := strings.Cut(rest, "\n")
+	want, after, ended := strings.Cut(rest, "<!-- end of "+name+" -->\n")
+	if !begun || !ended {
+		t.Fatalf("%s has no section %s", path, name)
+	}
+	if diff := cmp.Diff(want, got); diff == "" {
+		return
+	} else if !*update {
+		t.Errorf("%s, section %s (-want +got)\n%s", path, name, diff)
+		return
+	}
+	page = []byte(before + "<!-- " + name + ": " + mark + "\n" + got + "<!-- end of " + name + " -->\n" + after)
+	if err := os.WriteFile(path, page, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

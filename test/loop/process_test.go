@@ -20,6 +20,7 @@ import (
 // process is one run of the program, with its log in a file.
 type process struct {
 	t    testing.TB
+	name string
 	cmd  *exec.Cmd
 	log  string
 	done chan error
@@ -29,12 +30,17 @@ type process struct {
 // capabilities(7). The kernel kills it when the test binary dies.
 func launch(t testing.TB, without []uintptr, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, log: filepath.Join(t.TempDir(), args[0]+".log"), done: make(chan error, 1)}
+	return launchCommand(t, without, args[0], exec.Command(program, args...))
+}
+
+// launchCommand starts a command that becomes the program. name is its subcommand.
+func launchCommand(t testing.TB, without []uintptr, name string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, log: filepath.Join(t.TempDir(), name+".log"), name: name, cmd: cmd, done: make(chan error, 1)}
 	out, err := os.Create(p.log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.cmd = exec.Command(program, args...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started := make(chan error, 1)
@@ -60,7 +66,7 @@ func launch(t testing.TB, without []uintptr, args ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("%s %s ended its log with:\n%s", filepath.Base(program), args[0], p.tail(30))
+			t.Logf("%s %s ended its log with:\n%s", filepath.Base(program), name, p.tail(30))
 		}
 		_ = out.Close()
 	})
@@ -80,7 +86,7 @@ func (p *process) stop() {
 		p.t.Fatal(err)
 	}
 	if err := <-p.done; p.cmd.ProcessState.ExitCode() != terminated {
-		p.t.Errorf("%s: %v, want exit code %d", p.cmd.Args[1], err, terminated)
+		p.t.Errorf("%s: %v, want exit code %d", p.name, err, terminated)
 	}
 	p.done = nil
 }
@@ -92,7 +98,7 @@ func (p *process) kill() {
 	}
 	_ = p.cmd.Process.Kill()
 	if err := <-p.done; err == nil {
-		p.t.Logf("%s ended before it was killed", p.cmd.Args[1])
+		p.t.Logf("%s ended before it was killed", p.name)
 	}
 	p.done = nil
 }
@@ -104,7 +110,7 @@ func (p *process) ended() bool {
 	}
 	select {
 	case err := <-p.done:
-		p.t.Errorf("%s ended by itself: %v", p.cmd.Args[1], err)
+		p.t.Errorf("%s ended by itself: %v", p.name, err)
 		p.done = nil
 		return true
 	default:

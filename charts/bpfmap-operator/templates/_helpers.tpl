@@ -135,3 +135,13 @@ annotations:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
+
+{{- /* The folder of the node that the agents get, with the BPF file system in it or at it. */}}
+{{- define "bpfmap-operator.bpffsMountFrom" -}}
+{{- $path := .Values.agent.bpffs.path -}}
+{{- $from := .Values.agent.bpffs.mountFrom | default (ternary "/sys/fs" $path (hasPrefix "/sys/fs/" $path)) -}}
+{{- if not (or (eq $from $path) (hasPrefix (printf "%s/" $from) $path)) -}}
+{{- fail (printf "agent.bpffs.mountFrom is %q: it must be agent.bpffs.path (%s) or a folder above it, other than \"/\"" $from $path) -}}
+{{- end -}}
+{{- $from -}}
+{{- end -}}

@@ -4,9 +4,10 @@
 package element
 
 import (
-	"bytes"
 	"encoding/hex"
 	"fmt"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
 // Codec writes keys or values of one size as text. A *schema.Layout is one, and so is Bytes.
@@ -38,42 +39,15 @@ func (t Typing) Untyped() Typing {
 	return u
 }
 
-// cpuValues cuts what the kernel gives into the CPUs' values, without the padding to 8 bytes. It is
-// one value if all are equal: same is true then, and for maps that are not per CPU.
+// cpuValues are the values of an element, see schema.CPUValues.
 func (t Typing) cpuValues(value []byte) (values [][]byte, same bool) {
-	if t.CPUs == 0 {
-		return [][]byte{value}, true
-	}
-	size := t.Value.Size()
-	stride := (size + 7) &^ 7
-	same = true
-	for i := range t.CPUs {
-		values = append(values, value[i*stride:i*stride+size])
-		same = same && bytes.Equal(values[0], values[i])
-	}
-	if same {
-		values = values[:1]
-	}
-	return values, same
+	return schema.CPUValues(value, t.Value.Size(), t.CPUs)
 }
 
 // AppendValueText appends an element's value in a compact form for people: one value, or those of all
 // CPUs as the kernel gives them.
 func (t Typing) AppendValueText(dst, value []byte) []byte {
-	values, same := t.cpuValues(value)
-	switch {
-	case t.CPUs == 0:
-		return t.Value.AppendText(dst, value)
-	case same:
-		return append(t.Value.AppendText(dst, values[0]), " on every CPU"...)
-	}
-	for i, v := range values {
-		if i > 0 {
-			dst = append(dst, ", "...)
-		}
-		dst = t.Value.AppendText(fmt.Appendf(dst, "cpu%d: ", i), v)
-	}
-	return dst
+	return schema.AppendCPUs(dst, value, t.Value.Size(), t.CPUs, t.Value.AppendText)
 }
 
 // AppendEntry appends an element as a manifest has it, in JSON, which is YAML's flow style as well. An

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 )
 
 // Map is one map of this machine.
@@ -38,10 +39,10 @@ type Inventory struct {
 }
 
 // Read lists the maps of the kernel, or without CAP_SYS_ADMIN those that are pinned in the BPF file
-// system at bpffs and may be opened. It ends with ctx.
-func Read(ctx context.Context, bpffs string) (Inventory, error) {
+// system at bpffs, a path of the node whose file system is found in root, and may be opened. It ends with ctx.
+func Read(ctx context.Context, root mounts.Root, bpffs string) (Inventory, error) {
 	var inv Inventory
-	pins := findPins(bpffs)
+	pins := findPins(root, root.Here(bpffs))
 	inv.Unreadable = pins.unreadable
 	all, err := enumerate(ctx)
 	switch {

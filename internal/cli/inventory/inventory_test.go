@@ -62,7 +62,7 @@ func TestRead(t *testing.T) {
 	foreign := pin(t, bpffs, 3, "xdp/stats", "tc/stats")
 	unpinned := pin(t, bpffs, 4)
 
-	inv, err := Read(t.Context(), bpffs)
+	inv, err := Read(t.Context(), "", bpffs)
 	if err != nil || inv.Limited != nil || len(inv.Unreadable) != 0 {
 		t.Fatalf("Read = %v, limited %v, unreadable %v", err, inv.Limited, inv.Unreadable)
 	}
@@ -86,7 +86,7 @@ func TestReadWithoutCapability(t *testing.T) {
 	bpffs := bpftest.BPFFS(t)
 	pinned, unpinned := pin(t, bpffs, 1, "a"), pin(t, bpffs, 2)
 	bpftest.WithCapabilities(t, []sys.Capability{sys.CapBPF}, func() {
-		inv, err := Read(t.Context(), bpffs)
+		inv, err := Read(t.Context(), "", bpffs)
 		if err != nil || !errors.Is(inv.Limited, bpf.ErrNotPermitted) {
 			t.Errorf("Read = %v, limited %v", err, inv.Limited)
 			return
@@ -103,7 +103,7 @@ func TestReadInterrupted(t *testing.T) {
 	pin(t, bpffs, 1, "a")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if inv, err := Read(ctx, bpffs); !errors.Is(err, context.Canceled) {
+	if inv, err := Read(ctx, "", bpffs); !errors.Is(err, context.Canceled) {
 		t.Errorf("Read = %d maps, %v", len(inv.Maps), err)
 	}
 }
@@ -111,7 +111,7 @@ func TestReadInterrupted(t *testing.T) {
 // TestNoFileSystem: a directory that isn't there has no pins, which takes nothing from the kernel's list.
 func TestNoFileSystem(t *testing.T) {
 	id := pin(t, bpftest.BPFFS(t), 1)
-	inv, err := Read(t.Context(), filepath.Join(t.TempDir(), "none"))
+	inv, err := Read(t.Context(), "", filepath.Join(t.TempDir(), "none"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,11 +11,13 @@ import (
 	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 )
 
 // pins are the maps pinned in one BPF file system.
 type pins struct {
+	root       mounts.Root
 	paths      map[uint32][]string
 	owners     map[uint32]string
 	records    map[uint32]bool
@@ -23,8 +25,10 @@ type pins struct {
 	unreadable []error
 }
 
-func findPins(bpffs string) *pins {
+// findPins looks at the BPF file system that this process finds at bpffs.
+func findPins(root mounts.Root, bpffs string) *pins {
 	p := &pins{
+		root:  root,
 		paths: map[uint32][]string{}, owners: map[uint32]string{},
 		records: map[uint32]bool{}, maps: map[uint32]Map{},
 	}
@@ -34,7 +38,7 @@ func findPins(bpffs string) *pins {
 		case errors.Is(err, fs.ErrNotExist):
 			// Gone since its folder was read.
 		case err != nil:
-			p.unreadable = append(p.unreadable, fmt.Errorf("read %s: %w", path, errors.Unwrap(err)))
+			p.unreadable = append(p.unreadable, fmt.Errorf("read %s: %w", p.root.Node(path), errors.Unwrap(err)))
 		case d.Type().IsRegular():
 			p.add(bpffs, path)
 		}
@@ -65,7 +69,7 @@ func (p *pins) add(bpffs, path string) {
 	}
 	owner, part := pinstore.StatePart(rel)
 	if part == pinstore.PartNone {
-		p.paths[described.ID] = append(p.paths[described.ID], path)
+		p.paths[described.ID] = append(p.paths[described.ID], p.root.Node(path))
 		return
 	}
 	p.owners[described.ID] = owner

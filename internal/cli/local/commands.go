@@ -5,8 +5,11 @@ package local
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 )
 
 // defaultBPFFS is where systemd mounts the BPF file system.
@@ -35,6 +38,9 @@ func (e *ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) 
 func printError(c *cobra.Command, err error) {
 	c.PrintErrf("Error: %v\n", err)
 }
+
+// hostRoot is where this process finds the node's file system: in the agent's pod, not at "/".
+func hostRoot() mounts.Root { return mounts.Root(os.Getenv(mounts.RootEnv)) }
 
 func addBPFFSFlag(c *cobra.Command, bpffs *string) {
 	c.Flags().StringVar(bpffs, "bpffs", defaultBPFFS, "mount point of the BPF file system")

@@ -32,7 +32,7 @@ may be opened are listed.`,
   bpfmap list -o json | jq '.maps[] | select(.frozen)'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			inv, err := inventory.Read(c.Context(), bpffs)
+			inv, err := inventory.Read(c.Context(), hostRoot(), bpffs)
 			if err != nil {
 				return err
 			}

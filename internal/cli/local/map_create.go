@@ -63,7 +63,7 @@ func (f *createFlags) create(c *cobra.Command) (err error) {
 		f.opts.NUMANode, f.opts.Flags = uint32(f.numaNode), f.opts.Flags|bpf.NUMANode
 	}
 	if f.innerPin != "" {
-		inner, err := bpf.GetPinned(f.innerPin, 0)
+		inner, err := bpf.GetPinned(hostRoot().Here(f.innerPin), 0)
 		if err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func newMapPin() *cobra.Command {
 		Example: `  bpfmap map pin --id 42 /sys/fs/bpf/flags`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return t.with(0, func(m *bpf.Map) error { return m.Pin(args[0]) })
+			return t.with(0, func(m *bpf.Map) error { return m.Pin(hostRoot().Here(args[0])) })
 		},
 	}
 	t.add(c)
@@ -49,14 +49,15 @@ func newMapUnpin() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			// Anything else at the path is not removed.
-			m, err := bpf.GetPinned(args[0], bpf.RdOnly)
+			path := hostRoot().Here(args[0])
+			m, err := bpf.GetPinned(path, bpf.RdOnly)
 			if err != nil {
 				return err
 			}
 			if err := m.Close(); err != nil {
 				return err
 			}
-			return bpf.Unpin(args[0])
+			return bpf.Unpin(path)
 		},
 	}
 }

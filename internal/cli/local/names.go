@@ -43,7 +43,7 @@ func nameLinks(t *element.Typing, bpffs string) {
 // managedMaps are the names of the managed maps by their ids; none if the records can't be read.
 func managedMaps(bpffs string) map[uint64]string {
 	names := map[uint64]string{}
-	records, err := pinstore.New(bpffs, pinstore.Options{}).Records()
+	records, err := pinstore.New(hostRoot().Here(bpffs), pinstore.Options{}).Records()
 	if err != nil {
 		return names
 	}

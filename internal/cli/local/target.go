@@ -30,7 +30,7 @@ func (t *target) add(c *cobra.Command) {
 func (t target) open(flags bpf.MapFlags) (*bpf.Map, error) {
 	switch {
 	case t.pin != "":
-		return bpf.GetPinned(t.pin, flags)
+		return bpf.GetPinned(hostRoot().Here(t.pin), flags)
 	case t.id != 0:
 		return bpf.GetFDByIDOpts(t.id, bpf.OpenOpts{OpenFlags: flags})
 	}
@@ -111,6 +111,9 @@ func (t *targets) one(c *cobra.Command) (namedTarget, error) {
 // rootOf is the mount point of the BPF file system that holds pin, or else.
 func rootOf(pin, otherwise string) string {
 	root := otherwise
+	if pin != "" {
+		pin = hostRoot().Here(pin)
+	}
 	for dir := filepath.Dir(pin); pin != ""; dir = filepath.Dir(dir) {
 		if is, err := bpf.IsBPFFS(dir); err != nil || !is || dir == filepath.Dir(dir) {
 			break

@@ -83,7 +83,7 @@ func fromRecord(m *bpf.Map, bpffs string) schemas {
 	if err != nil {
 		return schemas{}
 	}
-	records, err := pinstore.New(bpffs, pinstore.Options{}).Records()
+	records, err := pinstore.New(hostRoot().Here(bpffs), pinstore.Options{}).Records()
 	if err != nil {
 		return schemas{}
 	}

@@ -88,7 +88,7 @@ func New(cfg *rest.Config, o Options) (*Agent, error) {
 		return nil, err
 	}
 	a := newAgent(process.Surroundings{
-		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now,
+		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now, Spread: process.ByLot,
 	}, o, facts)
 	a.manager = m
 	if err := a.assembly(o).SetUpIndexes(m); err != nil {
@@ -119,19 +119,22 @@ func Assemble(s process.Surroundings, o Options) (*Agent, *process.Assembly, err
 
 func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	recorder := recorders.NewNode(s.Metrics, o.Host.SystemCalls)
+	recorders.Build{Version: o.Version, Revision: o.Revision}.Register(s.Metrics, recorders.Agent)
 	a := &Agent{
 		client: s.Client, node: o.NodeName, host: o.Host, seeded: make(chan struct{}),
 		state: newNodeState(o.NodeName, o.Version, facts), readiness: newNodeReadiness(o.Host),
 	}
+	recorder.Observe(a.state.snapshot, o.MetricsPerMap, o.ResyncPeriod)
 	checks := &checks{}
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
-		client: a.client, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue,
+		client: a.client, live: asker{s.Live, a.node}, holdings: &holdings{}, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue,
 		loader: newRevisionLoader(s.Live, recorder), events: &eventEmitter{s.Events, a.node},
 		metrics: recorder, seeded: a.seeded, resync: o.ResyncPeriod,
 	}
+	a.reconciler.loader.spread = s.Spread
 	a.publisher = &publisher{
-		client: recorder.Client(a.client), live: s.Live, node: a.node, state: a.state, seeded: a.seeded, metrics: recorder,
+		client: recorder.Client(a.client), live: s.Live, node: a.node, state: a.state, looked: a.readiness.looked,
 	}
 	return a
 }
@@ -148,6 +151,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
 				{Object: process.Node(), Handler: handler.EnqueueRequestsFromMapFunc(a.nodeToMaps), Predicates: []predicate.Predicate{predicate.LabelChangedPredicate{}}},
+				{Object: &v1alpha1.BPFNodeState{}, Handler: handler.EnqueueRequestsFromMapFunc(releasedMaps)},
 			},
 		}, a.publisher.part()},
 	}
@@ -155,7 +159,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 
 // setUp registers with the manager what is to run.
 func (a *Agent) setUp(o Options) error {
-	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces}
+	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces, "watch of mounts": a.readiness.watchMounts}
 	if o.InventoryPeriod > 0 {
 		run["inventory"] = (&inventory{host: o.Host, period: o.InventoryPeriod, state: a.state}).Start
 	}
@@ -208,6 +212,7 @@ func (a *Agent) seed(ctx context.Context) error {
 		return fmt.Errorf("read own node state: %w", err)
 	}
 	a.state.seed(old.Status)
+	a.reconciler.holdings.begin(a.queue.all(ctx, nil))
 	close(a.seeded)
 	return nil
 }
@@ -238,6 +243,15 @@ func (a *Agent) nodeToMaps(ctx context.Context, _ client.Object) []reconcile.Req
 	var requests []reconcile.Request
 	for _, key := range a.queue.all(ctx, e) {
 		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName(key)})
+	}
+	return requests
+}
+
+// releasedMaps are the requests for maps that the controller allows this node to remove.
+func releasedMaps(_ context.Context, object client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, m := range object.(*v1alpha1.BPFNodeState).Status.Releases {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: m.Namespace, Name: m.Name}})
 	}
 	return requests
 }

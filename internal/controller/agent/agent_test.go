@@ -51,12 +51,12 @@ func TestPick(t *testing.T) {
 		"deleted ones don't count": {[]v1alpha1.BPFMapRevision{deleted, rev(2, nil)}, nil, 2},
 	} {
 		got := int64(0)
-		r, undecided := pick(c.revisions, "node-a", c.node)
+		p := pick(c.revisions, "node-a", c.node, "", nil)
 		switch {
-		case undecided:
+		case p.undecided:
 			got = -1
-		case r != nil:
-			got = r.Spec.Number
+		case p.wanted != nil:
+			got = p.wanted.Spec.Number
 		}
 		if got != c.want {
 			t.Errorf("%s: revision %d, want %d", name, got, c.want)

@@ -122,7 +122,7 @@ func TestPublisherOverABadConnection(t *testing.T) {
 		good := newClient(t, node)
 		bad := newFlaky(good, seed)
 		state := newNodeState(node.Name, "v1", Facts{BootID: "boot", KernelRelease: "6.18"})
-		p := &publisher{client: bad, live: bad, node: node.Name, state: state, seeded: closed(), metrics: newMetrics()}
+		p := &publisher{client: bad, live: bad, node: node.Name, state: state, looked: closed()}
 		publish := func() (reconcile.Result, error) {
 			p.written = time.Time{} // a second has passed
 			return p.Reconcile(t.Context(), reconcile.Request{})

@@ -16,13 +16,19 @@ type Host interface {
 	// Probe says whether maps can be managed here. Its errors are engine.Reasoners with the reasons
 	// of a BPFNodeState's condition Ready; their messages say what to do.
 	Probe(ctx context.Context) error
-	// Open is the engine of a host whose Probe succeeded.
+	// Open is the engine of a host whose Probe succeeded. It may be called again.
 	Open() (Engine, error)
+	// Moved says whether another BPF file system is mounted than at the last Open, or what the engine kept there
+	// is gone: another engine is needed.
+	Moved() (bool, error)
 	// Facts are what the agent reports of the host besides its maps.
 	Facts() (Facts, error)
 	// SystemCalls is how many system calls the engine has made.
 	SystemCalls() uint64
 	InterfaceWatcher
+	// WatchMounts calls changed when it begins to watch, and after something was mounted or unmounted where this
+	// process looks, until ctx ends. An error says why it ended before. changed doesn't block.
+	WatchMounts(ctx context.Context, changed func()) error
 	// Inventory counts all maps of the host's kernel. It needs CAP_SYS_ADMIN.
 	Inventory() (v1alpha1.NodeInventory, error)
 }

@@ -59,7 +59,7 @@ func FollowInterfaces(ctx context.Context, host InterfaceWatcher, changed func(c
 			changed(ctx)
 		}
 	}()
-	keepWatching(ctx, host, func() {
+	keepWatching(ctx, "network interfaces", host.WatchInterfaces, func() {
 		select {
 		case pending <- struct{}{}:
 		default: // a call is to come
@@ -68,12 +68,12 @@ func FollowInterfaces(ctx context.Context, host InterfaceWatcher, changed func(c
 	<-done
 }
 
-// keepWatching starts a watch again whenever it ended before ctx.
-func keepWatching(ctx context.Context, host InterfaceWatcher, changed func()) {
+// keepWatching starts a watch of something again whenever it ended before ctx.
+func keepWatching(ctx context.Context, what string, watch func(ctx context.Context, changed func()) error, changed func()) {
 	backoff := newRewatchBackoff()
 	for {
 		start := time.Now()
-		err := host.WatchInterfaces(ctx, changed)
+		err := watch(ctx, changed)
 		if ctx.Err() != nil || errors.Is(err, ErrNotWatched) {
 			return
 		}
@@ -81,7 +81,7 @@ func keepWatching(ctx context.Context, host InterfaceWatcher, changed func()) {
 			backoff = newRewatchBackoff()
 		}
 		pause := backoff.Step()
-		log.FromContext(ctx).Info("The watch of network interfaces ended and is started again", "reason", text(err), "pause", pause)
+		log.FromContext(ctx).Info("The watch of "+what+" ended and is started again", "reason", text(err), "pause", pause)
 		if !sleep(ctx, pause) {
 			return
 		}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,15 +17,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 const (
-	// fetchers bounds how many chunks of one revision are read in parallel.
-	fetchers = 4
-	// fetchJitter spreads the first reads of many nodes that learn of a revision at the same time.
-	fetchJitter = 50 * time.Millisecond
+	// fetchers bounds how many chunks this agent reads in parallel, of all maps together: thousands of agents
+	// learn of a revision at the same time, and a map of 100,000 entries is eight chunks or more.
+	fetchers = 2
+	// fetchJitter spreads the first reads of all those agents: as much for each chunk, up to maxFetchJitter.
+	fetchJitter, maxFetchJitter = 10 * time.Millisecond, 50 * time.Millisecond
 	// maxCachedBytes bounds the packed entries that are kept for all maps together. One revision may be
 	// larger; it is kept alone.
 	maxCachedBytes = 128 << 20
@@ -39,6 +40,9 @@ type revisionLoader struct {
 	// reader reads from the API server: chunks are never watched nor cached as objects.
 	reader  client.Reader
 	metrics *recorders.Node
+	// spread draws a part of fetchJitter.
+	spread func(time.Duration) time.Duration
+	slots  chan struct{} // holds one for each chunk that is being read
 
 	mu    sync.Mutex
 	cache map[revision.Key]*cachedRevision
@@ -56,7 +60,9 @@ type cachedRevision struct {
 }
 
 func newRevisionLoader(reader client.Reader, metrics *recorders.Node) *revisionLoader {
-	return &revisionLoader{reader: reader, metrics: metrics, cache: map[revision.Key]*cachedRevision{}}
+	return &revisionLoader{
+		reader: reader, metrics: metrics, spread: process.ByLot, slots: make(chan struct{}, fetchers), cache: map[revision.Key]*cachedRevision{},
+	}
 }
 
 // errInvalid says that a revision is wrong, and that trying again doesn't help.
@@ -125,7 +131,7 @@ func (l *revisionLoader) collect(ctx context.Context, object *v1alpha1.BPFMapRev
 	if len(lacking) == 0 {
 		return parts, nil
 	}
-	sleep(ctx, rand.N(fetchJitter))
+	sleep(ctx, l.spread(min(time.Duration(len(lacking))*fetchJitter, maxFetchJitter)))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(fetchers)
 	for _, i := range lacking {
@@ -150,6 +156,12 @@ func (l *revisionLoader) collect(ctx context.Context, object *v1alpha1.BPFMapRev
 
 // fetch reads one chunk and checks it.
 func (l *revisionLoader) fetch(ctx context.Context, namespace, name string, shape revision.Shape) (*revision.Part, error) {
+	select {
+	case l.slots <- struct{}{}:
+		defer func() { <-l.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	var chunk v1alpha1.BPFMapChunk
 	err := l.reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &chunk)
 	switch {

@@ -12,13 +12,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
-	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 )
 
 const (
@@ -35,63 +35,92 @@ type publisher struct {
 	live   client.Reader // reads from the API server
 	node   string
 	state  *nodeState
-	seeded <-chan struct{}
-	// metrics record what was published.
-	metrics *recorders.Node
+	// looked is closed once the host was looked at. Before, the state says nothing that an earlier agent didn't
+	// know better.
+	looked <-chan struct{}
 
-	written time.Time // of the last write; only Reconcile uses it, which runs once at a time
+	// written is the time of the last write, and last what it made of the object. Only Reconcile uses them, which
+	// runs once at a time.
+	written time.Time
+	last    *v1alpha1.BPFNodeState
 }
 
-// Reconcile writes the state if it differs. A write that lost against another one, or against a cache that
-// lags, is an error like any other: it is tried again later and later.
+// Reconcile writes the state if it differs. A write that lost against another one is tried again on what that
+// made; after that it is an error like any other, and is tried again later and later.
 func (p *publisher) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	select {
-	case <-p.seeded:
+	case <-p.looked:
 	case <-ctx.Done():
 		return reconcile.Result{}, nil
 	}
 	if pause := minPause - time.Since(p.written); pause > 0 {
 		return reconcile.Result{RequeueAfter: pause + rand.N(minPause/4)}, nil
 	}
-	object := &v1alpha1.BPFNodeState{}
-	err := p.client.Get(ctx, client.ObjectKey{Name: p.node}, object)
-	switch {
-	case apierrors.IsNotFound(err):
-		if object, err = p.create(ctx); err != nil {
-			return reconcile.Result{}, err
-		}
-	case err != nil:
-		return reconcile.Result{}, fmt.Errorf("get node state: %w", err)
+	object, err := p.current(ctx)
+	if err != nil {
+		return reconcile.Result{}, err
 	}
 	wrote, err := p.write(ctx, object)
-	if wrote {
-		p.written = time.Now()
+	if apierrors.IsConflict(err) {
+		object = &v1alpha1.BPFNodeState{}
+		if getErr := p.live.Get(ctx, client.ObjectKey{Name: p.node}, object); getErr != nil {
+			return reconcile.Result{}, fmt.Errorf("get node state: %w", getErr)
+		}
+		wrote, err = p.write(ctx, object)
+	}
+	if wrote != nil {
+		p.written, p.last = time.Now(), wrote
 	}
 	return reconcile.Result{}, err
 }
 
-// write brings the status of the object to what the agent knows.
-func (p *publisher) write(ctx context.Context, object *v1alpha1.BPFNodeState) (wrote bool, err error) {
+// current is the object, made if there is none: as this publisher wrote it last, while the cache lags behind
+// that.
+func (p *publisher) current(ctx context.Context) (*v1alpha1.BPFNodeState, error) {
+	object := &v1alpha1.BPFNodeState{}
+	err := p.client.Get(ctx, client.ObjectKey{Name: p.node}, object)
+	if apierrors.IsNotFound(err) && p.last != nil {
+		err = p.live.Get(ctx, client.ObjectKey{Name: p.node}, object) // the cache may not show yet what was made
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return p.create(ctx)
+	case err != nil:
+		return nil, fmt.Errorf("get node state: %w", err)
+	case p.last != nil && p.last.UID == object.UID && isOlder(object, p.last):
+		return p.last, nil
+	}
+	return object, nil
+}
+
+// isOlder says whether one version of an object came before another one.
+func isOlder(a, b *v1alpha1.BPFNodeState) bool {
+	order, err := resourceversion.CompareResourceVersion(a.ResourceVersion, b.ResourceVersion)
+	return err == nil && order < 0
+}
+
+// write brings the status of the object to what the agent knows, and returns what that made of the object; nil
+// if nothing was to be written.
+func (p *publisher) write(ctx context.Context, object *v1alpha1.BPFNodeState) (wrote *v1alpha1.BPFNodeState, err error) {
 	next := p.state.status(object.Status, time.Now())
 	if equality.Semantic.DeepEqual(next, object.Status) {
-		return false, nil
+		return nil, nil
 	}
 	object = object.DeepCopy()
 	object.Status = next
 	if err := p.client.Status().Update(ctx, object); err != nil {
-		return false, fmt.Errorf("write node state: %w", err)
+		return nil, fmt.Errorf("write node state: %w", err)
 	}
-	p.metrics.ObserveMaps(p.state.snapshot())
-	return true, nil
+	return object, nil
 }
 
 // finish writes what the last reconciles found, once nothing runs any more. It takes at most lastWrite; the
 // next agent looks at everything itself.
 func (p *publisher) finish(ctx context.Context) error {
 	select {
-	case <-p.seeded:
+	case <-p.looked:
 	default:
-		return nil // this agent never knew what its node had
+		return nil // this agent never knew what its node has
 	}
 	ctx, cancel := context.WithTimeout(ctx, lastWrite)
 	defer cancel()

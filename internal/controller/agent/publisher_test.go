@@ -20,7 +20,7 @@ import (
 
 func newPublisher(c client.Client) *publisher {
 	state := newNodeState("node", "v1", Facts{BootID: "boot"})
-	return &publisher{client: c, live: c, node: "node", state: state, seeded: closed(), metrics: newMetrics()}
+	return &publisher{client: c, live: c, node: "node", state: state, looked: closed()}
 }
 
 // published is what the API server has.
@@ -93,7 +93,7 @@ func TestLastWrite(t *testing.T) {
 		t.Errorf("%d maps are published", n)
 	}
 	p.state.remove(keyOf(published(t, c).Status.Maps[0]))
-	p.seeded = make(chan struct{})
+	p.looked = make(chan struct{})
 	must(t, p.finish(t.Context()))
 	if n := len(published(t, c).Status.Maps); n != 1 {
 		t.Errorf("%d maps are published by an agent that doesn't know its node", n)

@@ -25,8 +25,9 @@ const (
 // nodeReadiness knows whether maps can be managed on the host. It is safe for concurrent use; run is to be
 // called once.
 type nodeReadiness struct {
-	host  Host
-	probe chan struct{} // holds a request to probe now
+	host   Host
+	probe  chan struct{} // holds a request to probe now
+	looked chan struct{} // closed once onChange was told of the first probe
 
 	mu     sync.Mutex
 	engine Engine
@@ -37,7 +38,7 @@ type nodeReadiness struct {
 var errNotProbed = &engine.Error{ReasonCode: v1alpha1.NodeReasonNodeNotReady, Err: errors.New("node not probed yet")}
 
 func newNodeReadiness(host Host) *nodeReadiness {
-	return &nodeReadiness{host: host, probe: make(chan struct{}, 1), err: errNotProbed}
+	return &nodeReadiness{host: host, probe: make(chan struct{}, 1), looked: make(chan struct{}), err: errNotProbed}
 }
 
 // current is the engine, or why there is none.
@@ -58,9 +59,13 @@ func (r *nodeReadiness) recheck() {
 	}
 }
 
-// run probes until ctx ends. onChange is called when the host became ready, or the reason why it isn't
+// settleMounts is how long after a change of mounts the host is probed: what is mounted anew is unmounted first.
+const settleMounts = 100 * time.Millisecond
+
+// run probes until ctx ends: from time to time, and when it was asked for. onChange is called when the host became ready, or the reason why it isn't
 // changed.
 func (r *nodeReadiness) run(ctx context.Context, onChange func(ctx context.Context, err error)) {
+	looked := sync.OnceFunc(func() { close(r.looked) })
 	for {
 		changed, err := r.look(ctx)
 		if ctx.Err() != nil {
@@ -69,6 +74,7 @@ func (r *nodeReadiness) run(ctx context.Context, onChange func(ctx context.Conte
 		if changed {
 			onChange(ctx, err)
 		}
+		looked()
 		pause := probeReady
 		if err != nil {
 			pause = probeNotReady
@@ -82,29 +88,54 @@ func (r *nodeReadiness) run(ctx context.Context, onChange func(ctx context.Conte
 	}
 }
 
-// look probes once, opens the engine of a host that is ready for the first time, and says whether the
-// result is another one than before.
+// watchMounts asks for a probe when something was mounted or unmounted, until ctx ends.
+func (r *nodeReadiness) watchMounts(ctx context.Context) error {
+	keepWatching(ctx, "mounts", r.host.WatchMounts, func() { time.AfterFunc(settleMounts, r.recheck) })
+	return nil
+}
+
+// look probes once, opens the engine of a host that is ready, and says whether the result is another one than
+// before: also if it is ready as before, and another BPF file system is mounted.
 func (r *nodeReadiness) look(ctx context.Context) (changed bool, err error) {
 	err = r.host.Probe(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err == nil && r.engine == nil {
-		r.engine, err = r.host.Open()
+	moved := false
+	if err == nil {
+		moved, err = r.open()
 	}
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
 	before := r.err
 	r.err = err
-	if text(before) == text(err) {
+	changed = text(before) != text(err)
+	l := log.FromContext(ctx)
+	switch {
+	case moved:
+		l.Info("The BPF file system was mounted anew or emptied; all maps are looked at")
+	case !changed:
+	case err != nil:
+		l.Error(err, "Node is not ready")
+	default:
+		l.Info("Node is ready")
+	}
+	return changed || moved, err
+}
+
+// open opens the engine if there is none, or the one there is works on what is gone. The lock is held.
+func (r *nodeReadiness) open() (moved bool, err error) {
+	if r.engine != nil {
+		if moved, err = r.host.Moved(); err != nil || !moved {
+			return false, err
+		}
+	}
+	e, err := r.host.Open()
+	if err != nil {
 		return false, err
 	}
-	if err != nil {
-		log.FromContext(ctx).Error(err, "Node is not ready")
-	} else {
-		log.FromContext(ctx).Info("Node is ready")
-	}
-	return true, err
+	r.engine = e
+	return moved, nil
 }
 
 func text(err error) string {

@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
@@ -32,9 +31,11 @@ const referenceRetry = 5 * time.Second
 // reconciler brings one map at a time to its revision. It may run for several maps in parallel.
 type reconciler struct {
 	client    client.Client
+	live      asker
 	node      string
 	readiness *nodeReadiness
 	state     *nodeState
+	holdings  *holdings
 	checks    *checks
 	queue     *mapQueue
 	loader    *revisionLoader
@@ -52,22 +53,82 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, nil
 	}
 	key := revision.Key{Namespace: req.Namespace, Name: req.Name}
-	wanted, undecided, err := r.wanted(ctx, key)
-	if err != nil || undecided {
+	e, notReady := r.readiness.current()
+	h, err := r.held(ctx, e, key)
+	if err != nil {
 		return reconcile.Result{}, err
 	}
-	e, notReady := r.readiness.current()
-	switch {
-	case notReady != nil:
-		r.refuse(key, wanted, notReady)
-		return reconcile.Result{}, nil // all maps are queued when the node becomes ready
-	case wanted == nil:
-		return reconcile.Result{}, r.remove(ctx, e, key)
+	c, err := r.cached(ctx, key, h)
+	if err != nil || c.undecided {
+		return reconcile.Result{}, err
 	}
-	if wait := r.checks.untilDue(key, wanted.UID, r.resync); wait > 0 {
+	switch {
+	case errors.Is(notReady, errNotProbed):
+		return reconcile.Result{}, nil // what an earlier agent reported holds until this one has looked
+	case notReady != nil:
+		r.refuse(key, c.wanted, notReady)
+		return reconcile.Result{}, nil // all maps are queued when the node becomes ready
+	}
+	c, wait, err := r.confirmed(ctx, key, h, c)
+	switch {
+	case err != nil:
+		return reconcile.Result{}, err
+	case wait > 0:
+		return reconcile.Result{RequeueAfter: wait}, nil
+	case c.undecided:
+		return reconcile.Result{}, nil
+	case c.wanted == nil:
+		return reconcile.Result{}, r.remove(ctx, e, key, c)
+	}
+	r.holdings.takes(key, c.wanted)
+	if wait := r.checks.untilDue(key, c.wanted.UID, r.resync); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
-	return r.apply(ctx, e, wanted)
+	return r.apply(ctx, e, c.wanted)
+}
+
+// held is what the node holds of a map; e is nil while the node isn't ready, and then nothing is known.
+func (r *reconciler) held(ctx context.Context, e Engine, key revision.Key) (holding, error) {
+	if e == nil {
+		return holding{}, nil
+	}
+	return r.holdings.of(ctx, e, key)
+}
+
+// confirmed is a choice from the cache, if it leads forward, or the one that the API server confirms. wait is
+// when to look again instead.
+func (r *reconciler) confirmed(ctx context.Context, key revision.Key, h holding, cached choice) (c choice, wait time.Duration, err error) {
+	if h.believable(cached, r.state.restarted()) {
+		r.holdings.trust(key)
+		return cached, 0, nil
+	}
+	if !cached.shown { // the cache alone is reason enough to wait, for thousands of nodes at once
+		if wait := r.untilSure(key); wait > 0 {
+			return choice{}, wait, nil
+		}
+	}
+	c, now, err := r.live.ask(ctx, key, h, cached.wanted)
+	if err != nil {
+		return choice{}, 0, err
+	}
+	c.shown = c.shown || cached.shown
+	switch h.judge(c, now) {
+	case keep:
+		r.holdings.trust(key)
+		return choice{undecided: true}, 0, nil
+	case hesitate:
+		return c, r.untilSure(key), nil
+	}
+	r.holdings.trust(key)
+	return c, 0, nil
+}
+
+// untilSure is how long to wait before what vanished from the API server counts as gone.
+func (r *reconciler) untilSure(key revision.Key) time.Duration {
+	if left := patience - time.Since(r.holdings.doubt(key)); left > 0 {
+		return left + rand.N(patienceByLot)
+	}
+	return 0
 }
 
 // refuse notes that nothing can be done for a map while the node isn't ready.
@@ -79,23 +140,15 @@ func (r *reconciler) refuse(key revision.Key, wanted *v1alpha1.BPFMapRevision, w
 	r.state.set(status.FromReport(fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonNodeNotReady, why)))
 }
 
-// wanted is the revision that this node is to hold, nil for none, unless that is undecided.
-func (r *reconciler) wanted(ctx context.Context, key revision.Key) (wanted *v1alpha1.BPFMapRevision, undecided bool, err error) {
+// cached is what the cache says about a map.
+func (r *reconciler) cached(ctx context.Context, key revision.Key, h holding) (choice, error) {
 	var list v1alpha1.BPFMapRevisionList
-	err = r.client.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{indexMapName: key.Name},
+	err := r.client.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{indexMapName: key.Name},
 		client.UnsafeDisableDeepCopy)
 	if err != nil {
-		return nil, false, fmt.Errorf("list revisions of %s: %w", key, err)
+		return choice{}, fmt.Errorf("list revisions of %s: %w", key, err)
 	}
-	if len(list.Items) == 0 {
-		return nil, false, nil
-	}
-	node := process.Node()
-	if err := r.client.Get(ctx, client.ObjectKey{Name: r.node}, node); err != nil {
-		return nil, false, fmt.Errorf("get own node: %w", err) // its labels decide: nothing is removed without them
-	}
-	wanted, undecided = pick(list.Items, r.node, node.GetLabels())
-	return wanted, undecided, nil
+	return chooseBy(ctx, r.client, list.Items, r.node, h)
 }
 
 // apply lets the engine work and publishes the result.
@@ -108,6 +161,7 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	}
 	r.noteLoss(&report)
 	r.metrics.ObserveSync(report, time.Since(start))
+	r.metrics.ObserveShape(report, &object.Spec)
 	before := r.state.set(status.FromReport(report))
 	r.events.emit(before, report)
 	r.log(ctx, before, report)
@@ -176,8 +230,8 @@ func (r *reconciler) log(ctx context.Context, before *v1alpha1.NodeMap, report e
 	}
 }
 
-// remove releases a map that no revision asks for on this node.
-func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key) error {
+// remove releases a map that no revision asks for on this node. shown says that there are revisions of it.
+func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, c choice) error {
 	report := e.Remove(ctx, key)
 	r.queue.addMaps(e.Unblocked())
 	if isInterrupted(ctx, report.Err) {
@@ -189,8 +243,9 @@ func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key) err
 		return report.Err
 	}
 	if report.Action != engine.ActionNone {
-		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID)
+		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID, "reason", c.removal)
 	}
+	r.holdings.gone(key, c.shown)
 	r.state.remove(key)
 	r.checks.forget(key)
 	r.loader.forget(key)

@@ -35,6 +35,8 @@ type nodeState struct {
 	maps  map[revision.Key]v1alpha1.NodeMap
 	// last are the maps that were here last in this boot, also while nothing can be known of them.
 	last map[revision.Key]mapID
+	// again says that an earlier agent was here in this boot.
+	again bool
 }
 
 // mapID is the id of a map that was here, and the UID of its BPFMap.
@@ -61,9 +63,17 @@ func (s *nodeState) seed(old v1alpha1.BPFNodeStateStatus) {
 	if old.BootID != s.facts.BootID {
 		return
 	}
+	s.again = old.BootID != ""
 	for _, m := range old.Maps {
 		s.put(m)
 	}
+}
+
+// restarted says that an earlier agent was here in this boot.
+func (s *nodeState) restarted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.again
 }
 
 // put takes the state of a map in. The lock is held.
@@ -140,11 +150,22 @@ func (s *nodeState) keys() []revision.Key {
 	return slices.Collect(maps.Keys(s.maps))
 }
 
-// snapshot is the state of all maps, unsorted.
+// snapshot is the state of all maps, unsorted. On a node that isn't ready no map is: what was seen of them
+// before says nothing of now.
 func (s *nodeState) snapshot() []v1alpha1.NodeMap {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Values(s.maps))
+	all := slices.Collect(maps.Values(s.maps))
+	if s.ready == nil || errors.Is(s.ready, errNotProbed) {
+		return all
+	}
+	for i := range all {
+		if m := &all[i]; m.State == v1alpha1.NodeMapReady {
+			report := engine.Report{Key: keyOf(*m), UID: m.UID, Revision: m.Revision}
+			*m = status.FromReport(fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonNodeNotReady, s.ready))
+		}
+	}
+	return all
 }
 
 // status is the status to publish, given the one that is published: conditions keep the time of their
@@ -157,6 +178,7 @@ func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time)
 		Conditions:    slices.Clone(published.Conditions),
 		KernelRelease: s.facts.KernelRelease, BootID: s.facts.BootID, AgentVersion: s.version,
 		PossibleCPUs: s.facts.PossibleCPUs, Features: s.facts.Features, Inventory: s.total.DeepCopy(),
+		Releases: published.Releases, // the controller writes them
 	}
 	next.Summary = status.Summarize(all)
 	next.Summary.MemoryLimitBytes = s.facts.MemoryLimitBytes

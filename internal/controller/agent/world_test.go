@@ -74,6 +74,7 @@ type fakeHost struct {
 	openErr error
 	probes  int
 	opened  int
+	moved   bool   // since Open
 	engine  Engine // nil makes one on a memory of its own
 }
 
@@ -96,9 +97,17 @@ func (h *fakeHost) Probe(context.Context) error {
 	return h.err
 }
 
-func (h *fakeHost) WatchInterfaces(context.Context, func()) error { return ErrNotWatched }
-func (h *fakeHost) Facts() (Facts, error)                         { return Facts{}, nil }
-func (h *fakeHost) SystemCalls() uint64                           { return 0 }
+func (h *fakeHost) WatchInterfaces(context.Context, func()) error   { return ErrNotWatched }
+func (h *fakeHost) WatchMounts(ctx context.Context, _ func()) error { <-ctx.Done(); return ctx.Err() }
+func (h *fakeHost) Moved() (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	moved := h.moved
+	h.moved = false
+	return moved, nil
+}
+func (h *fakeHost) Facts() (Facts, error) { return Facts{}, nil }
+func (h *fakeHost) SystemCalls() uint64   { return 0 }
 func (h *fakeHost) Inventory() (v1alpha1.NodeInventory, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -161,7 +170,7 @@ func newParts(t testing.TB, c client.Client, node string, host Host) *parts {
 	state, checks := newNodeState(node, "v1", Facts{}), &checks{}
 	metrics := newMetrics()
 	p.reconciler = &reconciler{
-		client: c, node: node, readiness: newNodeReadiness(host), state: state, checks: checks, seeded: closed(),
+		client: c, live: asker{c, node}, holdings: &holdings{}, node: node, readiness: newNodeReadiness(host), state: state, checks: checks, seeded: closed(),
 		queue: &mapQueue{client: c, checks: checks, state: state}, loader: newRevisionLoader(c, metrics),
 		events: &eventEmitter{p.events, node}, metrics: metrics,
 	}

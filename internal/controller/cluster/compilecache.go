@@ -147,7 +147,8 @@ func (c *compiled) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevisio
 	if c.earlier != nil {
 		object := &v1alpha1.BPFMapRevision{Spec: *c.earlier.Spec.DeepCopy()}
 		object.Namespace, object.Name, object.Spec.Number = m.Namespace, name, n
-		return object, nil, nil
+		parts, err := revision.Restore(object)
+		return object, parts, err
 	}
 	rev := c.fresh
 	if rev == nil {

@@ -91,7 +91,7 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 		return nil, fmt.Errorf("set up the comparison of CRDs: %w", err)
 	}
 	a := assemble(process.Surroundings{
-		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now,
+		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now, Spread: process.ByLot,
 	}, o, api)
 	if err := errors.Join(a.SetUpIndexes(m), a.SetUp(m)); err != nil {
 		return nil, err
@@ -107,6 +107,9 @@ func Assemble(s process.Surroundings, o Options) *process.Assembly {
 
 func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 	recorder := recorders.NewCluster(s.Metrics)
+	recorders.Build{Version: o.Version, Revision: o.Revision}.Register(s.Metrics, recorders.Controller)
+	nodes := func() (map[metav1.ConditionStatus]int, bool) { return countNodes(s.Client) }
+	recorder.Observe(recorders.Sources{CRDs: api.current, Nodes: nodes}, o.MetricsPerMap)
 	limits := o.limits()
 	trigger := &mapTrigger{client: s.Client}
 	lives := newLives(s.Client, o.agents(), s.Now, trigger.changed)
@@ -114,6 +117,7 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 		crds:          api,
 		client:        recorder.Client(s.Client),
 		live:          s.Live,
+		index:         newFleetIndex(),
 		keys:          newKeyLists(),
 		events:        s.Events,
 		compiled:      newCompileCache(recorder.Compile(compile.With), limits.perMap),
@@ -131,8 +135,9 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 			Name: name, Reconciler: r, For: &v1alpha1.BPFMap{}, Concurrency: o.Concurrency,
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
-				{Object: &v1alpha1.BPFNodeState{}, Handler: onNodeState()},
-				{Object: &corev1.Node{}, Handler: onNode(s.Client)},
+				{Object: &v1alpha1.BPFNodeState{}, Handler: onNodeState(r.index)},
+				{Object: &corev1.Node{}, Handler: onNode(s.Client, r.index)},
+				{Object: &corev1.Node{}, Handler: onSelectable(s.Client)},
 				{Object: process.Metadata(chunkKind), Handler: onChunk()},
 				{Object: process.Metadata(process.ConfigMapKind), Handler: onSource(s.Client, process.ConfigMapKind)},
 				{Object: process.Metadata(process.SecretKind), Handler: onSource(s.Client, process.SecretKind)},
@@ -179,7 +184,8 @@ func (o *Options) indexes() []process.Index {
 		{Object: &v1alpha1.BPFMapRevision{}, Field: indexMapName, Keys: mapNameOf},
 		{Object: process.Metadata(chunkKind), Field: indexOwner, Keys: ownerOf},
 		{Object: &v1alpha1.BPFMap{}, Field: indexSources, Keys: sourcesOf},
-		{Object: &v1alpha1.BPFNodeState{}, Field: indexMaps, Keys: mapsOf},
+		{Object: &v1alpha1.BPFNodeState{}, Field: indexReleases, Keys: releasesOf},
+		{Object: &v1alpha1.BPFMap{}, Field: indexUnselected, Keys: unselected},
 	}
 	if o.AgentDaemonSet != "" {
 		all = append(all, process.Index{Object: &corev1.Pod{}, Field: indexAgentNode, Keys: nodeOfPod})

@@ -5,13 +5,11 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
@@ -26,6 +24,8 @@ type fleetNode struct {
 	// yet, wasn't cut off by it.
 	created time.Time
 	live    liveness.Liveness
+	// ready is since when the Node is Ready; zero if that isn't known.
+	ready time.Time
 }
 
 // fleet is a BPFMap's nodes and what they report.
@@ -49,7 +49,25 @@ func (f *fleet) newest() *v1alpha1.BPFMapRevision {
 }
 
 func selects(rev *v1alpha1.BPFMapRevision, n *fleetNode) bool {
-	return labels.SelectorFromSet(rev.Spec.NodeSelector).Matches(n.labels)
+	return matches(rev.Spec.NodeSelector, n.labels)
+}
+
+func matches(selector map[string]string, set labels.Set) bool {
+	for key, value := range selector {
+		if found, ok := set[key]; !ok || found != value {
+			return false
+		}
+	}
+	return true
+}
+
+func readySince(n *corev1.Node) time.Time {
+	for i := range n.Status.Conditions {
+		if c := &n.Status.Conditions[i]; c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return time.Time{}
 }
 
 // assigned are the nodes that are to have the map, with the name of the revision that each is to hold.
@@ -88,22 +106,14 @@ func (f *fleet) gone() map[string]liveness.Liveness {
 
 // observeFleet reads from the cache the nodes and what they report about a BPFMap.
 func (r *reconciler) observeFleet(ctx context.Context, name types.NamespacedName, revisions []v1alpha1.BPFMapRevision) (fleet, error) {
-	var list corev1.NodeList
-	if err := r.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		return fleet{}, fmt.Errorf("list nodes: %w", err)
-	}
-	states, err := r.mapStates(ctx, name)
-	if err != nil {
-		return fleet{}, err
-	}
-	f := fleet{nodes: make([]fleetNode, 0, len(list.Items)), mapStates: states, revisions: revisions}
-	for i := range list.Items {
-		n := &list.Items[i]
+	list := r.index.allNodes()
+	f := fleet{nodes: make([]fleetNode, 0, len(list)), mapStates: r.index.mapStatesOf(name), revisions: revisions}
+	for _, n := range list {
 		live, err := r.lives.of(ctx, n)
 		if err != nil {
 			return fleet{}, err
 		}
-		node := fleetNode{name: n.Name, labels: n.Labels, created: n.CreationTimestamp.Time, live: live}
+		node := fleetNode{name: n.Name, labels: n.Labels, created: n.CreationTimestamp.Time, live: live, ready: readySince(n)}
 		if live.State == liveness.NoAgent {
 			f.withoutAgent = append(f.withoutAgent, node)
 			continue

@@ -138,7 +138,7 @@ func mapsOfNode(ctx context.Context, c client.Reader, node *corev1.Node) (map[ty
 		return nil, fmt.Errorf("get node state: %w", err)
 	}
 	for i := range state.Status.Maps {
-		found[nameOf(state.Status.Maps[i])] = true
+		found[nameOf(&state.Status.Maps[i])] = true
 	}
 	return found, nil
 }

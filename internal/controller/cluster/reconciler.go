@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
@@ -38,7 +39,9 @@ func newConflicts() workqueue.TypedRateLimiter[types.NamespacedName] {
 type reconciler struct {
 	client client.Client
 	// live reads what isn't cached, and what has to be certain before something is deleted.
-	live     client.Reader
+	live client.Reader
+	// index is what the watches of nodes and their reports show.
+	index    *fleetIndex
 	keys     *keyLists
 	events   events.EventRecorder
 	crds     *crds
@@ -72,7 +75,7 @@ type scope struct {
 
 	// want is what the newest revision is to be; set by compile, nil if the spec is rejected.
 	want *compiled
-	// rejected is why the spec isn't accepted; set by compile, plan and revise.
+	// rejected is why the spec isn't accepted; set by compile, consent, plan and revise.
 	rejected *status.Rejection
 	// cut are the revisions that go, because there are too many or they take too much; set by plan.
 	cut []v1alpha1.BPFMapRevision
@@ -82,7 +85,9 @@ type scope struct {
 	rollout *v1alpha1.RolloutStatus
 	// withheld says why nodes keep a map that the spec wants removed from them; empty if none does.
 	withheld string
-	// requeueAfter is when to look again though nothing changed, zero for never; set by plan and rollOut.
+	// leave is how far the nodes are that leave the revision they hold; set by release.
+	leave rollout.Leave
+	// requeueAfter is when to look again though nothing changed, zero for never; set by consent, plan, rollOut and release.
 	requeueAfter time.Duration
 }
 
@@ -105,7 +110,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return r.result(ctx, s, r.remove(ctx, s))
 	}
 	for _, step := range []func(context.Context, *scope) error{
-		r.compile, r.plan, r.trim, r.revise, r.rollOut, r.retire,
+		r.compile, r.consent, r.plan, r.trim, r.revise, r.rollOut, r.release, r.retire,
 	} {
 		if err = step(ctx, s); err != nil {
 			break

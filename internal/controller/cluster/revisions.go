@@ -51,15 +51,18 @@ func partition(revisions []v1alpha1.BPFMapRevision, uid types.UID) (own, namesak
 	return own, namesakes
 }
 
-// activeOf are the revisions that nodes may hold: the newest one, and those back to the last one that
-// got to all of them.
+// activeOf are the revisions that nodes may hold: the newest one, and until that is complete those before, back
+// to the last one that all nodes were told to take. A rollback leads there.
 func activeOf(own []v1alpha1.BPFMapRevision) []v1alpha1.BPFMapRevision {
 	if len(own) == 0 {
 		return nil
 	}
 	first := len(own) - 1
-	for first > 0 && own[first].Status.Rollout.Frontier != rollout.All && own[first-1].Labels[v1alpha1.LabelActive] == active {
+	for first > 0 && own[first-1].Labels[v1alpha1.LabelActive] == active {
 		first--
+		if own[first].Status.Rollout.Frontier == rollout.All {
+			break
+		}
 	}
 	return slices.Clone(own[first:])
 }
@@ -184,11 +187,10 @@ func (r *reconciler) whoseRevision(ctx context.Context, s *scope, name string) (
 		name, there.Spec.MapName)}, nil
 }
 
-// retire marks the revisions that no node is to hold any more as history.
+// retire marks the revisions that no node is to hold any more, or to go back to, as history.
 func (r *reconciler) retire(ctx context.Context, s *scope) error {
-	newest := s.fleet.newest()
-	if newest == nil || newest.Status.Rollout.Frontier != rollout.All {
-		return nil // the newest one is with all nodes before older ones stop being active
+	if s.rollout == nil || s.rollout.Phase != v1alpha1.RolloutPhase(rollout.Complete) {
+		return nil
 	}
 	cut := namesOf(s.cut)
 	for i := range s.own[:len(s.own)-1] {

@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func newRig(t *testing.T, faults interceptor.Funcs, objects ...client.Object) *r
 	store := fake.NewClientBuilder().WithScheme(process.Scheme()).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.BPFMap{}, &v1alpha1.BPFMapRevision{}, &v1alpha1.BPFNodeState{}).
 		WithIndex(&v1alpha1.BPFMapRevision{}, indexMapName, mapNameOf).
-		WithIndex(&v1alpha1.BPFNodeState{}, indexMaps, mapsOf).
+		WithIndex(&v1alpha1.BPFNodeState{}, indexReleases, releasesOf).
 		WithIndex(process.Metadata(chunkKind), indexOwner, ownerOf).
 		Build()
 	checked := make(chan struct{})
@@ -49,7 +50,7 @@ func newRig(t *testing.T, faults interceptor.Funcs, objects ...client.Object) *r
 	l := limits{history: 2, perMap: DefaultMaxStoredBytesPerMap, perNamespace: DefaultMaxStoredBytesPerNamespace}
 	g := &rig{t: t, store: store, recorder: events.NewFakeRecorder(10000)}
 	g.reconciler = &reconciler{
-		client: interceptor.NewClient(store, faults), live: store, keys: newKeyLists(), events: g.recorder,
+		client: interceptor.NewClient(store, faults), live: store, index: newFleetIndex(), keys: newKeyLists(), events: g.recorder,
 		crds: &crds{first: checked, told: map[types.NamespacedName]bool{}}, compiled: newCompileCache(compile.With, l.perMap),
 		reserved: &reservations{}, conflicts: newConflicts(), limits: l, now: time.Now,
 		observeStatus: func(*v1alpha1.BPFMap, v1alpha1.BPFMapStatus) {}, forget: func(types.NamespacedName) {},
@@ -64,7 +65,25 @@ func (g *rig) bound(perMap, perNamespace int64) {
 }
 
 func (g *rig) reconcile(name string) (reconcile.Result, error) {
+	g.fillIndex()
 	return g.Reconcile(g.t.Context(), reconcile.Request{NamespacedName: key(name)})
+}
+
+// fillIndex does what watches would.
+func (g *rig) fillIndex() {
+	g.t.Helper()
+	var nodes corev1.NodeList
+	var states v1alpha1.BPFNodeStateList
+	if err := errors.Join(g.store.List(g.t.Context(), &nodes), g.store.List(g.t.Context(), &states)); err != nil {
+		g.t.Fatal(err)
+	}
+	g.index = newFleetIndex()
+	for i := range nodes.Items {
+		g.index.setNode(nodes.Items[i].Name, &nodes.Items[i])
+	}
+	for i := range states.Items {
+		g.index.setState(states.Items[i].Name, &states.Items[i])
+	}
 }
 
 // settle reconciles as a work queue does, until nothing changes.
@@ -204,6 +223,7 @@ func newMap(name string, size int, values ...string) *v1alpha1.BPFMap {
 		Value: v1alpha1.Schema{Type: v1alpha1.TypeString, Size: int32(size)}, MaxEntries: 100000,
 	}
 	m.Spec.Entries = entries(values...)
+	m.Spec.Rollout = &v1alpha1.Rollout{MinReadySeconds: new(int32(0))} // rollouts take as long as their reconciles
 	return m
 }
 

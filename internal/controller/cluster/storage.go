@@ -87,8 +87,8 @@ func inlineSize(rev *v1alpha1.BPFMapRevision) int64 {
 		return int64(n)
 	}
 	n, err := strconv.ParseInt(rev.Annotations[v1alpha1.AnnotationPackedBytes], 10, 64)
-	if err != nil || n <= 0 || n > v1alpha1.MaxInlineEntriesBytes {
-		return v1alpha1.MaxInlineEntriesBytes
+	if err != nil || n <= 0 || n > v1alpha1.LargestInlineEntriesBytes {
+		return v1alpha1.LargestInlineEntriesBytes
 	}
 	return n
 }

@@ -339,7 +339,7 @@ func TestSizes(t *testing.T) {
 		}
 	}
 	rev.Annotations = nil
-	if got := inlineSize(rev); got != v1alpha1.MaxInlineEntriesBytes {
+	if got := inlineSize(rev); got != v1alpha1.LargestInlineEntriesBytes {
 		t.Errorf("inline entries of unknown size count as %d", got)
 	}
 	rev.Spec.Chunks = []string{"a"}
@@ -405,7 +405,8 @@ func TestActiveOf(t *testing.T) {
 	}{
 		{nil, 0},
 		{[]v1alpha1.BPFMapRevision{rev(1, rollout.None, true)}, 1},
-		{[]v1alpha1.BPFMapRevision{rev(1, rollout.All, true), rev(2, rollout.All, true)}, 1},
+		{[]v1alpha1.BPFMapRevision{rev(1, rollout.All, true), rev(2, rollout.All, true)}, 2},
+		{[]v1alpha1.BPFMapRevision{rev(1, rollout.All, false), rev(2, rollout.All, true)}, 1},
 		{[]v1alpha1.BPFMapRevision{rev(1, rollout.All, true), rev(2, "80", true), rev(3, rollout.None, true)}, 3},
 		{[]v1alpha1.BPFMapRevision{rev(1, rollout.All, true), rev(2, rollout.All, true), rev(3, "80", true)}, 2},
 		{[]v1alpha1.BPFMapRevision{rev(1, rollout.All, false), rev(2, "80", true)}, 1},
@@ -432,17 +433,23 @@ func TestPartition(t *testing.T) {
 
 func TestPolicyOf(t *testing.T) {
 	number, share, odd := intstr.FromInt32(3), intstr.FromString("30%"), intstr.FromString("many")
+	standard := rollout.Policy{MaxUnavailable: 3, MinReady: 10 * time.Second, Deadline: 10 * time.Minute}
 	for _, c := range []struct {
-		spec *v1alpha1.Rollout
-		want rollout.Policy
+		spec  *v1alpha1.Rollout
+		nodes int
+		want  rollout.Policy
 	}{
-		{nil, rollout.Policy{MaxUnavailable: 3}},
-		{&v1alpha1.Rollout{}, rollout.Policy{MaxUnavailable: 3}},
-		{&v1alpha1.Rollout{MaxUnavailable: &share, Partition: &number, MinReadySeconds: new(int32(5)), Paused: true, OnFailure: v1alpha1.FailureRollback},
-			rollout.Policy{MaxUnavailable: 4, Partition: 3, MinReady: 5 * time.Second, Paused: true, Rollback: true}},
-		{&v1alpha1.Rollout{MaxUnavailable: &odd}, rollout.Policy{}},
+		{nil, 11, standard},
+		{&v1alpha1.Rollout{}, 11, standard},
+		{nil, 3, rollout.Policy{MaxUnavailable: 1, MinReady: 10 * time.Second, Deadline: 10 * time.Minute}},
+		{nil, 39, rollout.Policy{MaxUnavailable: 10, MaxFailed: 1, MinReady: 10 * time.Second, Deadline: 10 * time.Minute}},
+		{&v1alpha1.Rollout{
+			MaxUnavailable: &share, Partition: &number, MinReadySeconds: new(int32(5)), ProgressDeadlineSeconds: new(int32(60)), MaxFailed: &share,
+			Paused: true, OnFailure: v1alpha1.FailureRollback,
+		}, 11, rollout.Policy{MaxUnavailable: 4, Partition: 3, MaxFailed: 3, MinReady: 5 * time.Second, Deadline: time.Minute, Paused: true, Rollback: true}},
+		{&v1alpha1.Rollout{MaxUnavailable: &odd, MinReadySeconds: new(int32(0))}, 11, rollout.Policy{Deadline: 10 * time.Minute}},
 	} {
-		if got := policyOf(c.spec, 11); got != c.want {
+		if got := policyOf(c.spec, c.nodes); got != c.want {
 			t.Errorf("policyOf(%+v) = %+v, want %+v", c.spec, got, c.want)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -22,34 +22,17 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
-// The indexes of the cache.
-const (
-	// indexMapName finds revisions by the BPFMap's name.
-	indexMapName = "spec.mapName"
-	// indexMaps finds node states by the "namespace/name" of the maps that they report.
-	indexMaps = "status.maps"
-)
+// indexMapName is the index of the cache that finds revisions by the BPFMap's name.
+const indexMapName = "spec.mapName"
 
-// gatherReports lets the reports of many nodes about one map become one reconcile. It is part of the
-// time from apply to Ready.
+// gatherReports lets the reports of a few nodes about one map become one reconcile; see fleetIndex.gather for many.
+// It is part of the time from apply to Ready.
 const gatherReports = 20 * time.Millisecond
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 func mapNameOf(o client.Object) []string {
 	return []string{o.(*v1alpha1.BPFMapRevision).Spec.MapName}
-}
-
-func mapsOf(o client.Object) []string {
-	var names []string
-	for _, m := range o.(*v1alpha1.BPFNodeState).Status.Maps {
-		names = append(names, nameOf(m).String())
-	}
-	return names
-}
-
-func nameOf(m v1alpha1.NodeMap) types.NamespacedName {
-	return types.NamespacedName{Namespace: m.Namespace, Name: m.Name}
 }
 
 // revisionToMap leads from a revision to its BPFMap, for revisions that others change or delete, and to the
@@ -73,50 +56,35 @@ func onChunk() handler.EventHandler {
 	}}
 }
 
-// onNodeState enqueues the maps whose state on the node changed, and no others.
-func onNodeState() handler.EventHandler {
-	enqueue := func(before, after client.Object, q queue) {
-		for _, name := range changedMaps(statesByName(before), statesByName(after)) {
-			q.AddAfter(reconcile.Request{NamespacedName: name}, gatherReports)
+// onNodeState keeps the index up to date, and enqueues the maps whose state on the node changed, and no others.
+func onNodeState(x *fleetIndex) handler.EventHandler {
+	follow := func(node string, state *v1alpha1.BPFNodeState, q queue) {
+		changed := x.setState(node, state)
+		if q == nil || len(changed) == 0 {
+			return
+		}
+		pause := x.gather()
+		for _, name := range changed {
+			q.AddAfter(reconcile.Request{NamespacedName: name}, pause)
 		}
 	}
 	return handler.Funcs{
-		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { enqueue(nil, e.Object, q) },
-		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { enqueue(e.ObjectOld, e.ObjectNew, q) },
-		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { enqueue(e.Object, nil, q) },
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
+			if e.IsInInitialList {
+				q = nil // every BPFMap is reconciled at the start
+			}
+			follow(e.Object.GetName(), e.Object.(*v1alpha1.BPFNodeState), q)
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
+			follow(e.ObjectNew.GetName(), e.ObjectNew.(*v1alpha1.BPFNodeState), q)
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { follow(e.Object.GetName(), nil, q) },
 	}
 }
 
-func statesByName(o client.Object) map[types.NamespacedName]v1alpha1.NodeMap {
-	state, ok := o.(*v1alpha1.BPFNodeState)
-	if !ok {
-		return nil
-	}
-	states := make(map[types.NamespacedName]v1alpha1.NodeMap, len(state.Status.Maps))
-	for _, m := range state.Status.Maps {
-		states[nameOf(m)] = m
-	}
-	return states
-}
-
-// changedMaps are the maps whose state is new, gone, or different.
-func changedMaps(before, after map[types.NamespacedName]v1alpha1.NodeMap) []types.NamespacedName {
-	var changed []types.NamespacedName
-	for name, m := range after {
-		if old, ok := before[name]; !ok || !equality.Semantic.DeepEqual(old, m) {
-			changed = append(changed, name)
-		}
-	}
-	for name := range before {
-		if _, ok := after[name]; !ok {
-			changed = append(changed, name)
-		}
-	}
-	return changed
-}
-
-// onNode enqueues the maps whose selection a node's coming, going or relabelling may change.
-func onNode(c client.Reader) handler.EventHandler {
+// onNode keeps the index up to date, and enqueues the maps whose selection a node's coming, going or relabelling
+// changes. Nodes that do so together are gathered, because each of these maps goes over all nodes.
+func onNode(c client.Reader, x *fleetIndex) handler.EventHandler {
 	enqueue := func(ctx context.Context, q queue, sets ...labels.Set) {
 		var list v1alpha1.BPFMapRevisionList
 		err := c.List(ctx, &list, client.MatchingLabels{v1alpha1.LabelActive: active}, client.UnsafeDisableDeepCopy)
@@ -124,16 +92,31 @@ func onNode(c client.Reader) handler.EventHandler {
 			log.FromContext(ctx).Error(err, "Failed to list the active revisions for a node's event")
 			return
 		}
-		for _, rev := range list.Items {
-			if selectionChanges(rev.Spec.NodeSelector, sets) {
-				q.Add(revisionToMap(ctx, &rev)[0])
+		pause := x.gather()
+		for i := range list.Items {
+			if rev := &list.Items[i]; selectionChanges(rev.Spec.NodeSelector, sets) {
+				q.AddAfter(revisionToMap(ctx, rev)[0], pause)
 			}
 		}
 	}
+	follow := func(o client.Object) {
+		if n, ok := o.(*corev1.Node); ok {
+			x.setNode(n.Name, n)
+		}
+	}
 	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { enqueue(ctx, q, e.Object.GetLabels()) },
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { enqueue(ctx, q, e.Object.GetLabels()) },
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
+			follow(e.Object)
+			if !e.IsInInitialList { // every BPFMap is reconciled at the start
+				enqueue(ctx, q, e.Object.GetLabels())
+			}
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
+			x.setNode(e.Object.GetName(), nil)
+			enqueue(ctx, q, e.Object.GetLabels())
+		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			follow(e.ObjectNew)
 			before, after := e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()
 			if !maps.Equal(before, after) {
 				enqueue(ctx, q, before, after)

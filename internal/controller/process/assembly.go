@@ -6,6 +6,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,7 +31,12 @@ type Surroundings struct {
 	// Metrics is where recorders register.
 	Metrics prometheus.Registerer
 	Now     func() time.Time
+	// Spread is by how much less than a duration something is put off that many do at once.
+	Spread func(time.Duration) time.Duration
 }
+
+// ByLot is the Spread of real processes.
+func ByLot(d time.Duration) time.Duration { return rand.N(d) }
 
 // Assembly is a process without a manager: what it reconciles, by which events, and what its cache keeps.
 type Assembly struct {

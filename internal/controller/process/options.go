@@ -23,10 +23,12 @@ type Options struct {
 	// MetricsSecure serves metrics by HTTPS, and only to clients whose token may get the
 	// non-resource URL /metrics. The process then needs the cluster role system:auth-delegator.
 	MetricsSecure bool
+	// MetricsPerMap is how many maps get series of their own; 0 is none.
+	MetricsPerMap int
 	// HealthProbeBindAddress is the host:port that serves /healthz and /readyz, or Disabled.
 	HealthProbeBindAddress string
-	// Version is what the process calls itself to the API server.
-	Version string
+	// Version is what the process calls itself to the API server. Revision is the commit that it was built from.
+	Version, Revision string
 }
 
 // RESTConfig is the connection to the API server.
@@ -37,8 +39,9 @@ func (o Options) RESTConfig(component string) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the API server's address (--kubeconfig, $KUBECONFIG, or a pod's service account): %w", err)
 	}
-	// The API server's priority and fairness decides who waits; a limit here would only add to it.
+	// The API server's priority and fairness decides who waits; a rate here would only add to it.
 	config.QPS = -1
+	config.Wrap(Considerate)
 	config.UserAgent = "bpfmap-" + component + "/" + o.Version
 	return config, nil
 }

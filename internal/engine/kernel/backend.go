@@ -6,15 +6,19 @@ package kernel
 import (
 	"context"
 	"errors"
+	"path/filepath"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 // Options tune a Backend.
 type Options struct {
+	// Root is where this process finds the node's file system.
+	Root mounts.Root
 	// Pins are those of the store of pins.
 	Pins pinstore.Options
 	// References says what names in entries may stand for.
@@ -29,14 +33,21 @@ type Backend struct {
 	programs programIndex
 }
 
-// New is the backend of the BPF file system mounted at bpffs. Preflight says whether that can work.
+// New is the backend of the BPF file system mounted at bpffs on the node. Preflight says whether that can work.
 func New(bpffs string, o Options) (*Backend, error) {
 	cpus, err := bpf.PossibleCPUs()
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{pins: pinstore.New(bpffs, o.Pins), links: o.References, cpus: cpus}, nil
+	o.Pins.ShownAs = filepath.Clean(bpffs)
+	return &Backend{pins: pinstore.New(o.Root.Here(bpffs), o.Pins), links: o.References, cpus: cpus}, nil
 }
+
+// Prepare makes what Identity needs to tell the BPF file system from another one.
+func (b *Backend) Prepare() error { return explain(b.pins.Prepare()) }
+
+// Identity tells the BPF file system that is mounted now from one that was before.
+func (b *Backend) Identity() (pinstore.Identity, error) { return b.pins.Identity() }
 
 // Lock takes the lock of a map among all processes that manage maps of the BPF file system.
 func (b *Backend) Lock(ctx context.Context, key revision.Key) (unlock func() error, err error) {

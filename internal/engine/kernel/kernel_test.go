@@ -68,11 +68,11 @@ func TestOldKernel(t *testing.T) {
 		t.Errorf("state %s, want %s", r.State, v1alpha1.NodeMapStalled)
 	}
 	wantRefusal(t, r.Err, v1alpha1.NodeReasonNotSupported, "LPMTrie is disabled", "spec.nodeSelector")
-	if err := kernel.Preflight(dir); err != nil {
+	if err := kernel.Preflight("", dir); err != nil {
 		t.Errorf("one type less makes the node unusable: %v", err)
 	}
 	disable(t, "Freeze")
-	wantRefusal(t, kernel.Preflight(dir), v1alpha1.ReasonKernelUnsupported, "Linux 5.8")
+	wantRefusal(t, kernel.Preflight("", dir), v1alpha1.ReasonKernelUnsupported, "Linux 5.8")
 }
 
 func disable(t *testing.T, features ...string) {
@@ -108,7 +108,7 @@ func TestPreflightTidiesUp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := kernel.Preflight(dir); err != nil {
+	if err := kernel.Preflight("", dir); err != nil {
 		t.Fatal(err)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*bpfmap*"))
@@ -122,26 +122,26 @@ func TestPreflightTidiesUp(t *testing.T) {
 
 func TestPreflight(t *testing.T) {
 	dir := bpftest.BPFFS(t)
-	if err := kernel.Preflight(dir); err != nil {
+	if err := kernel.Preflight("", dir); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, "_*")); err != nil || len(left) > 0 {
 		t.Errorf("the preflight left %v behind (%v)", left, err)
 	}
-	wantRefusal(t, kernel.Preflight(filepath.Join(t.TempDir(), "absent")), v1alpha1.ReasonBPFFSMissing, "does not exist", "mount -t bpf")
-	wantRefusal(t, kernel.Preflight(t.TempDir()), v1alpha1.ReasonBPFFSMissing, "no BPF file system is mounted", "mount -t bpf")
+	wantRefusal(t, kernel.Preflight("", filepath.Join(t.TempDir(), "absent")), v1alpha1.ReasonBPFFSMissing, "does not exist", "mount -t bpf")
+	wantRefusal(t, kernel.Preflight("", t.TempDir()), v1alpha1.ReasonBPFFSMissing, "no BPF file system is mounted", "mount -t bpf")
 	bpftest.WithCapabilities(t, nil, func() {
-		wantRefusal(t, kernel.Preflight(dir), v1alpha1.ReasonMissingCapability, "CAP_BPF")
+		wantRefusal(t, kernel.Preflight("", dir), v1alpha1.ReasonMissingCapability, "CAP_BPF")
 	})
 	bpftest.WithCapabilities(t, []sys.Capability{sys.CapBPF}, func() {
-		if err := kernel.Preflight(dir); err != nil {
+		if err := kernel.Preflight("", dir); err != nil {
 			t.Errorf("with CAP_BPF alone: %v", err)
 		}
 	})
 	if err := syscall.Mount("bpf", dir, "bpf", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
-	wantRefusal(t, kernel.Preflight(dir), v1alpha1.ReasonBPFFSReadOnly, "remount,rw")
+	wantRefusal(t, kernel.Preflight("", dir), v1alpha1.ReasonBPFFSReadOnly, "remount,rw")
 }
 
 // TestAgentsCapabilities brings a map with an owner of its own to its revision and back again, with the

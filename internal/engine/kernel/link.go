@@ -25,7 +25,7 @@ type ReferenceOptions struct {
 	// NoInterfaces says that this process doesn't see the node's network interfaces, but those of a
 	// network namespace of its own.
 	NoInterfaces bool
-	// Cgroups is where the cgroup2 file system is mounted; DefaultCgroups if empty.
+	// Cgroups is where this process finds the node's cgroup2 file system; DefaultCgroups if empty.
 	Cgroups string
 	// AllowProgram says whether a map may hold the program pinned at path, relative to the BPF file
 	// system. Nil allows all.
@@ -161,7 +161,7 @@ func checkCgroups(at string) error {
 	case err != nil && !isAbsent(err):
 		return explain(fmt.Errorf("look for the cgroup2 file system at %s: %w", at, err))
 	case err != nil || st.Type != cgroup2Magic:
-		return refuse(v1alpha1.NodeReasonNotSupported, "no cgroup2 file system is mounted at %s", at)
+		return refuse(v1alpha1.NodeReasonNotSupported, "no cgroup2 file system is mounted at %s (chart value agent.cgroups.enabled)", at)
 	}
 	return nil
 }

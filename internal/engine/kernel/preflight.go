@@ -15,13 +15,14 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 )
 
-// Preflight says whether maps can be managed here at all: a BPF file system is mounted at bpffs and
-// writable, and the kernel makes and freezes maps for this process. Errors are engine.Reasoners with
+// Preflight says whether maps can be managed here at all: a BPF file system is mounted at bpffs, a path of the
+// node, and writable, and the kernel makes and freezes maps for this process. root is where this process finds the node's file system. Errors are engine.Reasoners with
 // the reasons of a BPFNodeState's condition Ready; their messages say what to do.
-func Preflight(bpffs string) error {
-	if err := checkMount(bpffs); err != nil {
+func Preflight(root mounts.Root, bpffs string) error {
+	if err := checkMount(root.Here(bpffs), bpffs); err != nil {
 		return err
 	}
 	return checkKernel()
@@ -34,24 +35,25 @@ func refuse(reason, format string, args ...any) error {
 // readOnly is ST_RDONLY of statfs(2).
 const readOnly = 1
 
-func checkMount(bpffs string) error {
-	is, err := bpf.IsBPFFS(bpffs)
+// checkMount looks at the BPF file system that this process finds at path; bpffs is its path for people.
+func checkMount(path, bpffs string) error {
+	is, err := bpf.IsBPFFS(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return refuse(v1alpha1.ReasonBPFFSMissing, "%s does not exist: create it and mount the BPF file system there (mount -t bpf bpf %s)", bpffs, bpffs)
 	case err != nil:
-		return refuse(v1alpha1.ReasonBPFFSMissing, "look for the BPF file system: %w", err)
+		return refuse(v1alpha1.ReasonBPFFSMissing, "look for the BPF file system at %s: %w", bpffs, cause(err))
 	case !is:
 		return refuse(v1alpha1.ReasonBPFFSMissing, "no BPF file system is mounted at %s: mount -t bpf bpf %s", bpffs, bpffs)
 	}
 	var st syscall.Statfs_t
-	if err := syscall.Statfs(bpffs, &st); err != nil {
+	if err := syscall.Statfs(path, &st); err != nil {
 		return refuse(v1alpha1.ReasonBPFFSMissing, "look at the BPF file system at %s: %w", bpffs, err)
 	}
 	if st.Flags&readOnly != 0 {
 		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s is mounted read-only: mount -o remount,rw %s", bpffs, bpffs)
 	}
-	return checkWritable(bpffs)
+	return checkWritable(path, bpffs)
 }
 
 // probePrefix begins the names of directories that only show whether any can be made. No namespace begins
@@ -59,25 +61,34 @@ func checkMount(bpffs string) error {
 const probePrefix = "_bpfmap_probe_"
 
 // checkWritable makes and removes a directory, and removes those that a process left which died in between.
-func checkWritable(bpffs string) error {
-	dir, err := os.MkdirTemp(bpffs, probePrefix)
+func checkWritable(path, bpffs string) error {
+	dir, err := os.MkdirTemp(path, probePrefix)
 	if err != nil {
-		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s can't be written to: %w (usually owned by root; run as root)", bpffs, err)
+		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s can't be written to: %w (usually owned by root; run as root)", bpffs, cause(err))
 	}
 	// Another process that checks may have removed it already, taking it for what a dead one left.
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return refuse(v1alpha1.ReasonBPFFSReadOnly, "could not remove the probe directory from the BPF file system at %s: %w", bpffs, err)
+		return refuse(v1alpha1.ReasonBPFFSReadOnly, "could not remove the probe directory from the BPF file system at %s: %w", bpffs, cause(err))
 	}
-	entries, err := os.ReadDir(bpffs)
+	entries, err := os.ReadDir(path)
 	if err != nil {
-		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s can't be read: %w (usually owned by root; run as root)", bpffs, err)
+		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s can't be read: %w (usually owned by root; run as root)", bpffs, cause(err))
 	}
 	for _, e := range entries {
 		if e.IsDir() && strings.HasPrefix(e.Name(), probePrefix) {
-			_ = os.Remove(filepath.Join(bpffs, e.Name())) // what is not empty is not a probe's
+			_ = os.Remove(filepath.Join(path, e.Name())) // what is not empty is not a probe's
 		}
 	}
 	return nil
+}
+
+// cause is an error without the path of this process, which people on the node don't know.
+func cause(err error) error {
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }
 
 func checkKernel() error {

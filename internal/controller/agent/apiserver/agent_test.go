@@ -57,7 +57,12 @@ func (h *host) Probe(context.Context) error { return nil }
 func (h *host) Facts() (agent.Facts, error) {
 	return agent.Facts{BootID: "boot", KernelRelease: "6.18"}, nil
 }
-func (h *host) SystemCalls() uint64                           { return 0 }
+func (h *host) SystemCalls() uint64  { return 0 }
+func (h *host) Moved() (bool, error) { return false, nil }
+func (h *host) WatchMounts(ctx context.Context, _ func()) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
 func (h *host) WatchInterfaces(context.Context, func()) error { return agent.ErrNotWatched }
 func (h *host) Inventory() (v1alpha1.NodeInventory, error)    { return v1alpha1.NodeInventory{}, nil }
 func (h *host) Open() (agent.Engine, error) {

@@ -1,0 +1,143 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
+	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
+)
+
+// indexReleases finds node states by the "namespace/name" of the maps that they are released from.
+const indexReleases = "status.releases"
+
+func releasesOf(o client.Object) (names []string) {
+	for _, rel := range o.(*v1alpha1.BPFNodeState).Status.Releases {
+		names = append(names, types.NamespacedName{Namespace: rel.Namespace, Name: rel.Name}.String())
+	}
+	return names
+}
+
+// release lets nodes whose labels the revision that they hold doesn't select any more give the map up: few at a time,
+// as a new revision reaches them, and not the last one without consent.
+func (r *reconciler) release(ctx context.Context, s *scope) error {
+	if s.fleet.newest() == nil {
+		return nil
+	}
+	states, err := r.releasedFrom(ctx, s.name)
+	if err != nil {
+		return err
+	}
+	leavers := s.fleet.leavers(s.name, s.m.UID, states)
+	if len(leavers) == 0 {
+		return nil
+	}
+	nodes, _ := s.fleet.assigned()
+	policy := policyOf(s.m.Spec.Rollout, len(nodes)+len(leavers))
+	step := rollout.Releases(s.fleet.newest().Name, leavers, len(nodes), s.m.Spec.AllowNoNodes, policy, r.now())
+	s.leave = step
+	s.lookAgainIn(step.RequeueAfter)
+	for _, node := range step.Forget {
+		state := states[node]
+		if err := r.writeReleases(ctx, state, slices.DeleteFunc(slices.Clone(state.Status.Releases), isOf(s.name))); err != nil {
+			return err
+		}
+	}
+	for _, node := range step.Release {
+		if err := r.releaseNode(ctx, s, node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// releasedFrom are the node states that name the map among those that the node may remove.
+func (r *reconciler) releasedFrom(ctx context.Context, name types.NamespacedName) (map[string]*v1alpha1.BPFNodeState, error) {
+	var list v1alpha1.BPFNodeStateList
+	err := r.client.List(ctx, &list, client.MatchingFields{indexReleases: name.String()}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("list node states with releases: %w", err)
+	}
+	states := make(map[string]*v1alpha1.BPFNodeState, len(list.Items))
+	for i := range list.Items {
+		states[list.Items[i].Name] = &list.Items[i]
+	}
+	return states, nil
+}
+
+func isOf(name types.NamespacedName) func(v1alpha1.MapRelease) bool {
+	return func(rel v1alpha1.MapRelease) bool { return rel.Namespace == name.Namespace && rel.Name == name.Name }
+}
+
+// leavers are the nodes that hold a revision which doesn't select them any more, and those that were released.
+func (f *fleet) leavers(name types.NamespacedName, uid types.UID, released map[string]*v1alpha1.BPFNodeState) []rollout.Leaver {
+	var leavers []rollout.Leaver
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		m := f.mapStates[n.name]
+		holds := m.UID == string(uid)
+		var since time.Time
+		var from string
+		if state := released[n.name]; state != nil {
+			rel := state.Status.Releases[slices.IndexFunc(state.Status.Releases, isOf(name))]
+			since, from = rel.Time.Time, rel.Revision
+		}
+		if from == "" && !holds {
+			continue
+		}
+		rev := rollout.Newest(f.revisions, n.name)
+		leaves := rev != nil && !selects(rev, n) && (!holds || rev.Name == m.Revision)
+		if from == "" && !leaves {
+			continue
+		}
+		l := rollout.Leaver{Name: n.name, Released: since, Holds: holds, Selected: !leaves || (from != "" && from != rev.Name), Cause: n.live.Message}
+		if n.live.State != liveness.Alive {
+			l.Away, l.Since = true, n.live.Since
+		}
+		leavers = append(leavers, l)
+	}
+	return leavers
+}
+
+// releaseNode tells a node's agent that it may remove the map.
+func (r *reconciler) releaseNode(ctx context.Context, s *scope, node string) error {
+	state := &v1alpha1.BPFNodeState{}
+	if err := r.client.Get(ctx, client.ObjectKey{Name: node}, state); err != nil {
+		return fmt.Errorf("get state of node %s: %w", node, err)
+	}
+	next := slices.DeleteFunc(slices.Clone(state.Status.Releases), isOf(s.name))
+	next = append(next, v1alpha1.MapRelease{
+		Namespace: s.name.Namespace, Name: s.name.Name, Revision: s.fleet.mapStates[node].Revision, Time: metav1.NewTime(r.now()).Rfc3339Copy(),
+	})
+	return r.writeReleases(ctx, state, next)
+}
+
+// writeReleases writes nothing else of a node's state, and only if that is as the cache shows it.
+func (r *reconciler) writeReleases(ctx context.Context, state *v1alpha1.BPFNodeState, next []v1alpha1.MapRelease) error {
+	change := map[string]any{"op": "add", "path": "/status/releases", "value": next}
+	if len(next) == 0 {
+		change = map[string]any{"op": "remove", "path": "/status/releases"}
+	}
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": state.ResourceVersion}, change,
+	})
+	if err != nil {
+		return fmt.Errorf("encode releases: %w", err)
+	}
+	target := &v1alpha1.BPFNodeState{ObjectMeta: metav1.ObjectMeta{Name: state.Name}}
+	if err := r.client.Status().Patch(ctx, target, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+		return fmt.Errorf("write releases of node %s: %w", state.Name, err)
+	}
+	return nil
+}

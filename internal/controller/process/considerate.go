@@ -1,0 +1,107 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The pauses before a refused request is sent again: what the answer asks for or firstPause, up to twice of
+// it with jitter, and twice as long after each further refusal, up to lastPause.
+const (
+	firstPause = time.Second
+	lastPause  = 30 * time.Second
+)
+
+// Considerate is a transport for processes of which thousands run in a cluster.
+//
+// A request that the API server's priority and fairness refused (429) is sent again until its context ends.
+// client-go would do so after exactly what Retry-After says, so that all nodes whose requests were refused
+// together came back together, and would give up after ten times.
+//
+// Events are sent one at a time. The recorder sends each by a goroutine of its own: all maps of a new node at
+// once.
+func Considerate(next http.RoundTripper) http.RoundTripper {
+	return considerate{next, firstPause, lastPause, make(chan struct{}, 1)}
+}
+
+type considerate struct {
+	next        http.RoundTripper
+	first, last time.Duration
+	events      chan struct{} // holds one while an event is being sent
+}
+
+// RoundTrip returns every answer but 429, and that one if the body can't be sent a second time.
+func (c considerate) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet && strings.Contains(r.URL.Path, "/events") {
+		select {
+		case c.events <- struct{}{}:
+			defer func() { <-c.events }()
+		case <-r.Context().Done():
+			closeBody(r)
+			return nil, r.Context().Err()
+		}
+	}
+	return c.untilTaken(r)
+}
+
+func (c considerate) untilTaken(r *http.Request) (*http.Response, error) {
+	for longest := time.Duration(0); ; {
+		answer, err := c.next.RoundTrip(r)
+		if err != nil || answer.StatusCode != http.StatusTooManyRequests {
+			return answer, err
+		}
+		again, ok := repeat(r)
+		if !ok {
+			return answer, nil
+		}
+		_ = answer.Body.Close()
+		longest = min(max(c.asked(answer), 2*longest), c.last)
+		pause := time.NewTimer(longest + rand.N(longest))
+		select {
+		case <-r.Context().Done():
+			pause.Stop()
+			closeBody(again)
+			return nil, r.Context().Err()
+		case <-pause.C:
+		}
+		r = again
+	}
+}
+
+// asked is how long an answer asks to wait.
+func (c considerate) asked(answer *http.Response) time.Duration {
+	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		return max(c.first, time.Duration(seconds)*time.Second)
+	}
+	return c.first
+}
+
+// repeat is the same request with its body from the start.
+func repeat(r *http.Request) (*http.Request, bool) {
+	again := r.Clone(r.Context())
+	if r.Body == nil || r.Body == http.NoBody {
+		return again, true
+	}
+	if r.GetBody == nil {
+		return nil, false
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return nil, false
+	}
+	again.Body = body
+	return again, true
+}
+
+// closeBody does what a transport owes to a request that it doesn't send.
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+}

@@ -83,8 +83,6 @@ type scope struct {
 	revised bool
 	// rollout is how far the newest revision is; set by rollOut, nil before there is one.
 	rollout *v1alpha1.RolloutStatus
-	// withheld says why nodes keep a map that the spec wants removed from them; empty if none does.
-	withheld string
 	// leave is how far the nodes are that leave the revision they hold; set by release.
 	leave rollout.Leave
 	// requeueAfter is when to look again though nothing changed, zero for never; set by consent, plan, rollOut and release.

@@ -22,7 +22,8 @@ start_apiserver() {
 		--service-account-key-file="$pki/service-account.pub" \
 		--service-account-signing-key-file="$pki/service-account.key" \
 		--service-cluster-ip-range="$services" \
-		--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true
+		--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true \
+		${CLUSTER_FEATURE_GATES:+--feature-gates="$CLUSTER_FEATURE_GATES"}
 	until_true 60 "the API server is ready" kubectl get --raw /readyz
 }
 

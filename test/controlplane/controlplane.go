@@ -30,6 +30,8 @@ type Options struct {
 	Dir string
 	// CRDs installs config/crd/bases of this repository and waits until the API serves them.
 	CRDs bool
+	// FeatureGates are those of the API server, as in "WatchList=false"; empty leaves its defaults.
+	FeatureGates string
 }
 
 // ControlPlane is a running etcd and API server. Its methods are safe for one goroutine at a time;
@@ -39,6 +41,7 @@ type ControlPlane struct {
 	temporary bool
 	ca        *authority
 	admin     *rest.Config
+	gates     string
 	etcdPort  int
 	apiPort   int
 	etcd      *process
@@ -48,7 +51,7 @@ type ControlPlane struct {
 // Start brings up etcd and the API server and waits until the API is ready and the namespace
 // "default" exists. The caller must Stop it.
 func Start(ctx context.Context, o Options) (_ *ControlPlane, err error) {
-	cp := &ControlPlane{dir: o.Dir}
+	cp := &ControlPlane{dir: o.Dir, gates: o.FeatureGates}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("start control plane: %w", err), cp.Stop())
@@ -120,6 +123,13 @@ func (cp *ControlPlane) Stop() error {
 func (cp *ControlPlane) StopAPIServer() {
 	cp.apiserver.stop()
 	cp.apiserver = nil
+}
+
+// RestartAPIServer starts the API server again with other feature gates, as Options.FeatureGates.
+func (cp *ControlPlane) RestartAPIServer(ctx context.Context, gates string) error {
+	cp.StopAPIServer()
+	cp.gates = gates
+	return cp.StartAPIServer(ctx)
 }
 
 // StartAPIServer starts the API server at the address that it had before and waits until it is ready.

@@ -89,7 +89,7 @@ func (cp *ControlPlane) tryEtcd(ctx context.Context) error {
 }
 
 func (cp *ControlPlane) apiserverArgs() []string {
-	return []string{
+	args := []string{
 		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", cp.etcdPort),
 		"--bind-address=127.0.0.1",
 		"--advertise-address=127.0.0.1",
@@ -108,6 +108,10 @@ func (cp *ControlPlane) apiserverArgs() []string {
 		// Without a controller manager no namespace has the service account that it would ask for.
 		"--disable-admission-plugins=ServiceAccount",
 	}
+	if cp.gates != "" {
+		args = append(args, "--feature-gates="+cp.gates)
+	}
+	return args
 }
 
 func (cp *ControlPlane) waitForAPI(ctx context.Context) error {

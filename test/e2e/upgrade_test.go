@@ -61,14 +61,18 @@ func TestUpgrade(t *testing.T) {
 	nodes[0].awaitContents(t, w.namespace, "blocklist", contents{1: 10, 3: 30})
 	nodes[1].awaitContents(t, w.namespace, "blocklist", contents{1: 10, 3: 30, 99: 990})
 	nodes[2].awaitContents(t, w.namespace, "blocklist", contents{1: 10, 3: 30})
-	m := w.awaitReady("blocklist", 3)
+	w.awaitReady("blocklist", 3)
 	stop()
 	if after := ids(t, w.namespace, "blocklist"); !maps.Equal(after, before) {
 		t.Errorf("map ids are %v, were %v", after, before)
 	}
-	if m.Status.Rollout == nil || m.Status.Rollout.Phase != "Complete" {
-		t.Errorf("rollout %+v: the new controller didn't take over", m.Status.Rollout)
-	}
+	eventually(t, func() error {
+		m, err := w.get("blocklist")
+		if err == nil && (m.Status.Rollout == nil || m.Status.Rollout.Phase != "Complete") {
+			err = fmt.Errorf("rollout %+v: the new controller didn't take over", m.Status.Rollout)
+		}
+		return err
+	})
 }
 
 // TestOlderCRDs leaves the controller with CRDs of an earlier release, as an upgrade with crds.install=false

@@ -130,7 +130,7 @@ func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	a.reconciler = &reconciler{
 		client: a.client, live: asker{s.Live, a.node}, holdings: &holdings{}, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue,
 		loader: newRevisionLoader(s.Live, recorder), events: &eventEmitter{s.Events, a.node},
-		metrics: recorder, seeded: a.seeded, resync: o.ResyncPeriod,
+		metrics: recorder, seeded: a.seeded, began: time.Now(), resync: o.ResyncPeriod,
 	}
 	a.reconciler.loader.spread = s.Spread
 	a.publisher = &publisher{
@@ -203,6 +203,7 @@ func (a *Agent) TakeOver(ctx context.Context) error {
 	if changed {
 		a.onReadiness(ctx, err)
 	}
+	close(a.readiness.looked)
 	return err
 }
 
@@ -212,7 +213,6 @@ func (a *Agent) seed(ctx context.Context) error {
 		return fmt.Errorf("read own node state: %w", err)
 	}
 	a.state.seed(old.Status)
-	a.reconciler.holdings.begin(a.queue.all(ctx, nil))
 	close(a.seeded)
 	return nil
 }

@@ -5,64 +5,18 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
-	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 )
-
-func TestPick(t *testing.T) {
-	rev := func(number int64, selector map[string]string) v1alpha1.BPFMapRevision {
-		r := v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{Number: number, NodeSelector: selector}}
-		r.Name = fmt.Sprint("table-", number)
-		r.Status.Rollout.Frontier = rollout.All
-		return r
-	}
-	notYet := rev(8, nil)
-	notYet.Status.Rollout.Frontier = rollout.None
-	upToUs := rev(7, nil)
-	upToUs.Status.Rollout.Frontier = rollout.Rank("node-a", upToUs.Name)
-	edge := map[string]string{"role": "edge"}
-	deleted := rev(9, nil)
-	deleted.DeletionTimestamp = &metav1.Time{}
-	for name, c := range map[string]struct {
-		revisions []v1alpha1.BPFMapRevision
-		node      labels.Set
-		want      int64
-	}{
-		"none":                     {nil, edge, 0},
-		"newest":                   {[]v1alpha1.BPFMapRevision{rev(2, nil), rev(3, nil), rev(1, nil)}, nil, 3},
-		"selected":                 {[]v1alpha1.BPFMapRevision{rev(2, edge)}, edge, 2},
-		"not selected":             {[]v1alpha1.BPFMapRevision{rev(2, edge)}, labels.Set{"role": "core"}, 0},
-		"the newest isn't for us":  {[]v1alpha1.BPFMapRevision{rev(2, nil), rev(3, edge)}, nil, 0},
-		"none has got to us":       {[]v1alpha1.BPFMapRevision{notYet}, nil, -1},
-		"not rolled out to us":     {[]v1alpha1.BPFMapRevision{rev(2, nil), notYet}, nil, 2},
-		"we are the last so far":   {[]v1alpha1.BPFMapRevision{rev(2, nil), upToUs}, nil, 7},
-		"deleted ones don't count": {[]v1alpha1.BPFMapRevision{deleted, rev(2, nil)}, nil, 2},
-	} {
-		got := int64(0)
-		p := pick(c.revisions, "node-a", c.node, "", nil)
-		switch {
-		case p.undecided:
-			got = -1
-		case p.wanted != nil:
-			got = p.wanted.Spec.Number
-		}
-		if got != c.want {
-			t.Errorf("%s: revision %d, want %d", name, got, c.want)
-		}
-	}
-}
 
 func TestEventsFor(t *testing.T) {
 	problem := errors.New("no room")

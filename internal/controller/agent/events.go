@@ -4,6 +4,7 @@
 package agent
 
 import (
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -45,6 +46,15 @@ func (e *eventEmitter) emit(before *v1alpha1.NodeMap, r engine.Report) {
 		}
 		e.Eventf(reference(r), nil, n.kind, n.reason, actionSync, "%s", note)
 	}
+}
+
+// removed tells of a map that the node gave up, and why.
+func (e *eventEmitter) removed(r engine.Report, why string) {
+	note := fmt.Sprintf("%s: %s map %d: %s", e.node, strings.ToLower(string(r.Action)), r.MapID, why)
+	if len(note) > maxNote {
+		note = strings.ToValidUTF8(note[:maxNote], "")
+	}
+	e.Eventf(reference(r), nil, corev1.EventTypeNormal, string(r.Action), actionSync, "%s", note)
 }
 
 // eventsFor are the events of a report: a map created, adopted or replaced, drift once each time that it

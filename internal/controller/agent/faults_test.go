@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -207,36 +208,42 @@ func (l *life) pinned() bool { return len(l.host.memory.Pins()) > 0 }
 // never removes a map, and when that ends, the node holds what is declared.
 func TestReconcilerOverABadConnection(t *testing.T) {
 	for seed := range uint64(25) {
-		l := &life{T: t, node: fmt.Sprint("node-", seed), name: fmt.Sprint("table-", seed), host: &memoryHost{memory: enginetest.NewMemory()}}
-		good := newClient(t, nodeNamed(l.node))
-		l.good, l.bad = good, newFlaky(good, seed)
-		l.restart()
-		for range 15 {
-			switch l.bad.IntN(8) {
-			case 0, 1:
-				l.declare()
-			case 2:
-				l.undeclare()
-			case 3:
-				l.restart()
-			}
-			was := l.pinned()
-			_ = l.reconcile() // what fails now is tried again
-			if declared := len(l.revisions()) > 0; was && declared && !l.pinned() {
-				t.Errorf("seed %d: a declared map was removed", seed)
-			}
+		synctest.Test(t, func(t *testing.T) { playLife(t, seed) })
+	}
+}
+
+func playLife(t *testing.T, seed uint64) {
+	l := &life{T: t, node: fmt.Sprint("node-", seed), name: fmt.Sprint("table-", seed), host: &memoryHost{memory: enginetest.NewMemory()}}
+	good := newClient(t, nodeNamed(l.node))
+	l.good, l.bad = good, newFlaky(good, seed)
+	l.restart()
+	for range 15 {
+		switch l.bad.IntN(8) {
+		case 0, 1:
+			l.declare()
+		case 2:
+			l.undeclare()
+		case 3:
+			l.restart()
 		}
-		l.bad.calm = true
-		l.declare()
-		must(t, l.reconcile())
-		maps := l.p.state.status(v1alpha1.BPFNodeStateStatus{}, time.Now()).Maps
-		if len(maps) != 1 || maps[0].Revision != fmt.Sprint(l.name, "-", l.n) || maps[0].State != v1alpha1.NodeMapReady {
-			t.Errorf("seed %d: the node holds %+v", seed, maps)
+		was := l.pinned()
+		_ = l.reconcile() // what fails now is tried again
+		if declared := len(l.revisions()) > 0; was && declared && !l.pinned() {
+			t.Errorf("seed %d: a declared map was removed", seed)
 		}
-		l.undeclare()
-		must(t, l.reconcile())
-		if l.pinned() {
-			t.Errorf("seed %d: %v are left", seed, l.host.memory.Pins())
-		}
+	}
+	l.bad.calm = true
+	l.declare()
+	must(t, l.reconcile())
+	maps := l.p.state.status(v1alpha1.BPFNodeStateStatus{}, time.Now()).Maps
+	if len(maps) != 1 || maps[0].Revision != fmt.Sprint(l.name, "-", l.n) || maps[0].State != v1alpha1.NodeMapReady {
+		t.Errorf("seed %d: the node holds %+v", seed, maps)
+	}
+	l.undeclare()
+	must(t, l.reconcile())
+	time.Sleep(patience)
+	must(t, l.reconcile())
+	if l.pinned() {
+		t.Errorf("seed %d: %v are left", seed, l.host.memory.Pins())
 	}
 }

@@ -21,8 +21,9 @@ type holding struct {
 	number   int64
 	// present says that the node has the map; after a removal the rest tells what was removed.
 	present bool
-	// unsure says that the cache showed the map when this process began, and that this is the first decision
-	// about it: the cache may be older than what an earlier agent followed. From then on it only gets newer.
+	// unsure says that this process decides about the map for the first time. What it is shown may be older
+	// than what an earlier agent followed, if it was there before this process began. From then on its cache
+	// only gets newer.
 	unsure bool
 	// doubted is since when the API server has nothing for the node though it did; zero if it has.
 	doubted time.Time
@@ -31,20 +32,11 @@ type holding struct {
 // holdings remember what the node holds. The ownership records are the durable memory: they are read once for
 // each engine. It is safe for concurrent use.
 type holdings struct {
-	mu     sync.Mutex
-	from   Engine
-	known  map[revision.Key]holding
-	unsure map[revision.Key]bool
-}
-
-// begin notes which maps the cache shows when the process begins.
-func (h *holdings) begin(shown []revision.Key) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.unsure = make(map[revision.Key]bool, len(shown))
-	for _, key := range shown {
-		h.unsure[key] = true
-	}
+	mu    sync.Mutex
+	from  Engine
+	known map[revision.Key]holding
+	// decided are the maps about which this process decided.
+	decided map[revision.Key]bool
 }
 
 // of is what the node holds of a map.
@@ -57,7 +49,7 @@ func (h *holdings) of(ctx context.Context, e Engine, key revision.Key) (holding,
 		}
 	}
 	found := h.known[key]
-	found.unsure = h.unsure[key]
+	found.unsure = !h.decided[key]
 	return found, nil
 }
 
@@ -87,7 +79,7 @@ func (h *holdings) takes(key revision.Key, rev *v1alpha1.BPFMapRevision) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.known[key] = holding{uid: rev.Spec.MapUID, revision: rev.Name, number: rev.Number(), present: true}
-	delete(h.unsure, key)
+	h.decide(key)
 }
 
 // gone notes that the node doesn't have a map any more. What it was stays known while the cache may still
@@ -95,7 +87,7 @@ func (h *holdings) takes(key revision.Key, rev *v1alpha1.BPFMapRevision) {
 func (h *holdings) gone(key revision.Key, shown bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.unsure, key)
+	h.decide(key)
 	last := h.known[key]
 	if !shown || last.uid == "" {
 		delete(h.known, key)
@@ -103,6 +95,14 @@ func (h *holdings) gone(key revision.Key, shown bool) {
 	}
 	last.present, last.doubted = false, time.Time{}
 	h.known[key] = last
+}
+
+// decide notes that this process decided about a map. The lock is held.
+func (h *holdings) decide(key revision.Key) {
+	if h.decided == nil {
+		h.decided = map[revision.Key]bool{}
+	}
+	h.decided[key] = true
 }
 
 // doubt notes since when the API server has nothing for the node, and returns it.

@@ -43,31 +43,44 @@ type choice struct {
 // in its BPFNodeState.
 func choose(revisions []v1alpha1.BPFMapRevision, node string, set labels.Set, h holding, releases []v1alpha1.MapRelease) choice {
 	held := ""
-	if h.present {
-		held = h.revision
+	for i := range revisions { // one of an earlier BPFMap of that name is another one
+		if r := &revisions[i]; h.present && r.Name == h.revision && r.Spec.MapUID == h.uid {
+			held = r.Name
+		}
 	}
 	p := pick(revisions, node, set, held, releases)
 	return choice{shown: len(revisions) > 0, wanted: p.wanted, undecided: p.undecided, removal: p.removal}
 }
 
+// clockSkew is how far the API server's clock and the node's may be apart.
+const clockSkew = time.Minute
+
+// tenure is what believable has to know of this agent.
+type tenure struct {
+	// began is when this process did.
+	began time.Time
+	// again says that there was an agent before it in this boot.
+	again bool
+}
+
 // believable says whether a choice from the cache may be followed as it is: it leads forward from what the node
 // holds. A map that has to go, another BPFMap, and an older revision are what a cache shows that is behind,
-// and what can't be undone. So does the first choice of a process, whose cache may be older than what an
-// earlier one followed; restarted says that there was one in this boot.
-func (h *holding) believable(c choice, restarted bool) bool {
+// and what can't be undone. So does the first choice of a process about a map, where that is older than the
+// process.
+func (h *holding) believable(c choice, t tenure) bool {
 	switch {
 	case c.undecided:
 		return true
 	case c.wanted == nil:
 		return !h.present
-	case h.uid == "":
-		return !h.unsure || !restarted
-	case h.uid != c.wanted.Spec.MapUID:
+	case h.uid != "" && h.uid != c.wanted.Spec.MapUID:
 		return false
-	case c.wanted.Number() == h.number:
-		return h.present
+	case h.uid != "" && c.wanted.Number() <= h.number:
+		return c.wanted.Number() == h.number && h.present
+	case h.uid == "" && !t.again:
+		return true // there is nothing here that could be lost
 	}
-	return c.wanted.Number() > h.number && !h.unsure
+	return !h.unsure || c.wanted.CreationTimestamp.After(t.began.Add(clockSkew))
 }
 
 // verdict is what to do about a choice that the API server confirmed.

@@ -42,6 +42,7 @@ type reconciler struct {
 	events    *eventEmitter
 	metrics   *recorders.Node
 	seeded    <-chan struct{}
+	began     time.Time
 	resync    time.Duration
 }
 
@@ -98,7 +99,7 @@ func (r *reconciler) held(ctx context.Context, e Engine, key revision.Key) (hold
 // confirmed is a choice from the cache, if it leads forward, or the one that the API server confirms. wait is
 // when to look again instead.
 func (r *reconciler) confirmed(ctx context.Context, key revision.Key, h holding, cached choice) (c choice, wait time.Duration, err error) {
-	if h.believable(cached, r.state.restarted()) {
+	if h.believable(cached, tenure{r.began, r.state.restarted()}) {
 		r.holdings.trust(key)
 		return cached, 0, nil
 	}
@@ -230,7 +231,7 @@ func (r *reconciler) log(ctx context.Context, before *v1alpha1.NodeMap, report e
 	}
 }
 
-// remove releases a map that no revision asks for on this node. shown says that there are revisions of it.
+// remove releases a map that no revision asks for on this node.
 func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, c choice) error {
 	report := e.Remove(ctx, key)
 	r.queue.addMaps(e.Unblocked())
@@ -243,7 +244,8 @@ func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, c c
 		return report.Err
 	}
 	if report.Action != engine.ActionNone {
-		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID, "reason", c.removal)
+		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID, "because", c.removal)
+		r.events.removed(report, c.removal)
 	}
 	r.holdings.gone(key, c.shown)
 	r.state.remove(key)

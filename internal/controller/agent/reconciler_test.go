@@ -47,6 +47,11 @@ func TestReconciler(t *testing.T) {
 			t.Errorf("another revision: %+v, %v", got, err)
 		}
 		must(t, c.DeleteAllOf(t.Context(), &v1alpha1.BPFMapRevision{}, client.InNamespace(first.Namespace)))
+		// What vanished may be there again in a moment.
+		if result, err := p.reconcile(t.Context(), "table"); err != nil || result.RequeueAfter < patience || len(host.memory.Pins()) == 0 {
+			t.Errorf("removed at once: again in %s, %v", result.RequeueAfter, err)
+		}
+		time.Sleep(patience)
 		if _, err := p.reconcile(t.Context(), "table"); err != nil || len(host.memory.Pins()) > 0 || p.mapState("table").Name != "" {
 			t.Errorf("removed: %v, pins %v, %+v", err, host.memory.Pins(), p.mapState("table"))
 		}
@@ -127,6 +132,7 @@ func TestInterrupted(t *testing.T) {
 		stop()
 		return engine.Report{State: v1alpha1.NodeMapFailed, Err: ctx.Err()}
 	}
+	p.holdings.known[revision.Key{Namespace: "default", Name: "table"}] = holding{uid: "uid-table", number: 1, present: true, doubted: time.Now().Add(-patience)}
 	if _, err := p.reconcile(ctx, "table"); err != nil || p.mapState("table").MapID != 7 {
 		t.Errorf("an interrupted removal is published as %+v, %v", p.mapState("table"), err)
 	}
@@ -178,7 +184,9 @@ func TestNodesThatAreNotReady(t *testing.T) {
 // TestNodesWithoutLabels: without the labels of the Node nothing is removed.
 func TestNodesWithoutLabels(t *testing.T) {
 	e := &scripted{remove: func(context.Context, revision.Key) engine.Report { panic("a map is removed") }}
-	p := newParts(t, newClient(t, compiled(t, "table", 1, hash(1))), "node", &fakeHost{engine: e})
+	object := compiled(t, "table", 1, hash(1))
+	object.Spec.NodeSelector = map[string]string{"role": "edge"}
+	p := newParts(t, newClient(t, object), "node", &fakeHost{engine: e})
 	if _, err := p.reconcile(t.Context(), "table"); err == nil {
 		t.Error("the labels of a Node that isn't there were read")
 	}

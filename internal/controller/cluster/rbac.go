@@ -17,7 +17,8 @@ package cluster
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaprevisions/status,verbs=patch
 // What the agents observed.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfnodestates,verbs=get;list;watch
-// Whether the node and its agent are alive; it writes of them the condition Ready.
+// Whether the node and its agent are alive; it writes of them the condition Ready,
+// and which maps a node may give up.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfnodestates/status,verbs=patch
 // Names and labels of nodes, for nodeSelector, their taints, for where agents run, and whether they are ready.
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch

@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
@@ -79,12 +78,18 @@ type scope struct {
 	rejected *status.Rejection
 	// cut are the revisions that go, because there are too many or they take too much; set by plan.
 	cut []v1alpha1.BPFMapRevision
+	// sources identifies what the sources hold, as the cache shows them; set by compile.
+	sources sum
+	// confirmed says that the API server has what the cache shows; set by confirm.
+	confirmed bool
 	// revised says that the newest revision is known to be what the spec asks for; set by revise.
 	revised bool
 	// rollout is how far the newest revision is; set by rollOut, nil before there is one.
 	rollout *v1alpha1.RolloutStatus
-	// leave is how far the nodes are that leave the revision they hold; set by release.
-	leave rollout.Leave
+	// withheld says why nodes keep a map that the spec wants removed from them; empty if none does.
+	withheld string
+	// leaving says how far the nodes are that give the map up because their labels changed; empty if none does.
+	leaving string
 	// requeueAfter is when to look again though nothing changed, zero for never; set by consent, plan, rollOut and release.
 	requeueAfter time.Duration
 }
@@ -204,5 +209,5 @@ func (r *reconciler) remove(ctx context.Context, s *scope) error {
 	if err := r.deleteRevisions(ctx, s.namesakes); err != nil {
 		return err
 	}
-	return r.deleteChunks(ctx, s.chunks)
+	return errors.Join(r.deleteChunks(ctx, s.chunks), r.forgetReleases(ctx, s.name))
 }

@@ -284,13 +284,16 @@ func TestEveryErrorIsTold(t *testing.T) {
 		of         client.Object
 		// outdated says that the failure comes before the newest revision is what the spec asks for.
 		outdated bool
-		say      string
+		// late says that the fault begins after the first reconcile.
+		late bool
+		say  string
 	}{
-		{"create a revision", "create", &v1alpha1.BPFMapRevision{}, true, "create revision foo-5"},
-		{"create a chunk", "create", &v1alpha1.BPFMapChunk{}, true, "create chunk foo-"},
-		{"cut history", "delete", &v1alpha1.BPFMapRevision{}, true, "delete revision foo-1"},
-		{"roll out", "status", &v1alpha1.BPFMapRevision{}, false, "write rollout of foo-5"},
-		{"retire", "patch", &v1alpha1.BPFMapRevision{}, false, "of revision foo-4"},
+		{"create a revision", "create", &v1alpha1.BPFMapRevision{}, true, false, "create revision foo-5"},
+		{"create a chunk", "create", &v1alpha1.BPFMapChunk{}, true, false, "create chunk foo-"},
+		{"cut history", "delete", &v1alpha1.BPFMapRevision{}, true, false, "delete revision foo-1"},
+		{"activate", "patch", &v1alpha1.BPFMapRevision{}, true, false, "of revision foo-5"},
+		{"roll out", "status", &v1alpha1.BPFMapRevision{}, false, false, "write rollout of foo-5"},
+		{"retire", "patch", &v1alpha1.BPFMapRevision{}, false, true, "of revision foo-4"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			failing := false
@@ -302,12 +305,13 @@ func TestEveryErrorIsTold(t *testing.T) {
 			}
 			g.limits.history = 2
 			g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Entries = entries(many(100, "new")...) })
-			failing = true
+			failing = !c.late
 			var err error
 			for range 5 { // some failures come only once the rollout has ended
 				if _, err = g.reconcile("foo"); err != nil {
 					break
 				}
+				failing = true
 			}
 			if !apierrors.IsForbidden(err) {
 				t.Fatalf("%v, want the error that the API server gave", err)

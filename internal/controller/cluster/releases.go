@@ -17,6 +17,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // indexReleases finds node states by the "namespace/name" of the maps that they are released from.
@@ -46,11 +47,16 @@ func (r *reconciler) release(ctx context.Context, s *scope) error {
 	nodes, _ := s.fleet.assigned()
 	policy := policyOf(s.m.Spec.Rollout, len(nodes)+len(leavers))
 	step := rollout.Releases(s.fleet.newest().Name, leavers, len(nodes), s.m.Spec.AllowNoNodes, policy, r.now())
-	s.leave = step
+	switch {
+	case step.Withheld:
+		s.withheld = step.Message
+	case step.Message != "":
+		s.leaving = step.Message
+		s.rollout.Message = text.Truncate(s.rollout.Message+"; "+step.Message, maxRolloutMessage)
+	}
 	s.lookAgainIn(step.RequeueAfter)
 	for _, node := range step.Forget {
-		state := states[node]
-		if err := r.writeReleases(ctx, state, slices.DeleteFunc(slices.Clone(state.Status.Releases), isOf(s.name))); err != nil {
+		if err := r.forgetRelease(ctx, states[node], s.name); err != nil {
 			return err
 		}
 	}
@@ -97,7 +103,8 @@ func (f *fleet) leavers(name types.NamespacedName, uid types.UID, released map[s
 			continue
 		}
 		rev := rollout.Newest(f.revisions, n.name)
-		leaves := rev != nil && !selects(rev, n) && (!holds || rev.Name == m.Revision)
+		// What the newest revision selects again takes that one when it gets there.
+		leaves := rev != nil && !selects(rev, n) && !selects(f.newest(), n) && (!holds || rev.Name == m.Revision)
 		if from == "" && !leaves {
 			continue
 		}
@@ -121,6 +128,24 @@ func (r *reconciler) releaseNode(ctx context.Context, s *scope, node string) err
 		Namespace: s.name.Namespace, Name: s.name.Name, Revision: s.fleet.mapStates[node].Revision, Time: metav1.NewTime(r.now()).Rfc3339Copy(),
 	})
 	return r.writeReleases(ctx, state, next)
+}
+
+// forgetReleases takes a BPFMap that is gone out of all node states.
+func (r *reconciler) forgetReleases(ctx context.Context, name types.NamespacedName) error {
+	states, err := r.releasedFrom(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, state := range states {
+		if err := r.forgetRelease(ctx, state, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reconciler) forgetRelease(ctx context.Context, state *v1alpha1.BPFNodeState, name types.NamespacedName) error {
+	return r.writeReleases(ctx, state, slices.DeleteFunc(slices.Clone(state.Status.Releases), isOf(name)))
 }
 
 // writeReleases writes nothing else of a node's state, and only if that is as the cache shows it.

@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -152,14 +150,18 @@ func (r *reconciler) trim(ctx context.Context, s *scope) error {
 	if len(s.cut)+len(s.namesakes)+len(chunks) == 0 {
 		return nil
 	}
-	if err := r.confirmNewest(ctx, s); err != nil {
+	if err := r.confirm(ctx, s); err != nil {
 		return err
 	}
 	if err := r.deleteRevisions(ctx, s.cut); err != nil {
 		return err
 	}
-	if err := r.deleteRevisions(ctx, s.namesakes); err != nil {
-		return err
+	// A BPFMap that was deleted and made again, or restored from a backup, takes its map over: nodes that see
+	// no revision at all would remove it.
+	if !s.creates() {
+		if err := r.deleteRevisions(ctx, s.namesakes); err != nil {
+			return err
+		}
 	}
 	if err := r.deleteChunks(ctx, chunks); err != nil {
 		return err
@@ -174,52 +176,6 @@ func (r *reconciler) trim(ctx context.Context, s *scope) error {
 	s.own, s.cut = kept, nil
 	s.fleet.revisions = activeOf(kept)
 	return nil
-}
-
-// confirmNewest reads from the API server that the cache shows the BPFMap as it is, and its newest revision,
-// before something is deleted that only an old view has no use for.
-func (r *reconciler) confirmNewest(ctx context.Context, s *scope) error {
-	m, err := r.liveMetadata(ctx, mapKind, s.name)
-	switch {
-	case err != nil:
-		return err
-	case m == nil || m.UID != s.m.UID || !m.DeletionTimestamp.IsZero():
-		return staleCache("BPFMap %s with UID %s is gone", s.name, s.m.UID)
-	}
-	next := types.NamespacedName{Namespace: s.name.Namespace, Name: revisionName(s.m, s.next)}
-	newer, err := r.liveMetadata(ctx, revisionKind, next)
-	switch {
-	case err != nil:
-		return err
-	case newer != nil && metav1.IsControlledBy(newer, s.m):
-		return staleCache("there is a revision %s", next.Name)
-	}
-	return nil
-}
-
-// confirmGone reads from the API server that a BPFMap is gone, or about to be.
-func (r *reconciler) confirmGone(ctx context.Context, name types.NamespacedName) error {
-	m, err := r.liveMetadata(ctx, mapKind, name)
-	switch {
-	case err != nil:
-		return err
-	case m != nil && m.DeletionTimestamp.IsZero():
-		return staleCache("there is a BPFMap %s with UID %s", name, m.UID)
-	}
-	return nil
-}
-
-// liveMetadata reads an object's metadata from the API server; nil if there is no such object.
-func (r *reconciler) liveMetadata(ctx context.Context, kind groupVersionKind, name types.NamespacedName) (*metadata, error) {
-	o := process.Metadata(kind)
-	err := r.live.Get(ctx, name, o)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s %s from the API server: %w", kind.Kind, name, err)
-	}
-	return o, nil
 }
 
 // deleteRevisions doesn't wait for the cluster's garbage collector, which may be slow or absent. A revision

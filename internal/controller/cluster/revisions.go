@@ -6,6 +6,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -88,10 +89,11 @@ func (r *reconciler) compile(ctx context.Context, s *scope) error {
 	if s.m.Spec.RollbackTo != "" {
 		want, s.rejected, err = r.earlier(ctx, s)
 	} else {
-		sources, readErr := compile.Gather(&s.m.Spec, objects{r, ctx, s.m.Namespace})
+		sources, readErr := compile.Gather(&s.m.Spec, objects{r, ctx, s.m.Namespace, r.client})
 		if readErr != nil {
 			return readErr
 		}
+		s.sources = stateOf(sources)
 		want, s.rejected, err = r.compiled.compile(s.m, sources)
 	}
 	if err == nil && s.rejected == nil {
@@ -137,7 +139,7 @@ func (r *reconciler) revise(ctx context.Context, s *scope) error {
 		return err
 	}
 	if len(s.own) > 0 {
-		if err := r.setActive(ctx, &s.own[len(s.own)-1], true); err != nil {
+		if err := r.activate(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -145,9 +147,29 @@ func (r *reconciler) revise(ctx context.Context, s *scope) error {
 	return nil
 }
 
+// activate lets agents see the newest revision.
+func (r *reconciler) activate(ctx context.Context, s *scope) error {
+	newest := &s.own[len(s.own)-1]
+	patched, err := r.setActive(ctx, newest, true)
+	if err != nil || patched == nil {
+		return err
+	}
+	changed := newest.DeepCopy() // the cache's own stays as it is
+	changed.Labels, changed.ResourceVersion = patched.Labels, patched.ResourceVersion
+	s.own = append(slices.Clone(s.own[:len(s.own)-1]), *changed)
+	s.fleet.revisions = activeOf(s.own)
+	return nil
+}
+
 // create writes the next revision. Its name makes two controllers, or one with an old cache, collide
 // instead of writing it twice.
 func (r *reconciler) create(ctx context.Context, s *scope) error {
+	if err := r.confirm(ctx, s); err != nil {
+		return err
+	}
+	if err := r.confirmSources(ctx, s); err != nil {
+		return err
+	}
 	object, parts, err := s.want.objects(s.m, s.next)
 	if err != nil {
 		return err
@@ -156,7 +178,7 @@ func (r *reconciler) create(ctx context.Context, s *scope) error {
 	if err := r.createChunks(ctx, s, parts); err != nil || s.rejected != nil {
 		return err
 	}
-	object.Labels = map[string]string{v1alpha1.LabelActive: active, v1alpha1.LabelMap: v1alpha1.MapLabel(s.m.Name)}
+	object.Labels = map[string]string{v1alpha1.LabelMap: v1alpha1.MapLabel(s.m.Name)}
 	object.OwnerReferences = ownedBy(s.m)
 	err = r.client.Create(ctx, object)
 	if apierrors.IsAlreadyExists(err) {
@@ -195,7 +217,7 @@ func (r *reconciler) retire(ctx context.Context, s *scope) error {
 	cut := namesOf(s.cut)
 	for i := range s.own[:len(s.own)-1] {
 		if rev := &s.own[i]; !cut[rev.Name] {
-			if err := r.setActive(ctx, rev, false); err != nil {
+			if _, err := r.setActive(ctx, rev, false); err != nil {
 				return err
 			}
 		}
@@ -203,20 +225,32 @@ func (r *reconciler) retire(ctx context.Context, s *scope) error {
 	return nil
 }
 
-func (r *reconciler) setActive(ctx context.Context, rev *v1alpha1.BPFMapRevision, on bool) error {
-	if (rev.Labels[v1alpha1.LabelActive] == active) == on {
-		return nil
+// setActive marks a revision as active or as history, if it isn't marked so, and returns what that made of it; nil
+// if it was so. It puts the label on it that those of older controllers lack. It is refused if the revision
+// isn't as the cache shows it.
+//
+// Each agent gets the whole object at each change, so managedFields, which nobody reads, go before it gets to them: a
+// single empty entry asks the API server for that, which takes it only beside what isn't a status.
+func (r *reconciler) setActive(ctx context.Context, rev *v1alpha1.BPFMapRevision, on bool) (*v1alpha1.BPFMapRevision, error) {
+	label := v1alpha1.MapLabel(rev.Spec.MapName)
+	if (rev.Labels[v1alpha1.LabelActive] == active) == on && rev.Labels[v1alpha1.LabelMap] == label {
+		return nil, nil
 	}
-	value := "null"
+	want := map[string]any{v1alpha1.LabelActive: nil, v1alpha1.LabelMap: label}
+	about := map[string]any{"uid": rev.UID, "resourceVersion": rev.ResourceVersion, "labels": want}
 	if on {
-		value = `"` + active + `"`
+		want[v1alpha1.LabelActive] = active
+		about["managedFields"] = []map[string]any{{}}
 	}
-	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%s}}}`, v1alpha1.LabelActive, value)
+	patch, err := json.Marshal(map[string]any{"metadata": about})
+	if err != nil {
+		return nil, fmt.Errorf("encode labels: %w", err)
+	}
 	target := &v1alpha1.BPFMapRevision{ObjectMeta: metav1.ObjectMeta{Namespace: rev.Namespace, Name: rev.Name}}
 	if err := r.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch)); err != nil {
-		return fmt.Errorf("set label %s of revision %s to %s: %w", v1alpha1.LabelActive, rev.Name, value, err)
+		return nil, fmt.Errorf("set label %s of revision %s to %v: %w", v1alpha1.LabelActive, rev.Name, want[v1alpha1.LabelActive], err)
 	}
-	return nil
+	return target, nil
 }
 
 // ownedBy doesn't block the owner's deletion, which would need rights on its finalizers.

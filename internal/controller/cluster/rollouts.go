@@ -208,12 +208,10 @@ func statusOf(was v1alpha1.RolloutStatus, rev *v1alpha1.BPFMapRevision) rollout.
 	return s
 }
 
-// writeRollout writes what nodes watch. Every agent gets the whole object each time, so what nobody reads of it goes:
-// a single empty entry asks the API server to reset managedFields.
+// writeRollout writes what nodes watch.
 func (r *reconciler) writeRollout(ctx context.Context, rev *v1alpha1.BPFMapRevision, next v1alpha1.RevisionRollout) error {
 	patch, err := json.Marshal([]map[string]any{
 		{"op": "replace", "path": "/metadata/resourceVersion", "value": rev.ResourceVersion},
-		{"op": "add", "path": "/metadata/managedFields", "value": []metav1.ManagedFieldsEntry{{}}},
 		{"op": "add", "path": "/status", "value": v1alpha1.BPFMapRevisionStatus{Rollout: next}},
 	})
 	if err != nil {

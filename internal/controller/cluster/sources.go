@@ -107,12 +107,14 @@ type objects struct {
 	*reconciler
 	ctx       context.Context // lives as long as one compilation, which knows no contexts
 	namespace string
+	// from is the cache, or the API server.
+	from client.Reader
 }
 
-// Get looks for a ConfigMap or Secret in the cache.
+// Get looks for a ConfigMap or Secret.
 func (o objects) Get(kind, name string) (compile.Object, error) {
 	about := process.Metadata(schema.GroupVersionKind{Version: "v1", Kind: kind})
-	err := o.client.Get(o.ctx, client.ObjectKey{Namespace: o.namespace, Name: name}, about)
+	err := o.from.Get(o.ctx, client.ObjectKey{Namespace: o.namespace, Name: name}, about)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil // what compile.Objects asks for
@@ -122,10 +124,10 @@ func (o objects) Get(kind, name string) (compile.Object, error) {
 	return object{o, kind, about}, nil
 }
 
-// Select looks for ConfigMaps in the cache.
+// Select looks for ConfigMaps.
 func (o objects) Select(by labels.Selector) ([]compile.Object, error) {
 	list := process.MetadataList(process.ConfigMapKind)
-	err := o.client.List(o.ctx, list, client.InNamespace(o.namespace), client.MatchingLabelsSelector{Selector: by}, client.UnsafeDisableDeepCopy)
+	err := o.from.List(o.ctx, list, client.InNamespace(o.namespace), client.MatchingLabelsSelector{Selector: by}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, err
 	}

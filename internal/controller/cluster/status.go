@@ -33,9 +33,7 @@ func (s *scope) statusInput(failure error, now time.Time) status.Input {
 	}
 	in.Nodes, in.Assigned = s.fleet.assigned()
 	in.Gone, in.WithoutAgent = s.fleet.gone(), s.fleet.unselectable()
-	if in.Leaving = s.leave.Message; s.leave.Withheld {
-		in.Withheld = s.leave.Message
-	}
+	in.Withheld, in.Leaving = s.withheld, s.leaving
 	in.Only, in.Entries = len(s.fleet.revisions) == 1, map[string]int64{}
 	for i := range s.fleet.revisions {
 		in.Entries[s.fleet.revisions[i].Name] = s.fleet.revisions[i].Spec.EntryCount

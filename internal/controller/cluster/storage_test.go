@@ -188,7 +188,7 @@ func TestPausedRolloutsDontPileUp(t *testing.T) {
 	g.reports("n2")
 	g.settle("foo")
 	one := intstr.FromInt32(1)
-	g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Rollout = &v1alpha1.Rollout{Partition: &one} })
+	g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Rollout.Partition = &one })
 	for i := range 8 {
 		g.edit("foo", func(s *v1alpha1.BPFMapSpec) {
 			s.Entries = entries(many(20, fmt.Sprint("x", i+1))...)
@@ -209,7 +209,7 @@ func TestPausedRolloutsDontPileUp(t *testing.T) {
 	if got, want := g.names(), "foo-1* foo-2* foo-9*"; got != want {
 		t.Errorf("revisions are %s, want %s", got, want)
 	}
-	g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Rollout = nil })
+	g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Rollout = &v1alpha1.Rollout{MinReadySeconds: new(int32(0))} })
 	for range 4 {
 		g.settle("foo")
 		for _, node := range []string{"n1", "n2"} {

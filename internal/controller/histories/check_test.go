@@ -28,7 +28,7 @@ func (w *world) violate(format string, args ...any) {
 
 // asks is what a state of the API server asks a node to hold of a map: a revision, nothing, or nothing
 // certain yet.
-func (st state) asks(node string, key revision.Key) (wanted *v1alpha1.BPFMapRevision, undecided bool) {
+func (st state) asks(node string, key revision.Key, held string) (wanted *v1alpha1.BPFMapRevision, undecided bool) {
 	var active []v1alpha1.BPFMapRevision
 	for i, o := range st {
 		rev, ok := o.(*v1alpha1.BPFMapRevision)
@@ -41,10 +41,20 @@ func (st state) asks(node string, key revision.Key) (wanted *v1alpha1.BPFMapRevi
 		return nil, len(active) > 0
 	}
 	n := st[id{"Node", "", node}]
-	if n == nil || !labels.SelectorFromSet(best.Spec.NodeSelector).Matches(labels.Set(n.GetLabels())) {
-		return nil, false
+	if n != nil && labels.SelectorFromSet(best.Spec.NodeSelector).Matches(labels.Set(n.GetLabels())) {
+		return best, false
 	}
-	return best, false
+	if held == best.Name && !st.released(node, best) {
+		return best, false // its labels changed: it waits for its turn
+	}
+	return nil, false
+}
+
+func (st state) released(node string, rev *v1alpha1.BPFMapRevision) bool {
+	own, _ := st[id{"BPFNodeState", "", node}].(*v1alpha1.BPFNodeState)
+	return own != nil && slices.ContainsFunc(own.Status.Releases, func(r v1alpha1.MapRelease) bool {
+		return r.Namespace == rev.Namespace && r.Name == rev.Spec.MapName && r.Revision == rev.Name
+	})
 }
 
 // ever says whether something was so at any time since a version.
@@ -64,7 +74,7 @@ func (n *node) kernel() map[revision.Key]held {
 	all := map[revision.Key]held{}
 	for i := range records {
 		r := &records[i]
-		h := held{uid: r.UID, revision: r.Revision, number: numberOf(r.Revision)}
+		h := held{uid: r.UID, revision: r.Revision, digest: r.Digest, number: numberOf(r.Revision)}
 		state, err := n.memory.Open(n.w.t.Context(), r.Key, nil)
 		n.w.must(err)
 		if state.KeepAlive != nil {
@@ -96,7 +106,14 @@ func (w *world) checkNode(n *node, from int) {
 		if was.mapID != 0 && (!there || is.mapID != was.mapID) {
 			w.checkRemoved(n, key, was, is, from)
 		}
-		if !there || is.uid != was.uid {
+		if !there {
+			n.removed[key] = was
+			continue
+		}
+		if is.uid != was.uid {
+			if !w.ever(from, func(st state) bool { return st.wants(n.name, key, is) }) {
+				w.violate("node %s gave the map of %s to %s, which isn't that of a living BPFMap", n.name, key, is.uid)
+			}
 			continue
 		}
 		is.wentBack = was.wentBack
@@ -108,11 +125,18 @@ func (w *world) checkNode(n *node, from int) {
 		}
 		now[key] = is
 	}
+	for key, is := range now {
+		was, before := n.removed[key]
+		if _, there := n.holds[key]; !there && before && was.uid == is.uid && is.number <= was.number &&
+			!w.ever(from, func(st state) bool { return st.wants(n.name, key, is) }) {
+			w.violate("node %s made a map of %s again, which nobody asked for any more", n.name, is.revision)
+		}
+	}
 	n.holds = now
 }
 
 func (st state) wants(node string, key revision.Key, h held) bool {
-	wanted, _ := st.asks(node, key)
+	wanted, _ := st.asks(node, key, h.revision)
 	return wanted != nil && wanted.Name == h.revision && wanted.Spec.MapUID == h.uid
 }
 
@@ -120,7 +144,7 @@ func (st state) wants(node string, key revision.Key, h held) bool {
 // place.
 func (w *world) checkRemoved(n *node, key revision.Key, was, is held, from int) {
 	asked := w.ever(from, func(st state) bool {
-		wanted, undecided := st.asks(n.name, key)
+		wanted, undecided := st.asks(n.name, key, was.revision)
 		if wanted != nil && wanted.Spec.ReplacePolicy == v1alpha1.ReplaceSwap {
 			return is.mapID != 0 && is.size != was.size
 		}
@@ -182,7 +206,7 @@ func (w *world) checkDeleted(before state, target client.Object) {
 		}
 		key := revision.Key{Namespace: m.Namespace, Name: m.Name}
 		for _, n := range w.nodes {
-			wanted, _ := before.asks(n.name, key)
+			wanted, _ := before.asks(n.name, key, n.holds[key].revision)
 			if wanted == nil || wanted.Spec.MapUID != string(m.UID) {
 				continue
 			}

@@ -154,6 +154,7 @@ func (w *world) restartAgent(n *node) {
 		n.memory.Wipe()
 		n.boot++
 		clear(n.holds)
+		clear(n.removed)
 		clear(n.boots)
 	}
 	w.logf("the agent of %s restarts", n.name)

@@ -78,7 +78,7 @@ func (w *world) mend() {
 	for _, i := range w.store.objects.ids("BPFMap") {
 		m := w.store.objects[i].DeepCopyObject().(*v1alpha1.BPFMap)
 		// Nodes may hold maps of either size.
-		m.Spec.MaxEntries, m.Spec.ReplacePolicy, m.Spec.RollbackTo, m.Spec.Rollout = 32, v1alpha1.ReplaceSwap, "", nil
+		m.Spec.MaxEntries, m.Spec.ReplacePolicy, m.Spec.RollbackTo, m.Spec.Rollout, m.Spec.AllowNoNodes = 32, v1alpha1.ReplaceSwap, "", nil, true
 		m.Spec.Entries = slices.DeleteFunc(m.Spec.Entries, func(e v1alpha1.Entry) bool { return string(e.Key.Raw) == "300" })
 		if len(m.Spec.EntriesFrom) > 0 && len(w.feeds(m.Namespace)) == 0 {
 			m.Spec.EntriesFrom = nil
@@ -92,7 +92,7 @@ func (w *world) mend() {
 func (w *world) checkRest(mended bool) {
 	w.checkLeftovers()
 	for _, n := range w.nodes {
-		w.checkContents(n)
+		w.checkContents(n, mended)
 	}
 	if !mended {
 		return
@@ -177,11 +177,14 @@ func (w *world) compiles(rev *v1alpha1.BPFMapRevision) bool {
 }
 
 // checkContents compares a node's kernel with a fresh apply of the revisions that it is asked to hold.
-func (w *world) checkContents(n *node) {
+func (w *world) checkContents(n *node, mended bool) {
 	for key, h := range n.holds {
-		wanted, _ := w.store.objects.asks(n.name, key)
-		if wanted == nil || wanted.Name != h.revision || !n.boots[h.uid+" "+h.revision] {
+		wanted, _ := w.store.objects.asks(n.name, key, h.revision)
+		if !mended && (wanted == nil || wanted.Name != h.revision || wanted.Spec.Digest != h.digest || wanted.Spec.MapUID != h.uid) {
 			continue // it waits, or was refused; what is asked for in the end is compared once specs are mended
+		}
+		if wanted == nil {
+			w.violate("node %s holds a map of %s, which it isn't asked to hold", n.name, key)
 		}
 		rev := w.load(wanted)
 		if rev == nil {

@@ -66,16 +66,18 @@ type node struct {
 	// dieAt is the change of the node at which the next agent dies, -1 for none.
 	dieAt int
 	holds map[revision.Key]held
+	// removed are what this boot's maps were when they were removed.
+	removed map[revision.Key]held
 	// held are the revisions that the kernel held, as "UID revision", in this boot and ever.
 	boots, ever map[string]bool
 }
 
 // held is what a node's kernel holds of a map.
 type held struct {
-	mapID, size   uint32
-	uid, revision string
-	number        int64
-	wentBack      map[string]bool // revisions from which it went back
+	mapID, size           uint32
+	uid, revision, digest string
+	number                int64
+	wentBack              map[string]bool // revisions from which it went back
 }
 
 // metrics of all histories together.
@@ -216,7 +218,7 @@ func (w *world) join(name string) {
 	o.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(w.clock)}}
 	w.must(w.store.create(o))
 	w.must(w.store.update(withReady(o, w.clock), true))
-	n := &node{name: name, w: w, memory: enginetest.NewMemory(), dieAt: -1, holds: map[revision.Key]held{}, boots: map[string]bool{}, ever: map[string]bool{}}
+	n := &node{name: name, w: w, memory: enginetest.NewMemory(), dieAt: -1, holds: map[revision.Key]held{}, removed: map[revision.Key]held{}, boots: map[string]bool{}, ever: map[string]bool{}}
 	w.nodes = append(w.nodes, n)
 	w.startAgent(n, w.fresh)
 }

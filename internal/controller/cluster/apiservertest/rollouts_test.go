@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,14 +28,16 @@ type crew struct {
 	*world
 	m     *v1alpha1.BPFMap
 	nodes []string
-	// failOn are nodes that fail on any revision but the first.
-	failOn map[string]bool
+	// failOn are nodes that fail on any revision but the first. silent ones don't report.
+	failOn, silent map[string]bool
+	// got is the newest revision that got to each node, whether or not it selects the node; set by holds.
+	got map[string]string
 }
 
 func newCrew(t *testing.T, n int, more string) *crew {
 	t.Helper()
 	w := newWorld(t)
-	c := &crew{world: w, failOn: map[string]bool{}}
+	c := &crew{world: w, failOn: map[string]bool{}, silent: map[string]bool{}, got: map[string]string{}}
 	for range n {
 		c.nodes = append(c.nodes, w.node(w.namespace))
 	}
@@ -44,7 +48,7 @@ func newCrew(t *testing.T, n int, more string) *crew {
 	return c
 }
 
-// holds is the revision that each node takes now.
+// holds is the revision that each node takes now, empty if that doesn't select it.
 func (c *crew) holds() map[string]string {
 	c.t.Helper()
 	var list v1alpha1.BPFMapRevisionList
@@ -52,30 +56,62 @@ func (c *crew) holds() map[string]string {
 		c.t.Fatal(err)
 	}
 	held := map[string]string{}
-	for _, node := range c.nodes {
-		if rev := rollout.Newest(list.Items, node); rev != nil {
-			held[node] = rev.Name
+	for _, name := range c.nodes {
+		node := &corev1.Node{}
+		if err := c.Get(c.t.Context(), client.ObjectKey{Name: name}, node); err != nil {
+			c.t.Fatal(err)
+		}
+		if rev := rollout.Newest(list.Items, name); rev != nil {
+			held[name], c.got[name] = "", rev.Name
+			if labels.SelectorFromSet(rev.Spec.NodeSelector).Matches(labels.Set(node.Labels)) {
+				held[name] = rev.Name
+			}
 		}
 	}
 	return held
 }
 
-// follow lets every node report the revision that it takes.
+// follow lets every node report the revision that it takes. One whose labels changed keeps what it has until it is
+// released.
 func (c *crew) follow() {
 	c.t.Helper()
 	for node, revision := range c.holds() {
-		line := ready(c.m, revision)
-		if c.failOn[node] && revision != "blocklist-1" {
-			line.State, line.Reason, line.Message = v1alpha1.NodeMapFailed, v1alpha1.NodeReasonMapFull, "map is full"
-		}
-		await.Nil(c.t, limit, func() error { return c.tryReport(node, line) })
+		await.Nil(c.t, limit, func() error { return c.tryFollow(node, revision) })
 	}
+}
+
+func (c *crew) tryFollow(node, revision string) error {
+	if c.silent[node] {
+		return nil
+	}
+	if revision == "" {
+		state, err := c.state(node)
+		if err != nil || len(state.Status.Maps) == 0 {
+			return err
+		}
+		held := state.Status.Maps[0].Revision
+		if held == c.got[node] && !slices.ContainsFunc(state.Status.Releases, func(r v1alpha1.MapRelease) bool { return r.Revision == held }) {
+			return nil
+		}
+		state.Status.Maps = nil
+		return c.Status().Update(c.t.Context(), state)
+	}
+	line := ready(c.m, revision)
+	if c.failOn[node] && revision != "blocklist-1" {
+		line.State, line.Reason, line.Message = v1alpha1.NodeMapFailed, v1alpha1.NodeReasonMapFull, "map is full"
+	}
+	return c.tryReport(node, line)
+}
+
+func (c *crew) state(node string) (*v1alpha1.BPFNodeState, error) {
+	state := &v1alpha1.BPFNodeState{}
+	err := c.Get(c.t.Context(), client.ObjectKey{Name: node}, state)
+	return state, err
 }
 
 func (c *crew) tryReport(node string, line v1alpha1.NodeMap) error {
 	ctx := c.t.Context()
-	state := &v1alpha1.BPFNodeState{}
-	err := c.Get(ctx, client.ObjectKey{Name: node}, state)
+	state, err := c.state(node)
 	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
@@ -126,7 +162,7 @@ func (c *crew) awaitPhase(phase rollout.Phase) *v1alpha1.BPFMap {
 }
 
 func TestRollout(t *testing.T) {
-	c := newCrew(t, 6, "  rollout: {maxUnavailable: 2}\n")
+	c := newCrew(t, 6, "  rollout: {maxUnavailable: 2, minReadySeconds: 0}\n")
 	c.edit("blocklist", addEntry("192.0.2.3"))
 	for _, taken := range []int{2, 4, 6} {
 		c.awaitTaken("blocklist-2", taken)
@@ -146,7 +182,7 @@ func TestRollout(t *testing.T) {
 }
 
 func TestRolloutHalts(t *testing.T) {
-	c := newCrew(t, 4, "  rollout: {maxUnavailable: 25%}\n")
+	c := newCrew(t, 4, "  rollout: {maxUnavailable: 25%, minReadySeconds: 0}\n")
 	for _, node := range c.nodes {
 		c.failOn[node] = true
 	}
@@ -154,7 +190,7 @@ func TestRolloutHalts(t *testing.T) {
 	c.awaitTaken("blocklist-2", 1)
 	c.follow()
 	m := c.awaitPhase(rollout.Halted)
-	if !strings.Contains(m.Status.Rollout.Message, "halted at 1 of 4 nodes: failed on ") || m.Status.Nodes.Ready != 3 || m.Status.Nodes.Failed != 1 {
+	if !strings.Contains(m.Status.Rollout.Message, "halted at 1 of 4 nodes: failed on ") || !strings.Contains(m.Status.Rollout.Message, "MapFull: map is full") || m.Status.Nodes.Ready != 3 || m.Status.Nodes.Failed != 1 {
 		t.Errorf("status %+v, rollout %+v", m.Status.Nodes, m.Status.Rollout)
 	}
 	c.awaitEvent("blocklist", "RolloutHalted")
@@ -170,7 +206,7 @@ func TestRolloutHalts(t *testing.T) {
 }
 
 func TestRolloutGoesBack(t *testing.T) {
-	c := newCrew(t, 4, "  rollout: {maxUnavailable: 1, onFailure: Rollback}\n")
+	c := newCrew(t, 4, "  rollout: {maxUnavailable: 1, minReadySeconds: 0, onFailure: Rollback}\n")
 	for _, node := range c.nodes {
 		c.failOn[node] = true
 	}
@@ -184,18 +220,39 @@ func TestRolloutGoesBack(t *testing.T) {
 		t.Errorf("nodes %+v", n)
 	}
 	c.awaitEvent("blocklist", "RolloutRolledBack")
+	// The cause is told for as long as the revision is the newest one, whatever becomes of the BPFMap's status.
+	const cause = "rolled back after 1 of 4 nodes: failed on "
+	m.Status = v1alpha1.BPFMapStatus{}
+	if err := c.Status().Update(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	m = c.awaitPhase(rollout.RolledBack)
+	if told := m.Status.Rollout.Message; !strings.HasPrefix(told, cause) || !strings.Contains(told, "MapFull: map is full") {
+		t.Errorf("the rollout says %q", told)
+	}
+	var rev v1alpha1.BPFMapRevision
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: c.namespace, Name: "blocklist-2"}, &rev); err != nil {
+		t.Fatal(err)
+	}
+	if r := rev.Status.Rollout; !strings.HasPrefix(r.RolledBack, cause) || r.Frontier != rollout.None {
+		t.Errorf("the revision's rollout is %+v", r)
+	}
 }
 
 func TestRolloutPausesAndUndoes(t *testing.T) {
-	c := newCrew(t, 4, "  rollout: {maxUnavailable: 100%, paused: true}\n")
+	c := newCrew(t, 4, "  rollout: {maxUnavailable: 100%, minReadySeconds: 0, paused: true}\n")
 	c.edit("blocklist", addEntry("192.0.2.3"))
-	c.awaitPhase(rollout.Paused)
+	if m := c.awaitPhase(rollout.Paused); m.Status.Rollout.Reason != string(rollout.PausedBySpec) {
+		t.Errorf("rollout %+v", m.Status.Rollout)
+	}
 	c.awaitTaken("blocklist-1", 4)
 	one := intstr.FromInt32(3)
 	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.Rollout.Paused, s.Rollout.Partition = false, &one })
 	c.awaitTaken("blocklist-2", 1)
 	c.follow()
-	c.awaitPhase(rollout.Paused)
+	if m := c.awaitPhase(rollout.Paused); m.Status.Rollout.Reason != string(rollout.PartitionReached) {
+		t.Errorf("rollout %+v", m.Status.Rollout)
+	}
 	c.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.Rollout.Partition = nil })
 	c.awaitTaken("blocklist-2", 4)
 	c.follow()
@@ -217,9 +274,9 @@ func TestRolloutPausesAndUndoes(t *testing.T) {
 
 // TestRolloutDoesNotWaitForNodesThatAreAway goes past a node whose kubelet is gone.
 func TestRolloutDoesNotWaitForNodesThatAreAway(t *testing.T) {
-	c := newCrew(t, 3, "  rollout: {maxUnavailable: 1}\n")
+	c := newCrew(t, 3, "  rollout: {maxUnavailable: 1, minReadySeconds: 0}\n")
 	away := c.nodes[1]
-	c.setReady(away, corev1.ConditionFalse)
+	c.setReady(away, corev1.ConditionFalse, time.Now().Add(-time.Hour))
 	c.edit("blocklist", addEntry("192.0.2.3"))
 	await.Nil(t, limit, func() error {
 		for node, revision := range c.holds() {
@@ -240,20 +297,20 @@ func TestRolloutDoesNotWaitForNodesThatAreAway(t *testing.T) {
 	})
 	m := c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonNodesUnknown)
 	if n := m.Status.Nodes; n.Ready != 2 || n.Unknown != 1 {
-		t.Errorf("nodes %+v: of one that is away nothing is known", n)
+		t.Errorf("nodes %+v: one that is away isn't ready", n)
 	}
-	c.setReady(away, corev1.ConditionTrue)
+	c.setReady(away, corev1.ConditionTrue, time.Now())
 	c.follow()
 	c.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 }
 
-func (c *crew) setReady(name string, status corev1.ConditionStatus) {
+func (c *crew) setReady(name string, status corev1.ConditionStatus, since time.Time) {
 	c.t.Helper()
 	node := &corev1.Node{}
 	if err := c.Get(c.t.Context(), client.ObjectKey{Name: name}, node); err != nil {
 		c.t.Fatal(err)
 	}
-	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status}}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status, LastTransitionTime: metav1.NewTime(since)}}
 	if err := c.Status().Update(c.t.Context(), node); err != nil {
 		c.t.Fatal(err)
 	}
@@ -261,7 +318,7 @@ func (c *crew) setReady(name string, status corev1.ConditionStatus) {
 
 // TestNodeJoinsDuringRollout gives a node that joins the revision of its place in the order.
 func TestNodeJoinsDuringRollout(t *testing.T) {
-	c := newCrew(t, 4, "  rollout: {maxUnavailable: 2}\n")
+	c := newCrew(t, 4, "  rollout: {maxUnavailable: 2, minReadySeconds: 0}\n")
 	c.edit("blocklist", addEntry("192.0.2.3"))
 	c.awaitTaken("blocklist-2", 2)
 	late := &corev1.Node{ObjectMeta: metav1.ObjectMeta{GenerateName: "node-", Labels: map[string]string{"role": c.namespace}}}

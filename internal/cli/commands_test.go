@@ -20,6 +20,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/removal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -95,6 +96,28 @@ func TestControllerRefuses(t *testing.T) {
 		if err := execute(t, newController(never), args...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", args, err, want)
 		}
+	}
+}
+
+func TestMarkRemovedFlags(t *testing.T) {
+	var got removal.Options
+	keep := func(_ context.Context, o removal.Options) error { got = o; return nil }
+	if err := execute(t, newMarkRemoved(keep)); err != nil {
+		t.Fatal(err)
+	}
+	if want := (removal.Options{Options: process.Options{Version: version}, Timeout: 5 * time.Minute}); got != want {
+		t.Errorf("without flags: %+v, want %+v", got, want)
+	}
+	c := newMarkRemoved(keep)
+	if err := execute(t, c, "--kubeconfig=/k", "--timeout=1m", "--log-level=error", "--log-format=json"); err != nil {
+		t.Fatal(err)
+	}
+	allSet(t, c)
+	if want := (removal.Options{Options: process.Options{Kubeconfig: "/k", Version: version}, Timeout: time.Minute}); got != want {
+		t.Errorf("with all flags: %+v, want %+v", got, want)
+	}
+	if err := execute(t, newMarkRemoved(keep), "--log-level=loud"); err == nil {
+		t.Error("it takes a log level that doesn't exist")
 	}
 }
 

@@ -28,9 +28,14 @@ func addProcessFlags(c *cobra.Command, o *process.Options, l *logFlags) {
 		"how many maps get series of their own in the metrics, and further ones are counted only together; 0 is none")
 	f.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", process.Disabled,
 		"host:port that serves /healthz and /readyz; 0 disables it")
+	addLogFlags(c, l)
+	o.Version, o.Revision = version, commit
+}
+
+func addLogFlags(c *cobra.Command, l *logFlags) {
+	f := c.Flags()
 	f.StringVar(&l.level, "log-level", "info", "lowest level that is logged: debug, info, warn or error")
 	f.StringVar(&l.format, "log-format", "text", "text or json")
-	o.Version, o.Revision = version, commit
 }
 
 // stopGrace is how long a controller or an agent may take to stop. The pods' termination grace period is

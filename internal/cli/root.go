@@ -15,6 +15,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/removal"
 )
 
 // version, and the commit that it is of, are set by the linker.
@@ -58,6 +59,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newController(cluster.Run),
 		newAgent(agent.Run),
+		newMarkRemoved(removal.Run),
 		newVersion(),
 	)
 	root.AddCommand(local.Commands()...)

@@ -135,27 +135,20 @@ func TestOf(t *testing.T) {
 	}
 }
 
-// TestAdded holds a node's own troubles, which every DaemonSet tolerates, against a DaemonSet that tolerates
-// nothing else.
-func TestAdded(t *testing.T) {
-	for key, effects := range map[string][]corev1.TaintEffect{
-		corev1.TaintNodeNotReady: {corev1.TaintEffectNoExecute}, corev1.TaintNodeUnreachable: {corev1.TaintEffectNoExecute},
-		corev1.TaintNodeDiskPressure: {corev1.TaintEffectNoSchedule}, corev1.TaintNodeMemoryPressure: {corev1.TaintEffectNoSchedule},
-		corev1.TaintNodePIDPressure: {corev1.TaintEffectNoSchedule}, corev1.TaintNodeUnschedulable: {corev1.TaintEffectNoSchedule},
+// TestTroubles of a node don't make it one where no agent is to run, even if the DaemonSet tolerates nothing. The API
+// server itself taints each new Node as not ready.
+func TestTroubles(t *testing.T) {
+	for _, key := range []string{
+		corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeDiskPressure, corev1.TaintNodeMemoryPressure,
+		corev1.TaintNodePIDPressure, corev1.TaintNodeUnschedulable, corev1.TaintNodeNetworkUnavailable, corev1.TaintNodeOutOfService,
 	} {
-		for _, effect := range effects {
-			n := node(corev1.ConditionTrue, corev1.Taint{Key: key, Effect: effect})
-			if got := Of(n, Agent{Rules: rules()}, noon); got.State != AgentUnknown {
-				t.Errorf("taint %s:%s: %+v", key, effect, got)
+		for _, effect := range []corev1.TaintEffect{corev1.TaintEffectNoSchedule, corev1.TaintEffectNoExecute} {
+			for ready, want := range map[corev1.ConditionStatus]State{corev1.ConditionTrue: AgentUnknown, corev1.ConditionFalse: NodeUnknown} {
+				n := node(ready, corev1.Taint{Key: key, Effect: effect})
+				if got := Of(n, Agent{Rules: rules()}, noon); got.State != want {
+					t.Errorf("taint %s:%s, Node Ready %s: %+v", key, effect, ready, got)
+				}
 			}
-		}
-	}
-	n := node(corev1.ConditionTrue, corev1.Taint{Key: corev1.TaintNodeNetworkUnavailable, Effect: corev1.TaintEffectNoSchedule})
-	inHostNetwork := &corev1.PodTemplateSpec{}
-	inHostNetwork.Spec.HostNetwork = true
-	for state, r := range map[State]*Rules{NoAgent: rules(), AgentUnknown: NewRules(inHostNetwork)} {
-		if got := Of(n, Agent{Rules: r}, noon); got.State != state {
-			t.Errorf("without a network: %+v, want state %d", got, state)
 		}
 	}
 }

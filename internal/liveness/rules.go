@@ -15,7 +15,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Rules say on which nodes the agents' DaemonSet runs a pod, as the DaemonSet controller decides it.
+// Rules say on which nodes the agents' DaemonSet is to run a pod, as the DaemonSet controller decides it of nodes
+// without troubles.
 type Rules struct {
 	// exist is false while the DaemonSet doesn't exist.
 	exist       bool
@@ -33,26 +34,16 @@ func NewRules(template *corev1.PodTemplateSpec) *Rules {
 	pod := &corev1.Pod{Spec: template.Spec}
 	return &Rules{
 		exist: true, nodeName: template.Spec.NodeName, selector: template.Spec.NodeSelector,
-		affinity: nodeaffinity.GetRequiredNodeAffinity(pod), tolerations: append(slices.Clone(template.Spec.Tolerations), added(&template.Spec)...),
+		affinity: nodeaffinity.GetRequiredNodeAffinity(pod), tolerations: template.Spec.Tolerations,
 	}
 }
 
-// added are the tolerations that the DaemonSet controller gives every pod
-// (AddOrUpdateDaemonPodTolerations of k8s.io/kubernetes/pkg/controller/daemon/util).
-func added(spec *corev1.PodSpec) []corev1.Toleration {
-	taints := map[string]corev1.TaintEffect{
-		corev1.TaintNodeNotReady: corev1.TaintEffectNoExecute, corev1.TaintNodeUnreachable: corev1.TaintEffectNoExecute,
-		corev1.TaintNodeDiskPressure: corev1.TaintEffectNoSchedule, corev1.TaintNodeMemoryPressure: corev1.TaintEffectNoSchedule,
-		corev1.TaintNodePIDPressure: corev1.TaintEffectNoSchedule, corev1.TaintNodeUnschedulable: corev1.TaintEffectNoSchedule,
-	}
-	if spec.HostNetwork {
-		taints[corev1.TaintNodeNetworkUnavailable] = corev1.TaintEffectNoSchedule
-	}
-	var list []corev1.Toleration
-	for _, key := range slices.Sorted(maps.Keys(taints)) {
-		list = append(list, corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists, Effect: taints[key]})
-	}
-	return list
+// troubles are the taints that a node has while something is wrong with it. They pass, and say nothing about whether an
+// agent is to run there: the DaemonSet controller tolerates most of them (AddOrUpdateDaemonPodTolerations), and
+// keeps pods back under the others until the node recovers.
+var troubles = []string{
+	corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeOutOfService, corev1.TaintNodeUnschedulable,
+	corev1.TaintNodeMemoryPressure, corev1.TaintNodeDiskPressure, corev1.TaintNodePIDPressure, corev1.TaintNodeNetworkUnavailable,
 }
 
 // excludes says why no agent is to run on a node; empty if one is. A pod that is there stays there under a taint
@@ -65,7 +56,8 @@ func (r *Rules) excludes(node *corev1.Node, running bool) string {
 		return "no agent is to run there: the agents' DaemonSet doesn't select the node" + r.mismatch(node)
 	}
 	taint, found := v1helper.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, r.tolerations, func(t *corev1.Taint) bool {
-		return t.Effect == corev1.TaintEffectNoExecute || (t.Effect == corev1.TaintEffectNoSchedule && !running)
+		keeps := t.Effect == corev1.TaintEffectNoExecute || (t.Effect == corev1.TaintEffectNoSchedule && !running)
+		return keeps && !slices.Contains(troubles, t.Key)
 	}, true)
 	if found {
 		return fmt.Sprintf("no agent is to run there: the agents don't tolerate the taint %s", taint.ToString())

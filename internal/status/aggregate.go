@@ -39,7 +39,9 @@ type Input struct {
 	Gone map[string]liveness.Liveness
 	// WithoutAgent is how many other nodes Revision selects that no agent is to run on.
 	WithoutAgent int32
-	// Withheld says why nodes keep the map that the spec wants removed from them; empty if none does.
+	// Leaving says how far the nodes are that give the map up because their labels changed; empty if none does.
+	Leaving string
+	// Withheld says why nodes keep the map that are no longer selected; empty if none does.
 	Withheld string
 	// Now is the time of conditions that change.
 	Now time.Time

@@ -291,6 +291,11 @@ var cases = []struct {
 			"n9": mapState(newest, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed, "bad address"),
 		})
 	}, inProgress},
+	{"leaving", func() Input {
+		in := input(reports{"node-a": inSync()})
+		in.Leaving = "1 node gives the map up, 2 follow"
+		return in
+	}, inProgress},
 	{"withheld", func() Input {
 		in := input(reports{"node-a": inSync()})
 		in.Withheld = "no node matches nodeSelector any more, 1 node keeps the map: set spec.allowNoNodes to remove it"

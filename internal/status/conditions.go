@@ -176,6 +176,8 @@ func progress(in Input, nodes []node, counts v1alpha1.NodeCounts) (reconciling, 
 		stalls(v1alpha1.ReasonRolledBack, in.progress(), "the newest revision was rolled back")
 	case has(nodes, ClassStalled):
 		stalls(v1alpha1.ReasonNodesStalled, summary(only(nodes, ClassStalled), counts), "the remaining nodes are stalled")
+	case in.Leaving != "":
+		works(v1alpha1.ReasonProgressing, in.Leaving)
 	case behind(nodes) && in.phase() != phasePaused:
 		works(reasonOf(in.phase()), told)
 	case behind(nodes) && in.paused():

@@ -78,6 +78,9 @@ func TestBothWaysInstallTheSame(t *testing.T) {
 	// Helm has --create-namespace and hooks; kubectl has neither.
 	delete(config, "Namespace bpfmap-system")
 	delete(chart, "Pod bpfmap-test")
+	for _, kind := range []string{"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Job"} {
+		delete(chart, kind+" bpfmap-uninstall")
+	}
 	names := maps.Clone(chart)
 	maps.Copy(names, config)
 	for name := range names {
@@ -205,6 +208,7 @@ func TestPodSecurity(t *testing.T) {
 	}{
 		{"controller", at(t, find(t, objects, "Deployment", "-controller"), "spec", "template"), "restricted"},
 		{"test", find(t, objects, "Pod", "-test").Object, "restricted"},
+		{"uninstall", at(t, find(t, objects, "Job", "-uninstall"), "spec", "template"), "restricted"},
 		{"agent", at(t, find(t, objects, "DaemonSet", "-agent"), "spec", "template"), "privileged"},
 		{"agent-that-mounts", at(t, find(t, mounting, "DaemonSet", "-agent"), "spec", "template"), "privileged"},
 	} {
@@ -225,6 +229,50 @@ func TestPodSecurity(t *testing.T) {
 			if err != nil && !strings.Contains(err.Error(), "violates PodSecurity") {
 				t.Errorf("level %s refuses the pod of %s for another reason: %v", level, c.name, err)
 			}
+		}
+	}
+}
+
+// TestUninstallHook comes after everything else is gone, its account and role first, and leaves nothing.
+func TestUninstallHook(t *testing.T) {
+	objects := parse(t, helmTemplate(t))
+	for kind, weight := range map[string]string{"ServiceAccount": "-1", "ClusterRole": "-1", "ClusterRoleBinding": "-1", "Job": ""} {
+		want := map[string]string{"helm.sh/hook": "post-delete", "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded,hook-failed"}
+		if weight != "" {
+			want["helm.sh/hook-weight"] = weight
+		}
+		if diff := cmp.Diff(want, find(t, objects, kind, "-uninstall").GetAnnotations()); diff != "" {
+			t.Errorf("annotations of the hook's %s (-want +got):\n%s", kind, diff)
+		}
+	}
+	job := find(t, objects, "Job", "-uninstall")
+	pod := at(t, job, "spec", "template", "spec").(map[string]any)
+	if account := find(t, objects, "ServiceAccount", "-uninstall").GetName(); pod["serviceAccountName"] != account {
+		t.Errorf("the job's account is %v, want %s", pod["serviceAccountName"], account)
+	}
+	if args := pod["containers"].([]any)[0].(map[string]any)["args"].([]any); args[0] != "mark-removed" {
+		t.Errorf("the job runs %v", args)
+	}
+	if at(t, job, "spec", "activeDeadlineSeconds") == nil {
+		t.Error("the job may hang")
+	}
+}
+
+// TestAgentsAreNamed: the controller looks at the DaemonSet that is installed beside it, whose pods have the label that
+// it looks for.
+func TestAgentsAreNamed(t *testing.T) {
+	for way, manifests := range map[string]string{
+		"chart": helmTemplate(t), "chart with a name": helmTemplate(t, "fullnameOverride=maps"), "config/default": kustomize(t),
+	} {
+		objects := parse(t, manifests)
+		agents := find(t, objects, "DaemonSet", "-agent")
+		pod := at(t, find(t, objects, "Deployment", "-controller"), "spec", "template", "spec").(map[string]any)
+		args := pod["containers"].([]any)[0].(map[string]any)["args"].([]any)
+		if want := "--agent-daemonset=" + agents.GetName(); !slices.Contains(args, any(want)) {
+			t.Errorf("%s: the controller's arguments are %v, want %s", way, args, want)
+		}
+		if labels := at(t, agents, "spec", "template", "metadata", "labels").(map[string]any); labels["app.kubernetes.io/component"] != "agent" {
+			t.Errorf("%s: the agents' pods have the labels %v", way, labels)
 		}
 	}
 }
@@ -250,6 +298,10 @@ func TestAskedForOnly(t *testing.T) {
 		{"ServiceMonitor", []string{"metrics.enabled=true"}, 0},
 		{"PrometheusRule", []string{"metrics.enabled=true"}, 0},
 		{"ConfigMap", []string{"metrics.enabled=true"}, 0},
+		{"Job", nil, 1},
+		{"Job", []string{"markRemoved.enabled=false"}, 0},
+		{"Job", []string{"crds.keep=false"}, 0},
+		{"Job", []string{"rbac.create=false"}, 0},
 	} {
 		var got int
 		for _, object := range parse(t, helmTemplate(t, c.set...)) {

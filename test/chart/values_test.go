@@ -68,6 +68,7 @@ var uses = map[string][]string{
 	"rbac.aggregateToView":                          {"rbac.aggregateToView=false"},
 	"rbac.aggregateToEdit":                          {"rbac.aggregateToEdit=true"},
 	"nodeStateAdmissionPolicy.enabled":              {"nodeStateAdmissionPolicy.enabled=false"},
+	"markRemoved.enabled":                           {"markRemoved.enabled=false"},
 	"flowControl.enabled":                           {"flowControl.enabled=false"},
 	"flowControl.concurrencyShares":                 {"flowControl.concurrencyShares=60"},
 	"log.level":                                     {"log.level=debug"},

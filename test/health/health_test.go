@@ -13,6 +13,7 @@ import (
 	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
@@ -76,6 +77,33 @@ func noRevision(in *status.Input) { in.Revision = nil }
 
 func oneSilent(in *status.Input) { in.Nodes = append(in.Nodes, "silent") }
 
+func oneGone(in *status.Input) {
+	in.Gone = map[string]liveness.Liveness{"b": {State: liveness.NodeUnknown, Message: "the Node isn't Ready"}}
+}
+
+// before is a node that holds the revision before.
+var before = func() v1alpha1.NodeMap {
+	m := line(v1alpha1.NodeMapReady, v1alpha1.NodeReasonInSync)
+	m.Revision = "colours-1"
+	return m
+}()
+
+func partitioned(in *status.Input) {
+	in.Assigned = map[string]string{"b": "colours-1"}
+	in.Rollout = &v1alpha1.RolloutStatus{Phase: "Paused", Message: "as many as partition allows"}
+}
+
+func paused(in *status.Input) {
+	partitioned(in)
+	in.Rollout.Message = "paused at 1 of 2 nodes"
+	in.Map.Spec.Rollout = &v1alpha1.Rollout{Paused: true}
+}
+
+func rolledBack(in *status.Input) {
+	in.Assigned = map[string]string{"a": "colours-1", "b": "colours-1"}
+	in.Rollout = &v1alpha1.RolloutStatus{Phase: "RolledBack", Message: "rolled back: map is full"}
+}
+
 // nodeState has the condition Ready, unless ready is empty.
 func nodeState(ready metav1.ConditionStatus, reason string) *v1alpha1.BPFNodeState {
 	s := &v1alpha1.BPFNodeState{
@@ -119,13 +147,17 @@ var cases = []struct {
 	{name: "no revision yet", object: made(nil, noRevision), want: inProgress, message: "0 of 0 nodes ready"},
 	{
 		name: "one node has not reported", object: made(nodes{"a": inSync}, oneSilent), want: inProgress,
-		message: "1 of 2 nodes ready; silent: waiting for the node's agent",
+		message: "1 of 2 nodes ready; on silent: waiting for the node's agent",
 	},
-	{name: "one node failed", object: made(nodes{"a": inSync, "b": full}, nil), want: inProgress, message: "1 of 2 nodes ready; b: says MapFull"},
-	{name: "stalled", object: made(nodes{"a": inSync, "b": incompatible}, nil), want: failed, message: "1 of 2 nodes ready; b: says Incompatible"},
-	{name: "stalled and still at work", object: made(nodes{"b": incompatible}, oneSilent), want: inProgress, message: "0 of 2 nodes ready; b: says Incompatible"},
+	{name: "one node failed", object: made(nodes{"a": inSync, "b": full}, nil), want: inProgress, message: "1 of 2 nodes ready; on b: says MapFull"},
+	{name: "stalled", object: made(nodes{"a": inSync, "b": incompatible}, nil), want: failed, message: "1 of 2 nodes ready; on b: says Incompatible"},
+	{name: "stalled and still at work", object: made(nodes{"b": incompatible}, oneSilent), want: inProgress, message: "0 of 2 nodes ready; on b: says Incompatible"},
 	{name: "rejected", object: made(nodes{"a": inSync}, reject), want: failed, message: "entries[1].value: 300 is out of range"},
-	{name: "drift that is reported", object: made(nodes{"a": inSync, "b": drifted}, nil), want: inProgress, message: "1 of 2 nodes ready; b: says Drifted"},
+	{name: "drift that is reported", object: made(nodes{"a": inSync, "b": drifted}, nil), want: inProgress, message: "1 of 2 nodes ready; on b: says Drifted"},
+	{name: "one node unknown", object: made(nodes{"a": inSync, "b": inSync}, oneGone), want: inProgress, message: "1 of 2 nodes ready; unknown on b: the Node isn't Ready"},
+	{name: "partition reached", object: made(nodes{"a": inSync, "b": before}, partitioned), want: current, message: "as many as partition allows"},
+	{name: "paused", object: made(nodes{"a": inSync, "b": before}, paused), want: inProgress, message: "paused at 1 of 2 nodes"},
+	{name: "rolled back", object: made(nodes{"a": before, "b": before}, rolledBack), want: failed, message: "rolled back: map is full"},
 	{
 		name: "an older generation observed", object: made(nodes{"a": inSync}, nil), want: inProgress,
 		change:  func(o map[string]any) { o["metadata"].(map[string]any)["generation"] = int64(5) },
@@ -155,7 +187,7 @@ var cases = []struct {
 		name: "node without BPF file system", object: nodeState(metav1.ConditionFalse, v1alpha1.ReasonBPFFSMissing), want: failed,
 		kstatus: inProgress, why: "takes Ready False for work going on; here it waits for people", message: "says BPFFSMissing",
 	},
-	{name: "node unknown", object: nodeState(metav1.ConditionUnknown, "Odd"), want: inProgress, message: "the agent has not reported yet"},
+	{name: "node unknown", object: nodeState(metav1.ConditionUnknown, v1alpha1.ReasonNodeStatusUnknown), want: inProgress, message: "says NodeStatusUnknown"},
 	{
 		name: "node without conditions", object: nodeState("", ""), want: inProgress,
 		kstatus: current, why: "as above", message: "the agent has not reported yet",

@@ -174,7 +174,7 @@ func TestWithoutBPFFS(t *testing.T) {
 	if !strings.Contains(message, "mount") {
 		t.Errorf("message %q doesn't say what to do", message)
 	}
-	s := w.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonNodesFailed).Status
+	s := w.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.NodeReasonNodeNotReady).Status
 	if s.NodeStates[0].Reason != v1alpha1.NodeReasonNodeNotReady {
 		t.Errorf("nodeStates = %+v, want reason NodeNotReady", s.NodeStates)
 	}
@@ -190,7 +190,7 @@ func TestReadOnlyBPFFS(t *testing.T) {
 	n.start(t)
 	w.awaitNodeReason(n.name, v1alpha1.ReasonBPFFSReadOnly)
 	w.apply("blocklist", blocklist)
-	w.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonNodesFailed)
+	w.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.NodeReasonNodeNotReady)
 	n.mount(t, syscall.MS_REMOUNT)
 	w.awaitReady("blocklist")
 }
@@ -203,7 +203,7 @@ func TestWithoutCapability(t *testing.T) {
 		t.Errorf("message %q doesn't name the capability", message)
 	}
 	w.apply("blocklist", blocklist)
-	w.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.ReasonNodesFailed)
+	w.awaitCondition("blocklist", v1alpha1.ConditionReady, v1alpha1.NodeReasonNodeNotReady)
 	n.agent.stop()
 	n.start(t)
 	w.awaitReady("blocklist")

@@ -32,18 +32,25 @@ const (
 	controllerAccount = "bpfmap-operator-controller"
 )
 
-// helmTemplate renders the chart as one installs it, without its test pod.
+// helmTemplate renders the chart as one installs it, without its hooks.
 func helmTemplate(t *testing.T, set ...string) string {
+	t.Helper()
+	args := []string{"--no-hooks"}
+	for _, value := range set {
+		args = append(args, "--set", value)
+	}
+	return helmRender(t, args...)
+}
+
+// helmRender renders the chart.
+func helmRender(t *testing.T, args ...string) string {
 	t.Helper()
 	helm, err := controlplane.Tool("helm")
 	if err != nil {
 		t.Fatal(err)
 	}
 	chart := filepath.Join(controlplane.Root(), "charts", "bpfmap-operator")
-	args := []string{"template", "bpfmap-operator", chart, "--namespace", namespace, "--no-hooks"}
-	for _, value := range set {
-		args = append(args, "--set", value)
-	}
+	args = append([]string{"template", "bpfmap-operator", chart, "--namespace", namespace}, args...)
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), helm, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -1,7 +1,8 @@
 -- Copyright The bpfmap-operator Authors.
 -- SPDX-License-Identifier: Apache-2.0
 
--- Health of a BPFNodeState: whether its agent can manage maps at all. If not, people have to act.
+-- Health of a BPFNodeState: whether its agent can manage maps at all. If not, people have to act. While the node or
+-- its agent isn't there, nothing is known.
 local conditions = obj.status ~= nil and obj.status.conditions or {}
 for _, condition in ipairs(conditions) do
   if condition.type == "Ready" then
@@ -10,6 +11,7 @@ for _, condition in ipairs(conditions) do
     elseif condition.status == "False" then
       return {status = "Degraded", message = condition.message}
     end
+    return {status = "Progressing", message = condition.message}
   end
 end
 return {status = "Progressing", message = "the agent has not reported yet"}

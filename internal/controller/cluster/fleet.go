@@ -7,7 +7,6 @@ import (
 	"context"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -24,7 +23,7 @@ type fleetNode struct {
 	// yet, wasn't cut off by it.
 	created time.Time
 	live    liveness.Liveness
-	// ready is since when the Node is Ready; zero if that isn't known.
+	// ready is since when the node is alive; zero if that isn't known.
 	ready time.Time
 }
 
@@ -59,15 +58,6 @@ func matches(selector map[string]string, set labels.Set) bool {
 		}
 	}
 	return true
-}
-
-func readySince(n *corev1.Node) time.Time {
-	for i := range n.Status.Conditions {
-		if c := &n.Status.Conditions[i]; c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
-			return c.LastTransitionTime.Time
-		}
-	}
-	return time.Time{}
 }
 
 // assigned are the nodes that are to have the map, with the name of the revision that each is to hold.
@@ -116,7 +106,7 @@ func (r *reconciler) observeFleet(ctx context.Context, name types.NamespacedName
 		if _, listed := f.mapStates[n.Name]; !listed && live.State == liveness.Alive && r.index.omits(n.Name) {
 			live = unlisted
 		}
-		node := fleetNode{name: n.Name, labels: n.Labels, created: n.CreationTimestamp.Time, live: live, ready: readySince(n)}
+		node := fleetNode{name: n.Name, labels: n.Labels, created: n.CreationTimestamp.Time, live: live, ready: live.Since}
 		if live.State == liveness.NoAgent {
 			f.withoutAgent = append(f.withoutAgent, node)
 			continue

@@ -37,43 +37,45 @@ type nodeStates struct {
 	lives  *lives
 }
 
-// Reconcile is about the node of req's name.
+// Reconcile is about the node of req's name. The state of a node that is gone goes with it.
 func (s *nodeStates) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	verdict, result, err := s.verdict(ctx, req.Name)
-	if err != nil {
-		return result, err
-	}
-	state := &v1alpha1.BPFNodeState{}
-	err = s.client.Get(ctx, req.NamespacedName, state, client.UnsafeDisableDeepCopy)
+	node := &corev1.Node{}
+	err := s.client.Get(ctx, req.NamespacedName, node, client.UnsafeDisableDeepCopy)
 	if apierrors.IsNotFound(err) {
-		return result, nil
+		s.lives.forget(req.Name)
+		return reconcile.Result{}, nil
 	}
 	if err != nil {
-		return result, fmt.Errorf("get node state: %w", err)
+		return reconcile.Result{}, fmt.Errorf("get node: %w", err)
+	}
+	verdict, err := s.lives.look(ctx, node)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if err := s.tell(ctx, req.Name, verdict); err != nil && ctx.Err() == nil { // while the process ends, errors say no more than that
+		return reconcile.Result{}, err
+	}
+	if verdict.Until.IsZero() {
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{RequeueAfter: max(1, verdict.Until.Sub(s.lives.now()))}, nil
+}
+
+// tell brings the conditions of a node's state, if there is one, to the verdict.
+func (s *nodeStates) tell(ctx context.Context, name string, verdict liveness.Liveness) error {
+	state := &v1alpha1.BPFNodeState{}
+	err := s.client.Get(ctx, client.ObjectKey{Name: name}, state, client.UnsafeDisableDeepCopy)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("get node state: %w", err)
 	}
 	next := status.NodeConditions(state.Status.Conditions, verdict, s.lives.now())
 	if equality.Semantic.DeepEqual(state.Status.Conditions, next) {
-		return result, nil
+		return nil
 	}
-	return result, s.write(ctx, state, next)
-}
-
-// verdict judges a node, and says when to do it again though nothing changed.
-func (s *nodeStates) verdict(ctx context.Context, name string) (liveness.Liveness, reconcile.Result, error) {
-	node := &corev1.Node{}
-	err := s.client.Get(ctx, client.ObjectKey{Name: name}, node, client.UnsafeDisableDeepCopy)
-	if apierrors.IsNotFound(err) {
-		s.lives.forget(name)
-		return liveness.Liveness{State: liveness.NodeUnknown, Message: "there is no Node of this name"}, reconcile.Result{}, nil
-	}
-	if err != nil {
-		return liveness.Liveness{}, reconcile.Result{}, fmt.Errorf("get node: %w", err)
-	}
-	verdict, err := s.lives.look(ctx, node)
-	if err != nil || verdict.Until.IsZero() {
-		return verdict, reconcile.Result{}, err
-	}
-	return verdict, reconcile.Result{RequeueAfter: max(1, verdict.Until.Sub(s.lives.now()))}, nil
+	return client.IgnoreNotFound(s.write(ctx, state, next))
 }
 
 // write replaces the conditions, if the object is still the one that they were made from.

@@ -74,7 +74,7 @@ func trimDaemonSet(o any) (any, error) {
 	}}
 	spec := &d.Spec.Template.Spec
 	kept.Spec.Template.Spec = corev1.PodSpec{
-		NodeName: spec.NodeName, NodeSelector: spec.NodeSelector, Affinity: spec.Affinity, Tolerations: spec.Tolerations, HostNetwork: spec.HostNetwork,
+		NodeName: spec.NodeName, NodeSelector: spec.NodeSelector, Affinity: spec.Affinity, Tolerations: spec.Tolerations,
 	}
 	return kept, nil
 }

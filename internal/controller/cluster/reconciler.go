@@ -88,6 +88,8 @@ type scope struct {
 	rollout *v1alpha1.RolloutStatus
 	// withheld says why nodes keep a map that the spec wants removed from them; empty if none does.
 	withheld string
+	// leaving says how far the nodes are that give the map up because their labels changed; empty if none does.
+	leaving string
 	// requeueAfter is when to look again though nothing changed, zero for never; set by consent, plan, rollOut and release.
 	requeueAfter time.Duration
 }

@@ -51,6 +51,7 @@ func (r *reconciler) release(ctx context.Context, s *scope) error {
 	case step.Withheld:
 		s.withheld = step.Message
 	case step.Message != "":
+		s.leaving = step.Message
 		s.rollout.Message = text.Truncate(s.rollout.Message+"; "+step.Message, maxRolloutMessage)
 	}
 	s.lookAgainIn(step.RequeueAfter)

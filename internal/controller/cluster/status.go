@@ -20,7 +20,7 @@ import (
 
 // statusInput is what a BPFMap's status follows from; failure is what a step ended with.
 func (s *scope) statusInput(failure error, now time.Time) status.Input {
-	in := status.Input{Map: s.m, Rejected: s.rejected, Withheld: s.withheld, MapStates: s.fleet.mapStates, Now: now}
+	in := status.Input{Map: s.m, Rejected: s.rejected, MapStates: s.fleet.mapStates, Now: now}
 	if failure != nil {
 		in.Failure = &status.Failure{Message: failure.Error(), Outdated: !s.revised}
 	}
@@ -33,6 +33,7 @@ func (s *scope) statusInput(failure error, now time.Time) status.Input {
 	}
 	in.Nodes, in.Assigned = s.fleet.assigned()
 	in.Gone, in.WithoutAgent = s.fleet.gone(), s.fleet.unselectable()
+	in.Withheld, in.Leaving = s.withheld, s.leaving
 	in.Only, in.Entries = len(s.fleet.revisions) == 1, map[string]int64{}
 	for i := range s.fleet.revisions {
 		in.Entries[s.fleet.revisions[i].Name] = s.fleet.revisions[i].Spec.EntryCount

@@ -64,6 +64,7 @@ func mapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	m.Add(ConfigMapKind, meta.RESTScopeNamespace)
 	m.Add(SecretKind, meta.RESTScopeNamespace)
 	m.Add(podKind, meta.RESTScopeNamespace)
+	m.Add(podKind.GroupVersion().WithKind("PodList"), meta.RESTScopeNamespace) // a cache of one namespace asks for lists, too
 	m.Add(daemonSetKind, meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFMap"), meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFMapRevision"), meta.RESTScopeNamespace)

@@ -189,7 +189,7 @@ func TestNodeDies(t *testing.T) {
 	if n := m.Status.Nodes; n.Desired != 2 || n.Ready != 1 || n.Unknown != 1 || n.Updated != 1 {
 		t.Errorf("nodes = %+v", n)
 	}
-	if message := w.messageOf(m); !strings.Contains(message, b) || !strings.Contains(message, "the Node isn't Ready since ") {
+	if message := w.messageOf(m); !strings.Contains(message, b) || !strings.Contains(message, "the Node isn't Ready (since ") {
 		t.Errorf("message %q", message)
 	}
 	w.awaitEvent("blocklist", v1alpha1.ReasonNodesUnknown)
@@ -215,7 +215,7 @@ func TestAgentDies(t *testing.T) {
 	w.stopAgent(b)
 	m = w.awaitMap("blocklist", metav1.ConditionUnknown, v1alpha1.ReasonNodesUnknown)
 	t.Logf("from an agent that is gone to a BPFMap that says so: %s, of which %s are grace", time.Since(start), liveness.Grace)
-	for node, message := range map[string]string{a: "the agent's pod isn't Ready since ", b: "the agent has no pod since "} {
+	for node, message := range map[string]string{a: "the agent's pod isn't Ready (since ", b: "the agent has no pod (since "} {
 		c := w.awaitNode(node, metav1.ConditionUnknown, v1alpha1.ReasonAgentStatusUnknown)
 		if !strings.Contains(c.Message, message) || c.LastTransitionTime.Before(&metav1.Time{Time: start.Add(-2 * time.Second)}) {
 			t.Errorf("%s: %+v, want %q", node, c, message)

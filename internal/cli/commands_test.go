@@ -136,13 +136,13 @@ func TestAgentFlags(t *testing.T) {
 	if diff := cmp.Diff(want, got, noHost); diff != "" {
 		t.Errorf("without flags (-want +got)\n%s", diff)
 	}
-	if h := got.Host.(*host); h.bpffs != "/sys/fs/bpf" || h.cgroups != "/sys/fs/cgroup" || !h.network {
+	if h := got.Host.(*host); h.bpffs != "/sys/fs/bpf" || h.root != "" || h.cgroups != "/sys/fs/cgroup" || !h.network {
 		t.Errorf("without flags: %+v", h)
 	}
 
 	c := newAgent(keep)
 	err := execute(t, c, append(processArgs,
-		"--node-name=n", "--bpffs=/b", "--cgroup-root=/c", "--host-network=false", "--resync-period=1m", "--concurrency=3", "--inventory",
+		"--node-name=n", "--bpffs=/b", "--host-root=/h", "--cgroup-root=/c", "--host-network=false", "--resync-period=1m", "--concurrency=3", "--inventory",
 		"--disable-features=", "--allowed-pin-prefix=edge=tc/globals", "--memory-limit=2Gi",
 		"--namespace-memory-limit=edge=1Mi", "--namespace-memory-limit=*=2Mi", "--namespace-map-limit=edge=9")...)
 	if err != nil {
@@ -156,7 +156,7 @@ func TestAgentFlags(t *testing.T) {
 		t.Errorf("with all flags (-want +got)\n%s", diff)
 	}
 	h := got.Host.(*host)
-	if h.bpffs != "/b" || h.cgroups != "/c" || h.network {
+	if h.bpffs != "/b" || h.root != "/h" || h.cgroups != "/c" || h.network {
 		t.Errorf("with all flags: %+v", h)
 	}
 	edge := revision.Key{Namespace: "edge", Name: "m"}

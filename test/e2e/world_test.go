@@ -45,7 +45,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// hash doesn't wait between the nodes of a rollout.
+// The soak between batches is TestRevisionCutsNodesOff's business; the others needn't wait for it.
 const hash = "{spec: {type: Hash, key: {type: u32}, value: {type: u32}, maxEntries: 1024, rollout: {minReadySeconds: 0}}}"
 
 // make creates a Hash of u32 keys and values with these entries.

@@ -62,7 +62,7 @@ func (c *check) othersChangesStay() error {
 		drifted := value != before && (before != "" || c.m.spec.policy.Sync == v1alpha1.SyncMirror && !c.isZeroElement(value))
 		switch {
 		case !drifted:
-		case before == declared && now != value && !(before == "" && c.m.maps[was.ID] != nil && c.m.maps[was.ID].maybe[key]):
+		case before == declared && now != value && (before != "" || c.m.maps[was.ID] == nil || !c.m.maps[was.ID].maybe[key]):
 			return fmt.Errorf("others changed key %x from %x to %x, the revision doesn't change it, and it is %x now", key, before, value, now)
 		case now != value && before != "" && !told:
 			return fmt.Errorf("others changed key %x from %x to %x, the revision made it %x, and nobody was told", key, before, value, now)

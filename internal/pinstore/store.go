@@ -88,7 +88,7 @@ func identify(path string) (device, inode uint64, err error) {
 	if !ok {
 		return 0, 0, fmt.Errorf("%s has no device number", path)
 	}
-	return uint64(t.Dev), t.Ino, nil
+	return uint64(t.Dev), t.Ino, nil //nolint:unconvert // narrower on some architectures
 }
 
 // Identity is that of a file system with our state.

@@ -131,7 +131,7 @@ func failingHistories() []history {
 				f.silent[f.order()[0]] = true
 				f.run(t)
 			}},
-		{"a node that goes on changing its mind, within the threshold", newFleet(4, rollout.Policy{MaxUnavailable: 1, MaxFailed: 1, MinReady: 5 * time.Second}), func(t *testing.T, f *fleet) {
+		{"a node that goes on changing its mind, within the threshold", newFleet(4, rollout.Policy{MaxUnavailable: 1, MaxFailed: 1, MinReady: 5 * time.Second}), func(_ *testing.T, f *fleet) {
 			flapping := f.order()[0]
 			for range 40 {
 				f.failOn[flapping] = !f.failOn[flapping]

@@ -49,8 +49,8 @@ func TestLife(t *testing.T) {
 	if err := w.Delete(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	n.awaitNoPin(t, "blocklist")
-	w.awaitGone(n.name, "blocklist")
+	n.awaitNoPin(t)
+	w.awaitGone(n.name)
 }
 
 func TestRetainAndAdopt(t *testing.T) {
@@ -63,7 +63,7 @@ func TestRetainAndAdopt(t *testing.T) {
 	if err := w.Delete(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	w.awaitGone(n.name, "blocklist")
+	w.awaitGone(n.name)
 	n.awaitContents(t, "blocklist", contents{1: 10, 2: 20, 99: 990})
 
 	w.apply("blocklist", blocklist)
@@ -87,8 +87,8 @@ func TestDeletedWhileAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.start(t)
-	n.awaitNoPin(t, "blocklist")
-	w.awaitGone(n.name, "blocklist")
+	n.awaitNoPin(t)
+	w.awaitGone(n.name)
 }
 
 func TestNodeSelection(t *testing.T) {
@@ -97,7 +97,7 @@ func TestNodeSelection(t *testing.T) {
 	w.apply("blocklist", blocklist)
 	w.awaitReadyOn("blocklist", a, b)
 	relabel(t, w, b.name, map[string]string{"world": "another"})
-	b.awaitNoPin(t, "blocklist")
+	b.awaitNoPin(t)
 	w.awaitReadyOn("blocklist", a)
 	relabel(t, w, b.name, map[string]string{"world": w.namespace})
 	b.awaitContents(t, "blocklist", contents{1: 10, 2: 20})

@@ -43,6 +43,6 @@ func TestWithoutWatchList(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.start(t)
-	n.awaitNoPin(t, "blocklist")
-	w.awaitGone(n.name, "blocklist")
+	n.awaitNoPin(t)
+	w.awaitGone(n.name)
 }

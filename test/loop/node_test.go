@@ -144,17 +144,17 @@ func (n *node) awaitContents(t testing.TB, name string, want contents) {
 	})
 }
 
-// awaitNoPin waits until nothing is at the map's pin.
-func (n *node) awaitNoPin(t testing.TB, name string) {
+// awaitNoPin waits until nothing is at the pin of the map blocklist.
+func (n *node) awaitNoPin(t testing.TB) {
 	t.Helper()
 	await.Nil(t, limit, func() error {
-		switch _, err := os.Lstat(n.pin(name)); {
+		switch _, err := os.Lstat(n.pin("blocklist")); {
 		case errors.Is(err, os.ErrNotExist):
 			return nil
 		case err != nil:
 			return err
 		}
-		return fmt.Errorf("%s is still there", n.pin(name))
+		return fmt.Errorf("%s is still there", n.pin("blocklist"))
 	})
 }
 

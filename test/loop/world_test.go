@@ -219,8 +219,8 @@ func (w *world) awaitNodeReason(node, reason string) string {
 	return message
 }
 
-// awaitGone waits until a node no longer reports a map.
-func (w *world) awaitGone(node, name string) {
+// awaitGone waits until a node no longer reports the map blocklist.
+func (w *world) awaitGone(node string) {
 	w.t.Helper()
 	await.Nil(w.t, limit, func() error {
 		var s v1alpha1.BPFNodeState
@@ -230,7 +230,7 @@ func (w *world) awaitGone(node, name string) {
 			return err
 		}
 		for _, line := range s.Status.Maps {
-			if line.Namespace == w.namespace && line.Name == name {
+			if line.Namespace == w.namespace && line.Name == "blocklist" {
 				return fmt.Errorf("the node still reports %+v", line)
 			}
 		}

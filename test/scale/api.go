@@ -186,7 +186,7 @@ func (a *api) stream(ctx context.Context, o watchOptions, version string, on fun
 	for lines := bufio.NewReader(answer.Body); ; {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
-			return nil //nolint:nilerr // watches end
+			return nil // watches end
 		}
 		if err := on(line); err != nil {
 			return err

@@ -176,7 +176,7 @@ func (w *world) checkBack(n *node, key revision.Key, was, is held, from int) map
 }
 
 // checked makes a process's write if it may be.
-func (w *world) checked(p *proc, what string, o client.Object, do func() error) error {
+func (w *world) checked(what string, o client.Object, do func() error) error {
 	before := w.store.objects
 	target := before[idOf(o)]
 	if what == "deletes" {

@@ -25,14 +25,14 @@ import (
 // TestContract makes the same requests of the API server in memory and of a real one: the answers, versions and
 // generations are the same.
 func TestContract(t *testing.T) {
-	real, err := client.New(controlplane.New(t).Config(), client.Options{Scheme: process.Scheme()})
+	server, err := client.New(controlplane.New(t).Config(), client.Options{Scheme: process.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{t: t, calm: true, store: newStore(time.Now)}
 	w.store.namespaces["default"] = false
 	memory := conn{w.newProc("contract")}
-	want := (&script{T: t, c: real, reads: real}).play()
+	want := (&script{T: t, c: server, reads: server}).play()
 	got := (&script{T: t, c: memory, reads: live(memory)}).play()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the API server in memory differs from a real one (-real +memory):\n%s", diff)

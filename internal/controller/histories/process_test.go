@@ -179,19 +179,19 @@ func (c conn) write(what string, o client.Object, do func() error) error {
 		return errTimeout
 	}
 	before := p.w.store.version()
-	err := p.w.checked(p, what, o, do)
+	err := p.w.checked(what, o, do)
 	if p.w.store.version() > before || err != nil {
 		p.w.logf("  %s %s %s: %v%s", p.name, what, idOf(o), err, p.w.describe(o))
 	}
 	if p.w.store.version() > before {
 		p.w.writes++
 	}
-	switch {
-	case meets == dies:
+	switch meets {
+	case dies:
 		p.w.logf("  %s dies", p.name)
 		p.die()
 		return errDied
-	case meets == late:
+	case late:
 		return errTimeout
 	}
 	return err

@@ -5,7 +5,6 @@ package histories
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -55,14 +54,6 @@ func (q *queue) ready() (list []reconcile.Request) {
 	}
 	slices.SortFunc(list, func(a, b reconcile.Request) int { return cmp.Compare(a.String(), b.String()) })
 	return list
-}
-
-// first is when the first request is due; zero if there is none.
-func (q *queue) first() time.Time {
-	if len(q.due) == 0 {
-		return time.Time{}
-	}
-	return slices.MinFunc(slices.Collect(maps.Values(q.due)), time.Time.Compare)
 }
 
 // The rest of workqueue.TypedRateLimitingInterface; histories take requests by ready.

@@ -213,7 +213,7 @@ func TestAgentDies(t *testing.T) {
 	w.podReady(a, corev1.ConditionFalse)
 	start := time.Now()
 	w.stopAgent(b)
-	m = w.awaitMap("blocklist", metav1.ConditionUnknown, v1alpha1.ReasonNodesUnknown)
+	w.awaitMap("blocklist", metav1.ConditionUnknown, v1alpha1.ReasonNodesUnknown)
 	t.Logf("from an agent that is gone to a BPFMap that says so: %s, of which %s are grace", time.Since(start), liveness.Grace)
 	for node, message := range map[string]string{a: "the agent's pod isn't Ready (since ", b: "the agent has no pod (since "} {
 		c := w.awaitNode(node, metav1.ConditionUnknown, v1alpha1.ReasonAgentStatusUnknown)

@@ -28,7 +28,7 @@ func (w *world) violate(format string, args ...any) {
 
 // asks is what a state of the API server asks a node to hold of a map: a revision, nothing, or nothing
 // certain yet.
-func (st state) asks(node string, key revision.Key, held string) (wanted *v1alpha1.BPFMapRevision, undecided bool) {
+func (st state) asks(node string, key revision.Key, h held) (wanted *v1alpha1.BPFMapRevision, undecided bool) {
 	var active []v1alpha1.BPFMapRevision
 	for i, o := range st {
 		rev, ok := o.(*v1alpha1.BPFMapRevision)
@@ -44,7 +44,7 @@ func (st state) asks(node string, key revision.Key, held string) (wanted *v1alph
 	if n != nil && labels.SelectorFromSet(best.Spec.NodeSelector).Matches(labels.Set(n.GetLabels())) {
 		return best, false
 	}
-	if held == best.Name && !st.released(node, best) {
+	if h.revision == best.Name && h.uid == best.Spec.MapUID && !st.released(node, best) {
 		return best, false // its labels changed: it waits for its turn
 	}
 	return nil, false
@@ -107,6 +107,7 @@ func (w *world) checkNode(n *node, from int) {
 			w.checkRemoved(n, key, was, is, from)
 		}
 		if !there {
+			was.removedAt = w.store.version()
 			n.removed[key] = was
 			continue
 		}
@@ -128,7 +129,7 @@ func (w *world) checkNode(n *node, from int) {
 	for key, is := range now {
 		was, before := n.removed[key]
 		if _, there := n.holds[key]; !there && before && was.uid == is.uid && is.number <= was.number &&
-			!w.ever(from, func(st state) bool { return st.wants(n.name, key, is) }) {
+			!w.ever(was.removedAt, func(st state) bool { return st.wants(n.name, key, is) }) {
 			w.violate("node %s made a map of %s again, which nobody asked for any more", n.name, is.revision)
 		}
 	}
@@ -136,7 +137,7 @@ func (w *world) checkNode(n *node, from int) {
 }
 
 func (st state) wants(node string, key revision.Key, h held) bool {
-	wanted, _ := st.asks(node, key, h.revision)
+	wanted, _ := st.asks(node, key, h)
 	return wanted != nil && wanted.Name == h.revision && wanted.Spec.MapUID == h.uid
 }
 
@@ -144,7 +145,7 @@ func (st state) wants(node string, key revision.Key, h held) bool {
 // place.
 func (w *world) checkRemoved(n *node, key revision.Key, was, is held, from int) {
 	asked := w.ever(from, func(st state) bool {
-		wanted, undecided := st.asks(n.name, key, was.revision)
+		wanted, undecided := st.asks(n.name, key, was)
 		if wanted != nil && wanted.Spec.ReplacePolicy == v1alpha1.ReplaceSwap {
 			return is.mapID != 0 && is.size != was.size
 		}
@@ -206,7 +207,7 @@ func (w *world) checkDeleted(before state, target client.Object) {
 		}
 		key := revision.Key{Namespace: m.Namespace, Name: m.Name}
 		for _, n := range w.nodes {
-			wanted, _ := before.asks(n.name, key, n.holds[key].revision)
+			wanted, _ := before.asks(n.name, key, n.holds[key])
 			if wanted == nil || wanted.Spec.MapUID != string(m.UID) {
 				continue
 			}

@@ -179,7 +179,7 @@ func (w *world) compiles(rev *v1alpha1.BPFMapRevision) bool {
 // checkContents compares a node's kernel with a fresh apply of the revisions that it is asked to hold.
 func (w *world) checkContents(n *node, mended bool) {
 	for key, h := range n.holds {
-		wanted, _ := w.store.objects.asks(n.name, key, h.revision)
+		wanted, _ := w.store.objects.asks(n.name, key, h)
 		if !mended && (wanted == nil || wanted.Name != h.revision || wanted.Spec.Digest != h.digest || wanted.Spec.MapUID != h.uid) {
 			continue // it waits, or was refused; what is asked for in the end is compared once specs are mended
 		}

@@ -78,6 +78,7 @@ type held struct {
 	uid, revision, digest string
 	number                int64
 	wentBack              map[string]bool // revisions from which it went back
+	removedAt             int             // the store's version when the map was removed: what is asked for later is new
 }
 
 // metrics of all histories together.

@@ -179,8 +179,13 @@ func (n *node) declare() {
 	n.n++
 	rev.UID, rev.Name, rev.Number = "uid-"+m.Name, fmt.Sprint(m.Name, "-", n.n), int64(n.n)
 	rev.NodeSelector = map[string]string{"name": n.name}
-	object, _ := revision.ToObjects(rev)
-	object.Labels = map[string]string{v1alpha1.LabelActive: "true", "node": n.name}
+	object, parts := revision.ToObjects(rev)
+	for _, p := range parts { // entries for some nodes are never in the revision itself
+		chunk := &v1alpha1.BPFMapChunk{EntryCount: int64(p.Len), Entries: p.Packed}
+		chunk.Namespace, chunk.Name = m.Namespace, p.Name(m.Name)
+		must(n.T, client.IgnoreAlreadyExists(n.good.Create(n.Context(), chunk)))
+	}
+	object.Labels = map[string]string{v1alpha1.LabelActive: "true", v1alpha1.LabelMap: v1alpha1.MapLabel(m.Name), "node": n.name}
 	must(n.T, n.good.Create(n.Context(), object))
 	object.Status.Rollout.Frontier = rollout.All
 	must(n.T, n.good.Status().Update(n.Context(), object))

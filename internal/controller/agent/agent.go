@@ -184,11 +184,16 @@ func (a *Agent) Start(ctx context.Context) error {
 	return nil
 }
 
+// seedRetry is when an agent that begins asks again for what an earlier one reported.
+const seedRetry = time.Second
+
 // followHost takes over what an earlier agent knew, and then probes the host until ctx ends. It runs once
 // the caches are filled.
 func (a *Agent) followHost(ctx context.Context) error {
-	if err := a.seed(ctx); err != nil {
-		return err
+	for a.seed(ctx) != nil {
+		if !sleep(ctx, seedRetry) {
+			return nil
+		}
 	}
 	a.readiness.run(ctx, a.onReadiness)
 	return nil
@@ -203,9 +208,12 @@ func (a *Agent) TakeOver(ctx context.Context) error {
 	return a.readiness.lookAndTell(ctx, a.onReadiness)
 }
 
+// seed reads from the API server itself what an earlier agent reported: by a cache that is behind, there might not
+// have been one.
 func (a *Agent) seed(ctx context.Context) error {
 	old := &v1alpha1.BPFNodeState{}
-	if err := a.client.Get(ctx, client.ObjectKey{Name: a.node}, old); client.IgnoreNotFound(err) != nil {
+	if err := a.reconciler.live.reader.Get(ctx, client.ObjectKey{Name: a.node}, old); client.IgnoreNotFound(err) != nil {
+		log.FromContext(ctx).Info("The node's earlier state can't be read; trying again", "reason", err.Error())
 		return fmt.Errorf("read own node state: %w", err)
 	}
 	a.state.seed(old.Status)

@@ -4,6 +4,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -108,16 +109,17 @@ func (r *reconciler) whoseChunk(ctx context.Context, s *scope, name string) (*st
 
 // restoreChunks writes again what others deleted of the newest revision's chunks.
 func (r *reconciler) restoreChunks(ctx context.Context, s *scope) error {
-	if s.want == nil || s.want.recompile == nil || len(s.own) == 0 {
+	want := cmp.Or(s.want, s.refused) // what isn't accepted may have the same entries
+	if want == nil || want.recompile == nil || len(s.own) == 0 {
 		return nil
 	}
 	newest := &s.own[len(s.own)-1]
 	sizes := chunkSizes(s.chunks)
 	missing := slices.ContainsFunc(newest.Spec.Chunks, func(name string) bool { _, ok := sizes[name]; return !ok })
-	if !missing || newest.Spec.Digest != s.want.digest {
+	if !missing || newest.Spec.Digest != want.digest {
 		return nil
 	}
-	_, parts, err := s.want.objects(s.m, newest.Number())
+	_, parts, err := want.objects(s.m, newest.Number())
 	if err != nil {
 		return err
 	}

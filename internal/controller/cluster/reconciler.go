@@ -74,6 +74,8 @@ type scope struct {
 
 	// want is what the newest revision is to be; set by compile, nil if the spec is rejected.
 	want *compiled
+	// refused is what the spec compiles to and may not be; set with rejected by consent and plan.
+	refused *compiled
 	// rejected is why the spec isn't accepted; set by compile, consent, plan and revise.
 	rejected *status.Rejection
 	// cut are the revisions that go, because there are too many or they take too much; set by plan.

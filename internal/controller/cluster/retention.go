@@ -58,7 +58,7 @@ func (r *reconciler) plan(ctx context.Context, s *scope) error {
 }
 
 // reject keeps the newest revision as it is.
-func (s *scope) reject(why *status.Rejection) { s.want, s.rejected = nil, why }
+func (s *scope) reject(why *status.Rejection) { s.want, s.refused, s.rejected = nil, s.want, why }
 
 // inUse says which revisions may not go: the newest one, the one that spec.rollbackTo names, and while the
 // newest one isn't with all nodes, those that it replaces: the last one that got to all nodes, and those that

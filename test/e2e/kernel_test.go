@@ -71,7 +71,9 @@ func agentsOn(t *testing.T, node, argument string) {
 	}
 	agents := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "agents-of-" + node}, Spec: release.Spec}
 	own := map[string]string{"e2e": agents.Name}
-	agents.Spec.Selector, agents.Spec.Template.Labels = &metav1.LabelSelector{MatchLabels: own}, own
+	agents.Spec.Selector = &metav1.LabelSelector{MatchLabels: own}
+	// By its component the controller knows a pod as an agent.
+	agents.Spec.Template.Labels = map[string]string{"e2e": agents.Name, "app.kubernetes.io/component": "agent"}
 	pod := &agents.Spec.Template.Spec
 	pod.Affinity, pod.NodeSelector = nil, map[string]string{"kubernetes.io/hostname": node}
 	pod.Containers[0].Args = append(pod.Containers[0].Args, argument)

@@ -21,7 +21,7 @@ type holding struct {
 	number   int64
 	// present says that the node has the map; after a removal the rest tells what was removed.
 	present bool
-	// unsure says that this process decides about the map for the first time. What it is shown may be older
+	// unsure says that this process has taken no revision of the map. What it is shown may be older
 	// than what an earlier agent followed, if it was there before this process began. From then on its cache
 	// only gets newer.
 	unsure bool
@@ -35,7 +35,7 @@ type holdings struct {
 	mu    sync.Mutex
 	from  Engine
 	known map[revision.Key]holding
-	// decided are the maps about which this process decided.
+	// decided are the maps of which this process took a revision, and which it has.
 	decided map[revision.Key]bool
 }
 
@@ -79,15 +79,19 @@ func (h *holdings) takes(key revision.Key, rev *v1alpha1.BPFMapRevision) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.known[key] = holding{uid: rev.Spec.MapUID, revision: rev.Name, number: rev.Number(), present: true}
-	h.decide(key)
+	if h.decided == nil {
+		h.decided = map[revision.Key]bool{}
+	}
+	h.decided[key] = true
 }
 
 // gone notes that the node doesn't have a map any more. What it was stays known while the cache may still
-// show it.
+// show it. That decides nothing about what the cache shows next: it may show nothing yet, and then what an earlier
+// agent removed.
 func (h *holdings) gone(key revision.Key, shown bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.decide(key)
+	delete(h.decided, key)
 	last := h.known[key]
 	if !shown || last.uid == "" {
 		delete(h.known, key)
@@ -95,14 +99,6 @@ func (h *holdings) gone(key revision.Key, shown bool) {
 	}
 	last.present, last.doubted = false, time.Time{}
 	h.known[key] = last
-}
-
-// decide notes that this process decided about a map. The lock is held.
-func (h *holdings) decide(key revision.Key) {
-	if h.decided == nil {
-		h.decided = map[revision.Key]bool{}
-	}
-	h.decided[key] = true
 }
 
 // doubt notes since when the API server has nothing for the node, and returns it.

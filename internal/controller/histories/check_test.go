@@ -6,6 +6,8 @@ package histories
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
@@ -112,7 +114,8 @@ func (w *world) checkNode(n *node, from int) {
 			continue
 		}
 		if is.uid != was.uid {
-			if !w.ever(from, func(st state) bool { return st.wants(n.name, key, is) }) {
+			// A newer BPFMap may be gone again by now; an older one never gets the map back.
+			if !newer(is.uid, was.uid) && !w.ever(from, func(st state) bool { return st.wants(n.name, key, is) }) {
 				w.violate("node %s gave the map of %s to %s, which isn't that of a living BPFMap", n.name, key, is.uid)
 			}
 			continue
@@ -134,6 +137,17 @@ func (w *world) checkNode(n *node, from int) {
 		}
 	}
 	n.holds = now
+}
+
+// newer says whether the store gave out a UID after another one.
+func newer(uid, than string) bool { return serial(uid) > serial(than) }
+
+func serial(uid string) int {
+	n, err := strconv.Atoi(uid[strings.LastIndexByte(uid, '-')+1:])
+	if err != nil {
+		panic(err)
+	}
+	return n
 }
 
 func (st state) wants(node string, key revision.Key, h held) bool {

@@ -178,11 +178,13 @@ func (w *world) restartController() {
 // revive starts again what died.
 func (w *world) revive(version func(string) int) {
 	if w.leader.dead {
+		w.starts++
 		w.logf("the controller is started again")
 		w.leader = w.startController(version)
 	}
 	for _, n := range w.nodes {
 		if n.agent.dead {
+			w.starts++
 			w.logf("the agent of %s is started again", n.name)
 			w.startAgent(n, version)
 		}

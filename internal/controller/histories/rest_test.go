@@ -24,13 +24,15 @@ import (
 func (w *world) rest() {
 	w.calm = true
 	w.pass(leaderOverlap + time.Second)
-	const rounds, quiet = 120, 3
+	// The last rounds let every map be looked at again, and what that finds be looked at once more: an agent that
+	// finds nothing asked for hesitates.
+	const rounds, quiet = 120, 4
 	still := 0
 	for round := 0; still < quiet; round++ {
 		if round == rounds {
 			w.violate("the fleet doesn't come to rest: something goes on writing")
 		}
-		before := w.writes
+		writes, starts := w.writes, w.starts
 		w.revive(w.fresh)
 		w.settle()
 		for _, i := range w.store.garbage() {
@@ -38,7 +40,8 @@ func (w *world) rest() {
 		}
 		w.settle()
 		still++
-		if w.writes > before {
+		w.revive(w.fresh)
+		if w.writes > writes || w.starts > starts { // what was started has work to do
 			still = 0
 		}
 		pause := 20 * time.Second

@@ -45,6 +45,7 @@ type world struct {
 	inside bool
 	calm   bool // no more faults
 	writes int  // by processes
+	starts int  // of what died
 
 	verbose bool
 	log     []string
@@ -80,6 +81,9 @@ type held struct {
 	wentBack              map[string]bool // revisions from which it went back
 	removedAt             int             // the store's version when the map was removed: what is asked for later is new
 }
+
+// resync is how often an agent looks at each map: less than a history ends with.
+const resync = 20 * time.Minute
 
 // metrics of all histories together.
 var registry = prometheus.NewRegistry()
@@ -167,7 +171,7 @@ func (w *world) startAgent(n *node, version func(string) int) {
 		n.faulty = &enginetest.Faulty{Backend: n.memory, Fault: enginetest.Crash(n.dieAt)}
 		n.dieAt = -1
 	}
-	a, assembly, err := agent.Assemble(w.surroundings(p), agent.Options{NodeName: n.name, Host: n, Options: process.Options{Version: "v1"}})
+	a, assembly, err := agent.Assemble(w.surroundings(p), agent.Options{ResyncPeriod: resync, NodeName: n.name, Host: n, Options: process.Options{Version: "v1"}})
 	if err != nil {
 		panic(err)
 	}

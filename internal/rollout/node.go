@@ -80,6 +80,8 @@ func (n *Node) judge(told time.Time, p *Policy, now time.Time) judgement {
 	switch {
 	case n.State == Failed:
 		return judgement{verdict: failing, cause: n.Cause}
+	case n.State == Updated && n.Away && n.awayBefore(told):
+		return judgement{verdict: late} // its agent goes on without its Node
 	case n.State == Updated && n.Away:
 		return judgement{verdict: failing, cause: because("became unavailable after it took the revision", n.Cause)}
 	case n.State == Updated:
@@ -90,6 +92,11 @@ func (n *Node) judge(told time.Time, p *Policy, now time.Time) judgement {
 		return judgement{verdict: late}
 	}
 	return n.deadline(told, p, now)
+}
+
+// awayBefore says whether a node was away already when it was told to take the revision.
+func (n *Node) awayBefore(told time.Time) bool {
+	return !n.Since.IsZero() && n.Since.Before(told.Truncate(time.Second))
 }
 
 // cutOff says whether a node that is away may be so because of the revision: it was there when it was told to

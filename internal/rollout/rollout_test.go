@@ -124,3 +124,20 @@ func BenchmarkNext(b *testing.B) {
 		})
 	}
 }
+
+// TestAgentWithoutItsNode: the agent of a node whose kubelet is gone takes the revision all the same. Only a node
+// that went away after it was told says something about the revision.
+func TestAgentWithoutItsNode(t *testing.T) {
+	now := time.Unix(1000, 0)
+	told := now.Add(-10 * time.Second)
+	was := rollout.Status{Phase: rollout.Progressing, Batches: []rollout.Batch{{Frontier: rollout.All, Time: told}}}
+	for since, want := range map[time.Duration]rollout.Phase{-time.Minute: rollout.Complete, 5 * time.Second: rollout.Halted} {
+		nodes := []rollout.Node{
+			{Name: "a", State: rollout.Updated},
+			{Name: "b", State: rollout.Updated, Away: true, Since: told.Add(since)},
+		}
+		if got := rollout.Next("table-2", false, nodes, rollout.Policy{MaxUnavailable: 1}, was, now); got.Phase != want {
+			t.Errorf("away since %s after it was told: %+v, want %s", since, got, want)
+		}
+	}
+}

@@ -23,7 +23,7 @@ func TestEdits(t *testing.T) {
 	w.awaitReady("blocklist", 3)
 	w.awaitEverywhere("blocklist", contents{1: 10, 2: 20})
 	before := ids(t, w.namespace, "blocklist")
-	nodes[1].set(t, w.namespace, "blocklist", 99, 990) // Merge leaves it alone
+	nodes[1].set(t, w.namespace, 99, 990) // Merge leaves it alone
 
 	w.edit(declare(contents{1: 11, 3: 30}))
 	nodes[1].awaitContents(t, w.namespace, "blocklist", contents{1: 11, 3: 30, 99: 990})

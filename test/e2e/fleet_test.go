@@ -308,7 +308,7 @@ func TestDriftedEntries(t *testing.T) {
 	w := newWorld(t)
 	w.make("blocklist", contents{1: 10, 2: 20})
 	w.awaitReady("blocklist", 3)
-	nodes[1].set(t, w.namespace, "blocklist", 1, 99)
+	nodes[1].set(t, w.namespace, 1, 99)
 	nodes[1].awaitContents(t, w.namespace, "blocklist", contents{1: 10, 2: 20})
 	eventually(t, func() error {
 		state := &v1alpha1.BPFNodeState{}

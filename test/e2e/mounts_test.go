@@ -56,5 +56,5 @@ func TestBPFFSMountedAnew(t *testing.T) {
 	if now := n.id(t, w.namespace, "blocklist"); now == before {
 		t.Errorf("map id is still %d", now)
 	}
-	w.awaitEvent("blocklist", "DriftRepaired")
+	w.awaitEvent("DriftRepaired")
 }

@@ -171,9 +171,10 @@ func eventuallyOn(t testing.TB, n *node, check func() error) {
 	})
 }
 
-func (n *node) set(t testing.TB, namespace, name string, key, value uint32) {
+// set changes an entry of the map blocklist behind the agent's back.
+func (n *node) set(t testing.TB, namespace string, key, value uint32) {
 	t.Helper()
-	if err := n.open(t, namespace, name).UpdateElem(word(key), word(value), bpf.Any); err != nil {
+	if err := n.open(t, namespace, "blocklist").UpdateElem(word(key), word(value), bpf.Any); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -34,7 +34,7 @@ func TestAPIServerAway(t *testing.T) {
 	stopped := time.Now()
 	time.Sleep(5 * time.Second) // so that watches have broken
 	nodes[0].remove(t, w.namespace, "blocklist", 1)
-	nodes[1].set(t, w.namespace, "blocklist", 2, 666)
+	nodes[1].set(t, w.namespace, 2, 666)
 	drifted := time.Now()
 	w.awaitEverywhere("blocklist", declared)
 	t.Logf("drift repaired after %.1f s without the API server, at a resync period of 2 s", time.Since(drifted).Seconds())
@@ -50,7 +50,7 @@ func TestAPIServerAway(t *testing.T) {
 	w.awaitEverywhere("blocklist", declared)
 	w.awaitReady("blocklist", 3)
 	t.Logf("an edit was Ready everywhere %.1f s after the API server came back from %.0f s", time.Since(back).Seconds(), back.Sub(stopped).Seconds())
-	w.awaitEvent("blocklist", "DriftRepaired")
+	w.awaitEvent("DriftRepaired")
 	if after := ids(t, w.namespace, "blocklist"); !maps.Equal(after, before) {
 		t.Errorf("map ids are %v, were %v", after, before)
 	}

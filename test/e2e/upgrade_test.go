@@ -49,7 +49,7 @@ func TestUpgrade(t *testing.T) {
 	w.awaitEverywhere("blocklist", contents{1: 10, 2: 20})
 	w.edit(declare(contents{1: 10, 2: 21}))
 	w.awaitEverywhere("blocklist", contents{1: 10, 2: 21})
-	nodes[1].set(t, w.namespace, "blocklist", 99, 990)
+	nodes[1].set(t, w.namespace, 99, 990)
 	before := ids(t, w.namespace, "blocklist")
 	stop := w.readAlong("blocklist", contents{1: 10})
 
@@ -104,7 +104,7 @@ func TestOlderCRDs(t *testing.T) {
 	}
 	// The controller that runs notices within a minute, the next one before it is ready.
 	kubectl(t, "rollout", "restart", "deployment/bpfmap-bpfmap-operator-controller", "--namespace", system)
-	w.awaitEvent("blocklist", "CRDsOutdated")
+	w.awaitEvent("CRDsOutdated")
 	text := kubectl(t, "get", "events", "--namespace", w.namespace, "-o", `jsonpath={.items[?(@.reason=="CRDsOutdated")].message}`)
 	for _, word := range []string{"bpfmaprevisions.bpfmap.io lacks", "spec.chunks", "upgrade them"} {
 		if !strings.Contains(text, word) {

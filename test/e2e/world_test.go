@@ -148,15 +148,16 @@ func (w *world) awaitStatus(want map[string]uint32) {
 	})
 }
 
-func (w *world) awaitEvent(name, reason string) {
+// awaitEvent waits until there is an event about the map blocklist.
+func (w *world) awaitEvent(reason string) {
 	w.t.Helper()
 	eventually(w.t, func() error {
 		var events eventsv1.EventList
 		if err := api.List(w.t.Context(), &events, client.InNamespace(w.namespace)); err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(events.Items, func(e eventsv1.Event) bool { return e.Regarding.Name == name && e.Reason == reason }) {
-			return fmt.Errorf("%s has no event %s", name, reason)
+		if !slices.ContainsFunc(events.Items, func(e eventsv1.Event) bool { return e.Regarding.Name == "blocklist" && e.Reason == reason }) {
+			return fmt.Errorf("there is no event %s", reason)
 		}
 		return nil
 	})

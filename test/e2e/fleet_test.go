@@ -232,7 +232,9 @@ func TestNodeUnknown(t *testing.T) {
 	}
 	awaitNode(t, "node-3", v1alpha1.ReasonNodeStatusUnknown)
 	t.Logf("the BPFNodeState said so %.1f s after the kubelet ended", time.Since(ended).Seconds())
-	// A change reaches the others, and nothing says that it is everywhere.
+	// A change reaches the others, and nothing says that it is everywhere. Nodes tell in seconds since when they are
+	// away: one that went in the second in which it was told of a revision may have been cut off by it.
+	time.Sleep(2 * time.Second)
 	w.edit(declare(contents{1: 11}))
 	nodes[0].awaitContents(t, w.namespace, "blocklist", contents{1: 11})
 	nodes[1].awaitContents(t, w.namespace, "blocklist", contents{1: 11})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type rig struct {
 	// store has no faults; the reconciler's own client and its live reader see it through theirs.
 	store    client.WithWatch
 	recorder *events.FakeRecorder
+	filling  sync.Mutex
 }
 
 func newRig(t *testing.T, faults interceptor.Funcs, objects ...client.Object) *rig {
@@ -72,17 +74,33 @@ func (g *rig) reconcile(name string) (reconcile.Result, error) {
 // fillIndex does what watches would.
 func (g *rig) fillIndex() {
 	g.t.Helper()
+	g.filling.Lock() // as one watch delivers one event after the other
+	defer g.filling.Unlock()
 	var nodes corev1.NodeList
 	var states v1alpha1.BPFNodeStateList
 	if err := errors.Join(g.store.List(g.t.Context(), &nodes), g.store.List(g.t.Context(), &states)); err != nil {
 		g.t.Fatal(err)
 	}
-	g.index = newFleetIndex()
+	gone := map[string]bool{}
+	for name := range g.index.nodes {
+		gone[name] = true
+	}
 	for i := range nodes.Items {
+		delete(gone, nodes.Items[i].Name)
 		g.index.setNode(nodes.Items[i].Name, &nodes.Items[i])
 	}
+	for name := range gone {
+		g.index.setNode(name, nil)
+	}
+	for name := range g.index.reported {
+		gone[name] = true
+	}
 	for i := range states.Items {
+		delete(gone, states.Items[i].Name)
 		g.index.setState(states.Items[i].Name, &states.Items[i])
+	}
+	for name := range gone {
+		g.index.setState(name, nil)
 	}
 }
 

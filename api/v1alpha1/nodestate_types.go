@@ -40,6 +40,11 @@ type BPFNodeStateList struct {
 	Items           []BPFNodeState `json:"items"`
 }
 
+// LabelAgent says with the value "true" that a pod in the controller's namespace is an agent, though it isn't one of
+// the DaemonSet that the controller knows: of another one for some nodes. It counts beside the label
+// app.kubernetes.io/component=agent.
+const LabelAgent = "bpfmap.io/agent"
+
 // ConditionHostReady is the condition of a BPFNodeState by which the agent says whether maps can be managed on
 // its node at all. The controller makes ConditionReady of it and of whether the node and the agent are alive, so
 // each condition has one writer.

@@ -72,8 +72,8 @@ func agentsOn(t *testing.T, node, argument string) {
 	agents := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "agents-of-" + node}, Spec: release.Spec}
 	own := map[string]string{"e2e": agents.Name}
 	agents.Spec.Selector = &metav1.LabelSelector{MatchLabels: own}
-	// By its component the controller knows a pod as an agent.
-	agents.Spec.Template.Labels = map[string]string{"e2e": agents.Name, "app.kubernetes.io/component": "agent"}
+	// By these the controller knows a pod of another DaemonSet as an agent.
+	agents.Spec.Template.Labels = map[string]string{"e2e": agents.Name, "app.kubernetes.io/component": "agent", v1alpha1.LabelAgent: "true"}
 	pod := &agents.Spec.Template.Spec
 	pod.Affinity, pod.NodeSelector = nil, map[string]string{"kubernetes.io/hostname": node}
 	pod.Containers[0].Args = append(pod.Containers[0].Args, argument)

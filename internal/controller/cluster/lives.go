@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 )
 
@@ -161,6 +162,9 @@ func (l *lives) lose(pod *corev1.Pod) {
 
 // owns says whether a pod is one of the agents'.
 func (l *lives) owns(pod *corev1.Pod) bool {
+	if pod.Labels[v1alpha1.LabelAgent] == "true" {
+		return true
+	}
 	for _, o := range pod.OwnerReferences {
 		if o.Controller != nil && *o.Controller {
 			return o.Kind == "DaemonSet" && o.Name == l.daemonSet.Name

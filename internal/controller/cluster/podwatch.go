@@ -54,6 +54,9 @@ func trimPod(o any) (any, error) {
 		Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion,
 		CreationTimestamp: p.CreationTimestamp, OwnerReferences: p.OwnerReferences,
 	}}
+	if value, ok := p.Labels[v1alpha1.LabelAgent]; ok {
+		kept.Labels = map[string]string{v1alpha1.LabelAgent: value}
+	}
 	kept.Spec.NodeName = p.Spec.NodeName
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodReady {

@@ -204,19 +204,19 @@ func (w *world) node(role string) string {
 func (w *world) report(node string, lines ...v1alpha1.NodeMap) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	state := &v1alpha1.BPFNodeState{}
-	err := w.Get(ctx, client.ObjectKey{Name: node}, state)
-	if apierrors.IsNotFound(err) {
-		state.Name = node
-		err = w.Create(ctx, state)
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	state.Status.Maps = lines
-	if err := w.Status().Update(ctx, state); err != nil {
-		w.t.Fatal(err)
-	}
+	await.Nil(w.t, limit, func() error { // the controller writes the same object
+		state := &v1alpha1.BPFNodeState{}
+		err := w.Get(ctx, client.ObjectKey{Name: node}, state)
+		if apierrors.IsNotFound(err) {
+			state.Name = node
+			err = w.Create(ctx, state)
+		}
+		if err != nil {
+			return err
+		}
+		state.Status.Maps = lines
+		return w.Status().Update(ctx, state)
+	})
 }
 
 // revisions maps the names of a BPFMap's revisions to whether they are active.

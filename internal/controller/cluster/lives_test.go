@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 )
@@ -159,6 +160,29 @@ func TestTrimPod(t *testing.T) {
 	for _, trim := range []func(any) (any, error){trimPod, trimDaemonSet} {
 		if o, err := trim("other"); o != "other" || err != nil {
 			t.Errorf("of something else: %v, %v", o, err)
+		}
+	}
+}
+
+// TestOwnsPods: a pod is an agent by its DaemonSet, or by what its label says.
+func TestOwnsPods(t *testing.T) {
+	l := &lives{daemonSet: types.NamespacedName{Namespace: "system", Name: "agents"}}
+	owned := func(kind, name string) []metav1.OwnerReference {
+		return []metav1.OwnerReference{{Kind: kind, Name: name, Controller: new(true)}}
+	}
+	for what, c := range map[string]struct {
+		pod  metav1.ObjectMeta
+		want bool
+	}{
+		"of the DaemonSet":     {metav1.ObjectMeta{OwnerReferences: owned("DaemonSet", "agents")}, true},
+		"of another DaemonSet": {metav1.ObjectMeta{OwnerReferences: owned("DaemonSet", "others")}, false},
+		"of another DaemonSet, with the label": {metav1.ObjectMeta{
+			OwnerReferences: owned("DaemonSet", "others"), Labels: map[string]string{v1alpha1.LabelAgent: "true"}}, true},
+		"of a Job": {metav1.ObjectMeta{OwnerReferences: owned("Job", "agents")}, false},
+	} {
+		kept, err := trimPod(&corev1.Pod{ObjectMeta: c.pod})
+		if got := l.owns(kept.(*corev1.Pod)); err != nil || got != c.want {
+			t.Errorf("a pod %s: %t, %v", what, got, err)
 		}
 	}
 }

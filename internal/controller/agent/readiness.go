@@ -67,8 +67,8 @@ func (r *nodeReadiness) recheck() {
 // settleMounts is how long after a change of mounts the host is probed: what is mounted anew is unmounted first.
 const settleMounts = 100 * time.Millisecond
 
-// run probes until ctx ends: from time to time, and when it was asked for. onChange is called when the host became ready, or the reason why it isn't
-// changed.
+// run probes until ctx ends: from time to time, and when it was asked for. onChange is called when the host became
+// ready, or the reason why it isn't changed.
 func (r *nodeReadiness) run(ctx context.Context, onChange func(ctx context.Context, err error)) {
 	for {
 		err := r.lookAndTell(ctx, onChange)

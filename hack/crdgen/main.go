@@ -1,8 +1,8 @@
 // Copyright The bpfmap-operator Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command crdgen finishes the CRDs that controller-gen made. It writes the recursive property `fields`
-// out to v1alpha1.MaxFieldDepth levels, since OpenAPI in CRDs knows no recursion; and in validation rules
+// Command crdgen finishes the CRDs that controller-gen made. It writes the recursive property
+// `fields` out to v1alpha1.MaxFieldDepth levels, since OpenAPI in CRDs knows no recursion; and in validation rules
 // and their messages it writes the map types in the place of ${SET}, a set of internal/maptype.
 //
 // Usage: crdgen DIRECTORY
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -58,12 +59,15 @@ func finish(file string) error {
 	return os.WriteFile(file, append([]byte("---\n"), out...), 0o644)
 }
 
-// unroll finds every list of fields whose items hold the recursive property and writes it out.
+// recursive is the property whose items hold the schema that it is in.
+const recursive = "fields"
+
+// unroll finds every schema that holds itself and writes it out.
 func unroll(node any) {
 	switch n := node.(type) {
 	case map[string]any:
-		if items, ok := recursive(n); ok {
-			n["items"] = nested(n, items, v1alpha1.MaxFieldDepth)
+		if properties, ok := n["properties"].(map[string]any); ok && isRecursive(properties) {
+			properties[recursive] = list(properties, v1alpha1.MaxFieldDepth)
 			return
 		}
 		for _, child := range n {
@@ -76,41 +80,36 @@ func unroll(node any) {
 	}
 }
 
-// recursive says whether list is a schema of fields: an array whose items have a property `fields`
-// without a type of its own.
-func recursive(list map[string]any) (items map[string]any, ok bool) {
-	items, _ = list["items"].(map[string]any)
-	properties, _ := items["properties"].(map[string]any)
-	inner, _ := properties["fields"].(map[string]any)
-	if inner == nil || inner["x-kubernetes-preserve-unknown-fields"] != true {
-		return nil, false
-	}
-	return items, true
+// isRecursive says whether properties hold the recursive one, as controller-gen leaves it: without a type.
+func isRecursive(properties map[string]any) bool {
+	p, _ := properties[recursive].(map[string]any)
+	return p != nil && p["x-kubernetes-preserve-unknown-fields"] == true && p["type"] == nil
 }
 
-// nested is the schema of items with depth levels of fields, this one included. Every level has the
-// bounds of the outermost list.
-func nested(list, items map[string]any, depth int) map[string]any {
-	properties := copyOf(items["properties"].(map[string]any))
-	delete(properties, "fields")
-	if depth > 1 {
-		fields := copyOf(list)
-		fields["items"] = nested(list, items, depth-1)
-		fields["description"] = "fields are the members of a nested struct."
-		properties["fields"] = fields
+// list is the recursive property of a schema with depth levels of fields, this one included. Its items have a name
+// and what a schema has.
+func list(schema map[string]any, depth int) map[string]any {
+	properties := map[string]any{"name": map[string]any{
+		"type": "string", "minLength": 1, "maxLength": v1alpha1.MaxFieldNameLength, "pattern": v1alpha1.FieldNamePattern,
+		"description": "name is the member's name, a C identifier, unique in its struct. Padding has none.",
+	}}
+	for name, p := range schema {
+		properties[name] = copyOf(p.(map[string]any))
 	}
-	if depth < v1alpha1.MaxFieldDepth {
-		for name, p := range properties {
-			property := copyOf(p.(map[string]any))
-			if name != "fields" {
-				delete(property, "description")
-			}
-			properties[name] = property
+	delete(properties, recursive)
+	if depth > 1 {
+		properties[recursive] = list(schema, depth-1)
+	}
+	if depth < v1alpha1.MaxFieldDepth { // described on the first level alone: the CRD would grow out of its bounds
+		for _, p := range properties {
+			delete(p.(map[string]any), "description")
 		}
 	}
-	out := copyOf(items)
-	out["properties"] = properties
-	return out
+	description, _, _ := strings.Cut(schema[recursive].(map[string]any)["description"].(string), "\n") // the rest is about the Go type
+	return map[string]any{
+		"type": "array", "minItems": 1, "maxItems": v1alpha1.MaxFields, "x-kubernetes-list-type": "atomic",
+		"description": description, "items": map[string]any{"type": "object", "properties": properties},
+	}
 }
 
 func copyOf(m map[string]any) map[string]any {

@@ -4,6 +4,7 @@
 package compile
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -75,7 +76,7 @@ func (c *compiler) schemas(p part, key *v1alpha1.Schema, value v1alpha1.Schema) 
 }
 
 func isZero(s *v1alpha1.Schema) bool {
-	return s.Type == "" && len(s.Fields) == 0 && s.Length == 0 && s.Size == 0 && !s.Packed
+	return reflect.ValueOf(*s).IsZero()
 }
 
 // checkLinks refuses linked types where the kernel takes no such value.

@@ -51,10 +51,10 @@ func (s modelShape) schemas() (key *v1alpha1.Schema, value v1alpha1.Schema) {
 		return &v1alpha1.Schema{Type: s.link}, number
 	case s.lock:
 		return &number, v1alpha1.Schema{Fields: []v1alpha1.Field{
-			{Name: "lock", Type: v1alpha1.TypeSpinLock}, {Name: "a", Type: v1alpha1.TypeU32}, {Name: "b", Type: v1alpha1.TypeU32},
+			{Name: "lock", Schema: v1alpha1.Schema{Type: v1alpha1.TypeSpinLock}}, {Name: "a", Schema: v1alpha1.Schema{Type: v1alpha1.TypeU32}}, {Name: "b", Schema: v1alpha1.Schema{Type: v1alpha1.TypeU32}},
 		}}
 	case s.link != "" && s.ValueSize == 8:
-		return &number, v1alpha1.Schema{Fields: []v1alpha1.Field{{Name: "to", Type: s.link}, {Name: "n", Type: v1alpha1.TypeU32}}}
+		return &number, v1alpha1.Schema{Fields: []v1alpha1.Field{{Name: "to", Schema: v1alpha1.Schema{Type: s.link}}, {Name: "n", Schema: v1alpha1.Schema{Type: v1alpha1.TypeU32}}}}
 	case s.link != "":
 		return &number, v1alpha1.Schema{Type: s.link}
 	}

@@ -110,29 +110,14 @@ func (b builder) layout(s *v1alpha1.Schema, path string, depth int) (*Layout, *E
 }
 
 func (b builder) setScalar(l *Layout, s *v1alpha1.Schema, path string) *Error {
-	sc, ok := scalars[s.Type]
-	switch s.Type {
-	case v1alpha1.TypeTimer, v1alpha1.TypeWorkqueue, v1alpha1.TypeKptr:
-		return errorf(path+".type", "%s belongs to the kernel, and only the program that sets it up can keep it: let that program's loader create the map", s.Type)
-	}
-	if !ok {
-		return errorf(path+".type", "%q is not a supported type", s.Type)
-	}
-	if s.Packed {
-		return errorf(path+".packed", "only a struct can be packed")
-	}
-	if sc.sized {
-		if s.Size < 1 || s.Size > MaxSize {
-			return errorf(path+".size", "%s needs a size from 1 to %d, not %d", s.Type, MaxSize, s.Size)
-		}
-		sc.size = int(s.Size)
-	} else if s.Size != 0 {
-		return errorf(path+".size", "%s is %d bytes long and takes no size", s.Type, sc.size)
+	sc, err := scalarOf(s, path)
+	if err != nil {
+		return err
 	}
 	if sc.linked {
 		sc.collect = b.collect
 	}
-	l.scalar, l.elem, l.align = &sc, sc.size, sc.align
+	l.scalar, l.elem, l.align = sc, sc.size, sc.align
 	return nil
 }
 
@@ -150,8 +135,7 @@ func (b builder) setFields(l *Layout, s *v1alpha1.Schema, path string, depth int
 			return errorf(at+".name", "%q is taken by an earlier field", f.Name)
 		}
 		names[f.Name] = true
-		sub := f.AsSchema()
-		layout, err := b.layout(&sub, at, depth+1)
+		layout, err := b.layout(&f.Schema, at, depth+1)
 		if err != nil {
 			return err
 		}

@@ -14,11 +14,11 @@ import (
 // TestLinks finds the places of links, also in arrays and nested structs, and writes what they stand for.
 func TestLinks(t *testing.T) {
 	s := &v1alpha1.Schema{Fields: []v1alpha1.Field{
-		{Name: "flags", Type: v1alpha1.TypeU8},
-		{Name: "ports", Type: v1alpha1.TypeIfindex, Length: 2},
-		{Name: "groups", Length: 2, Fields: []v1alpha1.Field{
-			{Name: "weight", Type: v1alpha1.TypeU16}, {Name: "id", Type: v1alpha1.TypeCgroupID},
-		}},
+		{Name: "flags", Schema: v1alpha1.Schema{Type: v1alpha1.TypeU8}},
+		{Name: "ports", Schema: v1alpha1.Schema{Type: v1alpha1.TypeIfindex, Length: 2}},
+		{Name: "groups", Schema: v1alpha1.Schema{Length: 2, Fields: []v1alpha1.Field{
+			{Name: "weight", Schema: v1alpha1.Schema{Type: v1alpha1.TypeU16}}, {Name: "id", Schema: v1alpha1.Schema{Type: v1alpha1.TypeCgroupID}},
+		}}},
 	}}
 	var named []string
 	l, err := schema.NewLinked(s, func(link v1alpha1.Reference) { named = append(named, string(link.Type)+" "+link.Name) })

@@ -67,6 +67,30 @@ var scalars = map[v1alpha1.ScalarType]scalar{
 	v1alpha1.TypeHex:   sizedQuoted(v1alpha1.TypeHex, encodeHex, appendHex),
 }
 
+// scalarOf is the scalar that a schema declares, with what the schema says about its values.
+func scalarOf(s *v1alpha1.Schema, path string) (*scalar, *Error) {
+	sc, ok := scalars[s.Type]
+	switch s.Type {
+	case v1alpha1.TypeTimer, v1alpha1.TypeWorkqueue, v1alpha1.TypeKptr:
+		return nil, errorf(path+".type", "%s belongs to the kernel, and only the program that sets it up can keep it: let that program's loader create the map", s.Type)
+	}
+	if !ok {
+		return nil, errorf(path+".type", "%q is not a supported type", s.Type)
+	}
+	if s.Packed {
+		return nil, errorf(path+".packed", "only a struct can be packed")
+	}
+	if sc.sized {
+		if s.Size < 1 || s.Size > MaxSize {
+			return nil, errorf(path+".size", "%s needs a size from 1 to %d, not %d", s.Type, MaxSize, s.Size)
+		}
+		sc.size = int(s.Size)
+	} else if s.Size != 0 {
+		return nil, errorf(path+".size", "%s is %d bytes long and takes no size", s.Type, sc.size)
+	}
+	return &sc, nil
+}
+
 func integer(typ v1alpha1.ScalarType, size int, signed bool, order binary.ByteOrder) scalar {
 	return scalar{
 		typ: typ, size: size, align: size, signed: signed, order: order,

@@ -128,9 +128,7 @@ func structure(s *btf.Struct, depth int) *v1alpha1.Schema {
 		if m.Name == "" || f == nil || m.BitfieldSize != 0 {
 			return nil
 		}
-		schema.Fields = append(schema.Fields, v1alpha1.Field{
-			Name: m.Name, Type: f.Type, Size: f.Size, Length: f.Length, Packed: f.Packed, Fields: f.Fields,
-		})
+		schema.Fields = append(schema.Fields, v1alpha1.Field{Name: m.Name, Schema: *f})
 	}
 	natural, packed := layout(s, schema.Fields)
 	schema.Packed = !natural

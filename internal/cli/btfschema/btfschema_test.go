@@ -27,7 +27,7 @@ func member(name string, byteOffset uint32, t btf.Type) btf.Member {
 }
 
 func field(name string, s v1alpha1.Schema) v1alpha1.Field {
-	return v1alpha1.Field{Name: name, Type: s.Type, Size: s.Size, Length: s.Length, Packed: s.Packed, Fields: s.Fields}
+	return v1alpha1.Field{Name: name, Schema: s}
 }
 
 func scalar(t v1alpha1.ScalarType) v1alpha1.Schema { return v1alpha1.Schema{Type: t} }

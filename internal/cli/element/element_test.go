@@ -26,7 +26,7 @@ func layout(t *testing.T, s v1alpha1.Schema) *schema.Layout {
 
 // rule is struct { __u8 action; __u32 rule; }.
 var rule = v1alpha1.Schema{Fields: []v1alpha1.Field{
-	{Name: "action", Type: v1alpha1.TypeU8}, {Name: "rule", Type: v1alpha1.TypeU32},
+	{Name: "action", Schema: v1alpha1.Schema{Type: v1alpha1.TypeU8}}, {Name: "rule", Schema: v1alpha1.Schema{Type: v1alpha1.TypeU32}},
 }}
 
 func TestParse(t *testing.T) {

@@ -199,11 +199,11 @@ func (g *generator) declare(s *v1alpha1.Schema, l *schema.Layout, indent string)
 }
 
 func (g *generator) member(f *v1alpha1.Field, m schema.Member, indent string) string {
-	typ, name := "", f.Name
+	name := f.Name
 	for _, n := range dimensions(&f.Schema) {
 		name += fmt.Sprintf("[%d]", n)
 	}
-	_, fixed := cTypes[f.Type]
+	typ, fixed := cTypes[f.Type]
 	bytes, lowered := asBytes[f.Type]
 	switch {
 	case len(f.Fields) > 0:
@@ -211,7 +211,6 @@ func (g *generator) member(f *v1alpha1.Field, m schema.Member, indent string) st
 	case lowered && f.Align > 0:
 		typ, name = "unsigned char", name+fmt.Sprintf("[%d]", bytes)
 	case fixed:
-		typ = cTypes[f.Type]
 	case f.Type == v1alpha1.TypeString:
 		typ, name = "char", name+fmt.Sprintf("[%d]", f.Size)
 	default:

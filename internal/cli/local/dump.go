@@ -90,6 +90,7 @@ func (d *dumper) run(c *cobra.Command) error {
 		err := t.with(bpf.RdOnly, func(m *bpf.Map) error { return d.dump(c, t, m, begin) })
 		switch {
 		case ctx.Err() != nil:
+			d.print(c, list, "]\n")
 			return context.Cause(ctx)
 		case err != nil:
 			printError(c, err)

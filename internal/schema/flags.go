@@ -25,7 +25,7 @@ func encodeFlags(s *scalar, dst []byte, value literal) string {
 	if !ok {
 		bits, msg := s.flag(value)
 		if msg == "" {
-			s.put(dst, bits)
+			s.put(dst, s.number64(s.masked(bits)))
 		}
 		return msg
 	}
@@ -33,7 +33,7 @@ func encodeFlags(s *scalar, dst []byte, value literal) string {
 	for w := rawjson.Walk(list); ; {
 		element, ok := w.Element()
 		if !ok {
-			s.put(dst, all)
+			s.put(dst, s.number64(s.masked(all)))
 			return ""
 		}
 		bits, msg := s.flag(literal{raw: element})
@@ -138,6 +138,6 @@ func appendFlagsJSON(s *scalar, dst, b []byte) []byte {
 // appendBits is a number with those bits, as encodeInteger takes it.
 func (s *scalar) appendBits(dst []byte, bits uint64) []byte {
 	var room [8]byte
-	s.put(room[:s.size], bits)
+	s.put(room[:s.size], s.number64(bits))
 	return appendIntegerJSON(s, dst, room[:s.size])
 }

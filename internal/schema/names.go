@@ -102,7 +102,7 @@ func (s *scalar) setEnum(declared map[string]int64, path string) *Error {
 func encodeEnum(s *scalar, dst []byte, value literal) string {
 	if text, ok := value.word(); ok {
 		if i, known := s.names.byName[text]; known {
-			s.put(dst, s.names.all[i].bits)
+			s.put(dst, s.number64(s.names.all[i].bits))
 			return ""
 		}
 		if !isNumeric(text) {

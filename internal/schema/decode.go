@@ -5,6 +5,7 @@ package schema
 
 import (
 	"bytes"
+	"encoding/hex"
 	"strconv"
 )
 
@@ -14,6 +15,9 @@ func (l *Layout) Decode(b []byte) []byte { return l.AppendJSON(nil, b) }
 
 // AppendJSON appends Decode's result to dst.
 func (l *Layout) AppendJSON(dst, b []byte) []byte {
+	if l.prefix != nil && (!l.prefix.plain(b) || l.dirty(b)) {
+		return appendHexMarker(dst, b)
+	}
 	return l.append(dst, b, func(dst []byte, name string) []byte {
 		return append(strconv.AppendQuote(dst, name), ':')
 	}, ",", func(s *scalar, dst, b []byte) []byte { return s.appendJSON(s, dst, b) })
@@ -27,6 +31,9 @@ func (l *Layout) AppendText(dst, b []byte) []byte {
 	dst = l.append(dst, b, func(dst []byte, name string) []byte {
 		return append(append(dst, name...), ": "...)
 	}, ", ", func(s *scalar, dst, b []byte) []byte { return s.appendText(s, dst, b) })
+	if l.prefix != nil {
+		dst = append(dst, l.prefix.note(b)...)
+	}
 	if l.dirty(b) {
 		dst = append(dst, " (padding is not zero)"...)
 	}
@@ -60,7 +67,7 @@ func (l *Layout) append(dst, b []byte, name func([]byte, string) []byte, comma s
 			dst = append(dst, comma...)
 		}
 		first = false
-		dst = f.layout.append(name(dst, f.name), b[f.offset:f.offset+f.layout.size], name, comma, value)
+		dst = f.layout.append(name(dst, f.name), f.room(b), name, comma, value)
 	}
 	return append(dst, '}')
 }
@@ -69,10 +76,14 @@ func (l *Layout) append(dst, b []byte, name func([]byte, string) []byte, comma s
 // then.
 func (l *Layout) dirty(b []byte) bool {
 	if l.scalar != nil {
-		return false
+		return l.prefix != nil && l.prefix.isDirty(b)
+	}
+	start := 0
+	if l.prefix != nil {
+		start = prefixLength
 	}
 	for i := range max(l.count, 1) {
-		element, end := b[i*l.elem:(i+1)*l.elem], 0
+		element, end := b[i*l.elem:(i+1)*l.elem], start
 		for _, f := range l.fields {
 			if !isZero(element[end:f.offset]) || f.layout.dirty(element[f.offset:f.offset+f.layout.size]) {
 				return true
@@ -87,3 +98,8 @@ func (l *Layout) dirty(b []byte) bool {
 }
 
 func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
+
+// appendHexMarker appends bytes that no value encodes to.
+func appendHexMarker(dst, b []byte) []byte {
+	return append(hex.AppendEncode(append(dst, `{"$hex":"`...), b), `"}`...)
+}

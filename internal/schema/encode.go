@@ -30,7 +30,7 @@ func (l *Layout) encodeText(dst, raw []byte, cells bool) error {
 	if err != nil {
 		return errorf("", "is not valid JSON: %v", err)
 	}
-	if e := l.encode(dst, literal{value, cells}); e != nil {
+	if e := l.encode(dst, literal{raw: value, cells: cells}); e != nil {
 		return e
 	}
 	return nil
@@ -63,7 +63,7 @@ func (l *Layout) encodeArray(dst []byte, value literal) *Error {
 		if n >= l.count {
 			continue // the message has their number
 		}
-		if err := element.encode(dst[n*l.elem:(n+1)*l.elem], literal{v, false}); err != nil {
+		if err := element.encode(dst[n*l.elem:(n+1)*l.elem], literal{raw: v}); err != nil {
 			return err.below("[" + strconv.Itoa(n) + "]")
 		}
 	}
@@ -99,7 +99,7 @@ func (l *Layout) encodeStruct(dst []byte, value literal) *Error {
 		}
 		seen[i] = true
 		f := &l.fields[i]
-		if err := f.layout.encode(dst[f.offset:f.offset+f.layout.size], literal{member, value.cells}); err != nil {
+		if err := f.layout.encode(f.room(dst), value.with(member)); err != nil {
 			return err.below("." + name)
 		}
 	}

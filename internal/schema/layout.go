@@ -21,6 +21,8 @@ type Layout struct {
 	count int
 	// elem is the size of one element including the padding at its end; size is elem*max(count, 1).
 	elem, size, align int
+	// prefix is there for the key of an LPM trie whose prefix length stands in front.
+	prefix *prefix
 }
 
 type field struct {
@@ -62,9 +64,15 @@ func errorf(path, format string, args ...any) *Error {
 func New(s *v1alpha1.Schema) (*Layout, error) { return newChecked(s, builder{}) }
 
 func newChecked(s *v1alpha1.Schema, b builder) (*Layout, error) {
+	if err := checkPrefixes(s); err != nil {
+		return nil, err
+	}
 	l, err := b.layout(s, "", 0)
 	if err != nil {
 		return nil, err
+	}
+	if hasPrefix(s) {
+		l.setPrefix(s)
 	}
 	if n := l.countLinks(); n > MaxReferenceFields {
 		return nil, errorf("", "has %d places of interfaces, maps, programs and cgroups, at most %d are possible", n, MaxReferenceFields)
@@ -125,6 +133,12 @@ func (b builder) setFields(l *Layout, s *v1alpha1.Schema, path string, depth int
 	names := make(map[string]bool, len(s.Fields))
 	offset := 0
 	l.align = 1
+	if depth == 0 && hasPrefix(s) {
+		offset = prefixLength
+		if !s.Packed {
+			l.align = prefixLength
+		}
+	}
 	for i := range s.Fields {
 		f := &s.Fields[i]
 		at := fmt.Sprintf("%s.fields[%d]", path, i)

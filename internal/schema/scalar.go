@@ -19,6 +19,8 @@ type scalar struct {
 	order  binary.ByteOrder
 	// linked types are names that nodes resolve; collect takes them, and name is their inverse.
 	linked  bool
+	// prefix is there for what lookups match by prefix. The bytes are then those of the whole key.
+	prefix  *prefix
 	collect func(v1alpha1.Reference)
 	name    func(v1alpha1.ScalarType, uint64) (string, bool)
 	encode  func(s *scalar, dst []byte, value literal) string

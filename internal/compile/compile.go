@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -69,7 +70,7 @@ func (c *compiler) compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 		return nil, err
 	}
 	c.problems.reason = v1alpha1.ReasonInvalidEntry
-	c.key, c.value = key, value
+	c.key, c.value, c.valueDefault = key, value, rev.ValueSchema.Default
 	entries := c.entries(rev.Shape)
 	if c.unread != nil {
 		return nil, c.unread
@@ -99,10 +100,12 @@ type compiler struct {
 	problems problems
 	// key and value are nil for types without them.
 	key, value *schema.Layout
-	textLeft   int64 // of source.MaxAllBytes
-	full       bool  // the map has no room for more entries
-	unread     error // a source that couldn't be read
-	links      map[v1alpha1.Reference]bool
+	// valueDefault is the value of entries that have none; nil if they need one.
+	valueDefault *apiextensionsv1.JSON
+	textLeft     int64 // of source.MaxAllBytes
+	full         bool  // the map has no room for more entries
+	unread       error // a source that couldn't be read
+	links        map[v1alpha1.Reference]bool
 }
 
 func (c *compiler) checkName(m *v1alpha1.BPFMap) {

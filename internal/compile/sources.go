@@ -156,7 +156,8 @@ type sourcePacker struct {
 	packer
 	source   *Source
 	from     *v1alpha1.EntrySource
-	constant []byte // the value for all, encoded
+	fallback []byte // the value of entries without one, in JSON; nil if there is none
+	constant []byte // the same, encoded
 	count    int    // entries so far
 }
 
@@ -165,14 +166,18 @@ func (p *sourcePacker) options() (source.Options, bool) {
 	c, from := p.c, p.from
 	o := source.Options{Format: from.Format, Keyless: p.shape.IsKeyless()}
 	path := fmt.Sprintf("spec.entriesFrom[%d].value", p.source.Index)
+	value := from.Value
+	if value == nil {
+		value = c.valueDefault
+	}
 	switch {
-	case from.Value == nil:
+	case value == nil:
 		return o, true
-	case from.Format == v1alpha1.SourceJSON || from.Format == v1alpha1.SourceYAML:
+	case from.Value != nil && (from.Format == v1alpha1.SourceJSON || from.Format == v1alpha1.SourceYAML):
 		c.problems.add(path, "is for the formats Lines and CSV: entries in %s have their own", from.Format)
 		return o, false
 	}
-	o.Value = from.Value.Raw
+	o.Value, p.fallback = value.Raw, value.Raw
 	p.constant = make([]byte, len(p.value))
 	if err := c.value.Encode(p.constant, o.Value); err != nil {
 		c.problems.addAt(path, err)
@@ -256,10 +261,11 @@ func (p *sourcePacker) entry(e source.Entry) error {
 	}
 	if !p.shape.IsKeyless() {
 		clear(p.key)
-		if err := encode(p.c.key, p.key, e.Key, e.Cells); err != nil {
+		var err error
+		if p.keys, err = p.c.key.EncodeKeys(p.key, e.Key, e.Cells); err != nil {
 			return p.problemAt(e.Line, " key", err)
 		}
-		if message := keyProblem(p.shape, p.key); message != "" {
+		if message := keyProblem(p.shape, p.c.key, p.key); message != "" {
 			return p.problem(e.Line, " key", "%s", message)
 		}
 	}
@@ -275,6 +281,9 @@ func encode(l *schema.Layout, dst, raw []byte, cells bool) error {
 }
 
 func (p *sourcePacker) withValues(e source.Entry) error {
+	if e.Value == nil && e.Values == nil {
+		e.Value = p.fallback
+	}
 	switch {
 	case e.Values != nil && (e.Value != nil || !p.shape.IsPerCPU()):
 		return p.problem(e.Line, " values", "are for per-CPU maps, and exclude value")
@@ -289,17 +298,17 @@ func (p *sourcePacker) withValues(e source.Entry) error {
 				return p.problemAt(e.Line, fmt.Sprintf(" values[%d]", cpu), err)
 			}
 		}
-		return p.add(p.key, values, true, e.Line)
+		return p.addAll(values, true, e.Line)
 	case e.Value == nil:
 		return p.problem(e.Line, " value", "is missing")
-	case p.constant != nil && sameSlice(e.Value, p.from.Value.Raw):
-		return p.add(p.key, p.constant, false, e.Line)
+	case p.constant != nil && sameSlice(e.Value, p.fallback):
+		return p.addAll(p.constant, false, e.Line)
 	}
 	clear(p.value)
 	if err := encode(p.c.value, p.value, e.Value, e.Cells); err != nil {
 		return p.problemAt(e.Line, " value", err)
 	}
-	return p.add(p.key, p.value, false, e.Line)
+	return p.addAll(p.value, false, e.Line)
 }
 
 // sameSlice says whether two slices are one.

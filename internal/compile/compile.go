@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -70,7 +69,7 @@ func (c *compiler) compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 		return nil, err
 	}
 	c.problems.reason = v1alpha1.ReasonInvalidEntry
-	c.key, c.value, c.valueDefault = key, value, rev.ValueSchema.Default
+	c.key, c.value = key, value
 	entries := c.entries(rev.Shape)
 	if c.unread != nil {
 		return nil, c.unread
@@ -100,12 +99,10 @@ type compiler struct {
 	problems problems
 	// key and value are nil for types without them.
 	key, value *schema.Layout
-	// valueDefault is the value of entries that have none; nil if they need one.
-	valueDefault *apiextensionsv1.JSON
-	textLeft     int64 // of source.MaxAllBytes
-	full         bool  // the map has no room for more entries
-	unread       error // a source that couldn't be read
-	links        map[v1alpha1.Reference]bool
+	textLeft   int64 // of source.MaxAllBytes
+	full       bool  // the map has no room for more entries
+	unread     error // a source that couldn't be read
+	links      map[v1alpha1.Reference]bool
 }
 
 func (c *compiler) checkName(m *v1alpha1.BPFMap) {

@@ -133,15 +133,14 @@ func (p *packer) inline(i int, e *v1alpha1.Entry) error {
 
 // inlineValue encodes the value of entry i of the spec, or what the schema has in its place.
 func (p *packer) inlineValue(i int, declared *apiextensionsv1.JSON) {
-	if declared == nil {
-		declared = p.c.valueDefault
-	}
-	if declared == nil {
-		p.c.problems.add(at(i, ".value"), "is missing")
-		return
-	}
 	clear(p.value)
-	if err := p.c.value.Encode(p.value, declared.Raw); err != nil {
+	var err error
+	if declared == nil {
+		err = p.c.value.EncodeDefault(p.value)
+	} else {
+		err = p.c.value.Encode(p.value, declared.Raw)
+	}
+	if err != nil {
 		p.c.problems.addAt(at(i, ".value"), err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
@@ -156,8 +158,8 @@ type sourcePacker struct {
 	packer
 	source   *Source
 	from     *v1alpha1.EntrySource
-	fallback []byte // the value of entries without one, in JSON; nil if there is none
-	constant []byte // the same, encoded
+	fallback []byte // stands for the value of entries without one; nil if they need one
+	constant []byte // that value, encoded
 	count    int    // entries so far
 }
 
@@ -166,24 +168,32 @@ func (p *sourcePacker) options() (source.Options, bool) {
 	c, from := p.c, p.from
 	o := source.Options{Format: from.Format, Keyless: p.shape.IsKeyless()}
 	path := fmt.Sprintf("spec.entriesFrom[%d].value", p.source.Index)
-	value := from.Value
-	if value == nil {
-		value = c.valueDefault
-	}
+	p.constant = make([]byte, len(p.value))
 	switch {
-	case value == nil:
+	case from.Value == nil && !c.value.HasDefault():
 		return o, true
-	case from.Value != nil && (from.Format == v1alpha1.SourceJSON || from.Format == v1alpha1.SourceYAML):
+	case from.Value == nil:
+		o.Value = []byte("null") // which no value is
+	case from.Format == v1alpha1.SourceJSON || from.Format == v1alpha1.SourceYAML:
 		c.problems.add(path, "is for the formats Lines and CSV: entries in %s have their own", from.Format)
 		return o, false
+	default:
+		o.Value = from.Value.Raw
 	}
-	o.Value, p.fallback = value.Raw, value.Raw
-	p.constant = make([]byte, len(p.value))
-	if err := c.value.Encode(p.constant, o.Value); err != nil {
+	p.fallback = o.Value
+	if err := encodeConstant(c.value, p.constant, from.Value); err != nil {
 		c.problems.addAt(path, err)
 		return o, false
 	}
 	return o, true
+}
+
+// encodeConstant encodes the value for all entries of a source, or the default if none is given.
+func encodeConstant(l *schema.Layout, dst []byte, value *apiextensionsv1.JSON) error {
+	if value == nil {
+		return l.EncodeDefault(dst)
+	}
+	return l.Encode(dst, value.Raw)
 }
 
 func (p *sourcePacker) read(data []byte) {

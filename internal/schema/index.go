@@ -37,7 +37,7 @@ func networkIndex() scalar {
 		if two, ok := narrowIndex(b); ok {
 			return appendInteger(&narrow, dst, two[:])
 		}
-		return appendHexMarker(dst, b)
+		return appendHexForm(dst, b)
 	}
 	return s
 }

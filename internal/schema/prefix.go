@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
 )
 
 // prefixLength is how many bytes the prefix length takes at the beginning of an LPM trie's key.
@@ -17,6 +18,8 @@ const prefixLength = 4
 
 // prefix is what lookups match by prefix: the key of an LPM trie, or its last field.
 type prefix struct {
+	// gaps are the bits of the key that belong to nothing, if it is no struct.
+	gaps []gap
 	// field is its type without the prefix, and offset where it is in the key.
 	field  scalar
 	offset int
@@ -78,6 +81,9 @@ func checkPrefixes(s *v1alpha1.Schema) *Error {
 	}
 	if s.Prefix && len(s.Fields) > 0 {
 		return errorf(".prefix", "goes to the last field, not to the struct: it alone is matched by prefix")
+	}
+	if s.Prefix && s.Default != nil {
+		return errorf(".default", "a key as a whole has no default")
 	}
 	if s.Prefix {
 		return checkPrefix(s, "")
@@ -153,24 +159,54 @@ func joinTypes(types []v1alpha1.ScalarType) string {
 	return strings.Join(names, ", ")
 }
 
+// reserveLength leaves room for the prefix length in front of all fields.
+func (p *placer) reserveLength() {
+	p.start = byteBits * prefixLength
+	p.end = p.start
+	if !p.packed {
+		p.align = max(p.align, prefixLength)
+	}
+}
+
 // setPrefix makes l, laid out without it, an LPM trie's key: that of s, whose fields leave room for the prefix
 // length.
-func (l *Layout) setPrefix(s *v1alpha1.Schema) {
+func (l *Layout) setPrefix(s *v1alpha1.Schema) *Error {
 	if l.scalar != nil {
 		offset := roundUp(prefixLength, l.align)
 		l.prefix = newPrefix(*l.scalar, s, offset)
 		l.align = max(l.align, prefixLength)
-		l.elem = roundUp(offset+l.scalar.size, l.align)
-		l.size = l.elem
+		l.size = roundUp(offset+l.scalar.size, l.align)
 		l.scalar = l.prefix.scalar()
-		return
+		l.gaps = appendGap(nil, byteBits*prefixLength, byteBits*offset)
+		l.gaps = appendGap(l.gaps, byteBits*(offset+l.scalar.size), byteBits*l.size)
+		l.prefix.gaps = l.gaps
+		return nil
 	}
-	n := len(l.fields) - 1
-	last := l.fields[n]
-	l.prefix = newPrefix(*last.layout.scalar, &s.Fields[len(s.Fields)-1].Schema, last.offset)
+	last := &l.fields[len(l.fields)-1]
+	declared := &s.Fields[len(s.Fields)-1].Schema
+	l.prefix = newPrefix(*last.layout.scalar, declared, last.offset)
 	layout := *last.layout
 	layout.scalar = l.prefix.scalar()
-	l.fields[n].layout = &layout
+	last.layout, last.start = &layout, 0
+	return l.setPrefixDefault(declared, fmt.Sprintf(".fields[%d].default", len(l.fields)-1))
+}
+
+// setPrefixDefault checks the default of the last field, which is one prefix, and notes it.
+func (l *Layout) setPrefixDefault(s *v1alpha1.Schema, path string) *Error {
+	if s.Default == nil {
+		return nil
+	}
+	raw, err := rawjson.Check(s.Default.Raw)
+	if err != nil {
+		return errorf(path, "is not valid JSON: %v", err)
+	}
+	last := &l.fields[len(l.fields)-1]
+	if err := last.encode(make([]byte, l.size), literal{raw: raw}); err != nil {
+		return err.below(path)
+	}
+	reader := *last.layout
+	last.layout.fallback = fallback{known: true, raw: raw, reader: &reader}
+	return nil
 }
 
 func newPrefix(of scalar, s *v1alpha1.Schema, offset int) *prefix {
@@ -193,6 +229,7 @@ func (p *prefix) scalar() *scalar {
 	s := p.field
 	s.prefix = p
 	s.encode, s.appendText, s.appendJSON = encodePrefixField, appendPrefixField, appendPrefixFieldJSON
+	s.exact = exactPrefixField
 	return &s
 }
 
@@ -207,7 +244,7 @@ func (l *Layout) PrefixMember() (m Member, ok bool) {
 		return Member{}, false
 	}
 	s := l.prefix.field
-	m = Member{Offset: l.prefix.offset, Layout: &Layout{scalar: &s, elem: s.size, size: s.size, align: s.align}}
+	m = Member{Offset: l.prefix.offset, Layout: &Layout{scalar: &s, size: s.size, align: s.align}}
 	if n := len(l.fields); n > 0 {
 		m.Name = l.fields[n-1].name
 	}

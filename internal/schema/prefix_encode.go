@@ -129,11 +129,5 @@ func (l *Layout) prefixValue(value literal) (literal, bool) {
 	}
 }
 
-// room is where the bytes of a field are in those of its struct. For a prefix that is the key up to its end: the prefix length
-// stands at its beginning.
-func (f *field) room(b []byte) []byte {
-	if f.layout.scalar != nil && f.layout.scalar.prefix != nil {
-		return b[:f.offset+f.layout.size]
-	}
-	return b[f.offset : f.offset+f.layout.size]
-}
+// room is where the layout of a field reads in the bytes of its struct.
+func (f *field) room(b []byte) []byte { return b[f.start : f.offset+f.layout.size] }

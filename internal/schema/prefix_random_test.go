@@ -19,7 +19,7 @@ var randomKeys = []string{
 	"{type: string, size: 5, prefix: true}",
 	firewallKey, portKey, wideKey, packedKey,
 	"{fields: [{name: a, type: u64}, {name: b, type: hex, size: 3}, {name: c, type: ipv6, prefix: true}]}",
-	"{packed: true, fields: [{name: a, type: u8}, {name: b, fields: [{name: x, type: u16}, {name: y, type: i64}]}, {name: c, type: be32, prefix: true}]}",
+	"{packed: true, fields: [{name: a, type: u8}, {name: b, fields: [{name: d, type: u16}, {name: e, type: i64}]}, {name: c, type: be32, prefix: true}]}",
 	"{fields: [{name: a, type: u8, length: 3}, {name: b, type: string, size: 9, prefix: true}]}",
 	"{fields: [{name: c, type: u8, prefix: true}]}",
 }

@@ -75,6 +75,9 @@ const (
 	firewallKey = "{fields: [{name: ifindex, type: u32}, {name: addr, type: ipv4, prefix: true}]}"
 	portKey     = "{fields: [{name: proto, type: u8}, {name: port, type: be16, prefix: true}]}"
 	wideKey     = "{fields: [{name: id, type: be64}, {name: port, type: be16, prefix: true}]}"
+	anyPortKey  = `{fields: [{name: proto, type: u8}, {name: port, type: be16, prefix: true, default: "0-65535"}]}`
+	paddedKey   = "{size: 20, align: 4, fields: [{type: padding, size: 4}, {name: zone, type: u16}, {type: padding, size: 3}, {name: addr, type: ipv4, prefix: true, align: 1}]}"
+	unionKey    = "{fields: [{name: id, union: true, fields: [{name: cgroup, type: u64}, {name: mark, type: u32}]}, {name: port, type: be16, prefix: true}]}"
 	packedKey   = "{packed: true, fields: [{name: id, type: be64}, {name: port, type: be16, prefix: true}]}"
 )
 
@@ -102,6 +105,11 @@ func TestPrefixKeys(t *testing.T) {
 		{portKey, `{"proto": 6, "port": "8000-8063"}`, "26 06001f40"},
 		{wideKey, `{"id": 1, "port": 443}`, "112 00000000000000000000000101bb000000000000"},
 		{packedKey, `{"id": 1, "port": 443}`, "80 000000000000000101bb"},
+		{anyPortKey, `{"proto": 6}`, "16 06000000"},
+		{anyPortKey, `{"proto": 6, "port": "0x50"}`, "32 06000050"},
+		{firewallKey, `{"$hex": "28000000010000000a000001"}`, "40 010000000a000001"},
+		{paddedKey, `{"zone": 1, "addr": "10.0.0.0/8"}`, "80 0000000001000000000a000000000000"},
+		{unionKey, `{"id": {"cgroup": 7}, "port": "0-1"}`, "111 0000000007000000000000000000000000000000"},
 	} {
 		l := layoutOf(t, c.schema)
 		keys, err := keysOf(l, c.value)
@@ -129,6 +137,8 @@ func TestPrefixKeysThatAreRefused(t *testing.T) {
 		{portKey, `{"proto": 6, "port": "8000/17"}`, `.port: "8000/17": prefix length 17 is out of range (0…16)`},
 		{portKey, `{"proto": 6, "port": "8000/x"}`, `.port: "8000/x": "x" is not a prefix length (0…16)`},
 		{portKey, `{"proto": 6, "port": "http"}`, `.port: "http" is not an integer`},
+		{firewallKey, `{"ifindex": 1, "addr": {"$hex": "0a000000"}}`, ".addr: a prefix can't be given as bytes without its length: give the key as a whole in bytes"},
+		{firewallKey, `{"$hex": "0a000000"}`, ".$hex: is 4 bytes long, exactly 12 are required"},
 		{"{type: string, size: 4, prefix: true}", `"/etc/"`, `"/etc/" is 5 bytes long, more than size 4`},
 		{"{type: hex, size: 4, prefix: true}", `"0a01"`, `"0a01" has no prefix length (did you mean 0a01/16?)`},
 		{"{type: hex, size: 4, prefix: true}", `"0a01/12"`, `"0a01/12" has bits set behind its prefix length (did you mean 0a00/12, or 0a01/16?)`},
@@ -168,6 +178,8 @@ func TestPrefixSchemasThatAreRefused(t *testing.T) {
 		{"{type: be16, prefix: true, length: 2}", ".prefix: an array can't be matched by prefix"},
 		{"{length: 2, fields: [{name: a, type: ipv4, prefix: true}]}", ".fields[0].prefix: a key is one prefix, not a list of them"},
 		{"{fields: [{name: a, type: be16, prefix: true, enum: {http: 80}}]}", ".fields[0].prefix: bits, enum, flags, duration and time are not possible together with prefix"},
+		{`{fields: [{name: a, type: be16, prefix: true, default: "1-2"}]}`, `.fields[0].default: "1-2" is 2 prefixes, and one is needed here`},
+		{`{type: be16, prefix: true, default: 1}`, `.default: a key as a whole has no default`},
 		{"{union: true, fields: [{name: a, type: ipv4, prefix: true}]}", ".fields[0].prefix: the members of a union have no last one: make the union a field, and the prefix the field behind it"},
 	} {
 		if _, err := schema.New(schemaOf(t, c.schema)); err == nil || err.Error() != c.want {

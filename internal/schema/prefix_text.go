@@ -75,17 +75,22 @@ func appendPrefixFieldJSON(s *scalar, dst, key []byte) []byte {
 	return dst
 }
 
-// plain says whether a key is what a value encodes to.
-func (p *prefix) plain(key []byte) bool {
+// isPlain says whether the prefix a key is what a value encodes to, with its length.
+func (p *prefix) isPlain(key []byte) bool {
 	length, ok := p.length(key)
 	if !ok || !bytes.Equal(maskedBits(p.bytes(key), length), p.bytes(key)) {
+		return false
+	}
+	if !areZero(p.gaps, key) {
 		return false
 	}
 	_, ok = p.json(p, nil, p.bytes(key), length)
 	return ok
 }
 
-// notes says what text of a key leaves out; empty if that is nothing.
+func exactPrefixField(s *scalar, key []byte) bool { return s.prefix.isPlain(key) }
+
+// note says what text of a key leaves out; empty if that is nothing.
 func (p *prefix) note(key []byte) string {
 	length, ok := p.length(key)
 	switch all := binary.NativeEndian.Uint32(key); {
@@ -97,11 +102,6 @@ func (p *prefix) note(key []byte) string {
 		return " (bits behind the prefix are not zero)"
 	}
 	return ""
-}
-
-// isDirty says whether bytes of a key that belong to no field and aren't the prefix length hold anything.
-func (p *prefix) isDirty(key []byte) bool {
-	return !isZero(key[prefixLength:p.offset]) || !isZero(key[p.offset+p.field.size:])
 }
 
 func addressPrefixText(p *prefix, dst, b []byte, length int) []byte {

@@ -206,3 +206,22 @@ func appendBool(_ *scalar, dst, b []byte) []byte {
 	}
 	return strconv.AppendBool(dst, b[0] == 1)
 }
+
+// width is the number of bits that an integer has room for.
+func (s *scalar) width() uint {
+	if s.bits > 0 {
+		return uint(s.bits)
+	}
+	return uint(8 * s.size)
+}
+
+// what is the type in a message about a range.
+func (s *scalar) what() string {
+	switch {
+	case s.bits == 1:
+		return "1 bit"
+	case s.bits > 0:
+		return fmt.Sprintf("%d bits", s.bits)
+	}
+	return string(s.typ)
+}

@@ -94,7 +94,7 @@ func TestPropertiesBelongToTypes(t *testing.T) {
 		`{type: string, size: 4, lengthType: u8}`:        ".lengthType: only for countedString, not string",
 		`{type: countedString, size: 4, lengthType: i8}`: `.lengthType: invalid type "i8", must be one of u8, u16, u32, u64, be16, be32, be64`,
 		`{type: countedString}`:                          ".size: countedString needs a size from 1 to 1073741824, not 0",
-		`{type: u8, union: true}`:                        ".union: only fields make a union",
+		`{type: u8, union: true}`:                        ".union: only fields can be those of a union",
 		`{type: u128, size: 8}`:                          ".size: u128 is 16 bytes long, size says 8",
 		`{type: s32}`:                                    `.type: unknown type "s32" (did you mean i32?), must be one of ` + allTypes,
 		`{type: __be16}`:                                 `.type: unknown type "__be16" (did you mean be16?), must be one of ` + allTypes,

@@ -45,8 +45,6 @@ type watch[K comparable] struct {
 	// folders are those that are watched, relative to root, as they were when the watch began: another file system
 	// may be mounted over one.
 	folders map[string]fs.FileInfo
-	// looked says that all folders were looked at once. What is in folders that come later is news.
-	looked bool
 	// pending are the pins at which something happened.
 	pending map[string]bool
 }
@@ -109,7 +107,7 @@ func (w *watch[K]) look() error {
 			return err
 		}
 		wanted[there] = true
-		if news && w.looked {
+		if news {
 			for _, p := range w.followed.in(folder) {
 				w.pending[p] = true
 			}
@@ -120,7 +118,6 @@ func (w *watch[K]) look() error {
 			w.remove(folder)
 		}
 	}
-	w.looked = true
 	return nil
 }
 

@@ -199,3 +199,22 @@ func TestAnotherFileSystem(t *testing.T) {
 	b.pin("edge/one")
 	b.hears("one edge/one")
 }
+
+// TestUnmount: a watch doesn't keep the file system busy, and goes on in what is there then.
+func TestUnmount(t *testing.T) {
+	b := newBench(t)
+	b.folder("edge")
+	b.followed.Set("one", "edge/one")
+	b.sync()
+	if err := unix.Unmount(b.root, 0); err != nil {
+		t.Fatalf("the watched file system can't be unmounted: %v", err)
+	}
+	if err := unix.Mount("bpf", b.root, "bpf", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	b.folder("edge")
+	b.followed.Look()
+	b.sync()
+	b.pin("edge/one")
+	b.hears("one edge/one")
+}

@@ -28,7 +28,7 @@ func (l *Layout) encodeText(dst, raw []byte, cells bool) error {
 	if err != nil {
 		return errorf("", "is not valid JSON: %v", err)
 	}
-	if e := l.encode(dst, literal{value, cells}); e != nil {
+	if e := l.encode(dst, literal{raw: value, cells: cells}); e != nil {
 		return e
 	}
 	return nil
@@ -65,7 +65,7 @@ func (l *Layout) encodeArray(dst []byte, value literal) *Error {
 		if n >= l.count {
 			continue // the message has their number
 		}
-		if err := l.of.encode(dst[n*size:(n+1)*size], literal{v, false}); err != nil {
+		if err := l.of.encode(dst[n*size:(n+1)*size], literal{raw: v}); err != nil {
 			return err.below(elementStep(n))
 		}
 	}
@@ -99,13 +99,13 @@ func (l *Layout) encodeStruct(dst []byte, value literal) *Error {
 		}
 		i, name := l.fieldNamed(quoted)
 		if i < 0 {
-			return errorf("."+name, "unknown field, must be one of %s", l.names())
+			return errorf("."+name, "unknown field%s, must be one of %s", suggestion(name, l.memberNames()), l.names())
 		}
 		if seen[i] {
 			return errorf("."+name, "is given twice")
 		}
 		seen[i] = true
-		if err := l.fields[i].encode(dst, literal{member, value.cells}); err != nil {
+		if err := l.fields[i].encodeCells(dst, value.with(member)); err != nil {
 			return err.below("." + name)
 		}
 	}
@@ -129,7 +129,7 @@ func (f *field) encode(dst []byte, value literal) *Error {
 	if f.bits > 0 {
 		return f.encodeBits(dst, value)
 	}
-	return f.layout.encode(dst[f.offset:f.offset+f.layout.size], value)
+	return f.layout.encode(f.room(dst), value)
 }
 
 func (l *Layout) encodeUnion(dst []byte, value literal) *Error {
@@ -145,14 +145,16 @@ func (l *Layout) encodeUnion(dst []byte, value literal) *Error {
 		i, name := l.fieldNamed(quoted)
 		switch {
 		case i < 0:
-			return errorf("."+name, "unknown member, must be one of %s", l.names())
+			return errorf("."+name, "unknown member%s, must be one of %s", suggestion(name, l.memberNames()), l.names())
+		case value.cells && isBlank(member):
+			continue
 		case given == i:
 			return errorf("."+name, "is given twice")
 		case given >= 0:
 			return errorf("", "gives both %s and %s: a value of a union has exactly one member", l.fields[given].name, name)
 		}
 		given = i
-		if err := l.fields[i].encode(dst, literal{member, value.cells}); err != nil {
+		if err := l.fields[i].encode(dst, value.with(member)); err != nil {
 			return err.below("." + name)
 		}
 	}
@@ -183,12 +185,14 @@ func (l *Layout) fieldNamed(quoted []byte) (int, string) {
 	return -1, name
 }
 
-func (l *Layout) names() string {
+func (l *Layout) names() string { return strings.Join(l.memberNames(), ", ") }
+
+func (l *Layout) memberNames() []string {
 	names := make([]string, 0, len(l.fields))
 	for i := range l.fields {
 		if f := &l.fields[i]; f.name != "" {
 			names = append(names, f.name)
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
 }

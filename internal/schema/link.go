@@ -159,7 +159,7 @@ func (s *scalar) nameOf(b []byte) (string, bool) {
 		return "", false
 	}
 	name, ok := s.name(s.typ, s.get(b))
-	return name, ok && !(isDigits(name) && hasNumbers(s.typ)) // which would be read as a number
+	return name, ok && (!isDigits(name) || !hasNumbers(s.typ)) // which would be read as a number
 }
 
 func appendLinkText(s *scalar, dst, b []byte) []byte {

@@ -97,7 +97,7 @@ func takesParts(s *v1alpha1.Schema, have []node) bool {
 				return false
 			}
 		case h.members != nil:
-			if !slices.ContainsFunc(h.members, func(m member) bool { return takesParts(s, m.parts) }) {
+			if !slices.ContainsFunc(h.members, func(m choice) bool { return takesParts(s, m.parts) }) {
 				return false
 			}
 		case h.scalar.Type == v1alpha1.TypeSpinLock || h.scalar.Type == v1alpha1.TypeF32 || h.scalar.Type == v1alpha1.TypeF64:

@@ -30,6 +30,7 @@ type node struct {
 // choice is one member of a union.
 type choice struct {
 	path  string
+	size  int // in bits
 	parts []node
 }
 
@@ -72,7 +73,7 @@ func unionNode(s *v1alpha1.Schema, path string, at int) node {
 			continue
 		}
 		inner := join(path, f.Name)
-		n.members = append(n.members, choice{inner, fieldNode(f, inner, at+spots[i].at)})
+		n.members = append(n.members, choice{inner, spots[i].to - spots[i].at, fieldNode(f, inner, at+spots[i].at)})
 	}
 	return n
 }

@@ -50,7 +50,7 @@ func normal(s *v1alpha1.Schema, path string, at int) (all []string) {
 type maker struct{ *rand.Rand }
 
 func (r maker) schema(depth int) v1alpha1.Schema {
-	s := v1alpha1.Schema{}
+	var s v1alpha1.Schema
 	if depth > 0 && r.IntN(3) == 0 {
 		s = r.structure(depth - 1)
 	} else {

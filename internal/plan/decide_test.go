@@ -47,10 +47,10 @@ type scenario struct {
 	PinDiffers bool   `json:"pinDiffers"`
 	Incomplete bool   `json:"incomplete"`
 	// Misfit, Note and Verified are how the schemas fit the map; Unchecked says that the record doesn't tell.
-	Misfit    string                       `json:"misfit"`
-	Note      string                       `json:"note"`
+	Misfit    string                      `json:"misfit"`
+	Note      string                      `json:"note"`
 	Verified  v1alpha1.SchemaVerification `json:"verified"`
-	Unchecked bool                         `json:"unchecked"`
+	Unchecked bool                        `json:"unchecked"`
 	// Losses and NoPlace are what would be lost; Refusal is what the memory limits say.
 	Losses  int     `json:"losses"`
 	NoPlace *uint32 `json:"noPlace"`

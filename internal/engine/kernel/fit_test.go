@@ -20,16 +20,16 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 )
 
-// theirs pins a Hash of a program at the pin of a name: key and value are of those schemas, or without BTF if
-// described is false. Its first element's value is given.
-func (n *node) theirs(name, key, value string, described bool, first []byte) *bpf.Map {
+// theirs pins a Hash of a program at the pin of a name: keys are u32, values of that schema, or without BTF if described
+// is false. Its first element's value is given.
+func (n *node) theirs(name, value string, described bool, first []byte) *bpf.Map {
 	n.t.Helper()
 	var schemas [2]v1alpha1.Schema
 	var ids [2]btf.TypeID
 	var sizes [2]int
 	var b btf.Builder
 	var w btfschema.Writer
-	for i, text := range []string{key, value} {
+	for i, text := range []string{`{type: u32}`, value} {
 		if err := yaml.UnmarshalStrict([]byte(text), &schemas[i]); err != nil {
 			n.t.Fatal(err)
 		}
@@ -86,7 +86,7 @@ func TestAdoptionComparesLayouts(t *testing.T) {
 	spec := func(value, entries string) string {
 		return `{type: Hash, key: {type: u32}, value: ` + value + `, maxEntries: 8, entries: [` + entries + `]}`
 	}
-	theirs := n.theirs("fits", `{type: u32}`, theirRule, true, first)
+	theirs := n.theirs("fits", theirRule, true, first)
 	r := declare(t, "fits", spec(theirRule, `{key: 1, value: {action: 2, ports: [1, 2, 3], id: 9}}`))
 	report := n.sync(r, v1alpha1.NodeMapReady, engine.ActionAdopted)
 	if report.SchemaVerified != v1alpha1.SchemaVerified || report.Message != "" {
@@ -97,7 +97,7 @@ func TestAdoptionComparesLayouts(t *testing.T) {
 	}
 	_ = theirs
 
-	theirs = n.theirs("swapped", `{type: u32}`, theirRule, true, first)
+	theirs = n.theirs("swapped", theirRule, true, first)
 	report = n.Sync(t.Context(), declare(t, "swapped", spec(reversed, `{key: 0, value: {action: 0, ports: [0, 0, 0], id: 7}}`)))
 	if report.State != v1alpha1.NodeMapStalled || report.Reason != v1alpha1.NodeReasonSchemaMismatch || report.SchemaVerified != "" {
 		t.Fatalf("%s (%s), verified %q: %s", report.State, report.Reason, report.SchemaVerified, report.Message)
@@ -118,7 +118,7 @@ func TestAdoptionComparesLayouts(t *testing.T) {
 		t.Errorf("the map was touched: %v (%v)", value, err)
 	}
 
-	n.theirs("six", `{type: u32}`, `{fields: [{name: flag, type: u8}, {name: six, type: hex, size: 16}, {name: id, type: u32}]}`, true, make([]byte, 24))
+	n.theirs("six", `{fields: [{name: flag, type: u8}, {name: six, type: hex, size: 16}, {name: id, type: u32}]}`, true, make([]byte, 24))
 	n.stalls(declare(t, "six", spec(`{fields: [{name: flag, type: u8}, {name: six, type: ipv6}, {name: id, type: u32}]}`, ``)),
 		v1alpha1.NodeReasonSchemaMismatch, "six: ipv6 six at byte 4 (16 bytes): the program has hex(16) six at byte 1 (16 bytes)")
 }
@@ -127,7 +127,7 @@ func TestAdoptionComparesLayouts(t *testing.T) {
 func TestAdoptionWithoutBTF(t *testing.T) {
 	n := newNode(t)
 	r := declare(t, "plain", `{type: Hash, key: {type: u32}, value: {fields: [{name: a, type: u8}, {name: b, type: u32}]}, maxEntries: 8}`)
-	n.theirs("plain", `{type: u32}`, `{type: u64}`, false, []byte{1, 2, 3, 4, 5, 6, 7, 8})
+	n.theirs("plain", `{type: u64}`, false, []byte{1, 2, 3, 4, 5, 6, 7, 8})
 	report := n.sync(r, v1alpha1.NodeMapReady, engine.ActionAdopted)
 	const want = "layout not verified: the map has no BTF; the padding of 1 of the first 1 element is not zero, as if the program had another layout"
 	if report.SchemaVerified != v1alpha1.SchemaNoBTF || report.Message != want {
@@ -139,7 +139,7 @@ func TestAdoptionWithoutBTF(t *testing.T) {
 func TestAdoptionWithoutRights(t *testing.T) {
 	n := newNode(t)
 	r := declare(t, "blind", `{type: Hash, key: {type: u32}, value: `+reversed+`, maxEntries: 8}`)
-	n.theirs("blind", `{type: u32}`, theirRule, true, make([]byte, 12))
+	n.theirs("blind", theirRule, true, make([]byte, 12))
 	bpftest.WithCapabilities(t, []sys.Capability{sys.CapBPF, sys.CapDACOverride, sys.CapChown}, func() {
 		report := n.Sync(t.Context(), r)
 		if report.State != v1alpha1.NodeMapReady || report.SchemaVerified != v1alpha1.SchemaNotVerified ||

@@ -34,6 +34,10 @@ func lookupTargets(ctx context.Context, b Backend, rev *revision.Revision) (*tar
 	var trace strings.Builder
 	for _, l := range rev.References {
 		symbol := schema.Symbol(l)
+		if number, ok := schema.LinkNumber(l); ok { // the same on every node
+			found.bySymbol[symbol] = Target{Read: number, Write: number}
+			continue
+		}
 		target, err := b.Resolve(ctx, rev.Key, l)
 		switch {
 		case errors.Is(err, ErrAbsent):
@@ -100,6 +104,9 @@ func (t *targets) resolve(fields []schema.ReferenceField, b []byte, write bool, 
 			continue
 		}
 		why, ok := t.absent[symbol]
+		if !ok && f.InUnion {
+			continue // another member of the union is there
+		}
 		if !ok {
 			return false, &Error{v1alpha1.NodeReasonInvalidRevision, fmt.Errorf("an entry holds the symbol %08x, which stands for no link of the revision", symbol)}
 		}

@@ -17,7 +17,7 @@ import (
 // encodeString fills what is left of the size with NUL. A string as long as the size has none, as in
 // C's char name[4] = "abcd".
 func encodeString(s *scalar, dst []byte, value literal) string {
-	text, ok, msg := value.text()
+	text, ok, msg := value.bytes()
 	if msg != "" {
 		return msg
 	}
@@ -27,7 +27,7 @@ func encodeString(s *scalar, dst []byte, value literal) string {
 	if len(text) > s.size {
 		return fmt.Sprintf("%s is %d bytes long, more than size %d", value, len(text), s.size)
 	}
-	if strings.IndexByte(text, 0) >= 0 {
+	if bytes.IndexByte(text, 0) >= 0 {
 		return value.String() + " contains a NUL byte, which ends a string (use hex or bytes)"
 	}
 	copy(dst, text)
@@ -45,6 +45,11 @@ func appendStringText(s *scalar, dst, b []byte) []byte {
 	if !ok {
 		return appendHex(s, append(dst, "hex:"...), b)
 	}
+	return appendPlain(dst, text)
+}
+
+// appendPlain appends a text for people, in quotes only where they are needed.
+func appendPlain(dst []byte, text string) []byte {
 	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !strings.ContainsRune(plainText, r) }) < 0 {
 		return append(dst, text...)
 	}
@@ -59,6 +64,11 @@ func appendStringJSON(s *scalar, dst, b []byte) []byte {
 	if !ok {
 		return append(appendHex(s, append(dst, `"hex:`...), b), '"')
 	}
+	return appendQuoted(dst, text)
+}
+
+// appendQuoted appends a JSON string.
+func appendQuoted(dst []byte, text string) []byte {
 	quoted, err := json.Marshal(text)
 	if err != nil { // a string always marshals
 		return strconv.AppendQuote(dst, text)

@@ -9,11 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/number"
 )
 
 // nodeReader turns parsed YAML into entries.
@@ -191,6 +194,9 @@ func (r *nodeReader) appendScalar(dst []byte, n *yaml.Node) ([]byte, error) {
 	default:
 		return dst, r.at(n).errorf("tag %s is not supported", tag)
 	}
+	if message := number.OfNode(n); message != "" {
+		return dst, r.at(n).errorf("%s", message)
+	}
 	if n.ShortTag() != "!!bool" && n.Value != "" && (n.Value[0] == '-' || '0' <= n.Value[0] && n.Value[0] <= '9') && json.Valid([]byte(n.Value)) {
 		return append(dst, n.Value...), nil
 	}
@@ -198,9 +204,12 @@ func (r *nodeReader) appendScalar(dst []byte, n *yaml.Node) ([]byte, error) {
 	if err := n.Decode(&v); err != nil {
 		return dst, r.at(n).errorf("%s", strings.TrimPrefix(err.Error(), "yaml: "))
 	}
+	if f, ok := v.(float64); ok && (math.IsInf(f, 0) || math.IsNaN(f)) { // which JSON doesn't have: the type says whether it does
+		return quote(dst, []byte(n.Value)), nil
+	}
 	b, err := json.Marshal(v)
-	if err != nil { // infinity, or not a number
-		return dst, r.at(n).errorf("%s is not a number that JSON has", n.Value)
+	if err != nil {
+		return dst, r.at(n).errorf("%v", err)
 	}
 	return append(dst, b...), nil
 }

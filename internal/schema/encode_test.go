@@ -71,7 +71,7 @@ func TestEncodeNamesPlaceValueAndBound(t *testing.T) {
 		{rule, `{"action": 1, "ports": [1]}`, ".ports: has 1 elements, exactly 2 are required"},
 		{rule, `{"action": 1, "ports": 5}`, ".ports: 5 is not a list: a list of 2 elements is required"},
 		{rule, `{"action": 1}`, ".ports: is missing"},
-		{rule, `{"action": 1, "port": [1, 2]}`, ".port: unknown field, must be one of action, ports"},
+		{rule, `{"action": 1, "port": [1, 2]}`, ".port: unknown field (did you mean ports?), must be one of action, ports"},
 		{rule, `7`, "7 is not an object with the fields action, ports"},
 		{`{type: i8}`, `-129`, "-129 is out of range for i8 (-128…127)"},
 		{`{type: i8}`, `128`, "128 is out of range for i8 (-128…127)"},

@@ -4,6 +4,7 @@
 package schema
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -100,13 +101,13 @@ func (s *scalar) setEnum(declared map[string]int64, path string) *Error {
 
 // encodeEnum takes a name, or any number that the type holds.
 func encodeEnum(s *scalar, dst []byte, value literal) string {
-	if text, ok := value.word(); ok {
-		if i, known := s.names.byName[text]; known {
-			s.put(dst, s.names.all[i].bits)
+	if text, ok := value.wordBytes(); ok {
+		if i, known := s.names.byName[string(text)]; known {
+			s.put(dst, s.number64(s.names.all[i].bits))
 			return ""
 		}
 		if !isNumeric(text) {
-			return s.names.unknown(text, "enum")
+			return s.names.unknown(string(text), "enum")
 		}
 	} else if isYAMLBool(value.raw) {
 		return value.String() + " is no name: quote a name that YAML takes for true or false (y, n, yes, no, on, off)"
@@ -115,9 +116,9 @@ func encodeEnum(s *scalar, dst []byte, value literal) string {
 }
 
 // isNumeric says whether a word is meant to be a number.
-func isNumeric(word string) bool {
-	word = strings.TrimLeft(word, "+-")
-	return word != "" && '0' <= word[0] && word[0] <= '9'
+func isNumeric(word []byte) bool {
+	word = bytes.TrimLeft(word, "+-")
+	return len(word) > 0 && '0' <= word[0] && word[0] <= '9'
 }
 
 func isYAMLBool(raw []byte) bool { return string(raw) == "true" || string(raw) == "false" }

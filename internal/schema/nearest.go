@@ -15,6 +15,9 @@ import (
 // nearest is the known word that a misspelled one was most likely meant to be; empty if none is near.
 func nearest(word string, known []string) string {
 	best, distance := "", max(len(word)/3, 1)+1
+	if len(word) < 2 { // of which any other letter is near
+		return ""
+	}
 	for _, k := range known {
 		if d := edits(strings.ToLower(word), strings.ToLower(k), distance); d < distance {
 			best, distance = k, d

@@ -106,7 +106,7 @@ func TestStructsNamePlaceValueAndBound(t *testing.T) {
 		{union, `{}`, "gives no member: a value of a union has exactly one of raw, pair, addr"},
 		{union, `{"raw": 1, "addr": "0.0.0.0"}`, "gives both raw and addr: a value of a union has exactly one member"},
 		{union, `{"raw": 1, "raw": 2}`, ".raw: is given twice"},
-		{union, `{"rw": 1}`, ".rw: unknown member, must be one of raw, pair, addr"},
+		{union, `{"rw": 1}`, ".rw: unknown member (did you mean raw?), must be one of raw, pair, addr"},
 		{union, `3`, "3 is not an object with one of the members raw, pair, addr"},
 		{union, `{"pair": {"up": true}}`, ".pair.k: is missing"},
 		{`{type: u8, length: 3, default: 9}`, `[1, 2, 3, 4]`, "has 4 elements, at most 3 are possible"},

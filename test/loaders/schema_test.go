@@ -45,10 +45,10 @@ func TestWeCompareLayouts(t *testing.T) {
 			t.Fatalf("state %s, reason %s, action %q: %s", r.State, r.Reason, r.Action, r.Message)
 		}
 		wantWords(t, "the report", r.Message, []string{
-			"it is not touched", "number: u32 number at byte 0 (4 bytes)", "the program has u8 action at byte 0 (1 byte), u32 number at byte 4 (4 bytes)",
+			"it is not touched", "number: u32 number at byte 0 (4 bytes)", "the program has u8 action at byte 0 (1 byte)",
 			"declared: 0 u32 number, 4 u8 action; in the program: 0 u8 action, 4 u32 number",
 		})
-		wantWords(t, "the plan", r.Plan.String(), []string{" byte  size  declared          byte  size  in the program\n"})
+		wantWords(t, "the plan", r.Plan.String(), []string{" byte  size  declared      byte  size  in the program\n"})
 		if got, err := p.get("blocklist", prefix("198.51.100.0/24")); err != nil || !bytes.Equal(got, rule(1, 9)) || len(w.read("blocklist")) != 1 {
 			t.Errorf("the map was touched: %x, %v", got, err)
 		}

@@ -24,6 +24,7 @@ func Commands() []*cobra.Command {
 		newValidate(),
 		newList(),
 		newDump(),
+		newGenerate(),
 		newMap(),
 	}
 }

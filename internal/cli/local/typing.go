@@ -8,7 +8,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
-	"github.com/bpfmap-io/bpfmap-operator/internal/cli/btfschema"
+	"github.com/bpfmap-io/bpfmap-operator/internal/btfschema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"

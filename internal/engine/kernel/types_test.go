@@ -20,7 +20,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
-	"github.com/bpfmap-io/bpfmap-operator/internal/cli/btfschema"
+	"github.com/bpfmap-io/bpfmap-operator/internal/btfschema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"

@@ -23,7 +23,9 @@ type Declaration struct {
 type NotOffered struct{ Type, Reason string }
 
 // Error is the type and the reason.
-func (e *NotOffered) Error() string { return fmt.Sprintf("type %s is not offered: %s", e.Type, e.Reason) }
+func (e *NotOffered) Error() string {
+	return fmt.Sprintf("type %s is not offered: %s", e.Type, e.Reason)
+}
 
 func typeName(number uint32) string {
 	if t := maptype.ByNumber(number); t != nil {

@@ -10,15 +10,25 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/btfschema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mapdef"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
-// datum is what BTF says of a key or value.
-func datum(t btf.Type) mapdef.Datum {
-	d := mapdef.Datum{CType: cName(t), Schema: btfschema.Of(t)}
+// describe says what BTF says of a map's key and value.
+func (o *object) describe(d *mapdef.Definition) {
+	if t := maptype.ByNumber(d.Type); d.Key.Type != nil {
+		o.fill(&d.Key, t != nil && t.LPM)
+	}
+	if d.Value.Type != nil {
+		o.fill(&d.Value, false)
+	}
+}
+
+func (o *object) fill(d *mapdef.Datum, isLPM bool) {
+	d.CType = cName(d.Type)
+	d.Schema = btfschema.Of(d.Type)
 	if d.Schema == nil {
 		d.Untyped = "its type has no size"
 	}
-	return d
 }
 
 // cName is how C calls a type; empty for one without a name.

@@ -68,8 +68,10 @@ func (o *object) definition(name string, t btf.Type) (*Map, error) {
 			return nil, fmt.Errorf("values: %w", err)
 		}
 	}
-	if m.Inner != nil && m.Inner.Name == "" {
+	o.describe(&m.Definition)
+	if m.Inner != nil {
 		m.Inner.Name = name + ".inner" // as libbpf calls it
+		o.describe(m.Inner)
 	}
 	return m, nil
 }
@@ -150,7 +152,7 @@ func takeType(t btf.Type, d *mapdef.Datum, size *uint32) error {
 		return fmt.Errorf("its type has %d bytes, and its size is given as %d", n, *size)
 	}
 	*size = uint32(n)
-	*d = datum(p.Target)
+	d.Type = p.Target
 	return nil
 }
 

@@ -83,8 +83,8 @@ func (o *object) typeSection(m *Map) {
 		})
 	}
 	slices.SortStableFunc(variables.Members, func(a, b btf.Member) int { return cmp.Compare(a.Offset, b.Offset) })
-	m.Value = datum(variables)
-	m.Value.CType = ""
+	m.Value.Type = variables
+	o.describe(&m.Definition)
 }
 
 // identifier is a C name that wasn't given yet. Variables of functions are called function.name.

@@ -168,8 +168,8 @@ func (w *writer) inner(cpus int) (*v1alpha1.InnerMap, error) {
 	return inner, nil
 }
 
-// usable says whether a schema is a valid one of a size in bytes.
-func usable(s *v1alpha1.Schema, size uint32) error {
+// usable says why a schema is none of a key or value of a size in bytes.
+func (*writer) usable(s *v1alpha1.Schema, size uint32) error {
 	l, err := schema.New(s)
 	if err != nil {
 		return err

@@ -4,6 +4,8 @@
 package mapdef
 
 import (
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
@@ -23,7 +25,8 @@ type Definition struct {
 	NUMANode uint32
 	// Extra is map_extra.
 	Extra uint64
-	// Key and Value are what is known of the types; zero if nothing is.
+	// Key and Value are what is known of the types; zero if nothing is. The key of an LPM trie is without the length of
+	// the prefix in its Schema, as the API has it, and with it in its Type.
 	Key, Value Datum
 	// Inner is what the maps in a map of maps look like; nil if that isn't known.
 	Inner *Definition
@@ -35,8 +38,12 @@ type Definition struct {
 type Datum struct {
 	// CType is the C type's name, for people, such as "struct rule".
 	CType string
+	// Type is the type in BTF; nil if that isn't known.
+	Type btf.Type
 	// Schema is nil for a datum of which only the size is known.
 	Schema *v1alpha1.Schema
+	// Notes are what Schema can't say of Type.
+	Notes []string
 	// Untyped is why Schema is nil.
 	Untyped string
 }

@@ -102,7 +102,7 @@ func fromBTF(m *bpf.Map) schemas {
 	if err != nil || info.BTFID == 0 {
 		return schemas{}
 	}
-	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID)
+	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID, false)
 	if err != nil {
 		return schemas{}
 	}

@@ -287,7 +287,7 @@ func TestBTF(t *testing.T) {
 	if info.BTFID == 0 || info.BTFKeyTypeID == 0 || info.BTFValueTypeID == 0 {
 		t.Fatalf("BTF %d, key %d, value %d", info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID)
 	}
-	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID)
+	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID, false)
 	if err != nil {
 		t.Fatal(err)
 	}

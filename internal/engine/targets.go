@@ -100,6 +100,9 @@ func (t *targets) resolve(fields []schema.ReferenceField, b []byte, write bool, 
 			continue
 		}
 		why, ok := t.absent[symbol]
+		if !ok && f.InUnion {
+			continue // another member of the union is there
+		}
 		if !ok {
 			return false, &Error{v1alpha1.NodeReasonInvalidRevision, fmt.Errorf("an entry holds the symbol %08x, which stands for no link of the revision", symbol)}
 		}

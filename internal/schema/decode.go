@@ -5,18 +5,77 @@ package schema
 
 import (
 	"bytes"
+	"encoding/hex"
 	"strconv"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
 )
 
-// Decode is the JSON of b, which is Size bytes long: what Encode takes back. Bytes that no value
-// encodes to (a bool of 7, a string that isn't UTF-8) show as numbers and hex.
+// Decode is the JSON of b, which is Size bytes long: what Encode takes back, to the same bytes. What no
+// value encodes to is {"$hex": "07"}, at the innermost place that it can be said of: a bool of 7, a string with
+// bytes behind its NUL, a struct whose padding isn't zero, a union of which no member makes all bytes.
 func (l *Layout) Decode(b []byte) []byte { return l.AppendJSON(nil, b) }
 
 // AppendJSON appends Decode's result to dst.
 func (l *Layout) AppendJSON(dst, b []byte) []byte {
-	return l.append(dst, b, func(dst []byte, name string) []byte {
-		return append(strconv.AppendQuote(dst, name), ':')
-	}, ",", func(s *scalar, dst, b []byte) []byte { return s.appendJSON(s, dst, b) })
+	switch {
+	case l.of != nil:
+		dst = append(dst, '[')
+		for i := range l.count {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = l.of.AppendJSON(dst, b[i*l.of.size:(i+1)*l.of.size])
+		}
+		return append(dst, ']')
+	case l.scalar != nil:
+		if !l.scalar.holds(b) {
+			return appendHexForm(dst, b)
+		}
+		return l.scalar.appendJSON(l.scalar, dst, b)
+	case l.union:
+		f := l.memberOf(b)
+		if f == nil {
+			return appendHexForm(dst, b)
+		}
+		return append(f.appendJSON(append(dst, '{'), b), '}')
+	case !areZero(l.gaps, b) || !l.areBitsTyped(b):
+		return appendHexForm(dst, b)
+	}
+	dst = append(dst, '{')
+	first := true
+	for i := range l.fields {
+		f := &l.fields[i]
+		if f.silent {
+			continue
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = f.appendJSON(dst, b)
+	}
+	return append(dst, '}')
+}
+
+// areBitsTyped says whether all bit-fields of the struct in b hold what values encode to.
+func (l *Layout) areBitsTyped(b []byte) bool {
+	for i := range l.fields {
+		if f := &l.fields[i]; f.bits > 0 && !f.silent && !f.isTyped(b) {
+			return false
+		}
+	}
+	return true
+}
+
+// appendJSON appends the name and value of a field of the struct in b.
+func (f *field) appendJSON(dst, b []byte) []byte {
+	dst = append(strconv.AppendQuote(dst, f.name), ':')
+	if f.bits > 0 {
+		f.withUnit(b, func(unit []byte) { dst = f.layout.AppendJSON(dst, unit) })
+		return dst
+	}
+	return f.layout.AppendJSON(dst, b[f.offset:f.offset+f.layout.size])
 }
 
 // Format is b in one short line for people: "{action: 1, rule: 7}".
@@ -24,66 +83,68 @@ func (l *Layout) Format(b []byte) string { return string(l.AppendText(nil, b)) }
 
 // AppendText appends Format's result to dst.
 func (l *Layout) AppendText(dst, b []byte) []byte {
-	dst = l.append(dst, b, func(dst []byte, name string) []byte {
-		return append(append(dst, name...), ": "...)
-	}, ", ", func(s *scalar, dst, b []byte) []byte { return s.appendText(s, dst, b) })
-	if l.dirty(b) {
+	dst = l.appendText(dst, b)
+	if l.isDirty(b) {
 		dst = append(dst, " (padding is not zero)"...)
 	}
 	return dst
 }
 
-func (l *Layout) append(dst, b []byte, name func([]byte, string) []byte, comma string,
-	value func(*scalar, []byte, []byte) []byte) []byte {
-	if l.count > 0 {
-		element := l.element()
+func (l *Layout) appendText(dst, b []byte) []byte {
+	switch {
+	case l.of != nil:
 		dst = append(dst, '[')
 		for i := range l.count {
 			if i > 0 {
-				dst = append(dst, comma...)
+				dst = append(dst, ", "...)
 			}
-			dst = element.append(dst, b[i*l.elem:(i+1)*l.elem], name, comma, value)
+			dst = l.of.appendText(dst, b[i*l.of.size:(i+1)*l.of.size])
 		}
 		return append(dst, ']')
-	}
-	if l.scalar != nil {
-		return value(l.scalar, dst, b)
+	case l.scalar != nil:
+		return l.scalar.appendText(l.scalar, dst, b)
+	case l.union:
+		f := l.memberOf(b)
+		if f == nil {
+			return hex.AppendEncode(append(dst, "hex:"...), b)
+		}
+		return append(f.appendText(append(dst, '{'), b), '}')
 	}
 	dst = append(dst, '{')
 	first := true
 	for i := range l.fields {
 		f := &l.fields[i]
-		if f.layout.isSpinLock() {
-			continue // Encode takes none, and readers see zeros
+		if f.silent {
+			continue // Encode takes none
 		}
 		if !first {
-			dst = append(dst, comma...)
+			dst = append(dst, ", "...)
 		}
 		first = false
-		dst = f.layout.append(name(dst, f.name), b[f.offset:f.offset+f.layout.size], name, comma, value)
+		dst = f.appendText(dst, b)
 	}
 	return append(dst, '}')
 }
 
-// dirty says whether padding of a struct holds anything: two values that print alike are different
-// then.
-func (l *Layout) dirty(b []byte) bool {
-	if l.scalar != nil {
-		return false
+// appendText appends the name and value of a field of the struct in b.
+func (f *field) appendText(dst, b []byte) []byte {
+	dst = append(append(dst, f.name...), ": "...)
+	if f.bits > 0 {
+		f.withUnit(b, func(unit []byte) { dst = f.layout.appendText(dst, unit) })
+		return dst
 	}
-	for i := range max(l.count, 1) {
-		element, end := b[i*l.elem:(i+1)*l.elem], 0
-		for _, f := range l.fields {
-			if !isZero(element[end:f.offset]) || f.layout.dirty(element[f.offset:f.offset+f.layout.size]) {
-				return true
-			}
-			end = f.offset + f.layout.size
-		}
-		if !isZero(element[end:]) {
-			return true
-		}
-	}
-	return false
+	return f.layout.appendText(dst, b[f.offset:f.offset+f.layout.size])
 }
 
-func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
+// holds says whether b is what encode writes for the value that it is printed as.
+func (s *scalar) holds(b []byte) bool {
+	if s.exact != nil {
+		return s.exact(s, b)
+	}
+	value, err := rawjson.Check(s.appendJSON(s, nil, b))
+	if err != nil {
+		return false
+	}
+	again := make([]byte, len(b))
+	return s.encode(s, again, literal{raw: value}) == "" && bytes.Equal(again, b)
+}

@@ -4,8 +4,6 @@
 package schema
 
 import (
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
@@ -13,8 +11,8 @@ import (
 
 // Encode writes the bytes of a JSON value to dst, which is Size bytes long and zero. The error is an
 // *Error that names the place in the value, the value and the bound: ".action: 300 is out of range
-// for u8 (0…255)". Every field of a struct must be given once: a field that is left out by mistake
-// would silently be zero.
+// for u8 (0…255)". A field of a struct that has no default must be given: one that is left out by mistake
+// would silently be zero. {"$hex": "0102"} stands for the bytes of anything.
 func (l *Layout) Encode(dst []byte, raw []byte) error { return l.encodeText(dst, raw, false) }
 
 // EncodeCells is Encode for values of tables, which have no types of their own: a string in raw is a
@@ -37,14 +35,18 @@ func (l *Layout) encodeText(dst, raw []byte, cells bool) error {
 }
 
 func (l *Layout) encode(dst []byte, value literal) *Error {
-	if l.count > 0 {
+	switch {
+	case isHexForm(value.raw):
+		return l.encodeHexForm(dst, value)
+	case l.of != nil:
 		return l.encodeArray(dst, value)
-	}
-	if l.scalar != nil {
+	case l.scalar != nil:
 		if msg := l.scalar.encode(l.scalar, dst, value); msg != "" {
 			return errorf("", "%s", msg)
 		}
 		return nil
+	case l.union:
+		return l.encodeUnion(dst, value)
 	}
 	return l.encodeStruct(dst, value)
 }
@@ -54,7 +56,7 @@ func (l *Layout) encodeArray(dst []byte, value literal) *Error {
 	if !ok {
 		return errorf("", "%s is not a list: a list of %d elements is required", value, l.count)
 	}
-	element, n := l.element(), 0
+	n, size := 0, l.of.size
 	for w := rawjson.Walk(list); ; n++ {
 		v, ok := w.Element()
 		if !ok {
@@ -63,11 +65,16 @@ func (l *Layout) encodeArray(dst []byte, value literal) *Error {
 		if n >= l.count {
 			continue // the message has their number
 		}
-		if err := element.encode(dst[n*l.elem:(n+1)*l.elem], literal{v, false}); err != nil {
-			return err.below("[" + strconv.Itoa(n) + "]")
+		if err := l.of.encode(dst[n*size:(n+1)*size], literal{v, false}); err != nil {
+			return err.below(elementStep(n))
 		}
 	}
-	if n != l.count {
+	switch {
+	case n < l.count && l.fallback.known:
+		return l.fillElements(dst, n)
+	case n > l.count && l.fallback.known:
+		return errorf("", "has %d elements, at most %d are possible", n, l.count)
+	case n != l.count:
 		return errorf("", "has %d elements, exactly %d are required", n, l.count)
 	}
 	return nil
@@ -98,15 +105,59 @@ func (l *Layout) encodeStruct(dst []byte, value literal) *Error {
 			return errorf("."+name, "is given twice")
 		}
 		seen[i] = true
-		f := &l.fields[i]
-		if err := f.layout.encode(dst[f.offset:f.offset+f.layout.size], literal{member, value.cells}); err != nil {
+		if err := l.fields[i].encode(dst, literal{member, value.cells}); err != nil {
 			return err.below("." + name)
 		}
 	}
 	for i := range l.fields {
-		if f := &l.fields[i]; !seen[i] && !f.layout.isSpinLock() {
+		f := &l.fields[i]
+		switch {
+		case seen[i] || f.silent:
+		case !f.layout.fallback.known:
 			return errorf("."+f.name, "is missing")
+		default:
+			if err := f.fillDefault(dst); err != nil {
+				return err.below("." + f.name)
+			}
 		}
+	}
+	return nil
+}
+
+// encode writes a field to the struct in dst.
+func (f *field) encode(dst []byte, value literal) *Error {
+	if f.bits > 0 {
+		return f.encodeBits(dst, value)
+	}
+	return f.layout.encode(dst[f.offset:f.offset+f.layout.size], value)
+}
+
+func (l *Layout) encodeUnion(dst []byte, value literal) *Error {
+	if !rawjson.IsObject(value.raw) {
+		return errorf("", "%s is not an object with one of the members %s", value, l.names())
+	}
+	given := -1
+	for w := rawjson.Walk(value.raw); ; {
+		quoted, member, _, ok := w.Member()
+		if !ok {
+			break
+		}
+		i, name := l.fieldNamed(quoted)
+		switch {
+		case i < 0:
+			return errorf("."+name, "unknown member, must be one of %s", l.names())
+		case given == i:
+			return errorf("."+name, "is given twice")
+		case given >= 0:
+			return errorf("", "gives both %s and %s: a value of a union has exactly one member", l.fields[given].name, name)
+		}
+		given = i
+		if err := l.fields[i].encode(dst, literal{member, value.cells}); err != nil {
+			return err.below("." + name)
+		}
+	}
+	if given < 0 {
+		return errorf("", "gives no member: a value of a union has exactly one of %s", l.names())
 	}
 	return nil
 }
@@ -116,7 +167,7 @@ func (l *Layout) encodeStruct(dst []byte, value literal) *Error {
 func (l *Layout) fieldNamed(quoted []byte) (int, string) {
 	inside := quoted[1 : len(quoted)-1]
 	for i := range l.fields {
-		if string(inside) == l.fields[i].name {
+		if string(inside) == l.fields[i].name && !l.fields[i].layout.isPadding() {
 			return i, l.fields[i].name
 		}
 	}
@@ -124,13 +175,20 @@ func (l *Layout) fieldNamed(quoted []byte) (int, string) {
 	if err != nil {
 		return -1, string(inside)
 	}
-	return slices.IndexFunc(l.fields, func(f field) bool { return f.name == name }), name
+	for i := range l.fields {
+		if l.fields[i].name == name && name != "" {
+			return i, name
+		}
+	}
+	return -1, name
 }
 
 func (l *Layout) names() string {
-	names := make([]string, len(l.fields))
-	for i, f := range l.fields {
-		names[i] = f.name
+	names := make([]string, 0, len(l.fields))
+	for i := range l.fields {
+		if f := &l.fields[i]; f.name != "" {
+			names = append(names, f.name)
+		}
 	}
 	return strings.Join(names, ", ")
 }

@@ -77,11 +77,11 @@ func (s *scalar) parse(text string) (uint64, string) {
 	if err != nil && !isRange(err) {
 		return 0, fmt.Sprintf("%q is not an integer", text)
 	}
-	width := uint(8 * s.size)
+	width := s.width()
 	if s.signed {
 		limit := uint64(1) << (width - 1)
 		if err != nil || (negative && n > limit) || (!negative && n >= limit) {
-			return 0, fmt.Sprintf("%s is out of range for %s (-%d…%d)", text, s.typ, limit, limit-1)
+			return 0, fmt.Sprintf("%s is out of range for %s (-%d…%d)", text, s.what(), limit, limit-1)
 		}
 		if negative {
 			n = -n
@@ -90,7 +90,7 @@ func (s *scalar) parse(text string) (uint64, string) {
 	}
 	largest := uint64(math.MaxUint64) >> (64 - width)
 	if err != nil || n > largest || (negative && n != 0) {
-		return 0, fmt.Sprintf("%s is out of range for %s (0…%d)", text, s.typ, largest)
+		return 0, fmt.Sprintf("%s is out of range for %s (0…%d)", text, s.what(), largest)
 	}
 	return n, ""
 }

@@ -12,21 +12,33 @@ import (
 // MaxSize bounds a layout in bytes. No map takes larger keys or values.
 const MaxSize = 1 << 30
 
-// Layout is a checked schema with its offsets and sizes. It is immutable and safe for concurrent
-// use.
+// Layout is a checked schema with its offsets and sizes: a scalar, a struct, a union, or an array of
+// one of them or of arrays. It is immutable and safe for concurrent use.
 type Layout struct {
-	scalar *scalar // nil for structs
-	fields []field // nil for scalars
-	// count is the number of elements of an array, 0 for anything else.
+	scalar *scalar // nil for anything else
+	fields []field // of structs and unions, in their order
+	union  bool
+	// of is the layout of an array's elements, and count how many there are; nil and 0 for anything else.
+	of    *Layout
 	count int
-	// elem is the size of one element including the padding at its end; size is elem*max(count, 1).
-	elem, size, align int
+	// size is that of the whole, of structs including the padding at their end.
+	size, align int
+	// gaps are the bits of a struct that no field has.
+	gaps []gap
+	// fallback is the default, see defaults.go.
+	fallback fallback
 }
 
+// field is a member. bits is 0 for all but bit-fields, and offset that of the first byte that a member's
+// bits are in.
 type field struct {
-	name   string
-	offset int
-	layout *Layout
+	name             string
+	offset, at, bits int
+	layout           *Layout
+	// silent fields have no value: padding and spin locks.
+	silent bool
+	// rest are the bits of a union that this member doesn't have.
+	rest []gap
 }
 
 // Error is a schema or a value that doesn't fit, and where in it.
@@ -62,6 +74,12 @@ func errorf(path, format string, args ...any) *Error {
 func New(s *v1alpha1.Schema) (*Layout, error) { return newChecked(s, builder{}) }
 
 func newChecked(s *v1alpha1.Schema, b builder) (*Layout, error) {
+	switch {
+	case s.Type == v1alpha1.TypePadding:
+		return nil, errorf(".type", "padding is possible between the fields of a struct alone")
+	case s.Bits != 0:
+		return nil, errorf(".bits", "only a field of a struct or union can be a bit-field")
+	}
 	l, err := b.layout(s, "", 0)
 	if err != nil {
 		return nil, err
@@ -87,9 +105,6 @@ func (b builder) layout(s *v1alpha1.Schema, path string, depth int) (*Layout, *E
 			return nil, err
 		}
 	case len(s.Fields) > 0:
-		if s.Size != 0 {
-			return nil, errorf(path+".size", "a struct's size follows from its fields")
-		}
 		if depth == v1alpha1.MaxFieldDepth {
 			return nil, errorf(path+".fields", "structs nest to %d levels", v1alpha1.MaxFieldDepth)
 		}
@@ -99,104 +114,82 @@ func (b builder) layout(s *v1alpha1.Schema, path string, depth int) (*Layout, *E
 	default:
 		return nil, errorf(path, "type or fields is required")
 	}
-	l.size = l.elem
+	l, err := arrays(l, s, path)
+	if err != nil {
+		return nil, err
+	}
+	return l, b.setDefault(l, s, path)
+}
+
+// arrays is l in the arrays that a schema makes of it.
+func arrays(l *Layout, s *v1alpha1.Schema, path string) (*Layout, *Error) {
+	dimensions, at := s.Dimensions, path+".dimensions"
 	if s.Length != 0 {
-		if s.Length < 0 || int(s.Length) > MaxSize/max(l.elem, 1) {
-			return nil, errorf(path+".length", "%d is out of range (1…%d)", s.Length, MaxSize/max(l.elem, 1))
+		if len(dimensions) > 0 {
+			return nil, errorf(path, "length and dimensions exclude each other")
 		}
-		l.count, l.size = int(s.Length), l.elem*int(s.Length)
+		dimensions, at = []int32{s.Length}, path+".length"
+	}
+	if s.Bits != 0 && len(dimensions) > 0 {
+		return nil, errorf(at, "C knows no arrays of bit-fields")
+	}
+	for i := len(dimensions) - 1; i >= 0; i-- {
+		n := dimensions[i]
+		if n < 1 || int(n) > MaxSize/max(l.size, 1) {
+			return nil, errorf(at, "%d is out of range (1…%d)", n, MaxSize/max(l.size, 1))
+		}
+		l = &Layout{of: l, count: int(n), size: l.size * int(n), align: l.align}
 	}
 	return l, nil
 }
 
 func (b builder) setScalar(l *Layout, s *v1alpha1.Schema, path string) *Error {
-	sc, err := scalarOf(s, path)
+	if s.Union {
+		return errorf(path+".union", "only fields make a union")
+	}
+	sc, err := scalarFor(s, path)
 	if err != nil {
 		return err
 	}
 	if sc.linked {
 		sc.collect = b.collect
 	}
-	l.scalar, l.elem, l.align = sc, sc.size, sc.align
-	return nil
-}
-
-func (b builder) setFields(l *Layout, s *v1alpha1.Schema, path string, depth int) *Error {
-	names := make(map[string]bool, len(s.Fields))
-	offset := 0
-	l.align = 1
-	for i := range s.Fields {
-		f := &s.Fields[i]
-		at := fmt.Sprintf("%s.fields[%d]", path, i)
-		if f.Name == "" {
-			return errorf(at+".name", "is missing")
-		}
-		if names[f.Name] {
-			return errorf(at+".name", "%q is taken by an earlier field", f.Name)
-		}
-		names[f.Name] = true
-		layout, err := b.layout(&f.Schema, at, depth+1)
-		if err != nil {
-			return err
-		}
-		if !s.Packed {
-			offset = roundUp(offset, layout.align)
-			l.align = max(l.align, layout.align)
-		}
-		l.fields = append(l.fields, field{name: f.Name, offset: offset, layout: layout})
-		if layout.size > MaxSize-offset {
-			return errorf(at, "the struct grows over %d bytes", MaxSize)
-		}
-		offset += layout.size
+	l.scalar, l.size, l.align = sc, sc.size, max(sc.align, int(s.Align))
+	if s.Align != 0 && isByteArray(s.Type) {
+		l.align = int(s.Align)
 	}
-	l.elem = roundUp(offset, l.align)
-	return nil
+	return checkAlign(s, path)
 }
 
-// Size is the number of bytes.
-func (l *Layout) Size() int { return l.size }
+func scalarFor(s *v1alpha1.Schema, path string) (*scalar, *Error) {
+	if s.Type == v1alpha1.TypePadding {
+		return paddingOf(s, path)
+	}
+	sc, err := scalarOf(s, path)
+	if err == nil && s.Bits != 0 {
+		err = sc.setBits(s, path)
+	}
+	return sc, err
+}
 
-// Align is the alignment in bytes, as C's _Alignof gives it.
-func (l *Layout) Align() int { return l.align }
+// isByteArray says whether C programs write a type as an array of bytes as well, whose alignment is 1.
+// `align` sets the alignment of these, where it raises that of all others.
+func isByteArray(t v1alpha1.ScalarType) bool {
+	switch t {
+	case v1alpha1.TypeIPv4, v1alpha1.TypeIPv6, v1alpha1.TypeIP, v1alpha1.TypeIPv4Prefix, v1alpha1.TypeIPv6Prefix, v1alpha1.TypeIPPrefix:
+		return true
+	}
+	return false
+}
 
-// element is the layout of one element of an array.
-func (l *Layout) element() *Layout {
-	e := *l
-	e.count, e.size = 0, l.elem
-	return &e
+// maxAlign is the largest alignment that can be declared.
+const maxAlign = 128
+
+func checkAlign(s *v1alpha1.Schema, path string) *Error {
+	if a := s.Align; a < 0 || a > maxAlign || a&(a-1) != 0 {
+		return errorf(path+".align", "%d is not a power of two from 1 to %d", a, maxAlign)
+	}
+	return nil
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
-
-// Member is a field of a struct with its place.
-type Member struct {
-	Name string
-	// Offset is in bytes from the beginning of the struct.
-	Offset int
-	Layout *Layout
-}
-
-// Members are the fields of a struct, in the order of their offsets; none for anything else.
-func (l *Layout) Members() []Member {
-	members := make([]Member, len(l.fields))
-	for i, f := range l.fields {
-		members[i] = Member{f.name, f.offset, f.layout}
-	}
-	return members
-}
-
-// Element is the layout of an array's elements and how many there are; l itself and 0 for anything else.
-func (l *Layout) Element() (*Layout, int) {
-	if l.count == 0 {
-		return l, 0
-	}
-	return l.element(), l.count
-}
-
-// Scalar is the type of a scalar; empty for structs.
-func (l *Layout) Scalar() v1alpha1.ScalarType {
-	if l.scalar == nil {
-		return ""
-	}
-	return l.scalar.typ
-}

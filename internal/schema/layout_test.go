@@ -69,7 +69,7 @@ func TestNewNamesThePlace(t *testing.T) {
 	for schema, want := range map[string]string{
 		`{}`:                       "type or fields is required",
 		`{type: u31}`:              `.type: "u31" is not a supported type`,
-		`{type: u8, size: 2}`:      ".size: u8 is 1 bytes long and takes no size",
+		`{type: u8, size: 2}`:      ".size: u8 is 1 bytes long, size says 2",
 		`{type: string}`:           ".size: string needs a size from 1 to 1073741824, not 0",
 		`{type: u8, packed: true}`: ".packed: only a struct can be packed",
 		`{type: u64, length: -1}`:  ".length: -1 is out of range (1…134217728)",

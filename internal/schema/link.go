@@ -37,6 +37,9 @@ type ReferenceField struct {
 	Type v1alpha1.ScalarType
 	// Offset and Size are in bytes.
 	Offset, Size int
+	// InUnion says that another member of a union may be in these bytes: what is no symbol of a link there is left
+	// as it is.
+	InUnion bool
 }
 
 // MaxReferenceFields bounds the places of references in one key or value. An array counts as many times as it has
@@ -46,6 +49,9 @@ const MaxReferenceFields = 4096
 // countLinks is how many places References has, without listing them. It can't overflow: each place takes
 // bytes, and their number is bounded by MaxSize.
 func (l *Layout) countLinks() int {
+	if l.of != nil {
+		return l.count * l.of.countLinks()
+	}
 	n := 0
 	if l.scalar != nil && l.scalar.linked {
 		n = 1
@@ -53,24 +59,26 @@ func (l *Layout) countLinks() int {
 	for i := range l.fields {
 		n += l.fields[i].layout.countLinks()
 	}
-	return n * max(l.count, 1)
+	return n
 }
 
 // References are the places of references, in the order of their offsets; at most MaxReferenceFields.
-func (l *Layout) References() []ReferenceField { return l.appendLinks(nil, 0) }
+func (l *Layout) References() []ReferenceField { return l.appendLinks(nil, 0, false) }
 
-func (l *Layout) appendLinks(links []ReferenceField, offset int) []ReferenceField {
-	if l.countLinks() == 0 {
-		return links
-	}
-	for range max(l.count, 1) {
-		if l.scalar != nil {
-			links = append(links, ReferenceField{l.scalar.typ, offset, l.scalar.size})
+func (l *Layout) appendLinks(links []ReferenceField, offset int, inUnion bool) []ReferenceField {
+	switch {
+	case l.countLinks() == 0:
+	case l.of != nil:
+		for range l.count {
+			links = l.of.appendLinks(links, offset, inUnion)
+			offset += l.of.size
 		}
+	case l.scalar != nil:
+		links = append(links, ReferenceField{l.scalar.typ, offset, l.scalar.size, inUnion})
+	default:
 		for i := range l.fields {
-			links = l.fields[i].layout.appendLinks(links, offset+l.fields[i].offset)
+			links = l.fields[i].layout.appendLinks(links, offset+l.fields[i].offset, inUnion || l.union)
 		}
-		offset += l.elem
 	}
 	return links
 }
@@ -100,19 +108,19 @@ func (f ReferenceField) Get(b []byte) uint64 {
 // SpinLocks are the offsets of the value's spin locks; nested says that one of them isn't a direct
 // member of the outermost struct, where the kernel wants it.
 func (l *Layout) SpinLocks() (offsets []int, nested bool) {
+	switch {
+	case l.isSpinLock():
+		return []int{0}, true
+	case l.of != nil:
+		offsets, _ = l.of.SpinLocks()
+		return offsets, len(offsets) > 0
+	}
 	for _, f := range l.fields {
-		direct := f.layout.isSpinLock()
-		if direct && f.layout.count == 0 && l.count == 0 {
-			offsets = append(offsets, f.offset)
-			continue
-		}
 		below, _ := f.layout.SpinLocks()
-		if direct {
-			below = []int{0}
-		}
 		for _, offset := range below {
-			offsets, nested = append(offsets, f.offset+offset), true
+			offsets = append(offsets, f.offset+offset)
 		}
+		nested = nested || len(below) > 0 && (l.union || !f.layout.isSpinLock())
 	}
 	return offsets, nested
 }
@@ -129,6 +137,9 @@ func (l *Layout) Named(name func(v1alpha1.ScalarType, uint64) (string, bool)) *L
 		s := *l.scalar
 		s.name = name
 		named.scalar = &s
+	}
+	if l.of != nil {
+		named.of = l.of.Named(name)
 	}
 	named.fields = slices.Clone(l.fields)
 	for i := range named.fields {

@@ -5,6 +5,7 @@ package schema
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
@@ -17,6 +18,8 @@ type scalar struct {
 	sized  bool
 	signed bool
 	order  binary.ByteOrder
+	// bits is the width of a bit-field, 0 for anything else.
+	bits int
 	// linked types are names that nodes resolve; collect takes them, and name is their inverse.
 	linked  bool
 	collect func(v1alpha1.Reference)
@@ -25,6 +28,8 @@ type scalar struct {
 	// appendText and appendJSON are the inverse, for people and for tools.
 	appendText func(s *scalar, dst, b []byte) []byte
 	appendJSON func(s *scalar, dst, b []byte) []byte
+	// exact says whether encode makes b of what appendJSON prints for it. Where it is nil, that is tried.
+	exact func(s *scalar, b []byte) bool
 }
 
 // scalars is the table of all types. Sizes and alignments are those of the C types that programs
@@ -43,16 +48,16 @@ var scalars = map[v1alpha1.ScalarType]scalar{
 	v1alpha1.TypeBE64: integer(v1alpha1.TypeBE64, 8, false, binary.BigEndian),
 	v1alpha1.TypeBool: {
 		typ: v1alpha1.TypeBool, size: 1, align: 1,
-		encode: encodeBool, appendText: appendBool, appendJSON: appendBool,
+		encode: encodeBool, appendText: appendBool, appendJSON: appendBool, exact: exactBool,
 	},
-	v1alpha1.TypeIPv4:       quoted(v1alpha1.TypeIPv4, 4, 4, encodeIP, appendIP),
-	v1alpha1.TypeIPv6:       quoted(v1alpha1.TypeIPv6, 16, 4, encodeIP, appendIP),
-	v1alpha1.TypeMAC:        quoted(v1alpha1.TypeMAC, 6, 1, encodeMAC, appendMAC),
-	v1alpha1.TypeIPv4Prefix: quoted(v1alpha1.TypeIPv4Prefix, 8, 4, encodePrefix, appendPrefix),
-	v1alpha1.TypeIPv6Prefix: quoted(v1alpha1.TypeIPv6Prefix, 20, 4, encodePrefix, appendPrefix),
+	v1alpha1.TypeIPv4:       exactly(quoted(v1alpha1.TypeIPv4, 4, 4, encodeIP, appendIP), always),
+	v1alpha1.TypeIPv6:       exactly(quoted(v1alpha1.TypeIPv6, 16, 4, encodeIP, appendIP), exactIPv6),
+	v1alpha1.TypeMAC:        exactly(quoted(v1alpha1.TypeMAC, 6, 1, encodeMAC, appendMAC), always),
+	v1alpha1.TypeIPv4Prefix: exactly(quoted(v1alpha1.TypeIPv4Prefix, 8, 4, encodePrefix, appendPrefix), exactPrefix),
+	v1alpha1.TypeIPv6Prefix: exactly(quoted(v1alpha1.TypeIPv6Prefix, 20, 4, encodePrefix, appendPrefix), exactPrefix),
 	v1alpha1.TypeString: {
 		typ: v1alpha1.TypeString, align: 1, sized: true,
-		encode: encodeString, appendText: appendStringText, appendJSON: appendStringJSON,
+		encode: encodeString, appendText: appendStringText, appendJSON: appendStringJSON, exact: exactString,
 	},
 	v1alpha1.TypeIfindex:  linked(v1alpha1.TypeIfindex, 4),
 	v1alpha1.TypeMapRef:   linked(v1alpha1.TypeMapRef, 4),
@@ -63,8 +68,8 @@ var scalars = map[v1alpha1.ScalarType]scalar{
 		typ: v1alpha1.TypeSpinLock, size: 4, align: 4, order: binary.NativeEndian,
 		encode: encodeSpinLock, appendText: appendInteger, appendJSON: appendIntegerJSON,
 	},
-	v1alpha1.TypeBytes: sizedQuoted(v1alpha1.TypeBytes, encodeBytes, appendBytes),
-	v1alpha1.TypeHex:   sizedQuoted(v1alpha1.TypeHex, encodeHex, appendHex),
+	v1alpha1.TypeBytes: exactly(sizedQuoted(v1alpha1.TypeBytes, encodeBytes, appendBytes), always),
+	v1alpha1.TypeHex:   exactly(sizedQuoted(v1alpha1.TypeHex, encodeHex, appendHex), always),
 }
 
 // scalarOf is the scalar that a schema declares, with what the schema says about its values.
@@ -85,8 +90,8 @@ func scalarOf(s *v1alpha1.Schema, path string) (*scalar, *Error) {
 			return nil, errorf(path+".size", "%s needs a size from 1 to %d, not %d", s.Type, MaxSize, s.Size)
 		}
 		sc.size = int(s.Size)
-	} else if s.Size != 0 {
-		return nil, errorf(path+".size", "%s is %d bytes long and takes no size", s.Type, sc.size)
+	} else if s.Size != 0 && int(s.Size) != sc.size {
+		return nil, errorf(path+".size", "%s is %d bytes long, size says %d", s.Type, sc.size, s.Size)
 	}
 	return &sc, nil
 }
@@ -94,7 +99,7 @@ func scalarOf(s *v1alpha1.Schema, path string) (*scalar, *Error) {
 func integer(typ v1alpha1.ScalarType, size int, signed bool, order binary.ByteOrder) scalar {
 	return scalar{
 		typ: typ, size: size, align: size, signed: signed, order: order,
-		encode: encodeInteger, appendText: appendInteger, appendJSON: appendIntegerJSON,
+		encode: encodeInteger, appendText: appendInteger, appendJSON: appendIntegerJSON, exact: always,
 	}
 }
 
@@ -112,4 +117,28 @@ func sizedQuoted(typ v1alpha1.ScalarType,
 	s := quoted(typ, 0, 1, encode, text)
 	s.sized = true
 	return s
+}
+
+// exactly is s with the bytes that it can hold.
+func exactly(s scalar, holds func(*scalar, []byte) bool) scalar {
+	s.exact = holds
+	return s
+}
+
+func always(*scalar, []byte) bool { return true }
+
+func exactBool(_ *scalar, b []byte) bool { return b[0] <= 1 }
+
+func exactString(_ *scalar, b []byte) bool {
+	_, ok := stringOf(b)
+	return ok
+}
+
+func exactIPv6(_ *scalar, b []byte) bool { return !netip.AddrFrom16([16]byte(b)).Is4In6() }
+
+// exactPrefix says whether the length is one of the family's, and no bits are set behind it.
+func exactPrefix(_ *scalar, b []byte) bool {
+	a, _ := netip.AddrFromSlice(b[4:])
+	p, err := a.Prefix(int(binary.NativeEndian.Uint32(b)))
+	return err == nil && p.Addr() == a && !a.Is4In6()
 }

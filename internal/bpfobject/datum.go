@@ -24,8 +24,12 @@ func (o *object) describe(d *mapdef.Definition) {
 }
 
 func (o *object) fill(d *mapdef.Datum, isLPM bool) {
+	reader := btfschema.In(o.types)
 	d.CType = cName(d.Type)
-	d.Schema = btfschema.Of(d.Type)
+	d.Schema, d.Notes = reader.Of(d.Type)
+	if isLPM {
+		d.Schema, d.Notes = reader.OfLPMKey(d.Type)
+	}
 	if d.Schema == nil {
 		d.Untyped = "its type has no size"
 	}

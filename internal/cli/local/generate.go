@@ -202,6 +202,9 @@ func sized(d mapdef.Datum, size uint32) string {
 	return fmt.Sprintf("%s (%d bytes)", d.CType, size)
 }
 
+// notePinOutside says what the agents want of pins that aren't below their own root.
+const notePinOutside = "outside of " + revision.PinRoot + "/: the agents need --allowed-pin-prefix for the namespace"
+
 // pin is where loaders look for the map.
 func (g *generator) pin(doc *manifest.Document, m *bpfobject.Map) {
 	own := path.Clean(bpffsPath(revision.DefaultPinPath(revision.Key{Namespace: "NAMESPACE", Name: doc.Name})))
@@ -217,7 +220,7 @@ func (g *generator) pin(doc *manifest.Document, m *bpfobject.Map) {
 	default:
 		doc.Spec.Pin = &v1alpha1.Pin{Path: at}
 		if !strings.HasPrefix(at, revision.PinRoot+"/") {
-			doc.Notes["pin"] = "outside of " + revision.PinRoot + "/: the agents need --allowed-pin-prefix for the namespace"
+			doc.Notes["pin"] = notePinOutside
 		}
 	}
 }

@@ -10,13 +10,13 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/btfschema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mapdef"
@@ -161,7 +161,7 @@ func describeLive(d *mapdef.Definition, t *maptype.Type, info bpf.Info, record *
 	}
 	reason := "the map has no BTF"
 	if info.BTFID != 0 {
-		key, value, err := typesOf(info, t.LPM)
+		key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID, t.LPM)
 		d.Key.Schema, d.Value.Schema = key, value
 		if err != nil {
 			reason = err.Error()
@@ -236,10 +236,7 @@ func (g *generator) livePin(doc *manifest.Document, root string, pins []string) 
 		return err
 	}
 	if mode != 0o600 {
-		pin.Mode = "0" + strconv.FormatUint(uint64(mode), 8)
-		if len(pin.Mode) < 4 {
-			pin.Mode = fmt.Sprintf("%04o", mode)
-		}
+		pin.Mode = fmt.Sprintf("%04o", mode)
 	}
 	if uid != 0 {
 		pin.UID = &uid

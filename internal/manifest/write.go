@@ -5,10 +5,12 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -128,14 +130,41 @@ func style(n *yaml.Node, depth int) {
 			n.Style = 0
 		}
 	case yaml.MappingNode, yaml.SequenceNode:
-		for _, child := range n.Content {
+		for i, child := range n.Content {
 			style(child, depth+1)
+			if n.Kind == yaml.MappingNode && i%2 == 0 && (child.Value == "enum" || child.Value == "flags") {
+				sortByNumber(n.Content[i+1])
+			}
 		}
 		if depth > 1 || n.Kind == yaml.MappingNode && depth == 1 && member(n, "type") == nil {
 			if scalars, nested := weigh(n); !nested && scalars <= maxFlow || scalars == 0 {
 				n.Style |= yaml.FlowStyle
 			}
 		}
+	}
+}
+
+// sortByNumber orders names by what they stand for, as C's enumerators mostly are.
+func sortByNumber(n *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	type pair struct {
+		name, number *yaml.Node
+		n            int64
+	}
+	var pairs []pair
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		p := pair{name: n.Content[i], number: n.Content[i+1]}
+		if err := p.number.Decode(&p.n); err != nil {
+			return // no numbers
+		}
+		pairs = append(pairs, p)
+	}
+	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(a.n, b.n) })
+	n.Content = n.Content[:0]
+	for _, p := range pairs {
+		n.Content = append(n.Content, p.name, p.number)
 	}
 }
 

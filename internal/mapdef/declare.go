@@ -6,6 +6,7 @@ package mapdef
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
@@ -81,9 +82,9 @@ type writer struct {
 func (w *writer) remark(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if w.path != "spec" {
-		text = "inner maps: " + text
+		text = "in inner maps, " + text
 	}
-	w.remarks = append(w.remarks, text)
+	w.remarks = append(w.remarks, strings.ToUpper(text[:1])+text[1:]+".")
 }
 
 // maxEntries is the capacity that a loader asks the kernel for.
@@ -94,15 +95,15 @@ func (w *writer) maxEntries(cpus int) int64 {
 		return 0
 	case w.traits.Capacity == maptype.Bytes:
 		if rounded := wholePages(n); n != 0 && rounded != n {
-			w.remark("max_entries is %d: loaders round the size of a ring buffer up to %d", n, rounded)
+			w.remark("the source's max_entries is %d: loaders round the size of a ring buffer up to %d", n, rounded)
 			return rounded
 		}
 	case n == 0 && w.traits.Name == string(v1alpha1.MapTypePerfEventArray):
-		w.remark("max_entries is not set: loaders take the number of possible CPUs, which was %d here", cpus)
+		w.remark("the source's max_entries is not set: loaders take the number of possible CPUs, which was %d here", cpus)
 		return int64(cpus)
 	}
 	if n == 0 {
-		w.remark("max_entries is not set: the loader does it at run time, so write its number in place of the 1")
+		w.remark("the source's max_entries is not set: the loader does it at run time, so write its number in place of the 1")
 		return 1
 	}
 	return n

@@ -172,7 +172,10 @@ func (g *generator) document(file string, m *bpfobject.Map, k8s string) (doc *ma
 		return nil, "", err
 	}
 	doc = &manifest.Document{Namespace: g.namespace, Name: k8s, Spec: d.Spec, Notes: map[string]string{}}
-	doc.Comments = append([]string{describe(m)}, d.Remarks...)
+	if m.Section && !m.Frozen {
+		doc.Spec.SyncPolicy = v1alpha1.SyncSeed // the program writes its variables
+	}
+	doc.Comments = append([]string{describe(m) + "."}, d.Remarks...)
 	g.pin(doc, m)
 	if err := addContents(doc, m); err != nil {
 		return nil, "", err

@@ -207,3 +207,5 @@ func contentsOf(t *testing.T, typ *maptype.Type, pin string) string {
 	}
 	return ok(t, "dump", "--pin", pin, "-o", "hex", "--sort")
 }
+
+func typeNamed(name string) *maptype.Type { return maptype.ByName(name) }

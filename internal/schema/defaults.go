@@ -30,7 +30,7 @@ const (
 // setDefault checks a declared default, and notes where fields have defaults that make one of the whole.
 func (b builder) setDefault(l *Layout, s *v1alpha1.Schema, path string) *Error {
 	if s.Default == nil {
-		return l.inherit(path)
+		return l.inherit()
 	}
 	path += ".default"
 	if l.size > maxDefault {
@@ -46,7 +46,7 @@ func (b builder) setDefault(l *Layout, s *v1alpha1.Schema, path string) *Error {
 	if err := b.checkDefault(s, raw); err != nil {
 		return err.below(path)
 	}
-	return l.declare(raw, path)
+	return l.declare(raw)
 }
 
 // checkDefault checks that a default can be encoded. It may name what nodes resolve: a name is collected where an
@@ -56,46 +56,46 @@ func (b builder) checkDefault(s *v1alpha1.Schema, raw []byte) *Error {
 	bare.Default = nil
 	l, err := builder{collect: func(v1alpha1.Reference) {}}.layout(&bare, "", 0)
 	if err != nil {
-		return nil // what is wrong with the schema itself was said
+		return err
 	}
 	whole := make([]byte, l.size)
 	if s.Bits > 0 {
 		f := field{bits: int(s.Bits), layout: l}
 		return f.encodeBits(whole, literal{raw: raw})
 	}
-	if l.declare(raw, "") != nil {
-		return nil // it names something
+	if err := l.declare(raw); err != nil {
+		return err
 	}
 	return l.fillDefault(whole)
 }
 
 // declare takes a default. One that is given for an array and isn't a list is that of each element.
-func (l *Layout) declare(raw []byte, path string) *Error {
+func (l *Layout) declare(raw []byte) *Error {
 	if l.of != nil && !rawjson.IsList(raw) && !isHexForm(raw) {
-		if err := l.of.declare(raw, path); err != nil {
+		if err := l.of.declare(raw); err != nil {
 			return err
 		}
-		return l.inherit(path)
+		return l.inherit()
 	}
 	reader := *l // which fills a list that is too short with the elements' own defaults
 	l.fallback = fallback{known: true, raw: raw, reader: &reader}
-	return l.keep(path)
+	return l.keep()
 }
 
 // inherit makes the default of the whole from those of the fields or elements.
-func (l *Layout) inherit(path string) *Error {
+func (l *Layout) inherit() *Error {
 	l.fallback = fallback{known: l.isImplied()}
-	return l.keep(path)
+	return l.keep()
 }
 
 // keep writes the default out once, if that is possible.
-func (l *Layout) keep(path string) *Error {
+func (l *Layout) keep() *Error {
 	if !l.fallback.known || l.size > maxEncoded || l.countLinks() > 0 {
 		return nil
 	}
 	encoded := make([]byte, l.size)
 	if err := l.fillDefault(encoded); err != nil {
-		return err.below(path)
+		return err
 	}
 	l.fallback.encoded = encoded
 	return nil

@@ -5,6 +5,8 @@ package schema_test
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -13,8 +15,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
-// FuzzSchema lays any schema out. Whatever is accepted keeps its bounds, and each value that it accepts
-// comes back as the same bytes from the text that it is printed as.
+// FuzzSchema lays any schema out. Whatever is accepted keeps its bounds, and each value that it accepts, and any bytes
+// at all, come back as the same bytes from the text that they are printed as.
 func FuzzSchema(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{"type":"u32"}`, `7`},
@@ -23,11 +25,14 @@ func FuzzSchema(f *testing.F) {
 		{`{"length":2,"fields":[{"name":"a","type":"bool"},{"name":"b","type":"i64"}]}`, `[{"a":true,"b":-1},{"b":2,"a":false}]`},
 		{`{"type":"string","size":4}`, `"é\n"`},
 		{`{"packed":true,"fields":[{"name":"mac","type":"mac"},{"name":"h","type":"hex","size":3}]}`, `{"mac":"02:00:5e:10:00:01","h":"01 02 03"}`},
+		{`{"fields":[{"name":"a","type":"u32","bits":3},{"name":"b","type":"i8","bits":7},{"type":"padding","bits":5}]}`, `{"a":7,"b":-64}`},
+		{`{"union":true,"fields":[{"name":"a","type":"u8"},{"name":"b","fields":[{"name":"c","type":"bool"},{"name":"d","type":"u16"}]}]}`, `{"b":{"c":true,"d":3}}`},
+		{`{"align":16,"fields":[{"name":"a","type":"u8","default":3},{"name":"b","type":"u16","dimensions":[2,2],"default":9}]}`, `{"b":[[1]]}`},
 		{`{"fields":[{"name":"a","length":65536,"fields":[{"name":"b","type":"ifindex","length":4096}]}]}`, `1`},
 	} {
-		f.Add(seed[0], seed[1])
+		f.Add(seed[0], seed[1], []byte{1, 0, 0xff})
 	}
-	f.Fuzz(func(t *testing.T, text, value string) {
+	f.Fuzz(func(t *testing.T, text, value string, content []byte) {
 		var s v1alpha1.Schema
 		if yaml.UnmarshalStrict([]byte(text), &s) != nil {
 			return
@@ -52,6 +57,14 @@ func FuzzSchema(f *testing.F) {
 			return
 		}
 		b := make([]byte, l.Size())
+		for i := range b {
+			b[i] = byte(i)
+			if len(content) > 0 {
+				b[i] = content[i%len(content)]
+			}
+		}
+		comesBack(t, l, text, b)
+		clear(b)
 		if l.Encode(b, []byte(value)) != nil {
 			return
 		}
@@ -65,4 +78,38 @@ func FuzzSchema(f *testing.F) {
 			t.Errorf("%s of %s isn't accepted in a table: %v", text, value, err)
 		}
 	})
+}
+
+// comesBack checks that bytes are printed as what they are encoded from.
+func comesBack(t *testing.T, l *schema.Layout, text string, b []byte) {
+	t.Helper()
+	printed := l.Decode(b)
+	again := make([]byte, len(b))
+	if err := l.Encode(again, printed); err != nil || !bytes.Equal(again, b) {
+		t.Errorf("%s: %x is printed as %s, which is %x (%v)", text, b, printed, again, err)
+	}
+	_ = l.Format(b)
+}
+
+// TestAnyBytesComeBack prints random bytes, and bytes that are nearly values, of random schemas.
+func TestAnyBytesComeBack(t *testing.T) {
+	seed := rand.Uint64()
+	g := &generator{r: rand.New(rand.NewPCG(seed, 0))}
+	for i := range 300 {
+		s := g.next(i)
+		text := fmt.Sprintf("seed %d: %s", seed, s.declaration)
+		b := make([]byte, s.layout.Size())
+		if err := s.layout.Encode(b, []byte(s.value)); err != nil {
+			t.Fatalf("%s of %s: %v", text, s.value, err)
+		}
+		comesBack(t, s.layout, text, b)
+		for range 8 {
+			b[g.r.IntN(len(b))] ^= 1 << g.r.IntN(8)
+			comesBack(t, s.layout, text, b)
+		}
+		for i := range b {
+			b[i] = byte(g.r.Uint32())
+		}
+		comesBack(t, s.layout, text, b)
+	}
 }

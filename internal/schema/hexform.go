@@ -42,7 +42,7 @@ func (l *Layout) encodeHexForm(dst []byte, value literal) *Error {
 
 // linkNumbers replaces numbers in dst, which were given as bytes, by what links are encoded to.
 func (l *Layout) linkNumbers(dst []byte) *Error {
-	if l.countLinks() == 0 {
+	if !l.collects() {
 		return nil
 	}
 	switch {
@@ -53,7 +53,7 @@ func (l *Layout) linkNumbers(dst []byte) *Error {
 			}
 		}
 	case l.scalar != nil:
-		number := strconv.AppendUint(nil, l.scalar.get(dst), 10)
+		number := strconv.AppendQuote(nil, strconv.FormatUint(l.scalar.get(dst), 10))
 		if l.scalar.typ == v1alpha1.TypeProgPin && isZero(dst) {
 			return nil
 		}
@@ -71,6 +71,22 @@ func (l *Layout) linkNumbers(dst []byte) *Error {
 		}
 	}
 	return nil
+}
+
+// collects says whether names of links are taken anywhere in l.
+func (l *Layout) collects() bool {
+	if l.of != nil {
+		return l.of.collects()
+	}
+	if l.scalar != nil {
+		return l.scalar.collect != nil
+	}
+	for i := range l.fields {
+		if l.fields[i].layout.collects() {
+			return true
+		}
+	}
+	return false
 }
 
 func appendHexForm(dst, b []byte) []byte {

@@ -29,6 +29,8 @@ type builder struct {
 	groups []group
 	// duplicates are keys that are declared again, under the policy Fail.
 	duplicates problems
+	// ranged says that a declared key was several keys.
+	ranged bool
 	// crossed says that a key of the group at hand is one of an earlier group, too.
 	crossed bool
 }
@@ -62,8 +64,8 @@ func (b *builder) add(key, values []byte, perCPU bool, origin int) error {
 	if uint64(b.blocks.len) >= uint64(b.shape.MaxEntries) {
 		b.c.full = true
 		b.c.problems.reason = v1alpha1.ReasonInvalidEntry
-		b.c.problems.add("spec.maxEntries", "%d is less than the number of entries that are declared (at least %d%s)",
-			b.shape.MaxEntries, b.blocks.len+1, b.sourcesToo())
+		b.c.problems.add("spec.maxEntries", "%d is less than the number of entries that are declared (at least %d%s%s)",
+			b.shape.MaxEntries, b.blocks.len+1, b.sourcesToo(), b.rangesToo())
 		return errStop
 	}
 	if err := b.checkRoom(b.blocks.packedBytes(perCPULen(values, perCPU))); err != nil {
@@ -91,13 +93,21 @@ func (b *builder) again(i int, key, values []byte, perCPU bool, origin int) erro
 	default:
 		if b.duplicates.total++; len(b.duplicates.list) < maxShown {
 			here, there := b.groups[len(b.groups)-1].place(origin), b.placeOf(i)
-			b.duplicates.list = append(b.duplicates.list, Problem{Path: here, Message: fmt.Sprintf("is the same key as %s: %s", there, b.c.key.Format(key))})
+			b.duplicates.list = append(b.duplicates.list, Problem{Path: here, Message: fmt.Sprintf("%s %s: %s", b.sameAs(), there, b.c.key.Format(key))})
 		}
 		if b.duplicates.total >= maxCounted {
 			return errStop
 		}
 	}
 	return nil
+}
+
+// sameAs says what two entries have in common: a range holds more keys than the one that is another's, too.
+func (b *builder) sameAs() string {
+	if b.c.key.IsPrefix() {
+		return "holds the same prefix as"
+	}
+	return "is the same key as"
 }
 
 // checkRoom says whether there is room for that many more bytes.
@@ -143,6 +153,14 @@ func (b *builder) placeOf(i int) string {
 func (b *builder) sourcesToo() string {
 	if n := len(b.groups) - 1; n > 0 {
 		return ", with those of " + text.Count(n, "source", "sources")
+	}
+	return ""
+}
+
+// rangesToo says that there are more entries than were written.
+func (b *builder) rangesToo() string {
+	if b.ranged {
+		return ", as a range takes one for each of its prefixes"
 	}
 	return ""
 }

@@ -4,7 +4,6 @@
 package compile
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
@@ -96,6 +96,7 @@ func at(i int, suffix string) string { return fmt.Sprintf("spec.entries[%d]%s", 
 type packer struct {
 	*builder
 	key, value, values []byte
+	keys               schema.Keys // of the declared one, behind key
 }
 
 func newPacker(b *builder) packer {
@@ -121,18 +122,42 @@ func (p *packer) inline(i int, e *v1alpha1.Entry) error {
 			}
 		}
 	case perCPU:
-	case e.Value != nil:
-		clear(p.value)
-		if err := c.value.Encode(p.value, e.Value.Raw); err != nil {
-			c.problems.addAt(at(i, ".value"), err)
-		}
 	default:
-		c.problems.add(at(i, ".value"), "is missing")
+		p.inlineValue(i, e.Value)
 	}
 	if c.problems.total > before {
 		return nil
 	}
-	return p.add(p.key, values, perCPU, i)
+	return p.addAll(values, perCPU, i)
+}
+
+// inlineValue encodes the value of entry i of the spec, or what the schema has in its place.
+func (p *packer) inlineValue(i int, declared *apiextensionsv1.JSON) {
+	clear(p.value)
+	var err error
+	if declared == nil {
+		err = p.c.value.EncodeDefault(p.value)
+	} else {
+		err = p.c.value.Encode(p.value, declared.Raw)
+	}
+	if err != nil {
+		p.c.problems.addAt(at(i, ".value"), err)
+	}
+}
+
+// addAll adds the encoded entry under each key that the declared one stands for. It stops at the first that another
+// entry has: the others would say the same.
+func (p *packer) addAll(values []byte, perCPU bool, origin int) error {
+	before := p.duplicates.total
+	for {
+		if err := p.add(p.key, values, perCPU, origin); err != nil || p.duplicates.total > before {
+			return err
+		}
+		if !p.keys.Next(p.key) {
+			return nil
+		}
+		p.ranged = true
+	}
 }
 
 // room makes p.values hold n values, of zeros.
@@ -159,38 +184,12 @@ func (p *packer) inlineKey(i int, raw *apiextensionsv1.JSON) {
 		return
 	}
 	clear(p.key)
-	if err := c.key.Encode(p.key, raw.Raw); err != nil {
+	var err error
+	if p.keys, err = c.key.EncodeKeys(p.key, raw.Raw, false); err != nil {
 		c.problems.addAt(at(i, ".key"), err)
 		return
 	}
-	if message := keyProblem(p.shape, p.key); message != "" {
+	if message := keyProblem(p.shape, c.key, p.key); message != "" {
 		c.problems.add(at(i, ".key"), "%s", message)
 	}
-}
-
-// keyProblem is what is wrong with an encoded key for its type; empty if nothing is.
-func keyProblem(shape revision.Shape, k []byte) string {
-	switch {
-	case shape.IsIndexed():
-		if index := binary.NativeEndian.Uint32(k); index >= shape.MaxEntries {
-			return fmt.Sprintf("index %d is out of range (0…%d): maxEntries is %d", index, shape.MaxEntries-1, shape.MaxEntries)
-		}
-	case shape.IsLPM():
-		return prefixProblem(k)
-	}
-	return ""
-}
-
-// prefixProblem checks an LPM key that was given in hex; typed prefixes can't fail it.
-func prefixProblem(k []byte) string {
-	bits, most := binary.NativeEndian.Uint32(k), uint32(8*(len(k)-4))
-	if bits > most {
-		return fmt.Sprintf("prefix length %d is out of range (0…%d)", bits, most)
-	}
-	if revision.IsMasked(k) {
-		return ""
-	}
-	masked := append([]byte(nil), k...)
-	revision.MaskPrefix(masked)
-	return fmt.Sprintf("%x has bits set behind its prefix length %d (did you mean %x?)", k, bits, masked)
 }

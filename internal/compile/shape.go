@@ -136,6 +136,9 @@ func (c *compiler) sizes(p part, keySchema *v1alpha1.Schema, key, value *schema.
 	if value == nil {
 		return keySize, 0
 	}
+	if value.IsPrefix() {
+		c.problems.add(p.path+".value.prefix", "only the key of an LPMTrie is matched by prefix")
+	}
 	if c.checkSize(p, p.path+".value", value.Size(), p.traits.ValueWith(p.flags)) {
 		if most := p.traits.MaxElement; most > 0 && int(keySize)+value.Size() > most {
 			c.problems.add(p.path+".value", "is %d bytes long, and the key %d: %s takes at most %d together", value.Size(), keySize, p.typ, most)
@@ -180,28 +183,6 @@ func (c *compiler) maxEntries(p part, n int64) uint32 {
 		c.problems.add(at, "%d: the size in bytes of a %s must be a power of two and a multiple of the page size, %d or more", n, p.typ, pageSize)
 	}
 	return uint32(n)
-}
-
-func (c *compiler) checkKey(p part, k *v1alpha1.Schema, key *schema.Layout) {
-	typ, t := p.typ, p.traits
-	isPrefix := k != nil && (k.Type == v1alpha1.TypeIPv4Prefix || k.Type == v1alpha1.TypeIPv6Prefix)
-	switch {
-	case t.Indexed:
-		if k != nil && (k.Type != v1alpha1.TypeU32 || k.Length != 0) {
-			c.problems.add(p.path+".key", "the key of %s is its index: leave it out or set {type: u32}", typ)
-		}
-	case t.LPM:
-		if k.Length != 0 || !isPrefix && k.Type != v1alpha1.TypeHex {
-			c.problems.add(p.path+".key", "the key of %s is a prefix: {type: ipv4Prefix}, {type: ipv6Prefix} or {type: hex} with the prefix length in the first 4 bytes", typ)
-		} else if key.Size() < t.Key.Min {
-			c.problems.add(p.path+".key.size", "%d leaves no room for data behind the 4 bytes of the prefix length (%d…%d)", key.Size(), t.Key.Min, t.Key.Max)
-		}
-	case isPrefix:
-		c.problems.add(p.path+".key.type", "%s needs type LPMTrie: %s compares keys byte by byte", k.Type, typ)
-	}
-	if !t.LPM || key.Size() >= t.Key.Min { // a prefix that is too short was told above
-		c.checkSize(p, p.path+".key", key.Size(), t.Key)
-	}
 }
 
 // flags are the declared and the implied flags, sorted.

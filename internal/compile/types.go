@@ -62,6 +62,7 @@ func (c *compiler) schemas(p part, key *v1alpha1.Schema, value v1alpha1.Schema) 
 	if t.IsKeyless() {
 		keySchema = nil
 	}
+	keySchema = c.keySchema(p, keySchema)
 	switch byDefault := defaultSchema(t.ValueWith(p.flags)); {
 	case !t.Value.Exists() && !isZero(&value):
 		c.problems.add(p.path+".value", "%s has no values: leave it out", p.typ)

@@ -19,6 +19,8 @@ func (l *Layout) Decode(b []byte) []byte { return l.AppendJSON(nil, b) }
 // AppendJSON appends Decode's result to dst.
 func (l *Layout) AppendJSON(dst, b []byte) []byte {
 	switch {
+	case l.prefix != nil && !l.prefix.isPlain(b):
+		return appendHexForm(dst, b)
 	case l.of != nil:
 		dst = append(dst, '[')
 		for i := range l.count {
@@ -75,7 +77,7 @@ func (f *field) appendJSON(dst, b []byte) []byte {
 		f.withUnit(b, func(unit []byte) { dst = f.layout.AppendJSON(dst, unit) })
 		return dst
 	}
-	return f.layout.AppendJSON(dst, b[f.offset:f.offset+f.layout.size])
+	return f.layout.AppendJSON(dst, f.room(b))
 }
 
 // Format is b in one short line for people: "{action: 1, rule: 7}".
@@ -84,6 +86,9 @@ func (l *Layout) Format(b []byte) string { return string(l.AppendText(nil, b)) }
 // AppendText appends Format's result to dst.
 func (l *Layout) AppendText(dst, b []byte) []byte {
 	dst = l.appendText(dst, b)
+	if l.prefix != nil {
+		dst = append(dst, l.prefix.note(b)...)
+	}
 	if l.isDirty(b) {
 		dst = append(dst, " (padding is not zero)"...)
 	}
@@ -133,7 +138,7 @@ func (f *field) appendText(dst, b []byte) []byte {
 		f.withUnit(b, func(unit []byte) { dst = f.layout.appendText(dst, unit) })
 		return dst
 	}
-	return f.layout.appendText(dst, b[f.offset:f.offset+f.layout.size])
+	return f.layout.appendText(dst, f.room(b))
 }
 
 // holds says whether b is what encode writes for the value that it is printed as.

@@ -29,7 +29,7 @@ const (
 
 // setDefault checks a declared default, and notes where fields have defaults that make one of the whole.
 func (b builder) setDefault(l *Layout, s *v1alpha1.Schema, path string) *Error {
-	if s.Default == nil {
+	if s.Default == nil || s.Prefix { // a prefix has its place and its default once the key is laid out
 		return l.inherit()
 	}
 	path += ".default"
@@ -158,7 +158,7 @@ func (f *field) fillDefault(dst []byte) *Error {
 	if f.bits > 0 {
 		return f.encodeBits(dst, literal{raw: f.layout.fallback.raw})
 	}
-	return f.layout.fillDefault(dst[f.offset : f.offset+f.layout.size])
+	return f.layout.fillDefault(f.room(dst))
 }
 
 // fillElements writes the defaults of an array's elements from number n on: what a list that is the default of the

@@ -28,7 +28,7 @@ func (l *Layout) encodeText(dst, raw []byte, cells bool) error {
 	if err != nil {
 		return errorf("", "is not valid JSON: %v", err)
 	}
-	if e := l.encode(dst, literal{value, cells}); e != nil {
+	if e := l.encode(dst, literal{raw: value, cells: cells}); e != nil {
 		return e
 	}
 	return nil
@@ -65,7 +65,7 @@ func (l *Layout) encodeArray(dst []byte, value literal) *Error {
 		if n >= l.count {
 			continue // the message has their number
 		}
-		if err := l.of.encode(dst[n*size:(n+1)*size], literal{v, false}); err != nil {
+		if err := l.of.encode(dst[n*size:(n+1)*size], literal{raw: v}); err != nil {
 			return err.below(elementStep(n))
 		}
 	}
@@ -105,7 +105,7 @@ func (l *Layout) encodeStruct(dst []byte, value literal) *Error {
 			return errorf("."+name, "is given twice")
 		}
 		seen[i] = true
-		if err := l.fields[i].encode(dst, literal{member, value.cells}); err != nil {
+		if err := l.fields[i].encode(dst, value.with(member)); err != nil {
 			return err.below("." + name)
 		}
 	}
@@ -129,7 +129,7 @@ func (f *field) encode(dst []byte, value literal) *Error {
 	if f.bits > 0 {
 		return f.encodeBits(dst, value)
 	}
-	return f.layout.encode(dst[f.offset:f.offset+f.layout.size], value)
+	return f.layout.encode(f.room(dst), value)
 }
 
 func (l *Layout) encodeUnion(dst []byte, value literal) *Error {
@@ -152,7 +152,7 @@ func (l *Layout) encodeUnion(dst []byte, value literal) *Error {
 			return errorf("", "gives both %s and %s: a value of a union has exactly one member", l.fields[given].name, name)
 		}
 		given = i
-		if err := l.fields[i].encode(dst, literal{member, value.cells}); err != nil {
+		if err := l.fields[i].encode(dst, value.with(member)); err != nil {
 			return err.below("." + name)
 		}
 	}

@@ -30,10 +30,10 @@ func areZero(gaps []gap, b []byte) bool {
 	return true
 }
 
-// findGaps notes the bits of a struct that no field with a value has; of a union, those that each member
+// findGaps notes the bits of a struct from one on that no field with a value has; of a union, those that each member
 // hasn't.
-func (l *Layout) findGaps() {
-	end := 0
+func (l *Layout) findGaps(start int) {
+	end := start
 	for i := range l.fields {
 		f := &l.fields[i]
 		if l.union {
@@ -113,7 +113,7 @@ func (l *Layout) isTyped(b []byte) bool {
 // isTyped is that of a field of the struct in b.
 func (f *field) isTyped(b []byte) (typed bool) {
 	if f.bits == 0 {
-		return f.layout.isTyped(b[f.offset : f.offset+f.layout.size])
+		return f.layout.isTyped(f.room(b))
 	}
 	f.withUnit(b, func(unit []byte) { typed = f.layout.isTyped(unit) })
 	return typed
@@ -142,13 +142,15 @@ func (l *Layout) isDirty(b []byte) bool {
 			}
 		}
 		return false
-	case l.scalar != nil || l.union:
+	case l.scalar != nil:
+		return !areZero(l.gaps, b)
+	case l.union:
 		return false // a union of which no member makes all bytes prints as hex
 	case !areZero(l.gaps, b):
 		return true
 	}
 	for i := range l.fields {
-		if f := &l.fields[i]; f.bits == 0 && !f.silent && f.layout.isDirty(b[f.offset:f.offset+f.layout.size]) {
+		if f := &l.fields[i]; f.bits == 0 && !f.silent && f.layout.isDirty(f.room(b)) {
 			return true
 		}
 	}

@@ -23,6 +23,9 @@ func isHexForm(raw []byte) bool {
 
 // encodeHexForm writes bytes that are given as such.
 func (l *Layout) encodeHexForm(dst []byte, value literal) *Error {
+	if l.scalar != nil && l.scalar.prefix != nil && l.prefix == nil {
+		return errorf("", "a prefix can't be given as bytes without its length: give the key as a whole in bytes")
+	}
 	w := rawjson.Walk(value.raw)
 	_, digits, _, _ := w.Member()
 	if _, _, _, more := w.Member(); more {

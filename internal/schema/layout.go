@@ -27,6 +27,8 @@ type Layout struct {
 	gaps []gap
 	// fallback is the default, see defaults.go.
 	fallback fallback
+	// prefix is there for the key of an LPM trie that has the prefix length in front, see prefix.go.
+	prefix *prefix
 }
 
 // field is a member. bits is 0 for all but bit-fields, and offset that of the first byte that a member's
@@ -35,6 +37,9 @@ type field struct {
 	name             string
 	offset, at, bits int
 	layout           *Layout
+	// start is the first byte that the layout reads: offset, but for prefixes, which read the length in front of all
+	// fields.
+	start int
 	// silent fields have no value: padding and spin locks.
 	silent bool
 	// rest are the bits of a union that this member doesn't have.
@@ -80,9 +85,17 @@ func newChecked(s *v1alpha1.Schema, b builder) (*Layout, error) {
 	case s.Bits != 0:
 		return nil, errorf(".bits", "only a field of a struct or union can be a bit-field")
 	}
+	if err := checkPrefixes(s); err != nil {
+		return nil, err
+	}
 	l, err := b.layout(s, "", 0)
 	if err != nil {
 		return nil, err
+	}
+	if hasPrefix(s) {
+		if err := l.setPrefix(s); err != nil {
+			return nil, err
+		}
 	}
 	if n := l.countLinks(); n > MaxReferenceFields {
 		return nil, errorf("", "has %d places of interfaces, maps, programs and cgroups, at most %d are possible", n, MaxReferenceFields)

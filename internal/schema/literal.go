@@ -16,6 +16,14 @@ type literal struct {
 	raw []byte
 	// cells says that strings are cells of a table.
 	cells bool
+	// ranges says that a range that is several prefixes may stand for the first of them.
+	ranges bool
+}
+
+// with is a part of v.
+func (v literal) with(raw []byte) literal {
+	v.raw = raw
+	return v
 }
 
 // maxShown bounds a value in an error message, in bytes.

@@ -17,6 +17,8 @@ const byteBits = 8
 // them out, which gcc and clang follow on Linux.
 type placer struct {
 	packed, union bool
+	// start is the first bit that a member may have.
+	start int
 	// end is the first bit behind what was placed, in a union behind the longest member.
 	end int
 	// align is the strictest alignment of a member in bytes.
@@ -26,7 +28,7 @@ type placer struct {
 // next is the first bit that a member may have.
 func (p *placer) next() int {
 	if p.union {
-		return 0
+		return p.start
 	}
 	return p.end
 }
@@ -69,6 +71,9 @@ func (b builder) setFields(l *Layout, s *v1alpha1.Schema, path string, depth int
 		return errorf(path+".bits", "only an integer, a bool or padding can be a bit-field")
 	}
 	p := placer{packed: s.Packed, union: s.Union, align: max(int(s.Align), 1)}
+	if depth == 0 && hasPrefix(s) {
+		p.reserveLength()
+	}
 	if err := b.placeFields(l, &p, s, path, depth); err != nil {
 		return err
 	}
@@ -76,7 +81,7 @@ func (b builder) setFields(l *Layout, s *v1alpha1.Schema, path string, depth int
 	if s.Size != 0 && int(s.Size) != l.size {
 		return errorf(path+".size", "is %d bytes long, size says %d (%s)", l.size, s.Size, l.offsets())
 	}
-	l.findGaps()
+	l.findGaps(p.start)
 	return nil
 }
 
@@ -103,6 +108,7 @@ func (b builder) placeFields(l *Layout, p *placer, s *v1alpha1.Schema, path stri
 			return errorf(at, "the struct grows over %d bytes", MaxSize)
 		}
 		member.offset = member.at / byteBits
+		member.start = member.offset
 		l.fields = append(l.fields, member)
 	}
 	return nil

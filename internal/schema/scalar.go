@@ -21,7 +21,9 @@ type scalar struct {
 	// bits is the width of a bit-field, 0 for anything else.
 	bits int
 	// linked types are names that nodes resolve; collect takes them, and name is their inverse.
-	linked  bool
+	linked bool
+	// prefix is there for what lookups match by prefix. The bytes are then those of the whole key.
+	prefix  *prefix
 	collect func(v1alpha1.Reference)
 	name    func(v1alpha1.ScalarType, uint64) (string, bool)
 	encode  func(s *scalar, dst []byte, value literal) string
@@ -84,6 +86,10 @@ func scalarOf(s *v1alpha1.Schema, path string) (*scalar, *Error) {
 	}
 	if s.Packed {
 		return nil, errorf(path+".packed", "only a struct can be packed")
+	}
+	if s.Type == v1alpha1.TypeBE16 && s.Size == indexSize {
+		index := networkIndex()
+		return &index, nil
 	}
 	if sc.sized {
 		if s.Size < 1 || s.Size > MaxSize {

@@ -95,7 +95,7 @@ func compareSchemas(declared, found *v1alpha1.Schema) Comparison {
 		found = withLength(found)
 	}
 	want, have := parts(declared, "", 0), parts(found, "", 0)
-	c := Comparison{Declared: lines(want, ""), Found: lines(have, "")}
+	c := Comparison{Declared: lines(want, ""), Found: lines(members(have), "")}
 	if w, h := extentOf(declared).size, extentOf(found).size; w != h {
 		c.Misfits = append(c.Misfits, Difference{Size: 8 * w, Message: fmt.Sprintf("is %d bytes long, the program's type %d", w, h)})
 	}

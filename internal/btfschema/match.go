@@ -104,7 +104,7 @@ func (m *match) checkName(w, h *node, siblings []node) {
 // make up the same bits. It returns what is left.
 func (m *match) cluster(want, have []node) (restWant, restHave []node) {
 	nWant, nHave := 1, 1
-	for nWant < len(want) && nHave < len(have) || nWant == len(want) || nHave == len(have) {
+	for {
 		endWant, endHave := want[nWant-1].end(), have[nHave-1].end()
 		switch {
 		case endWant < endHave && nWant < len(want) && want[nWant].at < endHave:
@@ -204,6 +204,9 @@ func shifted(element []node, by int, path, instead string) []node {
 	for i := range all {
 		n := &all[i]
 		n.at += by
+		if n.path == instead {
+			n.name = "" // an element has none
+		}
 		n.path = path + strings.TrimPrefix(n.path, instead)
 		n.members = slices.Clone(n.members)
 		for j := range n.members {

@@ -29,10 +29,10 @@ func (m *match) unions(w, h *node) {
 	for _, want := range w.members {
 		var nearest *match
 		for _, have := range h.members {
-			trial := match{partial: true}
+			trial := match{partial: m.partial}
 			trial.compare(want.parts, members(have.parts))
-			if reach(want.parts) != reach(have.parts) {
-				trial.misfits = append(trial.misfits, Difference{want.path, w.at, reach(want.parts) - w.at, "the union has no member of this size"})
+			if want.size != have.size {
+				trial.misfits = append(trial.misfits, Difference{want.path, w.at, want.size, "the program's union has no member of this size"})
 			}
 			if nearest == nil || len(trial.misfits) < len(nearest.misfits) || len(trial.misfits) == len(nearest.misfits) && len(trial.notes) < len(nearest.notes) {
 				nearest = &trial
@@ -42,15 +42,6 @@ func (m *match) unions(w, h *node) {
 			m.misfits, m.notes = append(m.misfits, nearest.misfits...), append(m.notes, nearest.notes...)
 		}
 	}
-}
-
-// reach is the bit behind the last part.
-func reach(all []node) int {
-	end := 0
-	for i := range all {
-		end = max(end, all[i].end())
-	}
-	return end
 }
 
 // isOpaque says whether a type takes any bytes.
@@ -97,7 +88,7 @@ func takesParts(s *v1alpha1.Schema, have []node) bool {
 				return false
 			}
 		case h.members != nil:
-			if !slices.ContainsFunc(h.members, func(m member) bool { return takesParts(s, m.parts) }) {
+			if !slices.ContainsFunc(h.members, func(m choice) bool { return takesParts(s, m.parts) }) {
 				return false
 			}
 		case h.scalar.Type == v1alpha1.TypeSpinLock || h.scalar.Type == v1alpha1.TypeF32 || h.scalar.Type == v1alpha1.TypeF64:
@@ -110,14 +101,20 @@ func takesParts(s *v1alpha1.Schema, have []node) bool {
 	return most > 0
 }
 
-// order is the byte order of a scalar: network order, the node's, or none.
+// The byte orders.
+const (
+	networkByteOrder = "network byte order"
+	nodeByteOrder    = "the node's byte order"
+)
+
+// order is the byte order of a scalar; empty for none.
 func order(t v1alpha1.ScalarType) string {
 	switch t {
 	case v1alpha1.TypeBE16, v1alpha1.TypeBE32, v1alpha1.TypeBE64, v1alpha1.TypeIPv4:
-		return "network byte order"
+		return networkByteOrder
 	case v1alpha1.TypeU16, v1alpha1.TypeU32, v1alpha1.TypeU64, v1alpha1.TypeU128, v1alpha1.TypeI16, v1alpha1.TypeI32, v1alpha1.TypeI64, v1alpha1.TypeI128,
 		v1alpha1.TypeIPv4Host, v1alpha1.TypeIfindex, v1alpha1.TypeMapRef, v1alpha1.TypeProgPin, v1alpha1.TypeCgroup, v1alpha1.TypeCgroupID:
-		return "the node's byte order"
+		return nodeByteOrder
 	}
 	return ""
 }
@@ -135,9 +132,9 @@ func (m *match) scalars(w, h *node) {
 		m.properties(w, h)
 	case isFloat(want) != isFloat(have):
 		m.misfit(w, "%s: the program has %s", w, h)
-	case haveOrder == "network byte order" && wantOrder == "the node's byte order":
+	case haveOrder == networkByteOrder && wantOrder == nodeByteOrder:
 		m.misfit(w, "%s is in the node's byte order: the program has %s, in network byte order", w, h)
-	case have.Type == v1alpha1.TypeIPv4Host && wantOrder == "network byte order":
+	case have.Type == v1alpha1.TypeIPv4Host && wantOrder == networkByteOrder:
 		m.misfit(w, "%s is in network byte order: the program has %s, in the node's byte order", w, h)
 	case wantOrder == "" && !isByte(want) && haveOrder != "" && !takesParts(want, []node{*h}):
 		m.misfit(w, "%s: the program has %s", w, h)

@@ -24,12 +24,13 @@ type node struct {
 	element []node
 	count   int
 	// members are the members of a union, each as its parts.
-	members []member
+	members []choice
 }
 
-// member is one member of a union.
-type member struct {
+// choice is one member of a union.
+type choice struct {
 	path  string
+	size  int // in bits
 	parts []node
 }
 
@@ -72,7 +73,7 @@ func unionNode(s *v1alpha1.Schema, path string, at int) node {
 			continue
 		}
 		inner := join(path, f.Name)
-		n.members = append(n.members, member{inner, fieldNode(f, inner, at+spots[i].at)})
+		n.members = append(n.members, choice{inner, spots[i].to - spots[i].at, fieldNode(f, inner, at+spots[i].at)})
 	}
 	return n
 }
@@ -155,7 +156,7 @@ func (n *node) String() string {
 
 func (n *node) typeText() string {
 	switch {
-	case n.scalar != nil && isOpaque(n.scalar) && !n.isBits:
+	case n.scalar != nil && (isOpaque(n.scalar) || n.scalar.Type == v1alpha1.TypeString) && !n.isBits:
 		return fmt.Sprintf("%s(%d)", n.scalar.Type, n.size/8)
 	case n.scalar != nil:
 		return string(n.scalar.Type)

@@ -48,7 +48,7 @@ func (w *walk) lpmKey(t btf.Type) *v1alpha1.Schema {
 	}
 	s := &v1alpha1.Schema{Fields: with.Fields[1:], Packed: with.Packed}
 	last := &s.Fields[len(s.Fields)-1]
-	if !w.becomePrefix(&last.Schema) {
+	if !w.becomePrefix(&last.Schema, isTagged(&members[len(members)-1])) {
 		return opaquePrefix(key)
 	}
 	if len(s.Fields) == 1 {
@@ -104,8 +104,16 @@ func lifted(members []btf.Member, by btf.Bits) []btf.Member {
 	return members
 }
 
+// isTagged says whether somebody told us what a member is.
+func isTagged(m *btf.Member) bool {
+	return slices.ContainsFunc(append(slices.Clone(m.Tags), typedefTags(m.Type)...), func(text string) bool {
+		_, ours := ParseTag(text)
+		return ours
+	})
+}
+
 // becomePrefix makes a field one that is matched by prefix; false if it can't be.
-func (w *walk) becomePrefix(s *v1alpha1.Schema) bool {
+func (w *walk) becomePrefix(s *v1alpha1.Schema, isTagged bool) bool {
 	size := extentOf(s).size
 	isBytes := s.Type == v1alpha1.TypeHex || s.Type == v1alpha1.TypeU32 || s.Type == v1alpha1.TypeBE32
 	switch {
@@ -115,7 +123,7 @@ func (w *walk) becomePrefix(s *v1alpha1.Schema) bool {
 		return false
 	case len(dimensions(s)) > 0 && (size != 16 || s.Type != v1alpha1.TypeU32 && s.Type != v1alpha1.TypeBE32):
 		return false
-	case isBytes && (size == 4 || size == 16):
+	case !isTagged && isBytes && (size == 4 || size == 16):
 		w.note("%d bytes that are matched by prefix are taken for an address", size)
 		align := int32(0)
 		if s.Type == v1alpha1.TypeHex {

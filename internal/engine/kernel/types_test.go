@@ -287,7 +287,7 @@ func TestBTF(t *testing.T) {
 	if info.BTFID == 0 || info.BTFKeyTypeID == 0 || info.BTFValueTypeID == 0 {
 		t.Fatalf("BTF %d, key %d, value %d", info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID)
 	}
-	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID, false)
+	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,30 +296,24 @@ func TestBTF(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `key:
-  fields:
-  - name: prefixlen
-    type: u32
-  - name: data
-    size: 16
-    type: hex
+  type: ipv6Prefix
 value:
   fields:
   - name: action
     type: u8
   - length: 4
     name: ports
-    type: u16
+    type: be16
   - fields:
     - name: name
       size: 16
       type: string
     - name: mac
-      size: 6
-      type: hex
+      type: mac
     name: owner
   - name: id
     size: 3
-    type: hex
+    type: bytes
 `
 	if got := string(text); got != want {
 		t.Errorf("the kernel tells\n%s", got)

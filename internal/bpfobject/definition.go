@@ -145,7 +145,10 @@ func takeType(t btf.Type, d *mapdef.Datum, size *uint32) error {
 		return errors.New("is not defined by __type")
 	}
 	n, err := btf.Sizeof(p.Target)
+	fwd, isForward := btf.UnderlyingType(p.Target).(*btf.Fwd)
 	switch {
+	case isForward:
+		return fmt.Errorf("the object's BTF names struct %s and doesn't define it: use the type in a program or a variable, too", fwd.Name)
 	case err != nil:
 		return fmt.Errorf("its type has no size: %w", err)
 	case *size != 0 && *size != uint32(n):

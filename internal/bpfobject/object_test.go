@@ -174,7 +174,7 @@ func TestTampered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := max(1, len(whole)/600)
+	step := max(1, len(whole)/200)
 	for i := 0; i < len(whole); i += step {
 		broken := bytes.Clone(whole)
 		broken[i] ^= 0xff

@@ -22,6 +22,7 @@ func Commands() []*cobra.Command {
 		newDelete(),
 		newDiff(),
 		newValidate(),
+		newSchema(),
 		newList(),
 		newDump(),
 		newGenerate(),

@@ -25,7 +25,7 @@ func C(name string, t Type) string {
 		return w.b.String()
 	}
 	w.b.WriteString("typedef ")
-	w.declarator(name, part{field: &v1alpha1.Field{Schema: *t.schema}}, t, 0, 0)
+	w.declarator(name, t, 0, 0)
 	w.b.WriteString(";\n")
 	w.size(name, t.Size())
 	return w.b.String()
@@ -86,7 +86,7 @@ func (w *cWriter) member(name string, p part, depth, base int) {
 	case p.Bits > 0:
 		fmt.Fprintf(&w.b, "%s %s : %d", cScalar(p.field.Type), name, p.Bits)
 	default:
-		w.declarator(name, p, p.of(), depth, at)
+		w.declarator(name, p.of(), depth, at)
 	}
 	w.b.WriteByte(';')
 	place := fmt.Sprintf("/* %5d %5d%s */", at, p.Layout.Size(), meaning(&p.field.Schema))
@@ -112,7 +112,7 @@ func (w *cWriter) unnamedBits(p part) {
 }
 
 // declarator writes a type and a name, without what ends a declaration.
-func (w *cWriter) declarator(name string, p part, t Type, depth, at int) {
+func (w *cWriter) declarator(name string, t Type, depth, at int) {
 	element := t.element()
 	if element.isStruct() {
 		w.structure("", element, depth, at)

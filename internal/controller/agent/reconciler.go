@@ -76,8 +76,8 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, err
 	case wait > 0:
 		return reconcile.Result{RequeueAfter: wait}, nil
-	case c.undecided:
-		return reconcile.Result{}, nil
+	case c.undecided: // the cache and the API server disagree: whether an event settles that isn't known
+		return reconcile.Result{RequeueAfter: jitter(r.resync)}, nil
 	case c.wanted == nil:
 		return reconcile.Result{}, r.remove(ctx, e, key, c)
 	}

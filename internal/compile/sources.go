@@ -266,7 +266,7 @@ func (p *sourcePacker) entry(e source.Entry) error {
 	switch {
 	case p.shape.IsKeyless() && e.Key != nil:
 		return p.problem(e.Line, " key", "%s has no keys: leave it out", p.shape.Type)
-	case !p.shape.IsKeyless() && e.Key == nil:
+	case !p.shape.IsKeyless() && (e.Key == nil || e.Cells && p.c.key.LeavesOut(e.Key)):
 		return p.problem(e.Line, " key", "is missing")
 	}
 	if !p.shape.IsKeyless() {
@@ -291,6 +291,9 @@ func encode(l *schema.Layout, dst, raw []byte, cells bool) error {
 }
 
 func (p *sourcePacker) withValues(e source.Entry) error {
+	if e.Cells && e.Value != nil && p.c.value.LeavesOut(e.Value) {
+		e.Value = nil
+	}
 	if e.Value == nil && e.Values == nil {
 		e.Value = p.fallback
 	}

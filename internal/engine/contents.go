@@ -5,6 +5,7 @@ package engine
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"iter"
 	"maps"
@@ -60,7 +61,7 @@ func newContents(rev *revision.Revision, cpus int, found *targets) (*contents, e
 	}
 	absent := map[string]bool{}
 	if len(keyLinks) > 0 {
-		if err := c.resolveKeys(keyLinks, absent); err != nil {
+		if err := c.resolveKeys(rev.KeySchema, keyLinks, absent); err != nil {
 			return nil, err
 		}
 	}
@@ -100,7 +101,7 @@ func (c *contents) checkCPUs() error {
 }
 
 // resolveKeys finds the keys of this node and their order.
-func (c *contents) resolveKeys(fields []schema.ReferenceField, absent map[string]bool) error {
+func (c *contents) resolveKeys(s *v1alpha1.Schema, fields []schema.ReferenceField, absent map[string]bool) error {
 	size := c.from.KeySize
 	resolved := make([]byte, 0, c.from.Len*size)
 	entries := make([]int, 0, c.from.Len) // by place in resolved
@@ -129,11 +130,20 @@ func (c *contents) resolveKeys(fields []schema.ReferenceField, absent map[string
 	c.keys, c.order = make([]byte, 0, len(resolved)), make([]int, 0, len(entries))
 	for n, at := range places {
 		if n > 0 && bytes.Equal(key(places[n-1]), key(at)) {
-			return &Error{v1alpha1.NodeReasonInvalidReference, fmt.Errorf("two entries have the same key %x on this node: both names resolve to the same object", key(at))}
+			return &Error{v1alpha1.NodeReasonInvalidReference, fmt.Errorf("two entries have the same key %s on this node: both names resolve to the same object", keyText(s, key(at)))}
 		}
 		c.keys, c.order = append(c.keys, key(at)...), append(c.order, entries[at])
 	}
 	return nil
+}
+
+// keyText is a key as people read it.
+func keyText(s *v1alpha1.Schema, key []byte) string {
+	layout, err := schema.New(s)
+	if err != nil {
+		return hex.EncodeToString(key)
+	}
+	return layout.Format(key)
 }
 
 // noteAbsent notes what the value of an entry of the revision names that is absent.

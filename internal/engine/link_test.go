@@ -160,6 +160,25 @@ func TestNamesOfTheNode(t *testing.T) {
 	}
 }
 
+// TestNumbersInThePlaceOfNames writes numbers as they are, on a node that knows none of them.
+func TestNumbersInThePlaceOfNames(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		limits := table(t, "{type: Hash, key: {type: ifindex}, value: {fields: [{name: peer, type: ifindex}, {name: group, type: cgroupID}]}, maxEntries: 8",
+			`0={peer: 4294967295, group: "18446744073709551615"}`, `"2147483647"={peer: "010", group: 0}`)
+		w.ready(limits, engine.ActionCreated)
+		want := `0={peer: 4294967295, group: 18446744073709551615} 2147483647={peer: 10, group: 0}`
+		w.holds(limits, want)
+		w.ready(limits, engine.ActionNone)
+
+		m := w.open(limits)
+		w.must(m.Delete(w.Context(), []byte{0, 0, 0, 0}))
+		if r := w.sync(limits, v1alpha1.NodeMapReady, engine.ActionRepaired); r.Drift.Summary != "1 entry missing" {
+			t.Errorf("drift %q", r.Drift.Summary)
+		}
+		w.holds(limits, want)
+	})
+}
+
 // TestUnreadableMaps writes again with each change what nobody can list.
 func TestUnreadableMaps(t *testing.T) {
 	b := enginetest.NewMemory()

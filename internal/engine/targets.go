@@ -34,6 +34,10 @@ func lookupTargets(ctx context.Context, b Backend, rev *revision.Revision) (*tar
 	var trace strings.Builder
 	for _, l := range rev.References {
 		symbol := schema.Symbol(l)
+		if number, ok := schema.LinkNumber(l); ok { // the same on every node
+			found.bySymbol[symbol] = Target{Read: number, Write: number}
+			continue
+		}
 		target, err := b.Resolve(ctx, rev.Key, l)
 		switch {
 		case errors.Is(err, ErrAbsent):

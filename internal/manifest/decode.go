@@ -132,6 +132,9 @@ func (s *Set) addMap(obj object, o Options) {
 	for _, err := range strict {
 		s.problem(obj.strictProblem(err))
 	}
+	for _, p := range obj.ambiguousNumbers() {
+		s.problem(p)
+	}
 	own := s.Problems[before:]
 	slices.SortStableFunc(own, func(a, b Problem) int { return a.Place.Line - b.Place.Line })
 	for i := range own {

@@ -17,16 +17,23 @@ type node = yaml.Node
 // find is the line of a path such as "spec.entries[7].value.rule", or of the part of it that exists,
 // and how many steps of it exist.
 func (t *text) find(path string) (line, depth int) {
+	_, line, depth = t.node(path)
+	return line, depth
+}
+
+// node is the node at a path, or that of the part of it that exists, with find's results; nil if the text can't
+// be parsed.
+func (t *text) node(path string) (at *node, line, depth int) {
 	if t.root == nil {
 		t.root = &node{}
 		if err := yaml.Unmarshal(t.data, t.root); err != nil || len(t.root.Content) == 0 {
-			return t.line, 0
+			return nil, t.line, 0
 		}
 	}
 	if len(t.root.Content) == 0 {
-		return t.line, 0
+		return nil, t.line, 0
 	}
-	at := t.root.Content[0]
+	at = t.root.Content[0]
 	line = at.Line
 	for _, step := range steps(path) {
 		child, childLine := step.from(at)
@@ -36,7 +43,7 @@ func (t *text) find(path string) (line, depth int) {
 		at, line = child, childLine
 		depth++
 	}
-	return t.line + line - 1, depth
+	return at, t.line + line - 1, depth
 }
 
 // step is a field's name or, if that is empty, an index.

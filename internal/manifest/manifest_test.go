@@ -135,3 +135,32 @@ func TestSamples(t *testing.T) {
 		t.Errorf("want maps without problems, have:\n%s", set)
 	}
 }
+
+// TestAmbiguousNumbers refuses what kubectl would send to the API server as another number than the same text makes in
+// quotes.
+func TestAmbiguousNumbers(t *testing.T) {
+	const text = `# a comment
+---
+apiVersion: bpfmap.io/v1alpha1
+kind: BPFMapList
+items:
+- apiVersion: bpfmap.io/v1alpha1
+  kind: BPFMap
+  metadata: {name: a}
+  spec:
+    pin: {mode: "0640"}
+    maxEntries: 8
+    entries:
+    - {key: "010", value: 10}
+    - key: 1
+      value: {a: [1, 010], b: 1_000}
+    - {key: 0x1f, value: 0.5}
+`
+	set := Read(Options{Paths: []string{"-"}, Namespace: "default", Stdin: strings.NewReader(text)})
+	want := `problem  standard input:15: default/a: spec.entries[1].value.a[1]: 010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10
+problem  standard input:15: default/a: spec.entries[1].value.b: 1_000 is a number only without quotes: write 1000
+`
+	if diff := cmp.Diff(want, set.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}

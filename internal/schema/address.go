@@ -8,109 +8,138 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
-	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
-// prefixExample is a usual prefix length of the family.
-func prefixExample(s *scalar) string {
-	if s.isIPv6() {
-		return "/48"
-	}
-	return "/24"
-}
-
-// isIPv6 says which family the type is of.
+// isIPv6 says whether the type takes nothing but IPv6.
 func (s *scalar) isIPv6() bool {
 	return s.typ == v1alpha1.TypeIPv6 || s.typ == v1alpha1.TypeIPv6Prefix
 }
 
+// isBoth says whether the type takes addresses of both families.
+func (s *scalar) isBoth() bool {
+	return s.typ == v1alpha1.TypeIP || s.typ == v1alpha1.TypeIPPrefix
+}
+
 func (s *scalar) family() (name, example string) {
-	if s.isIPv6() {
+	switch {
+	case s.isBoth():
+		return "IP", "192.0.2.1 or 2001:db8::1"
+	case s.isIPv6():
 		return "IPv6", "2001:db8::1"
 	}
 	return "IPv4", "192.0.2.1"
 }
 
-// address checks that an address is of the type's family and means one place on every machine.
+// address checks that an address is of the type's family and means one place on every machine. An IPv4
+// address in IPv6 notation is an IPv6 address: what is in the map are 16 bytes.
 func (s *scalar) address(text string, a netip.Addr) string {
 	name, _ := s.family()
 	switch {
 	case a.Zone() != "":
 		return fmt.Sprintf("%q has a zone, which a map can't hold", text)
-	case a.Is4In6():
-		return fmt.Sprintf("%q is an IPv4 address in IPv6 notation: write it as either of the two", text)
-	case a.Is6() != s.isIPv6():
+	case a.Is6() != s.isIPv6() && !s.isBoth():
 		return fmt.Sprintf("%q is not an %s address", text, name)
 	}
 	return ""
 }
 
 func encodeIP(s *scalar, dst []byte, value literal) string {
-	name, example := s.family()
 	text, ok := value.word()
 	if !ok {
-		return fmt.Sprintf("%s is not a valid %s address (such as %s)", value, name, example)
+		return notIP(s, value)
 	}
 	a, err := netip.ParseAddr(text)
 	if err != nil {
-		return fmt.Sprintf("%q is not a valid %s address (such as %s)", text, name, example)
+		return notIP(s, value)
 	}
 	if msg := s.address(text, a); msg != "" {
 		return msg
 	}
-	copy(dst, a.AsSlice())
+	s.putAddr(dst, a)
 	return ""
 }
 
-func appendIP(_ *scalar, dst, b []byte) []byte {
-	a, _ := netip.AddrFromSlice(b)
-	return a.AppendTo(dst)
-}
-
-// encodePrefix writes the kernel's LPM key: the prefix length in the node's order, then the address.
-func encodePrefix(s *scalar, dst []byte, value literal) string {
-	text, ok := value.word()
-	if !ok {
-		name, example := s.family()
-		return fmt.Sprintf("%s is not a valid %s prefix (such as %s)", value, name, example+prefixExample(s))
-	}
-	p, err := netip.ParsePrefix(text)
-	if err != nil {
-		return s.notPrefix(text)
-	}
-	if msg := s.address(text, p.Addr()); msg != "" {
-		return msg
-	}
-	if masked := p.Masked(); masked != p {
-		return fmt.Sprintf("%q has host bits set (did you mean %s, or %s/%d?)", text, masked, p.Addr(), p.Addr().BitLen())
-	}
-	binary.NativeEndian.PutUint32(dst, uint32(p.Bits()))
-	copy(dst[4:], p.Addr().AsSlice())
-	return ""
-}
-
-// notPrefix says why text is not a prefix: without a length, with one that is out of range, or neither.
-func (s *scalar) notPrefix(text string) string {
+func notIP(s *scalar, value literal) string {
 	name, example := s.family()
-	example += prefixExample(s)
-	addr, length, found := strings.Cut(text, "/")
-	if a, err := netip.ParseAddr(addr); err == nil && s.address(addr, a) == "" {
-		if !found {
-			return fmt.Sprintf("%q has no prefix length (did you mean %s/%d?)", text, text, a.BitLen())
-		}
-		if n, err := strconv.Atoi(length); err == nil {
-			return fmt.Sprintf("%q: prefix length %d is out of range (0…%d)", text, n, a.BitLen())
-		}
-	}
-	return fmt.Sprintf("%q is not a valid %s prefix (such as %s)", text, name, example)
+	return fmt.Sprintf("%s is not a valid %s address (such as %s)", value, name, example)
 }
 
-func appendPrefix(_ *scalar, dst, b []byte) []byte {
-	dst = appendIP(nil, dst, b[4:])
-	return strconv.AppendUint(append(dst, '/'), uint64(binary.NativeEndian.Uint32(b)), 10)
+// putAddr writes an address of the type's family.
+func (s *scalar) putAddr(dst []byte, a netip.Addr) {
+	switch {
+	case s.typ == v1alpha1.TypeIPv4Host:
+		four := a.As4()
+		binary.NativeEndian.PutUint32(dst, binary.BigEndian.Uint32(four[:]))
+	case s.isIPv6(), s.isBoth() && a.Is6():
+		sixteen := a.As16()
+		copy(dst, sixteen[:])
+	case s.isBoth():
+		s.place(dst, a.As4())
+	default:
+		four := a.As4()
+		copy(dst, four[:])
+	}
+}
+
+// addrOf is the address in b, of the family in whose notation it is printed. Printed and read again, it makes
+// the same bytes.
+func (s *scalar) addrOf(b []byte) netip.Addr {
+	var four [4]byte
+	switch {
+	case s.typ == v1alpha1.TypeIPv4Host:
+		binary.BigEndian.PutUint32(four[:], binary.NativeEndian.Uint32(b))
+		return netip.AddrFrom4(four)
+	case s.isBoth():
+		if four, ok := s.placed(b); ok {
+			return netip.AddrFrom4(four)
+		}
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+func appendIP(s *scalar, dst, b []byte) []byte { return s.addrOf(b).AppendTo(dst) }
+
+// setPlacement sets where an address of both families has IPv4.
+func (s *scalar) setPlacement(placement v1alpha1.IPv4Placement, path string) *Error {
+	switch placement {
+	case "":
+		placement = v1alpha1.IPv4Mapped
+	case v1alpha1.IPv4Mapped, v1alpha1.IPv4First, v1alpha1.IPv4Last:
+	default:
+		return errorf(path+".ipv4As", "invalid place %q, must be one of Mapped, First, Last", placement)
+	}
+	s.placement = placement
+	return nil
+}
+
+// place writes an IPv4 address to its place in 16 bytes.
+func (s *scalar) place(dst []byte, four [4]byte) {
+	clear(dst[:16])
+	switch s.placement {
+	case v1alpha1.IPv4First:
+		copy(dst, four[:])
+		return
+	case v1alpha1.IPv4Mapped:
+		dst[10], dst[11] = 0xff, 0xff
+	}
+	copy(dst[12:], four[:])
+}
+
+// placed is the IPv4 address in 16 bytes, if they are printed as one. Under First and Last an IPv6 address may
+// have the bytes of an IPv4 address. Those that somebody uses decide: with the other bytes zero, under First
+// anything but :: is IPv4, under Last anything but ::1 and the like (0.0.0.0/8).
+func (s *scalar) placed(b []byte) (four [4]byte, ok bool) {
+	switch s.placement {
+	case v1alpha1.IPv4First:
+		four = [4]byte(b[:4])
+		return four, isZero(b[4:16]) && four != [4]byte{}
+	case v1alpha1.IPv4Last:
+		return [4]byte(b[12:16]), isZero(b[:12]) && b[12] != 0
+	}
+	return [4]byte(b[12:16]), isZero(b[:10]) && b[10] == 0xff && b[11] == 0xff
 }
 
 func encodeMAC(_ *scalar, dst []byte, value literal) string {

@@ -5,7 +5,6 @@ package schema
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"sync"
 
@@ -15,44 +14,24 @@ import (
 // maxBits is the width of the widest bit-field.
 const maxBits = 64
 
-// setBits makes s the type of a bit-field.
-func (s *scalar) setBits(declared *v1alpha1.Schema, path string) *Error {
-	widest := byteBits * s.size
-	switch s.typ {
+// checkBits refuses what can't be a bit-field.
+func checkBits(s *v1alpha1.Schema, path string) *Error {
+	widest := byteBits * scalars[s.Type].size
+	switch s.Type {
 	case v1alpha1.TypeBool:
 		widest = 1
 	case v1alpha1.TypeU8, v1alpha1.TypeU16, v1alpha1.TypeU32, v1alpha1.TypeU64,
 		v1alpha1.TypeI8, v1alpha1.TypeI16, v1alpha1.TypeI32, v1alpha1.TypeI64:
 	default:
-		return errorf(path+".bits", "%s can't be a bit-field, only an integer in the node's byte order of at most %d bits, a bool or padding can", s.typ, maxBits)
+		return errorf(path+".bits", "%s can't be a bit-field, only an integer in the node's byte order of at most %d bits, a bool or padding can", s.Type, maxBits)
 	}
 	switch {
-	case declared.Bits < 1 || int(declared.Bits) > widest:
-		return errorf(path+".bits", "%d is out of range for %s (1…%d)", declared.Bits, s.typ, widest)
-	case declared.Align != 0:
+	case s.Bits < 1 || int(s.Bits) > widest:
+		return errorf(path+".bits", "%d is out of range for %s (1…%d)", s.Bits, s.Type, widest)
+	case s.Align != 0:
 		return errorf(path+".align", "a bit-field takes no alignment: put padding in front of it")
 	}
-	s.bits = int(declared.Bits)
 	return nil
-}
-
-// width is the number of bits that an integer has room for.
-func (s *scalar) width() uint {
-	if s.bits > 0 {
-		return uint(s.bits)
-	}
-	return uint(byteBits * s.size)
-}
-
-// what is the type in a message about a range.
-func (s *scalar) what() string {
-	switch {
-	case s.bits == 1:
-		return "1 bit"
-	case s.bits > 0:
-		return fmt.Sprintf("%d bits", s.bits)
-	}
-	return string(s.typ)
 }
 
 // units are room for the unit that a bit-field is cut from: types read and write whole units.

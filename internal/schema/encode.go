@@ -99,13 +99,13 @@ func (l *Layout) encodeStruct(dst []byte, value literal) *Error {
 		}
 		i, name := l.fieldNamed(quoted)
 		if i < 0 {
-			return errorf("."+name, "unknown field, must be one of %s", l.names())
+			return errorf("."+name, "unknown field%s, must be one of %s", suggestion(name, l.memberNames()), l.names())
 		}
 		if seen[i] {
 			return errorf("."+name, "is given twice")
 		}
 		seen[i] = true
-		if err := l.fields[i].encode(dst, value.with(member)); err != nil {
+		if err := l.fields[i].encodeCells(dst, value.with(member)); err != nil {
 			return err.below("." + name)
 		}
 	}
@@ -145,7 +145,9 @@ func (l *Layout) encodeUnion(dst []byte, value literal) *Error {
 		i, name := l.fieldNamed(quoted)
 		switch {
 		case i < 0:
-			return errorf("."+name, "unknown member, must be one of %s", l.names())
+			return errorf("."+name, "unknown member%s, must be one of %s", suggestion(name, l.memberNames()), l.names())
+		case value.cells && isBlank(member):
+			continue
 		case given == i:
 			return errorf("."+name, "is given twice")
 		case given >= 0:
@@ -183,12 +185,14 @@ func (l *Layout) fieldNamed(quoted []byte) (int, string) {
 	return -1, name
 }
 
-func (l *Layout) names() string {
+func (l *Layout) names() string { return strings.Join(l.memberNames(), ", ") }
+
+func (l *Layout) memberNames() []string {
 	names := make([]string, 0, len(l.fields))
 	for i := range l.fields {
 		if f := &l.fields[i]; f.name != "" {
 			names = append(names, f.name)
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
 }

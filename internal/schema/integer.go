@@ -15,30 +15,50 @@ import (
 
 // encodeInteger takes numbers and strings, decimal or 0x…. Nothing is ever cut or rounded.
 func encodeInteger(s *scalar, dst []byte, value literal) string {
+	bits, msg := s.integerOf(value)
+	if msg == "" {
+		s.put(dst, bits)
+	}
+	return msg
+}
+
+// integerOf is the two's complement bits of an integer, from a number or its text.
+func (s *scalar) integerOf(value literal) (uint64, string) {
+	text, isNumber, msg := integerText(value)
+	if msg != "" {
+		return 0, msg
+	}
+	bits, msg := s.parse(text)
+	if msg == "" && isNumber && !s.signed && bits > math.MaxInt64 {
+		msg = notCarried(text)
+	}
+	return bits, msg
+}
+
+// integerText is the digits of an integer, and whether it is a JSON number. One with a fraction or an
+// exponent is the same number in quotes as without.
+func integerText(value literal) (text string, isNumber bool, msg string) {
 	text, isText := value.word()
-	isNumber := !isText && rawjson.IsNumber(value.raw)
+	isNumber = !isText && rawjson.IsNumber(value.raw)
 	switch {
 	case isNumber:
 		text = string(value.raw)
 	case !isText:
-		return value.String() + " is not an integer"
+		return "", false, value.String() + " is not an integer"
 	}
-	if isNumber && strings.ContainsAny(text, ".eE") {
-		whole, ok := wholeNumber(text)
-		if !ok {
-			return floatMessage(text)
-		}
-		text = whole
+	if _, isHex := cutHexPrefix(strings.TrimLeft(text, "+-")); isHex || !strings.ContainsAny(text, ".eE") {
+		return text, isNumber, ""
 	}
-	bits, msg := s.parse(text)
-	if msg != "" {
-		return msg
+	whole, ok := wholeNumber(text)
+	if !ok {
+		return "", isNumber, floatMessage(value, text)
 	}
-	if isNumber && !s.signed && bits > math.MaxInt64 {
-		return text + " exceeds what a JSON number carries through the API server (" + maxJSONInteger + "): quote it"
-	}
-	s.put(dst, bits)
-	return ""
+	return whole, isNumber, ""
+}
+
+// notCarried says that a JSON number is too large for the API server.
+func notCarried(text string) string {
+	return text + " exceeds what a JSON number carries through the API server (" + maxJSONInteger + "): quote it"
 }
 
 // maxJSONInteger is math.MaxInt64.
@@ -47,8 +67,8 @@ const maxJSONInteger = "9223372036854775807"
 // exactFloat is the largest integer up to which a float64 holds every integer.
 const exactFloat = 1 << 53
 
-// wholeNumber is text, a JSON number with a fraction or an exponent, as a plain integer, if it is
-// one that no float could have rounded.
+// wholeNumber is text, a number with a fraction or an exponent, as a plain integer, if it is one that no
+// float could have rounded.
 func wholeNumber(text string) (string, bool) {
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || f != math.Trunc(f) || math.Abs(f) > exactFloat {
@@ -57,19 +77,21 @@ func wholeNumber(text string) (string, bool) {
 	return strconv.FormatInt(int64(f), 10), true
 }
 
-func floatMessage(text string) string {
+func floatMessage(value literal, text string) string {
 	f, err := strconv.ParseFloat(text, 64)
-	if err == nil && f == math.Trunc(f) {
+	if err == nil && f == math.Trunc(f) && !math.IsInf(f, 0) {
 		return text + " was rounded on its way here: the API server carries JSON numbers up to " + maxJSONInteger + "; quote a larger integer"
 	}
-	return text + " is not an integer"
+	return value.String() + " is not an integer"
 }
 
 // parse is the two's complement bits of an integer, checked against the type's range.
 func (s *scalar) parse(text string) (uint64, string) {
 	digits, base := text, 10
 	negative := strings.HasPrefix(digits, "-")
-	digits = strings.TrimPrefix(digits, "-")
+	if negative || strings.HasPrefix(digits, "+") {
+		digits = digits[1:]
+	}
 	if rest, ok := cutHexPrefix(digits); ok {
 		digits, base = rest, 16
 	}
@@ -77,22 +99,29 @@ func (s *scalar) parse(text string) (uint64, string) {
 	if err != nil && !isRange(err) {
 		return 0, fmt.Sprintf("%q is not an integer", text)
 	}
-	width := s.width()
 	if s.signed {
-		limit := uint64(1) << (width - 1)
+		limit := uint64(1) << (s.width() - 1)
 		if err != nil || (negative && n > limit) || (!negative && n >= limit) {
-			return 0, fmt.Sprintf("%s is out of range for %s (-%d…%d)", text, s.what(), limit, limit-1)
+			return 0, s.outOfRange(text)
 		}
 		if negative {
 			n = -n
 		}
 		return n, ""
 	}
-	largest := uint64(math.MaxUint64) >> (64 - width)
-	if err != nil || n > largest || (negative && n != 0) {
-		return 0, fmt.Sprintf("%s is out of range for %s (0…%d)", text, s.what(), largest)
+	if err != nil || n > s.masked(math.MaxUint64) || (negative && n != 0) {
+		return 0, s.outOfRange(text)
 	}
 	return n, ""
+}
+
+// outOfRange names the bounds that a number exceeds.
+func (s *scalar) outOfRange(text string) string {
+	if s.signed {
+		limit := uint64(1) << (s.width() - 1)
+		return fmt.Sprintf("%s is out of range for %s (-%d…%d)", text, s.what(), limit, limit-1)
+	}
+	return fmt.Sprintf("%s is out of range for %s (0…%d)", text, s.what(), s.masked(math.MaxUint64))
 }
 
 func cutHexPrefix(s string) (string, bool) {
@@ -129,10 +158,18 @@ func (s *scalar) get(b []byte) uint64 {
 	return s.order.Uint64(b)
 }
 
+// value is the number in b, with the sign of signed types.
+func (s *scalar) value(b []byte) int64 {
+	shift := 64 - s.width()
+	if s.signed {
+		return int64(s.get(b)<<shift) >> shift
+	}
+	return int64(s.get(b))
+}
+
 func appendInteger(s *scalar, dst, b []byte) []byte {
 	if s.signed {
-		shift := uint(64 - 8*s.size)
-		return strconv.AppendInt(dst, int64(s.get(b)<<shift)>>shift, 10)
+		return strconv.AppendInt(dst, s.value(b), 10)
 	}
 	return strconv.AppendUint(dst, s.get(b), 10)
 }
@@ -156,6 +193,7 @@ func encodeBool(_ *scalar, dst []byte, value literal) string {
 		dst[0] = 1
 		return ""
 	case "false", "0":
+		dst[0] = 0
 		return ""
 	}
 	return value.String() + " is neither true nor false"
@@ -167,4 +205,23 @@ func appendBool(_ *scalar, dst, b []byte) []byte {
 		return strconv.AppendUint(dst, uint64(b[0]), 10)
 	}
 	return strconv.AppendBool(dst, b[0] == 1)
+}
+
+// width is the number of bits that an integer has room for.
+func (s *scalar) width() uint {
+	if s.bits > 0 {
+		return uint(s.bits)
+	}
+	return uint(8 * s.size)
+}
+
+// what is the type in a message about a range.
+func (s *scalar) what() string {
+	switch {
+	case s.bits == 1:
+		return "1 bit"
+	case s.bits > 0:
+		return fmt.Sprintf("%d bits", s.bits)
+	}
+	return string(s.typ)
 }

@@ -151,15 +151,15 @@ func arrays(l *Layout, s *v1alpha1.Schema, path string) (*Layout, *Error) {
 		if n < 1 || int(n) > MaxSize/max(l.size, 1) {
 			return nil, errorf(at, "%d is out of range (1…%d)", n, MaxSize/max(l.size, 1))
 		}
+		if err := l.inherit(); err != nil {
+			return nil, err
+		}
 		l = &Layout{of: l, count: int(n), size: l.size * int(n), align: l.align}
 	}
 	return l, nil
 }
 
 func (b builder) setScalar(l *Layout, s *v1alpha1.Schema, path string) *Error {
-	if s.Union {
-		return errorf(path+".union", "only fields make a union")
-	}
 	sc, err := scalarFor(s, path)
 	if err != nil {
 		return err
@@ -178,11 +178,12 @@ func scalarFor(s *v1alpha1.Schema, path string) (*scalar, *Error) {
 	if s.Type == v1alpha1.TypePadding {
 		return paddingOf(s, path)
 	}
-	sc, err := scalarOf(s, path)
-	if err == nil && s.Bits != 0 {
-		err = sc.setBits(s, path)
+	if s.Bits != 0 {
+		if err := checkBits(s, path); err != nil {
+			return nil, err
+		}
 	}
-	return sc, err
+	return scalarOf(s, path)
 }
 
 // isByteArray says whether C programs write a type as an array of bytes as well, whose alignment is 1.

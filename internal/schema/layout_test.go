@@ -64,11 +64,15 @@ func TestLayoutIsTheCompilers(t *testing.T) {
 	}
 }
 
+// allTypes are in the messages about unknown ones.
+const allTypes = "be16, be32, be64, bool, bytes, cgroup, cgroupID, countedString, dnsName, f32, f64, hex, i128, i16, i32, i64, i8, " +
+	"ifindex, ip, ipPrefix, ipv4, ipv4Host, ipv4Prefix, ipv6, ipv6Prefix, mac, mapRef, padding, progPin, spinLock, string, u128, u16, u32, u64, u8"
+
 func TestNewNamesThePlace(t *testing.T) {
 	deep := strings.Repeat("{name: f, fields: [", v1alpha1.MaxFieldDepth) + "{name: f, type: u8}" + strings.Repeat("]}", v1alpha1.MaxFieldDepth)
 	for schema, want := range map[string]string{
 		`{}`:                       "type or fields is required",
-		`{type: u31}`:              `.type: "u31" is not a supported type`,
+		`{type: u31}`:              `.type: unknown type "u31" (did you mean u32?), must be one of ` + allTypes,
 		`{type: u8, size: 2}`:      ".size: u8 is 1 bytes long, size says 2",
 		`{type: string}`:           ".size: string needs a size from 1 to 1073741824, not 0",
 		`{type: u8, packed: true}`: ".packed: only a struct can be packed",
@@ -76,7 +80,7 @@ func TestNewNamesThePlace(t *testing.T) {
 		`{type: hex, size: 1048576, length: 65536}`:                                 ".length: 65536 is out of range (1…1024)",
 		`{type: u8, fields: [{name: a, type: u8}]}`:                                 "type and fields exclude each other",
 		`{fields: [{name: a, type: u8}, {name: a, type: u8}]}`:                      `.fields[1].name: "a" is taken by an earlier field`,
-		`{fields: [{name: a, type: u8}, {name: b, fields: [{name: c, type: u7}]}]}`: `.fields[1].fields[0].type: "u7" is not a supported type`,
+		`{fields: [{name: a, type: u8}, {name: b, fields: [{name: c, type: u7}]}]}`: `.fields[1].fields[0].type: unknown type "u7" (did you mean u8?), must be one of ` + allTypes,
 		`{fields: [` + deep + `]}`:                                                  strings.Repeat(".fields[0]", v1alpha1.MaxFieldDepth) + ".fields: structs nest to 8 levels",
 	} {
 		var s v1alpha1.Schema

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
 )
 
 // NewLinked is New for entries whose names nodes resolve. Encode then writes a link's Symbol where the
@@ -159,7 +158,8 @@ func (s *scalar) nameOf(b []byte) (string, bool) {
 	if s.name == nil {
 		return "", false
 	}
-	return s.name(s.typ, s.get(b))
+	name, ok := s.name(s.typ, s.get(b))
+	return name, ok && (!isDigits(name) || !hasNumbers(s.typ)) // which would be read as a number
 }
 
 func appendLinkText(s *scalar, dst, b []byte) []byte {
@@ -178,11 +178,11 @@ func appendLinkJSON(s *scalar, dst, b []byte) []byte {
 
 // encodeLink writes a name's symbol, or without a collector a number.
 func encodeLink(s *scalar, dst []byte, value literal) string {
+	if s.takesNumber(value) {
+		return encodeLinkNumber(s, dst, value)
+	}
 	if s.collect == nil {
-		if !rawjson.IsNumber(value.raw) {
-			return value.String() + " is not a number: what a name stands for is found on the node, where a manifest is applied"
-		}
-		return encodeInteger(s, dst, value)
+		return value.String() + " is not a number: what a name stands for is found on the node, where a manifest is applied"
 	}
 	name, ok := value.word()
 	if !ok {
@@ -197,10 +197,15 @@ func encodeLink(s *scalar, dst []byte, value literal) string {
 	if !linkKinds[s.typ].valid(name) {
 		return fmt.Sprintf("%s is not %s", value, linkKinds[s.typ].what)
 	}
+	s.link(dst, name)
+	return ""
+}
+
+// link writes the symbol of a name.
+func (s *scalar) link(dst []byte, name string) {
 	link := v1alpha1.Reference{Type: s.typ, Name: name}
 	s.put(dst, uint64(Symbol(link)))
 	s.collect(link)
-	return ""
 }
 
 // encodeSpinLock refuses every value: only the kernel writes a lock.
@@ -212,11 +217,11 @@ var linkKinds = map[v1alpha1.ScalarType]struct {
 	what  string
 	valid func(string) bool
 }{
-	v1alpha1.TypeIfindex:  {"the name of a network interface (at most 15 characters, without '/' and blanks)", isInterface},
+	v1alpha1.TypeIfindex:  {"the name of a network interface (at most 15 characters, without '/' and blanks), or a number", isInterface},
 	v1alpha1.TypeMapRef:   {"the name of a BPFMap of the same namespace", isObjectName},
 	v1alpha1.TypeProgPin:  {"the path of a pinned program, relative to the BPF file system, without '.', which that reserves", isPinPath},
 	v1alpha1.TypeCgroup:   {"the path of a cgroup, relative to the cgroup2 mount ('/' for the root)", isCgroup},
-	v1alpha1.TypeCgroupID: {"the path of a cgroup, relative to the cgroup2 mount ('/' for the root)", isCgroup},
+	v1alpha1.TypeCgroupID: {"the path of a cgroup, relative to the cgroup2 mount ('/' for the root), or a number", isCgroup},
 }
 
 // maxInterface is IFNAMSIZ without the NUL.

@@ -57,11 +57,11 @@ func TestLinks(t *testing.T) {
 // TestNamesOfLinks takes the names that the kernel and Kubernetes take, and nothing else.
 func TestNamesOfLinks(t *testing.T) {
 	for typ, names := range map[v1alpha1.ScalarType]struct{ good, bad []string }{
-		v1alpha1.TypeIfindex:  {[]string{`"eth0"`, `"eth0.100"`, `"cilium_host"`, `"123456789012345"`}, []string{`""`, `"1234567890123456"`, `"a/b"`, `".."`, `"a b"`, `7`}},
+		v1alpha1.TypeIfindex:  {[]string{`"eth0"`, `"eth0.100"`, `"cilium_host"`, `"a12345678901234"`, `0`, `7`, `"7"`, `"010"`, `4294967295`}, []string{`""`, `"4294967296"`, `-1`, `"0x10a/"`, `1.5`, `"1234567890123456"`, `"a/b"`, `".."`, `"a b"`}},
 		v1alpha1.TypeMapRef:   {[]string{`"a"`, `"a.b-c"`}, []string{`""`, `"A"`, `"other/a"`, `"-a"`, `"a..b"`}},
 		v1alpha1.TypeProgPin:  {[]string{`""`, `"xdp/p"`, `"bpfmap/edge/p"`}, []string{`"/xdp"`, `"xdp/"`, `"a//b"`, `"p.o"`, `"../p"`}},
 		v1alpha1.TypeCgroup:   {[]string{`"/"`, `"/a/b"`, `"a/b"`, `"kubepods.slice/x"`}, []string{`""`, `"a/../b"`, `"a//b"`, `".."`, `3`}},
-		v1alpha1.TypeCgroupID: {[]string{`"/"`, `"system.slice"`}, []string{`""`, `"./a"`}},
+		v1alpha1.TypeCgroupID: {[]string{`"/"`, `"system.slice"`, `0`, `"18446744073709551615"`}, []string{`""`, `"./a"`, `18446744073709551615`, `"18446744073709551616"`}},
 	} {
 		l, err := schema.NewLinked(&v1alpha1.Schema{Type: typ}, func(v1alpha1.Reference) {})
 		if err != nil {

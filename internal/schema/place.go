@@ -5,6 +5,7 @@ package schema
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -153,7 +154,13 @@ func (l *Layout) offsets() string {
 // paddingOf is padding of a size, or as wide as a bit-field.
 func paddingOf(s *v1alpha1.Schema, path string) (*scalar, *Error) {
 	isArray := s.Length != 0 || len(s.Dimensions) > 0
+	bare := *s
+	bare.Type, bare.Size, bare.Bits, bare.Length, bare.Dimensions, bare.Align = "", 0, 0, 0, nil, 0
 	switch {
+	case s.Default != nil:
+		return nil, errorf(path+".default", "padding has no value")
+	case !reflect.ValueOf(bare).IsZero():
+		return nil, errorf(path, "padding has a size, bits, a length and an alignment, and nothing else")
 	case s.Bits != 0 && s.Size != 0:
 		return nil, errorf(path, "padding has a size or bits, not both")
 	case s.Bits < 0 || s.Bits > maxBits:
@@ -164,8 +171,6 @@ func paddingOf(s *v1alpha1.Schema, path string) (*scalar, *Error) {
 		return nil, errorf(path, "padding needs size, bits or length")
 	case s.Size < 0 || s.Size > MaxSize:
 		return nil, errorf(path+".size", "padding needs a size from 1 to %d, not %d", MaxSize, s.Size)
-	case s.Default != nil:
-		return nil, errorf(path+".default", "padding has no value")
 	}
 	return &scalar{typ: v1alpha1.TypePadding, size: max(int(s.Size), 1), align: 1}, nil
 }

@@ -23,8 +23,8 @@ type prefix struct {
 	// field is its type without the prefix, and offset where it is in the key.
 	field  scalar
 	offset int
-	// ipv4As is where type ip has an IPv4 address.
-	ipv4As v1alpha1.IPv4Placement
+	// isAddress says that numbers are addresses.
+	isAddress bool
 	// span is the range that a value stands for; nil for types that have none.
 	span func(p *prefix, value literal) (span, string)
 	// write writes a value that is no range to dst, and returns its length in bits.
@@ -173,7 +173,7 @@ func (p *placer) reserveLength() {
 func (l *Layout) setPrefix(s *v1alpha1.Schema) *Error {
 	if l.scalar != nil {
 		offset := roundUp(prefixLength, l.align)
-		l.prefix = newPrefix(*l.scalar, s, offset)
+		l.prefix = newPrefix(*l.scalar, offset)
 		l.align = max(l.align, prefixLength)
 		l.size = roundUp(offset+l.scalar.size, l.align)
 		l.scalar = l.prefix.scalar()
@@ -184,7 +184,7 @@ func (l *Layout) setPrefix(s *v1alpha1.Schema) *Error {
 	}
 	last := &l.fields[len(l.fields)-1]
 	declared := &s.Fields[len(s.Fields)-1].Schema
-	l.prefix = newPrefix(*last.layout.scalar, declared, last.offset)
+	l.prefix = newPrefix(*last.layout.scalar, last.offset)
 	layout := *last.layout
 	layout.scalar = l.prefix.scalar()
 	last.layout, last.start = &layout, 0
@@ -209,10 +209,11 @@ func (l *Layout) setPrefixDefault(s *v1alpha1.Schema, path string) *Error {
 	return nil
 }
 
-func newPrefix(of scalar, s *v1alpha1.Schema, offset int) *prefix {
-	p := &prefix{field: of, offset: offset, ipv4As: s.IPv4As}
+func newPrefix(of scalar, offset int) *prefix {
+	p := &prefix{field: of, offset: offset}
 	switch of.typ {
 	case v1alpha1.TypeIPv4, v1alpha1.TypeIPv6, v1alpha1.TypeIP:
+		p.isAddress = true
 		p.span, p.text, p.json = addressSpan, addressPrefixText, quotedPrefix
 	case v1alpha1.TypeString:
 		p.write, p.text, p.json = writeStringPrefix, stringPrefixText, stringPrefixJSON

@@ -6,6 +6,7 @@ package schema
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
 )
@@ -43,11 +44,13 @@ func (p *prefix) putFirst(key []byte, s *span) {
 
 // put writes a prefix to dst and returns its length there: in 16 bytes an IPv4 address is not all.
 func (p *prefix) put(dst []byte, from wide, length int, s *span) int {
-	if !s.v4 || len(dst) == 4 {
+	if !p.isAddress {
 		from.put(dst)
 		return length
 	}
-	return p.placeIPv4(dst, from, length)
+	a := from.addr(s.width)
+	p.field.putAddr(dst, a)
+	return p.field.prefixBits(netip.PrefixFrom(a, length))
 }
 
 // Keys are the keys that a declared one stands for, beyond the first. The zero value is none.

@@ -10,37 +10,27 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
 )
-
-// isIPv6 says which family the type is of, if it is of one.
-func (p *prefix) isIP() bool { return p.field.typ == v1alpha1.TypeIP }
 
 // addressSpan takes "10.0.0.0/8", and "10.0.0.1-10.0.0.9" for a range of addresses of one family.
 func addressSpan(p *prefix, value literal) (span, string) {
 	s := &p.field
 	text, ok := value.word()
 	if !ok {
-		name, example := s.family()
-		return span{}, fmt.Sprintf("%s is not a valid %s prefix (such as %s%s)", value, name, example, prefixExample(s))
+		name, _ := s.family()
+		return span{}, fmt.Sprintf("%s is not a valid %s prefix (such as %s)", value, name, s.prefixExample())
 	}
 	if from, to, ok := strings.Cut(text, "-"); ok {
 		return p.addressRange(text, from, to)
 	}
-	parsed, err := netip.ParsePrefix(text)
-	if err != nil {
-		return span{}, s.notPrefix(text)
-	}
-	a := parsed.Addr()
-	if msg := s.address(text, a); msg != "" {
+	parsed, msg := s.parsePrefix(text)
+	if msg != "" {
 		return span{}, msg
 	}
-	if masked := parsed.Masked(); masked != parsed {
-		return span{}, fmt.Sprintf("%q has host bits set (did you mean %s, or %s/%d?)", text, masked, a, a.BitLen())
-	}
+	a := parsed.Addr()
 	from := wideOfAddr(a)
-	return span{from, from.or(ones(a.BitLen() - parsed.Bits())), a.BitLen(), p.isIP() && a.Is4()}, ""
+	return span{from, from.or(ones(a.BitLen() - parsed.Bits())), a.BitLen()}, ""
 }
 
 func wideOfAddr(a netip.Addr) wide {
@@ -50,6 +40,16 @@ func wideOfAddr(a netip.Addr) wide {
 	}
 	b := a.As16()
 	return wideOf(b[:])
+}
+
+// addr is the inverse, of an address of that many bits.
+func (w wide) addr(bits int) netip.Addr {
+	var full [16]byte
+	w.put(full[:])
+	if bits == 32 {
+		return netip.AddrFrom4([4]byte(full[12:]))
+	}
+	return netip.AddrFrom16(full)
 }
 
 func (p *prefix) addressRange(text, from, to string) (span, string) {
@@ -66,7 +66,7 @@ func (p *prefix) addressRange(text, from, to string) (span, string) {
 	case last.Less(first):
 		return span{}, fmt.Sprintf("%q ends before it begins (did you mean %s-%s?)", text, last, first)
 	}
-	return span{wideOfAddr(first), wideOfAddr(last), first.BitLen(), p.isIP() && first.Is4()}, ""
+	return span{wideOfAddr(first), wideOfAddr(last), first.BitLen()}, ""
 }
 
 // endOfRange is one of the two addresses of a range.
@@ -75,7 +75,7 @@ func (p *prefix) endOfRange(text, end string) (netip.Addr, string) {
 	a, err := netip.ParseAddr(end)
 	if err != nil {
 		name, example := p.field.family()
-		return a, fmt.Sprintf("%q: %q is not a valid %s address (such as %s)", text, end, name, example)
+		return a, rangeProblem(text, fmt.Sprintf("%q is not a valid %s address (such as %s)", end, name, example))
 	}
 	return a, p.field.address(end, a)
 }

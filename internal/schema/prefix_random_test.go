@@ -17,6 +17,7 @@ import (
 var randomKeys = []string{
 	"{type: ipv4, prefix: true}", "{type: ipv6, prefix: true}", "{type: be64, prefix: true}", "{type: hex, size: 7, prefix: true}",
 	"{type: string, size: 5, prefix: true}",
+	ipKey, "{type: ip, prefix: true, ipv4As: First}", "{type: ip, prefix: true, ipv4As: Last}",
 	firewallKey, portKey, wideKey, packedKey,
 	"{fields: [{name: a, type: u64}, {name: b, type: hex, size: 3}, {name: c, type: ipv6, prefix: true}]}",
 	"{packed: true, fields: [{name: a, type: u8}, {name: b, fields: [{name: d, type: u16}, {name: e, type: i64}]}, {name: c, type: be32, prefix: true}]}",

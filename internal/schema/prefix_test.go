@@ -78,6 +78,7 @@ const (
 	anyPortKey  = `{fields: [{name: proto, type: u8}, {name: port, type: be16, prefix: true, default: "0-65535"}]}`
 	paddedKey   = "{size: 20, align: 4, fields: [{type: padding, size: 4}, {name: zone, type: u16}, {type: padding, size: 3}, {name: addr, type: ipv4, prefix: true, align: 1}]}"
 	unionKey    = "{fields: [{name: id, union: true, fields: [{name: cgroup, type: u64}, {name: mark, type: u32}]}, {name: port, type: be16, prefix: true}]}"
+	ipKey       = "{fields: [{name: addr, type: ip, prefix: true}]}"
 	packedKey   = "{packed: true, fields: [{name: id, type: be64}, {name: port, type: be16, prefix: true}]}"
 )
 
@@ -88,6 +89,14 @@ func TestPrefixKeys(t *testing.T) {
 		{"{type: ipv4, prefix: true}", `"0.0.0.0-255.255.255.255"`, "0 00000000"},
 		{"{type: ipv6, prefix: true}", `"2001:db8::/32"`, "32 20010db8000000000000000000000000"},
 		{"{type: ipv6, prefix: true}", `"::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"`, "0 00000000000000000000000000000000"},
+		{ipKey, `{"addr": "10.0.0.0/8"}`, "104 00000000000000000000ffff0a000000"},
+		{ipKey, `{"addr": "10.0.0.1-10.0.0.3"}`, "128 00000000000000000000ffff0a000001, 127 00000000000000000000ffff0a000002"},
+		{ipKey, `{"addr": "::ffff:0:0/96"}`, "96 00000000000000000000ffff00000000"},
+		{ipKey, `{"addr": "::/0"}`, "0 00000000000000000000000000000000"},
+		{"{type: ip, prefix: true, ipv4As: First}", `"10.0.0.0/8"`, "8 0a000000000000000000000000000000"},
+		{"{type: ip, prefix: true, ipv4As: Last}", `"10.0.0.0/8"`, "104 0000000000000000000000000a000000"},
+		{"{type: ip, prefix: true, ipv4As: Last}", `"2001:db8::/32"`, "32 20010db8000000000000000000000000"},
+		{"{type: ipv6, prefix: true}", `"::ffff:100.64.1.0/120"`, "120 00000000000000000000ffff64400100"},
 		{"{type: string, size: 8, prefix: true}", `"/etc/"`, "40 2f6574632f000000"},
 		{"{type: string, size: 8, prefix: true}", `""`, "0 0000000000000000"},
 		{"{type: string, size: 6, prefix: true}", `"abcdef"`, "48 6162636465660000"}, // a struct of C has 12 bytes
@@ -128,7 +137,7 @@ func TestPrefixKeysThatAreRefused(t *testing.T) {
 		{firewallKey, `{"ifindex": 1, "addr": "10.0.0.9-10.0.0.1"}`, `.addr: "10.0.0.9-10.0.0.1" ends before it begins (did you mean 10.0.0.1-10.0.0.9?)`},
 		{firewallKey, `{"ifindex": 1, "addr": "10.0.0.9-x"}`, `.addr: "10.0.0.9-x": "x" is not a valid IPv4 address (such as 192.0.2.1)`},
 		{firewallKey, `{"ifindex": 1, "addr": "10.0.0.9-2001:db8::1"}`, `.addr: "2001:db8::1" is not an IPv4 address`},
-		{firewallKey, `{"ifindex": 1, "addr": 7}`, ".addr: 7 is not a valid IPv4 prefix (such as 192.0.2.1/24)"},
+		{firewallKey, `{"ifindex": 1, "addr": 7}`, ".addr: 7 is not a valid IPv4 prefix (such as 192.0.2.0/24)"},
 		{portKey, `{"proto": 6, "port": "9000-8000"}`, `.port: "9000-8000" ends before it begins (did you mean 8000-9000?)`},
 		{portKey, `{"proto": 6, "port": "8000-65536"}`, `.port: "8000-65536": 65536 is out of range for be16 (0…65535)`},
 		{portKey, `{"proto": 6, "port": 65536}`, ".port: 65536 is out of range for be16 (0…65535)"},
@@ -195,6 +204,9 @@ func TestPrefixText(t *testing.T) {
 		{firewallKey, "40 010000000a000001", "{ifindex: 1, addr: 10.0.0.0/8} (bits behind the prefix are not zero)", `{"$hex":"28000000010000000a000001"}`},
 		{firewallKey, "16 0100000000000000", "{ifindex: 1, addr: hex:00000000} (prefix length 16 ends before bit 32, where the prefix begins)", `{"$hex":"100000000100000000000000"}`},
 		{firewallKey, "65 010000000a000000", "{ifindex: 1, addr: hex:0a000000} (prefix length 65 is more than 64)", `{"$hex":"41000000010000000a000000"}`},
+		{ipKey, "104 00000000000000000000ffff0a000000", "{addr: 10.0.0.0/8}", `{"addr":"10.0.0.0/8"}`},
+		{ipKey, "90 00000000000000000000000000000000", "{addr: ::/90}", `{"addr":"::/90"}`},
+		{ipKey, "96 00000000000000000000ffff00000000", "{addr: 0.0.0.0/0}", `{"addr":"0.0.0.0/0"}`},
 		{portKey, "16 06000000", "{proto: 6, port: 0-65535}", `{"proto":6,"port":"0-65535"}`},
 		{portKey, "32 060001bb", "{proto: 6, port: 443}", `{"proto":6,"port":443}`},
 		{portKey, "26 06001f40", "{proto: 6, port: 8000-8063}", `{"proto":6,"port":"8000-8063"}`},

@@ -9,51 +9,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"net/netip"
 	"strconv"
 	"unicode/utf8"
-
-	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
-
-// placeIPv4 writes an IPv4 prefix into 16 bytes.
-func (p *prefix) placeIPv4(dst []byte, from wide, length int) int {
-	if p.ipv4As == v1alpha1.IPv4First {
-		from.put(dst[:4])
-		clear(dst[4:])
-		return length
-	}
-	clear(dst[:12])
-	if p.ipv4As != v1alpha1.IPv4Last {
-		dst[10], dst[11] = 0xff, 0xff
-	}
-	from.put(dst[12:])
-	return 96 + length
-}
-
-// findIPv4 is the inverse of placeIPv4, if 16 bytes hold an IPv4 prefix.
-func (p *prefix) findIPv4(b []byte, length int) (netip.Prefix, bool) {
-	start := 96
-	switch p.ipv4As {
-	case v1alpha1.IPv4First:
-		if length > 32 {
-			return netip.Prefix{}, false
-		}
-		return netip.PrefixFrom(netip.AddrFrom4([4]byte(b[:4])), length), true
-	case v1alpha1.IPv4Last:
-		if !isZero(b[:12]) {
-			return netip.Prefix{}, false
-		}
-	default:
-		if !isZero(b[:10]) || b[10] != 0xff || b[11] != 0xff {
-			return netip.Prefix{}, false
-		}
-	}
-	if length < start {
-		return netip.Prefix{}, false
-	}
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte(b[12:])), length-start), true
-}
 
 // appendPrefixField appends a prefix as text, without the bits that don't count: appendPrefixKey tells of them.
 func appendPrefixField(s *scalar, dst, key []byte) []byte {
@@ -105,13 +63,7 @@ func (p *prefix) note(key []byte) string {
 }
 
 func addressPrefixText(p *prefix, dst, b []byte, length int) []byte {
-	if p.isIP() {
-		if v4, ok := p.findIPv4(b, length); ok {
-			return v4.AppendTo(dst)
-		}
-	}
-	dst = appendIP(nil, dst, b)
-	return strconv.AppendInt(append(dst, '/'), int64(length), 10)
+	return p.field.prefixOf(b, length).AppendTo(dst)
 }
 
 // quotedPrefix is the text in quotes.

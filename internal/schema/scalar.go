@@ -5,7 +5,6 @@ package schema
 
 import (
 	"encoding/binary"
-	"net/netip"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
@@ -20,6 +19,15 @@ type scalar struct {
 	order  binary.ByteOrder
 	// bits is the width of a bit-field, 0 for anything else.
 	bits int
+	// names are those of an enum or of flags, with the numbers that they stand for.
+	names *names
+	// unit is what durations and times count.
+	unit v1alpha1.TimeUnit
+	// placement is where an address of both families has IPv4.
+	placement v1alpha1.IPv4Placement
+	// length is the integer in front of a counted string, and room how many bytes there are for its text.
+	length *scalar
+	room   int
 	// linked types are names that nodes resolve; collect takes them, and name is their inverse.
 	linked bool
 	// prefix is there for what lookups match by prefix. The bytes are then those of the whole key.
@@ -35,7 +43,8 @@ type scalar struct {
 }
 
 // scalars is the table of all types. Sizes and alignments are those of the C types that programs
-// use: __u8…__be64, struct in6_addr (four bytes aligned), unsigned char[6], struct bpf_lpm_trie_key.
+// use: __u8…__be64, __int128, float and double, struct in6_addr (four bytes aligned), unsigned char[6],
+// struct bpf_lpm_trie_key.
 var scalars = map[v1alpha1.ScalarType]scalar{
 	v1alpha1.TypeU8:   integer(v1alpha1.TypeU8, 1, false, binary.NativeEndian),
 	v1alpha1.TypeU16:  integer(v1alpha1.TypeU16, 2, false, binary.NativeEndian),
@@ -48,18 +57,33 @@ var scalars = map[v1alpha1.ScalarType]scalar{
 	v1alpha1.TypeBE16: integer(v1alpha1.TypeBE16, 2, false, binary.BigEndian),
 	v1alpha1.TypeBE32: integer(v1alpha1.TypeBE32, 4, false, binary.BigEndian),
 	v1alpha1.TypeBE64: integer(v1alpha1.TypeBE64, 8, false, binary.BigEndian),
+	v1alpha1.TypeU128: int128(v1alpha1.TypeU128, false),
+	v1alpha1.TypeI128: int128(v1alpha1.TypeI128, true),
+	v1alpha1.TypeF32:  float(v1alpha1.TypeF32, 4),
+	v1alpha1.TypeF64:  float(v1alpha1.TypeF64, 8),
 	v1alpha1.TypeBool: {
 		typ: v1alpha1.TypeBool, size: 1, align: 1,
 		encode: encodeBool, appendText: appendBool, appendJSON: appendBool, exact: exactBool,
 	},
 	v1alpha1.TypeIPv4:       exactly(quoted(v1alpha1.TypeIPv4, 4, 4, encodeIP, appendIP), always),
-	v1alpha1.TypeIPv6:       exactly(quoted(v1alpha1.TypeIPv6, 16, 4, encodeIP, appendIP), exactIPv6),
+	v1alpha1.TypeIPv4Host:   exactly(quoted(v1alpha1.TypeIPv4Host, 4, 4, encodeIP, appendIP), always),
+	v1alpha1.TypeIPv6:       exactly(quoted(v1alpha1.TypeIPv6, 16, 4, encodeIP, appendIP), always),
+	v1alpha1.TypeIP:         exactly(quoted(v1alpha1.TypeIP, 16, 4, encodeIP, appendIP), always),
 	v1alpha1.TypeMAC:        exactly(quoted(v1alpha1.TypeMAC, 6, 1, encodeMAC, appendMAC), always),
 	v1alpha1.TypeIPv4Prefix: exactly(quoted(v1alpha1.TypeIPv4Prefix, 8, 4, encodePrefix, appendPrefix), exactPrefix),
 	v1alpha1.TypeIPv6Prefix: exactly(quoted(v1alpha1.TypeIPv6Prefix, 20, 4, encodePrefix, appendPrefix), exactPrefix),
+	v1alpha1.TypeIPPrefix:   exactly(quoted(v1alpha1.TypeIPPrefix, 20, 4, encodePrefix, appendPrefix), exactPrefix),
 	v1alpha1.TypeString: {
 		typ: v1alpha1.TypeString, align: 1, sized: true,
 		encode: encodeString, appendText: appendStringText, appendJSON: appendStringJSON, exact: exactString,
+	},
+	v1alpha1.TypeCountedString: {
+		typ: v1alpha1.TypeCountedString, align: 1, sized: true,
+		encode: encodeCounted, appendText: appendCountedText, appendJSON: appendCountedJSON, exact: exactCounted,
+	},
+	v1alpha1.TypeDNSName: {
+		typ: v1alpha1.TypeDNSName, align: 1, sized: true,
+		encode: encodeDNSName, appendText: appendDNSNameText, appendJSON: appendDNSNameJSON, exact: exactDNSName,
 	},
 	v1alpha1.TypeIfindex:  linked(v1alpha1.TypeIfindex, 4),
 	v1alpha1.TypeMapRef:   linked(v1alpha1.TypeMapRef, 4),
@@ -82,7 +106,7 @@ func scalarOf(s *v1alpha1.Schema, path string) (*scalar, *Error) {
 		return nil, errorf(path+".type", "%s belongs to the kernel, and only the program that sets it up can keep it: let that program's loader create the map", s.Type)
 	}
 	if !ok {
-		return nil, errorf(path+".type", "%q is not a supported type", s.Type)
+		return nil, errorf(path+".type", "%s", unknownType(s.Type))
 	}
 	if s.Packed {
 		return nil, errorf(path+".packed", "only a struct can be packed")
@@ -98,6 +122,9 @@ func scalarOf(s *v1alpha1.Schema, path string) (*scalar, *Error) {
 		sc.size = int(s.Size)
 	} else if s.Size != 0 && int(s.Size) != sc.size {
 		return nil, errorf(path+".size", "%s is %d bytes long, size says %d", s.Type, sc.size, s.Size)
+	}
+	if err := sc.setProperties(s, path); err != nil {
+		return nil, err
 	}
 	return &sc, nil
 }
@@ -138,13 +165,4 @@ func exactBool(_ *scalar, b []byte) bool { return b[0] <= 1 }
 func exactString(_ *scalar, b []byte) bool {
 	_, ok := stringOf(b)
 	return ok
-}
-
-func exactIPv6(_ *scalar, b []byte) bool { return !netip.AddrFrom16([16]byte(b)).Is4In6() }
-
-// exactPrefix says whether the length is one of the family's, and no bits are set behind it.
-func exactPrefix(_ *scalar, b []byte) bool {
-	a, _ := netip.AddrFromSlice(b[4:])
-	p, err := a.Prefix(int(binary.NativeEndian.Uint32(b)))
-	return err == nil && p.Addr() == a && !a.Is4In6()
 }

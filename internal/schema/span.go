@@ -60,8 +60,6 @@ func (w wide) trailingZeros() int {
 type span struct {
 	from, to wide
 	width    int
-	// v4 says that these are IPv4 addresses where those of both families are possible.
-	v4 bool
 }
 
 // first is the longest prefix that begins where s does and lies in s: its number and its length in bits.

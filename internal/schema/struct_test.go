@@ -106,7 +106,7 @@ func TestStructsNamePlaceValueAndBound(t *testing.T) {
 		{union, `{}`, "gives no member: a value of a union has exactly one of raw, pair, addr"},
 		{union, `{"raw": 1, "addr": "0.0.0.0"}`, "gives both raw and addr: a value of a union has exactly one member"},
 		{union, `{"raw": 1, "raw": 2}`, ".raw: is given twice"},
-		{union, `{"rw": 1}`, ".rw: unknown member, must be one of raw, pair, addr"},
+		{union, `{"rw": 1}`, ".rw: unknown member (did you mean raw?), must be one of raw, pair, addr"},
 		{union, `3`, "3 is not an object with one of the members raw, pair, addr"},
 		{union, `{"pair": {"up": true}}`, ".pair.k: is missing"},
 		{`{type: u8, length: 3, default: 9}`, `[1, 2, 3, 4]`, "has 4 elements, at most 3 are possible"},
@@ -128,7 +128,7 @@ func TestNewOfStructsNamesThePlace(t *testing.T) {
 		`{size: 48, fields: [{name: a, type: u32}, {name: b, type: u64}, {name: c, type: u8, bits: 3}]}`: ".size: is 24 bytes long, size says 48 (a at 0, b at 8, c at bit 128)",
 		`{type: padding, size: 3}`:                                              ".type: padding is possible between the fields of a struct alone",
 		`{type: u8, bits: 3}`:                                                   ".bits: only a field of a struct or union can be a bit-field",
-		`{type: u8, union: true}`:                                               ".union: only fields make a union",
+		`{type: u8, union: true}`:                                               ".union: only fields can be those of a union",
 		`{type: u8, align: 3}`:                                                  ".align: 3 is not a power of two from 1 to 128",
 		`{type: u8, length: 2, dimensions: [2]}`:                                "length and dimensions exclude each other",
 		`{type: u8, dimensions: [2, 0]}`:                                        ".dimensions: 0 is out of range (1…1073741824)",
@@ -141,12 +141,13 @@ func TestNewOfStructsNamesThePlace(t *testing.T) {
 		`{fields: [{name: a, type: padding, size: 2}]}`:                         ".fields[0].name: padding has no name",
 		`{fields: [{type: padding}]}`:                                           ".fields[0]: padding needs size, bits or length",
 		`{fields: [{type: padding, size: 1, bits: 1}]}`:                         ".fields[0]: padding has a size or bits, not both",
+		`{fields: [{type: padding, size: 1, union: true}]}`:                     ".fields[0]: padding has a size, bits, a length and an alignment, and nothing else",
 		`{fields: [{type: padding, size: 1, default: 1}]}`:                      ".fields[0].default: padding has no value",
 		`{fields: [{name: a, type: u8, default: 256}]}`:                         ".fields[0].default: 256 is out of range for u8 (0…255)",
 		`{fields: [{name: a, type: u8, bits: 3, default: 8}]}`:                  ".fields[0].default: 8 is out of range for 3 bits (0…7)",
 		`{fields: [{name: a, type: u8, length: 2, default: [1]}]}`:              ".fields[0].default: has 1 elements, exactly 2 are required",
 		`{fields: [{name: a, default: {c: 1}, fields: [{name: b, type: u8}]}]}`: ".fields[0].default.c: unknown field, must be one of b",
-		`{fields: [{name: a, type: ifindex, default: a/b}]}`:                    `.fields[0].default: "a/b" is not the name of a network interface (at most 15 characters, without '/' and blanks)`,
+		`{fields: [{name: a, type: ifindex, default: a/b}]}`:                    `.fields[0].default: "a/b" is not the name of a network interface (at most 15 characters, without '/' and blanks), or a number`,
 	} {
 		var s v1alpha1.Schema
 		if err := yaml.UnmarshalStrict([]byte(schema), &s); err != nil {

@@ -45,6 +45,11 @@ func appendStringText(s *scalar, dst, b []byte) []byte {
 	if !ok {
 		return appendHex(s, append(dst, "hex:"...), b)
 	}
+	return appendPlain(dst, text)
+}
+
+// appendPlain appends a text for people, in quotes only where they are needed.
+func appendPlain(dst []byte, text string) []byte {
 	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !strings.ContainsRune(plainText, r) }) < 0 {
 		return append(dst, text...)
 	}
@@ -59,6 +64,11 @@ func appendStringJSON(s *scalar, dst, b []byte) []byte {
 	if !ok {
 		return append(appendHex(s, append(dst, `"hex:`...), b), '"')
 	}
+	return appendQuoted(dst, text)
+}
+
+// appendQuoted appends a JSON string.
+func appendQuoted(dst []byte, text string) []byte {
 	quoted, err := json.Marshal(text)
 	if err != nil { // a string always marshals
 		return strconv.AppendQuote(dst, text)

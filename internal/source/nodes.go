@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/number"
 )
 
 // nodeReader turns parsed YAML into entries.
@@ -191,6 +193,9 @@ func (r *nodeReader) appendScalar(dst []byte, n *yaml.Node) ([]byte, error) {
 	default:
 		return dst, r.at(n).errorf("tag %s is not supported", tag)
 	}
+	if message := number.OfNode(n); message != "" {
+		return dst, r.at(n).errorf("%s", message)
+	}
 	if n.ShortTag() != "!!bool" && n.Value != "" && (n.Value[0] == '-' || '0' <= n.Value[0] && n.Value[0] <= '9') && json.Valid([]byte(n.Value)) {
 		return append(dst, n.Value...), nil
 	}
@@ -199,8 +204,8 @@ func (r *nodeReader) appendScalar(dst []byte, n *yaml.Node) ([]byte, error) {
 		return dst, r.at(n).errorf("%s", strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	b, err := json.Marshal(v)
-	if err != nil { // infinity, or not a number
-		return dst, r.at(n).errorf("%s is not a number that JSON has", n.Value)
+	if err != nil { // .inf and .nan, which JSON doesn't have: the type says whether they are numbers
+		return quote(dst, []byte(n.Value)), nil
 	}
 	return append(dst, b...), nil
 }

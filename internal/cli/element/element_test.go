@@ -29,6 +29,9 @@ var rule = v1alpha1.Schema{Fields: []v1alpha1.Field{
 	{Name: "action", Schema: v1alpha1.Schema{Type: v1alpha1.TypeU8}}, {Name: "rule", Schema: v1alpha1.Schema{Type: v1alpha1.TypeU32}},
 }}
 
+// tcpFlags is a byte of flags.
+var tcpFlags = v1alpha1.Schema{Type: v1alpha1.TypeU8, Flags: map[string]int64{"syn": 2, "ack": 16}}
+
 func TestParse(t *testing.T) {
 	scalar := func(s v1alpha1.ScalarType) Codec { return layout(t, v1alpha1.Schema{Type: s}) }
 	for _, test := range []struct {
@@ -55,7 +58,25 @@ func TestParse(t *testing.T) {
 		{"untyped string is padded", Bytes(6), []string{"str:abc"}, "616263000000"},
 		{"parts", Bytes(8), []string{"u8:1", "hex:000000", "be32:7"}, "0100000000000007"},
 		{"a string among parts is not padded", Bytes(4), []string{"str:ab", "be16:1"}, "61620001"},
+		{"typed enum", layout(t, v1alpha1.Schema{Type: "u16", Enum: map[string]int64{"pass": 2}}), []string{"pass"}, "0200"},
+		{"typed flags", layout(t, tcpFlags), []string{"syn|ack"}, "12"},
+		{"typed flags in a list", layout(t, tcpFlags), []string{"[syn, 0x40]"}, "42"},
+		{"typed duration", layout(t, v1alpha1.Schema{Type: "u32", Duration: "ms"}), []string{"1.5s"}, "dc050000"},
+		{"typed time", layout(t, v1alpha1.Schema{Type: "be32", Time: "s"}), []string{"2030-01-01T00:00:00Z"}, "70dbd880"},
+		{"typed float", scalar("f32"), []string{"-0"}, "00000080"},
+		{"typed interface", scalar("ifindex"), []string{"7"}, "07000000"},
+		{"typed integer with a leading zero", scalar("be32"), []string{"010"}, "0000000a"},
+		{"typed string that is a list", layout(t, v1alpha1.Schema{Type: "string", Size: 4}), []string{"[1]"}, "5b315d00"},
+		{"typed string that is a boolean", layout(t, v1alpha1.Schema{Type: "string", Size: 4}), []string{"true"}, "74727565"},
+		{"untyped address", Bytes(16), []string{"ip:192.0.2.1"}, "00000000000000000000ffffc0000201"},
+		{"untyped 128 bits", Bytes(16), []string{"u128:0x10000000000000000"}, "00000000000000000100000000000000"},
+		{"untyped counted string", Bytes(6), []string{"countedString:abc"}, "036162630000"},
+		{"untyped name", Bytes(8), []string{"dnsName:Ab.c"}, "0261620163000000"},
+		{"a name among parts", Bytes(8), []string{"u16:1", "dnsName:ab.c."}, "0100026162016300"},
 
+		{"typed struct with an octal number", layout(t, rule), []string{"{action: 1, rule: 010}"}, ".rule: 010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10"},
+		{"typed enum, no name", layout(t, v1alpha1.Schema{Type: "u16", Enum: map[string]int64{"pass": 2}}), []string{"drop"}, `"drop" is no name of the enum: must be one of pass, or a number`},
+		{"a name of an interface", scalar("ifindex"), []string{"eth0"}, `"eth0" is not a number: what a name stands for is found on the node, where a manifest is applied`},
 		{"no type", Bytes(4), []string{"5"}, `"5" needs a type, such as u32:… or hex:…: the map's schema is not known`},
 		{"no type among parts", Bytes(4), []string{"u16:5", "6"}, `"6" is not TYPE:TEXT`},
 		{"unknown type", Bytes(4), []string{"u33:5"}, `"u33:5" needs a type, such as u32:… or hex:…: the map's schema is not known`},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
 // trigger puts requests into a controller's queue from outside of any watch. What comes before the
@@ -127,6 +128,9 @@ func mapReference(name string) string { return string(v1alpha1.TypeMapRef) + "/"
 func referenceKeys(object client.Object) []string {
 	var keys []string
 	for _, l := range object.(*v1alpha1.BPFMapRevision).Spec.References {
+		if _, isNumber := schema.LinkNumber(l); isNumber {
+			continue
+		}
 		switch l.Type {
 		case v1alpha1.TypeMapRef:
 			keys = append(keys, mapReference(l.Name))

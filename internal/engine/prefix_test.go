@@ -4,7 +4,7 @@
 package engine_test
 
 import (
-	"strconv"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -43,8 +43,7 @@ func TestInterfaceBeforePrefix(t *testing.T) {
 		// The interface comes back with another index: its old keys go, and only these.
 		b.SetLink(v1alpha1.Reference{Type: v1alpha1.TypeIfindex, Name: "uplink"}, 9)
 		w.ready(r, engine.ActionUpdated)
-		lan, _, _ := strings.Cut(node.holds[strings.Index(node.holds, "{via: "+strconv.FormatUint(node.lan, 10)):], " {")
-		w.holds(r, lan+" {via: 9, addr: 10.0.0.0/8}=1 {via: 9, addr: 10.0.0.1/32}=2 {via: 9, addr: 10.0.0.2/32}=2")
+		w.holds(r, fmt.Sprintf("{via: %d, addr: 0.0.0.0/0}=3", node.lan)+" {via: 9, addr: 10.0.0.0/8}=1 {via: 9, addr: 10.0.0.1/32}=2 {via: 9, addr: 10.0.0.2/32}=2")
 	}
 }
 

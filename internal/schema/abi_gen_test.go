@@ -4,15 +4,8 @@
 package schema_test
 
 import (
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
-	"math"
-	"math/big"
 	"math/rand/v2"
-	"net"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -111,6 +104,9 @@ func (g *generator) field(depth int, bits bool) v1alpha1.Field {
 		f.Schema = *g.structure(depth - 1)
 	default:
 		f.Type = scalarTypes[g.r.IntN(len(scalarTypes))]
+		if f.Type == v1alpha1.TypeCountedString {
+			f.LengthType = lengthTypes[g.r.IntN(len(lengthTypes))]
+		}
 		if _, sized := cTypes[f.Type]; !sized {
 			f.Size = int32(1 + g.r.IntN(9))
 		}
@@ -118,6 +114,7 @@ func (g *generator) field(depth int, bits bool) v1alpha1.Field {
 			f.Align = alignments[g.r.IntN(len(alignments))]
 		}
 	}
+	g.meaning(&f.Schema)
 	if f.Type == v1alpha1.TypePadding {
 		f.Name = ""
 	} else if f.Bits == 0 {
@@ -129,28 +126,6 @@ func (g *generator) field(depth int, bits bool) v1alpha1.Field {
 		}
 	}
 	return f
-}
-
-// cTypes are the types in C of one size. The others are arrays of characters.
-var cTypes = map[v1alpha1.ScalarType]string{
-	v1alpha1.TypeU8: "__u8", v1alpha1.TypeU16: "__u16", v1alpha1.TypeU32: "__u32", v1alpha1.TypeU64: "__u64",
-	v1alpha1.TypeI8: "__s8", v1alpha1.TypeI16: "__s16", v1alpha1.TypeI32: "__s32", v1alpha1.TypeI64: "__s64",
-	v1alpha1.TypeBE16: "__be16", v1alpha1.TypeBE32: "__be32", v1alpha1.TypeBE64: "__be64", v1alpha1.TypeBool: "_Bool",
-	v1alpha1.TypeIPv4: "__be32", v1alpha1.TypeIPv6: "struct in6_addr", v1alpha1.TypeMAC: "struct { unsigned char b[6]; }",
-	v1alpha1.TypeIPv4Prefix: "struct { __u32 len; __be32 addr; }", v1alpha1.TypeIPv6Prefix: "struct { __u32 len; struct in6_addr addr; }",
-	v1alpha1.TypeIfindex: "__u32", v1alpha1.TypeCgroupID: "__u64",
-}
-
-// asBytes are the types that are arrays of bytes in C where their alignment is lowered: their sizes.
-var asBytes = map[v1alpha1.ScalarType]int{
-	v1alpha1.TypeIPv4: 4, v1alpha1.TypeIPv6: 16, v1alpha1.TypeIPv4Prefix: 8, v1alpha1.TypeIPv6Prefix: 20,
-}
-
-var scalarTypes = []v1alpha1.ScalarType{
-	v1alpha1.TypeU8, v1alpha1.TypeU16, v1alpha1.TypeU32, v1alpha1.TypeU64, v1alpha1.TypeI8, v1alpha1.TypeI16, v1alpha1.TypeI32, v1alpha1.TypeI64,
-	v1alpha1.TypeBE16, v1alpha1.TypeBE32, v1alpha1.TypeBE64, v1alpha1.TypeBool, v1alpha1.TypeIPv4, v1alpha1.TypeIPv6, v1alpha1.TypeMAC,
-	v1alpha1.TypeIPv4Prefix, v1alpha1.TypeIPv6Prefix, v1alpha1.TypeIfindex, v1alpha1.TypeCgroupID,
-	v1alpha1.TypeString, v1alpha1.TypeHex, v1alpha1.TypeBytes, v1alpha1.TypePadding,
 }
 
 func widthOf(t v1alpha1.ScalarType) int {
@@ -211,6 +186,8 @@ func (g *generator) member(f *v1alpha1.Field, m schema.Member, indent string) st
 	case lowered && f.Align > 0:
 		typ, name = "unsigned char", name+fmt.Sprintf("[%d]", bytes)
 	case fixed:
+	case f.Type == v1alpha1.TypeCountedString:
+		typ = fmt.Sprintf("struct { %s n; char text[%d]; }", cTypes[f.LengthType], f.Size)
 	case f.Type == v1alpha1.TypeString:
 		typ, name = "char", name+fmt.Sprintf("[%d]", f.Size)
 	default:
@@ -275,93 +252,4 @@ func (g *generator) value(s *v1alpha1.Schema, at string, dimensions []int32) str
 		return g.object(s, at)
 	}
 	return g.scalar(s, at)
-}
-
-// scalar is a value, and assigns it.
-func (g *generator) scalar(s *v1alpha1.Schema, at string) string {
-	assign := func(format string, args ...any) {
-		g.out.assignments += fmt.Sprintf("\t"+at+" = "+format+";\n", args...)
-	}
-	copied := func(b []byte) {
-		text := ""
-		for _, c := range b {
-			text += fmt.Sprintf(`\x%02x`, c)
-		}
-		g.out.assignments += fmt.Sprintf("\tmemcpy(&%s, \"%s\", %d);\n", at, text, len(b))
-	}
-	random := make([]byte, 20)
-	for i := range random {
-		random[i] = byte(g.r.Uint32())
-	}
-	n := g.r.Uint64()
-	switch s.Type {
-	case v1alpha1.TypeBool:
-		assign("%d", n&1)
-		return strconv.FormatBool(n&1 == 1)
-	case v1alpha1.TypeIPv4:
-		copied(random[:4])
-		return strconv.Quote(netip.AddrFrom4([4]byte(random)).String())
-	case v1alpha1.TypeIPv6:
-		copied(random[:16])
-		return strconv.Quote(netip.AddrFrom16([16]byte(random)).String())
-	case v1alpha1.TypeIPv4Prefix, v1alpha1.TypeIPv6Prefix:
-		size := map[v1alpha1.ScalarType]int{v1alpha1.TypeIPv4Prefix: 4, v1alpha1.TypeIPv6Prefix: 16}[s.Type]
-		addr, _ := netip.AddrFromSlice(random[:size])
-		p, _ := addr.Prefix(int(n % uint64(8*size+1)))
-		copied(append(binary.NativeEndian.AppendUint32(nil, uint32(p.Bits())), p.Addr().AsSlice()...))
-		return strconv.Quote(p.String())
-	case v1alpha1.TypeMAC:
-		copied(random[:6])
-		return strconv.Quote(net.HardwareAddr(random[:6]).String())
-	case v1alpha1.TypeString:
-		text := strings.Repeat("x", int(n%uint64(s.Size+1)))
-		copied([]byte(text))
-		return strconv.Quote(text)
-	case v1alpha1.TypeHex:
-		copied(random[:s.Size])
-		return strconv.Quote(hex.EncodeToString(random[:s.Size]))
-	case v1alpha1.TypeBytes:
-		copied(random[:s.Size])
-		return strconv.Quote(base64.StdEncoding.EncodeToString(random[:s.Size]))
-	}
-	return g.number(s, n, assign)
-}
-
-// number is a value of an integer or float.
-func (g *generator) number(s *v1alpha1.Schema, n uint64, assign func(string, ...any)) string {
-	bits := int(s.Bits)
-	if bits == 0 {
-		bits = 8 * widthOf(s.Type)
-	}
-	if bits < 64 {
-		n &= 1<<bits - 1
-	}
-	switch s.Type {
-	case v1alpha1.TypeBE16, v1alpha1.TypeBE32, v1alpha1.TypeBE64:
-		assign("__builtin_bswap%d(%dULL)", bits, n)
-	case v1alpha1.TypeI8, v1alpha1.TypeI16, v1alpha1.TypeI32, v1alpha1.TypeI64:
-		i := int64(n<<(64-bits)) >> (64 - bits)
-		assign("(long long)%dULL", uint64(i))
-		return strconv.FormatInt(i, 10)
-	case v1alpha1.TypeF32:
-		f := float32(math.Float32frombits(uint32(n)&0x7f7fffff | 0x00800000))
-		assign("%xF", f)
-		return strconv.FormatFloat(float64(f), 'g', -1, 32)
-	case v1alpha1.TypeF64:
-		f := math.Float64frombits(n&0x7fefffffffffffff | 1<<52)
-		assign("%x", f)
-		return strconv.FormatFloat(f, 'g', -1, 64)
-	case v1alpha1.TypeU128:
-		high := g.r.Uint64()
-		assign("(unsigned __int128)%dULL << 64 | %dULL", high, n)
-		wide := new(big.Int).Lsh(new(big.Int).SetUint64(high), 64)
-		return strconv.Quote(wide.Or(wide, new(big.Int).SetUint64(n)).String())
-	case v1alpha1.TypeIfindex, v1alpha1.TypeCgroupID:
-		n &= math.MaxInt64 // as a number, which JSON carries
-		assign("%dULL", n)
-		return strconv.FormatUint(n, 10)
-	default:
-		assign("%dULL", n)
-	}
-	return strconv.Quote(strconv.FormatUint(n, 10))
 }

@@ -4,7 +4,9 @@
 package schema
 
 import (
+	"bytes"
 	"encoding/binary"
+	"unicode/utf8"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
@@ -163,6 +165,6 @@ func always(*scalar, []byte) bool { return true }
 func exactBool(_ *scalar, b []byte) bool { return b[0] <= 1 }
 
 func exactString(_ *scalar, b []byte) bool {
-	_, ok := stringOf(b)
-	return ok
+	text, rest, _ := bytes.Cut(b, []byte{0})
+	return utf8.Valid(text) && isZero(rest)
 }

@@ -24,6 +24,7 @@ type dumper struct {
 	output  string
 	sorted  bool
 	printed interrupt.Count
+	masked  []byte // scratch
 }
 
 func newDump() *cobra.Command {
@@ -142,7 +143,8 @@ func (d *dumper) copy(ctx context.Context, w *element.Writer, it *bpf.Iterator, 
 	}
 	for it.Next() {
 		for i := range it.Len() {
-			if err := w.Write(elementOf(it, m, i)); err != nil {
+			key, value := elementOf(it, m, i)
+			if err := w.Write(d.canonical(m, key), value); err != nil {
 				return err
 			}
 		}
@@ -154,6 +156,17 @@ func (d *dumper) copy(ctx context.Context, w *element.Writer, it *bpf.Iterator, 
 func elementOf(it *bpf.Iterator, m *bpf.Map, i int) (key, value []byte) {
 	k, v := m.KeySize(), m.ValueStride()
 	return it.Keys()[i*k : (i+1)*k], it.Values()[i*v : (i+1)*v]
+}
+
+// canonical is the key as a manifest has it, in the formats that are read again: the kernel keeps the bits behind a
+// prefix, and doesn't look at them.
+func (d *dumper) canonical(m *bpf.Map, key []byte) []byte {
+	if m.Type() != bpf.LPMTrie || d.output != string(element.YAML) && d.output != string(element.JSON) {
+		return key
+	}
+	d.masked = append(d.masked[:0], key...)
+	revision.MaskPrefix(d.masked)
+	return d.masked
 }
 
 // sortedBatch is after how many sorted elements a context is looked at, on average.
@@ -180,7 +193,7 @@ func (d *dumper) copySorted(ctx context.Context, w *element.Writer, it *bpf.Iter
 		if i%sortedBatch == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := w.Write(all.Key(i), all.Value(i)); err != nil {
+		if err := w.Write(d.canonical(m, all.Key(i)), all.Value(i)); err != nil {
 			return err
 		}
 		d.printed.Add(1)

@@ -43,7 +43,7 @@ var tries = []trie{
 `,
 	},
 	{
-		name: "ports", // a range of ports in a policy: the fewest prefixes
+		name: "ports", // a range of ports: the fewest prefixes
 		spec: `key: {packed: true, fields: [{name: proto, type: u8}, {name: port, type: be16, prefix: true}]}
   entries:
   - {key: {proto: 6, port: 8000-8999}, value: 1}
@@ -79,7 +79,38 @@ var tries = []trie{
 		dump:    "entries:\n- {\"key\": \"/etc/\", \"value\": 1}\n- {\"key\": \"/etc/passwd\", \"value\": 2}\n",
 	},
 	{
-		name: "set-and-source", // Calico's IP sets: prefix length, be64 set id, address, be16 port, protocol, padding
+		name: "dae", // ::ffff:a.b.c.d holds IPv4, and its prefix lengths are larger by 96
+		spec: `key: {type: ip, prefix: true}
+  entries:
+  - {key: 10.0.0.0/8, value: 1}
+  - {key: "2001:db8:1::/48", value: 2}`,
+		keys:    []string{"6800000000000000000000000000ffff0a000000", "3000000020010db8000100000000000000000000"},
+		found:   map[string]string{"10.1.2.3/32": "1", "::ffff:10.1.2.3/128": "1", "2001:db8:1::7/128": "2"},
+		missing: []string{"192.0.2.1/32", "2001:db8:2::1/128"},
+		dump:    "entries:\n- {\"key\": \"10.0.0.0/8\", \"value\": 1}\n- {\"key\": \"2001:db8:1::/48\", \"value\": 2}\n",
+	},
+	{
+		name: "cpumap", // IPv4 in the last four of 16 bytes
+		spec: `key: {type: ipPrefix, ipv4As: Last}
+  entries: [{key: 100.64.1.0/24, value: 1}]`,
+		keys:    []string{"7800000000000000000000000000000064400100"},
+		found:   map[string]string{"100.64.1.9/32": "1"},
+		missing: []string{"100.64.2.9/32"},
+		dump:    "entries:\n- {\"key\": \"100.64.1.0/24\", \"value\": 1}\n",
+	},
+	{
+		name: "any-interface", // a number stands for an interface that a program means by it
+		spec: `key: {fields: [{name: ifindex, type: ifindex}, {name: addr, type: ipv6Prefix}]}
+  entries:
+  - {key: {ifindex: 0, addr: "2001:db8::/32"}, value: 1}
+  - {key: {ifindex: lo, addr: "::/0"}, value: 2}`,
+		keys:    []string{"400000000000000020010db8000000000000000000000000", "200000000100000000000000000000000000000000000000"},
+		found:   map[string]string{"{ifindex: 0, addr: '2001:db8::1/128'}": "1", "{ifindex: 1, addr: '::1/128'}": "2"},
+		missing: []string{"{ifindex: 0, addr: '::1/128'}"},
+		dump:    "entries:\n- {\"key\": {\"ifindex\":0,\"addr\":\"2001:db8::/32\"}, \"value\": 1}\n- {\"key\": {\"ifindex\":\"lo\",\"addr\":\"::/0\"}, \"value\": 2}\n",
+	},
+	{
+		name: "set-and-source", // sets by number: a field of 8 bytes leaves 4 bytes of padding behind the prefix length, which count
 		spec: `key: {fields: [{name: set, type: be64}, {name: addr, type: ipv4, prefix: true}]}
   entries:
   - {key: {set: 7, addr: 10.0.0.0/8}, value: 1}
@@ -146,4 +177,46 @@ func hexKeys(dump string) []string {
 // indented is text below spec.
 func indented(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n  ") + "\n"
+}
+
+// TestForeignPrefixes: programs store keys with bits behind the prefix. A dump shows in text that they are there, and in what
+// can be applied again the key that the kernel takes them for.
+func TestForeignPrefixes(t *testing.T) {
+	bpffs := mountBPFFS(t)
+	c := tries[0]
+	file := write(t, "trie.yaml", c.manifest())
+	ok(t, "apply", "-f", file, "--bpffs", bpffs)
+	pin := bpffs + "/bpfmap/edge/" + c.name
+	ok(t, "map", "delete", "-f", file, "--pin", pin, "--key", "{ifindex: 1, cidr: 172.16.0.0/12}")
+	ok(t, "map", "update", "--pin", pin, "--key", "hex:2c00000001000000ac1fffff", "--value", "u8:7")
+	at := []string{"--sort", "-f", file, "--bpffs", bpffs}
+	if text := ok(t, append([]string{"dump"}, at...)...); !strings.Contains(text, "{ifindex: lo, cidr: 172.16.0.0/12} (bits behind the prefix are not zero) = 7\n") {
+		t.Errorf("the dump is\n%s", text)
+	}
+	for _, output := range []string{"yaml", "json"} {
+		got := strings.ReplaceAll(ok(t, append([]string{"dump", "-o", output}, at...)...), " ", "")
+		if !strings.Contains(got, `{"key":{"ifindex":"lo","cidr":"172.16.0.0/12"},"value":7}`) {
+			t.Errorf("the dump in %s is\n%s", output, got)
+		}
+	}
+}
+
+// TestIndexInNetworkOrder writes what xdp-filter looks up with the two bytes of a port in a packet.
+func TestIndexInNetworkOrder(t *testing.T) {
+	bpffs := mountBPFFS(t)
+	file := write(t, "ports.yaml", `apiVersion: bpfmap.io/v1alpha1
+kind: BPFMap
+metadata: {namespace: edge, name: ports}
+spec: {type: Array, key: {type: be16}, value: {type: u8}, maxEntries: 65536, entries: [{key: 80, value: 6}, {key: 53, value: 10}]}
+`)
+	ok(t, "apply", "-f", file, "--bpffs", bpffs)
+	pin := bpffs + "/bpfmap/edge/ports"
+	for port, index := range map[string]string{"80": "u32:20480", "53": "u32:13568", "81": "u32:20736"} {
+		equal(t, ok(t, "map", "lookup", "-f", file, "--pin", pin, "--key", port, "-o", "hex"),
+			ok(t, "map", "lookup", "-f", file, "--pin", pin, "--key", index, "-o", "hex"))
+	}
+	dump := ok(t, "dump", "-f", file, "--bpffs", bpffs)
+	if !strings.Contains(dump, "\n80 = 6\n") || !strings.Contains(dump, "\n53 = 10\n") {
+		t.Errorf("the dump is\n%.200s", dump)
+	}
 }

@@ -24,11 +24,11 @@ func (o *object) describe(d *mapdef.Definition) {
 }
 
 func (o *object) fill(d *mapdef.Datum, isLPM bool) {
-	reader := btfschema.In(o.types)
+	d.Reader = btfschema.In(o.types)
 	d.CType = cName(d.Type)
-	d.Schema, d.Notes = reader.Of(d.Type)
+	d.Schema, d.Notes = d.Reader.Of(d.Type)
 	if isLPM {
-		d.Schema, d.Notes = reader.OfLPMKey(d.Type)
+		d.Schema, d.Notes = d.Reader.OfLPMKey(d.Type)
 	}
 	if d.Schema == nil {
 		d.Untyped = "its type has no size"

@@ -7,6 +7,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/btfschema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
@@ -42,6 +43,8 @@ type Datum struct {
 	Type btf.Type
 	// Schema is nil for a datum of which only the size is known.
 	Schema *v1alpha1.Schema
+	// Reader reads Type, with the tags in the BTF that it is of.
+	Reader btfschema.Reader
 	// Notes are what Schema can't say of Type.
 	Notes []string
 	// Untyped is why Schema is nil.

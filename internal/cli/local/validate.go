@@ -16,17 +16,27 @@ import (
 
 func newValidate() *cobra.Command {
 	var in inputFlags
+	var against programs
 	var cpus int
 	c := &cobra.Command{
 		Use:   "validate -f FILE",
 		Short: "Check manifests, without the kernel and without a cluster",
 		Long: `Check manifests by compiling them, as apply and the controller do. It needs no privileges, touches
-no map, and shows every problem with its file, line, entry and field. Exit code 1 if there is any.`,
+no map, and shows every problem with its file, line, entry and field. Exit code 1 if there is any.
+
+With --object they are compared with the maps of a compiled program, too: type, sizes, capacity and flags, and
+by the program's BTF the offset, size and meaning of each field. A BPFMap is compared with the map that its pin is
+called by, or it itself; --map names another one.`,
 		Example: `  bpfmap validate -f maps/
+  bpfmap validate -f maps/ --object firewall.bpf.o --map weights=rule_weights
   kustomize build . | bpfmap validate -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			maps, ok, err := in.compile(c)
+			if err != nil {
+				return err
+			}
+			fits, err := against.compare(c, maps)
 			if err != nil {
 				return err
 			}
@@ -37,13 +47,14 @@ no map, and shows every problem with its file, line, entry and field. Exit code 
 					return err
 				}
 			}
-			if !ok {
+			if !ok || !fits {
 				return &ExitError{Code: 1}
 			}
 			return nil
 		},
 	}
 	in.add(c)
+	against.add(c)
 	c.Flags().IntVar(&cpus, "cpus", runtime.NumCPU(), "possible CPUs of the node for which kernel memory is estimated (default those of this machine)")
 	return c
 }

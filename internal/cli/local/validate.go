@@ -36,18 +36,23 @@ called by, or it itself; --map names another one.`,
 			if err != nil {
 				return err
 			}
-			fits, err := against.compare(c, maps)
+			found, err := against.compare(c, maps)
 			if err != nil {
 				return err
 			}
 			for _, d := range maps {
-				_, err := fmt.Fprintf(c.OutOrStdout(), "%s is valid (%s, %d of %d entries, %s)\n",
-					id(d.rev.Key), d.rev.Shape.Type, d.rev.Contents.Len, d.rev.Shape.MaxEntries, memory(d.rev, cpus))
+				verdict, fits := found[d.rev.Key]
+				if !fits {
+					ok = false
+					continue
+				}
+				_, err := fmt.Fprintf(c.OutOrStdout(), "%s is valid (%s, %d of %d entries, %s)%s\n",
+					id(d.rev.Key), d.rev.Shape.Type, d.rev.Contents.Len, d.rev.Shape.MaxEntries, memory(d.rev, cpus), verdict)
 				if err != nil {
 					return err
 				}
 			}
-			if !ok || !fits {
+			if !ok {
 				return &ExitError{Code: 1}
 			}
 			return nil

@@ -39,46 +39,49 @@ type programMap struct {
 	file string
 }
 
-// compare compares each manifest with its map, and prints what doesn't fit; fits is false then, and if a manifest has
-// no map.
-func (p *programs) compare(c *cobra.Command, maps []declared) (fits bool, err error) {
-	if len(p.files) == 0 {
-		if len(p.named) > 0 {
-			return false, errors.New("--map says which map of a program a BPFMap is: --object is needed")
-		}
-		return true, nil
-	}
+// verdicts are what comparisons found, for people, by BPFMap: none for one that doesn't fit.
+type verdicts map[revision.Key]string
+
+// compare compares each manifest with its map, and prints what doesn't fit, or that there is no such map.
+func (p *programs) compare(c *cobra.Command, maps []declared) (verdicts, error) {
+	found := verdicts{}
 	named, err := p.names(maps)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	var all []programMap
 	for _, file := range p.files {
-		found, err := readObject(file)
+		of, err := readObject(file)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
-		for i := range found {
-			all = append(all, programMap{&found[i], file})
+		for i := range of {
+			all = append(all, programMap{&of[i], file})
 		}
 	}
-	fits = true
 	inner := innerNames(maps)
 	for _, d := range maps {
 		m, err := find(d, all, named[d.Map.Name])
-		if err != nil && inner[d.rev.Key] {
-			c.PrintErrf("Note: %s: isn't compared: it is only in maps of maps, whose spec.inner is\n", d.Name())
+		switch {
+		case len(p.files) == 0:
+			found[d.rev.Key] = ""
+			continue
+		case err != nil && inner[d.rev.Key]:
+			found[d.rev.Key] = "; it is in maps of maps, whose spec.inner is compared with the program"
 			continue
 		}
+		verdict := ""
 		if err == nil {
-			err = compareWith(c, d, m)
+			verdict, err = compareWith(c, d, m)
 		}
 		if err != nil {
-			fits = false
 			printError(c, manifest.Problem{Place: d.Place, Object: d.Name(), Message: err.Error()})
 		}
+		if verdict != "" {
+			found[d.rev.Key] = verdict
+		}
 	}
-	return fits, nil
+	return found, nil
 }
 
 // innerNames are the BPFMaps that are in others.
@@ -96,6 +99,9 @@ func innerNames(maps []declared) map[revision.Key]bool {
 
 // names are the values of --map: maps of programs by the names of their BPFMaps.
 func (p *programs) names(maps []declared) (map[string]string, error) {
+	if len(p.files) == 0 && len(p.named) > 0 {
+		return nil, errors.New("--map says which map of a program a BPFMap is: --object is needed")
+	}
 	named := map[string]string{}
 	for _, v := range p.named {
 		name, of, ok := strings.Cut(v, "=")
@@ -134,14 +140,11 @@ func find(d declared, all []programMap, named string) (programMap, error) {
 	return programMap{}, fmt.Errorf("no map of the program is called %s (there are %s): say which one it is with --map %s=MAP", named, strings.Join(names, ", "), d.Map.Name)
 }
 
-// errMisfit ends a comparison whose differences are printed.
-var errMisfit = errors.New("doesn't fit the program")
-
-// compareWith prints how a manifest differs from a map.
-func compareWith(c *cobra.Command, d declared, m programMap) error {
+// compareWith prints how a manifest differs from a map. If it doesn't, the verdict says so.
+func compareWith(c *cobra.Command, d declared, m programMap) (verdict string, err error) {
 	want, err := shapeOf(d, m)
 	if err != nil {
-		return fmt.Errorf("map %s of %s: %w", m.Name, m.file, err)
+		return "", fmt.Errorf("map %s of %s: %w", m.Name, m.file, err)
 	}
 	where := "map " + m.Name + " of " + path.Base(m.file)
 	fits := true
@@ -161,11 +164,11 @@ func compareWith(c *cobra.Command, d declared, m programMap) error {
 	}
 	verified := true
 	for _, part := range partsOf(d, m) {
-		if part.theirs.Type == nil {
-			verified = verified && part.size == 0
+		if part.size == 0 || part.declared == nil {
 			continue
 		}
-		if part.size == 0 || part.declared == nil {
+		if part.theirs.Type == nil {
+			verified = false
 			continue
 		}
 		comparison := part.compare()
@@ -179,15 +182,13 @@ func compareWith(c *cobra.Command, d declared, m programMap) error {
 			c.PrintErrf("Note: %s: %s: %s\n", d.Name(), part.path, note)
 		}
 	}
-	if !fits {
-		return fmt.Errorf("%w: %s", errMisfit, where)
+	switch {
+	case !fits:
+		return "", nil
+	case !verified:
+		return "; it has type and sizes of " + where + ", whose types of keys or values aren't in the object", nil
 	}
-	text := "fits "
-	if !verified {
-		text = "has the sizes of "
-	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%s %s%s\n", id(d.rev.Key), text, where)
-	return err
+	return "; it fits " + where, nil
 }
 
 // shapeOf is the shape that a loader makes a map with. What it sets itself at run time is as declared.

@@ -47,6 +47,9 @@ func (s *scalar) setNames(property string, declared map[string]int64, path strin
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
 		number := declared[name]
 		at := path + "." + property + "." + name
+		if name == "true" || name == "false" {
+			return errorf(at, "is what YAML takes y, n, yes, no, on and off for: quote the name")
+		}
 		if !isName(name) || len(name) > v1alpha1.MaxFieldNameLength {
 			return errorf(at, "%q is no name in C: letters, digits and underscores, no digit first, at most %d characters", name, v1alpha1.MaxFieldNameLength)
 		}

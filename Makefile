@@ -24,7 +24,7 @@ export KUBEBUILDER_ASSETS := $(or $(KUBEBUILDER_ASSETS),$(CACHE))
 export PATH := $(CACHE):$(PATH)
 
 # What `make generate` writes and `make verify` compares.
-GENERATED := api config/crd/bases config/rbac/controller_role.yaml config/rbac/agent_role.yaml \
+GENERATED := api config/crd/bases config/jsonschema config/rbac/controller_role.yaml config/rbac/agent_role.yaml \
 	$(CHART)/files docs/api.md docs/concepts.md internal/bpf/zz_generated.maptype.go
 
 TEST_TIMEOUT  ?= 20m
@@ -35,7 +35,8 @@ E2E           ?= .
 # How long make soak plays on each of its backends. SEED=n HISTORIES=1 plays one history again.
 SOAK_TIME     ?= 30m
 # Packages whose tests need neither root, nor the kernel, nor the API server.
-UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/compile/... ./internal/liveness/... ./internal/manifest/... ./internal/maptype/... ./internal/metrics/... \
+UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/... ./internal/compile/... ./internal/liveness/... \
+	./internal/manifest/... ./internal/mapdef/... ./internal/maptype/... ./internal/metrics/... \
 	./internal/ownership/... ./internal/plan/... ./internal/revision/... ./internal/rollout/... ./internal/schema/... \
 	./internal/source/... ./internal/status/...
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
@@ -92,16 +93,17 @@ test: require-root test-tools controlplane build ## Run all tests, on this machi
 # Prometheus scrape and alert.
 .PHONY: test-tools
 test-tools: require-root
-	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/bpf/libbpf.h:libbpf-dev prometheus:prometheus
+	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/stdio.h:libc6-dev /usr/include/bpf/libbpf.h:libbpf-dev prometheus:prometheus
 
 .PHONY: test-unit
-test-unit: ## Run the tests that need neither root nor kernel nor API server.
+test-unit: ## Run the tests that need neither root nor kernel nor API server, but clang.
+	hack/packages.sh clang:clang /usr/include/stdio.h:libc6-dev
 	$(GO) test $(UNIT_PACKAGES)
 
 # The race detector needs cgo.
 .PHONY: test-race
 test-race: require-root controlplane ## Run the tests of packages that are safe for concurrent use under the race detector (root).
-	hack/packages.sh gcc:gcc /usr/include/string.h:libc6-dev
+	hack/packages.sh gcc:gcc clang:clang /usr/include/string.h:libc6-dev
 	CGO_ENABLED=1 HISTORIES=$(RACE_HISTORIES) $(GO) test -race $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
 
 .PHONY: fuzz
@@ -137,7 +139,7 @@ generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API
 	$(GO) run ./hack/typegen .
 	bin/tools/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	bin/tools/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
-	$(GO) run ./hack/crdgen config/crd/bases
+	$(GO) run ./hack/crdgen api/v1alpha1 config/crd/bases config/jsonschema
 	bin/tools/controller-gen rbac:roleName=bpfmap-controller,fileName=controller_role.yaml \
 		paths=./internal/controller/cluster/... output:rbac:dir=config/rbac
 	bin/tools/controller-gen rbac:roleName=bpfmap-agent,fileName=agent_role.yaml \

@@ -49,6 +49,12 @@ func (p *Plan) Text(key, value Formatter) string {
 	for _, d := range p.Differences {
 		fmt.Fprintf(&b, "  ! %s\n", d)
 	}
+	for line := range strings.Lines(p.Layouts) {
+		b.WriteString("  " + line)
+	}
+	for _, note := range p.Notes {
+		b.WriteString("  " + note + "\n")
+	}
 	lines := 0
 	line := func(format string, args ...any) {
 		if lines++; lines <= maxLines {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
-	"github.com/bpfmap-io/bpfmap-operator/internal/cli/btfschema"
+	"github.com/bpfmap-io/bpfmap-operator/internal/btfschema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
@@ -102,7 +102,7 @@ func fromBTF(m *bpf.Map) schemas {
 	if err != nil || info.BTFID == 0 {
 		return schemas{}
 	}
-	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID)
+	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID, m.Type() == bpf.LPMTrie)
 	if err != nil {
 		return schemas{}
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
-	"github.com/bpfmap-io/bpfmap-operator/internal/cli/btfschema"
+	"github.com/bpfmap-io/bpfmap-operator/internal/btfschema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
@@ -266,7 +266,7 @@ func TestSpinLock(t *testing.T) {
 	n.sync(other, v1alpha1.NodeMapReady, engine.ActionCreated)
 	locked := declare(t, "other", `{type: Hash, key: {type: u32}, value: {fields: [{name: lock, type: spinLock}, {name: count, type: u32}]}, maxEntries: 4,
 		entries: [{key: 1, value: {count: 1}}]}`)
-	n.stalls(locked, v1alpha1.NodeReasonIncompatible, "tells of no bpf_spin_lock")
+	n.stalls(locked, v1alpha1.NodeReasonSchemaMismatch, "value: lock: spinLock lock at byte 0 (4 bytes)")
 }
 
 // TestBTF lets the kernel tell the fields of a map by name, as bpftool asks for them.
@@ -287,7 +287,7 @@ func TestBTF(t *testing.T) {
 	if info.BTFID == 0 || info.BTFKeyTypeID == 0 || info.BTFValueTypeID == 0 {
 		t.Fatalf("BTF %d, key %d, value %d", info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID)
 	}
-	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID)
+	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,30 +296,24 @@ func TestBTF(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `key:
-  fields:
-  - name: prefixlen
-    type: u32
-  - name: data
-    size: 16
-    type: hex
+  type: ipv6Prefix
 value:
   fields:
   - name: action
     type: u8
   - length: 4
     name: ports
-    type: u16
+    type: be16
   - fields:
     - name: name
       size: 16
       type: string
     - name: mac
-      size: 6
-      type: hex
+      type: mac
     name: owner
   - name: id
     size: 3
-    type: hex
+    type: bytes
 `
 	if got := string(text); got != want {
 		t.Errorf("the kernel tells\n%s", got)

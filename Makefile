@@ -24,7 +24,7 @@ export KUBEBUILDER_ASSETS := $(or $(KUBEBUILDER_ASSETS),$(CACHE))
 export PATH := $(CACHE):$(PATH)
 
 # What `make generate` writes and `make verify` compares.
-GENERATED := api config/crd/bases config/rbac/controller_role.yaml config/rbac/agent_role.yaml \
+GENERATED := api config/crd/bases config/jsonschema config/rbac/controller_role.yaml config/rbac/agent_role.yaml \
 	$(CHART)/files docs/api.md docs/concepts.md internal/bpf/zz_generated.maptype.go
 
 TEST_TIMEOUT  ?= 20m
@@ -35,7 +35,8 @@ E2E           ?= .
 # How long make soak plays on each of its backends. SEED=n HISTORIES=1 plays one history again.
 SOAK_TIME     ?= 30m
 # Packages whose tests need neither root, nor the kernel, nor the API server.
-UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/compile/... ./internal/liveness/... ./internal/manifest/... ./internal/maptype/... ./internal/metrics/... \
+UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/... ./internal/compile/... ./internal/liveness/... \
+	./internal/manifest/... ./internal/mapdef/... ./internal/maptype/... ./internal/metrics/... \
 	./internal/ownership/... ./internal/plan/... ./internal/revision/... ./internal/rollout/... ./internal/schema/... \
 	./internal/source/... ./internal/status/...
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
@@ -138,7 +139,7 @@ generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API
 	$(GO) run ./hack/typegen .
 	bin/tools/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	bin/tools/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
-	$(GO) run ./hack/crdgen config/crd/bases
+	$(GO) run ./hack/crdgen api/v1alpha1 config/crd/bases config/jsonschema
 	bin/tools/controller-gen rbac:roleName=bpfmap-controller,fileName=controller_role.yaml \
 		paths=./internal/controller/cluster/... output:rbac:dir=config/rbac
 	bin/tools/controller-gen rbac:roleName=bpfmap-agent,fileName=agent_role.yaml \

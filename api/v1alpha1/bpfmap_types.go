@@ -92,12 +92,14 @@ type BPFMapSpec struct {
 	// +required
 	Type MapType `json:"type"`
 
-	// key is the schema of a key. Types whose keys are indexes (u32) or always the same may leave it
-	// out; queues, filters, ring buffers and arenas have none.
+	// key is the schema of a key, for example {type: ipv4} or {fields: [{name: port, type: be16}, {name: addr, type: ipv4}]}.
+	// Types whose keys are indexes (u32) or always the same may leave it out; queues, filters, ring buffers and arenas
+	// have none.
 	// +optional
 	Key *Schema `json:"key,omitempty"`
 
-	// value is the schema of a value. For per-CPU maps it is the schema of one CPU's value. Types whose
+	// value is the schema of a value, for example {type: u64} or {fields: [{name: action, type: u8}, {name: rule, type: u32}]}.
+	// For per-CPU maps it is the schema of one CPU's value. Types whose
 	// values are always the same may leave it out: links (mapRef, progPin, cgroup, ifindex), a CPUMap's
 	// {type: u32} (the queue's size), sockets and events. Ring buffers and arenas have none.
 	// +optional
@@ -135,7 +137,7 @@ type BPFMapSpec struct {
 	// +kubebuilder:validation:Maximum=1023
 	NUMANode *int32 `json:"numaNode,omitempty"`
 
-	// entries are the declared contents. Two entries whose keys encode to the same bytes are an
+	// entries are the declared contents, for example [{key: 192.0.2.1, value: {action: 1, rule: 7}}]. Two entries whose keys encode to the same bytes are an
 	// error. For Queue and Stack they are pushed in this order.
 	// +optional
 	// +listType=atomic
@@ -252,12 +254,12 @@ type InnerMap struct {
 
 // Entry is one declared element.
 type Entry struct {
-	// key is written as spec.key says: a number, a string, or an object of fields. Queue and Stack
-	// entries have none.
+	// key is written as spec.key says: a number, a string, or an object of fields such as {port: 443, addr: 192.0.2.1}.
+	// Queue and Stack entries have none.
 	// +optional
 	Key *apiextensionsv1.JSON `json:"key,omitempty"`
 
-	// value is written as spec.value says. In a per-CPU map every possible CPU gets it.
+	// value is written as spec.value says, for example 7 or {action: 1, rule: 7}. In a per-CPU map every possible CPU gets it.
 	// +optional
 	Value *apiextensionsv1.JSON `json:"value,omitempty"`
 

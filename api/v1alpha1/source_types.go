@@ -17,8 +17,8 @@ const (
 	// a value.
 	SourceLines SourceFormat = "Lines"
 	// SourceCSV has a header that names the columns: key and value, or key.FIELD and value.FIELD
-	// (deeper fields with more dots) for schemas with fields. Columns of other names are ignored.
-	// Without a column of values, all entries have the same value.
+	// (deeper fields with more dots) for schemas with fields. Columns of other names
+	// are an error. Without a column of values, all entries have the same value.
 	SourceCSV SourceFormat = "CSV"
 	// SourceJSON is a list of entries ({"key": …, "value": …}), or one entry per line.
 	SourceJSON SourceFormat = "JSON"

@@ -84,6 +84,9 @@ func meaningOf(path string, s *apiextensionsv1.JSONSchemaProps, required bool) s
 		parts = append(parts, "*"+strings.Join(facts, "; ")+".*")
 	}
 	for _, rule := range s.XValidations {
+		if rule.Message == "" {
+			continue // it is made of the values, and the fields' own rows have the bounds
+		}
 		parts = append(parts, fmt.Sprintf("Rule: %s.", strings.TrimSuffix(cell(rule.Message), ".")))
 	}
 	return strings.Join(parts, " ")
@@ -130,5 +133,6 @@ func number[T int64 | float64](n T) string {
 
 // cell makes text fit a cell of a table: one line, no bare vertical bar.
 func cell(s string) string {
+	s = strings.ReplaceAll(s, "\n- ", "<br>• ")
 	return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", `\|`)
 }

@@ -5,7 +5,12 @@
 // `fields` out to v1alpha1.MaxFieldDepth levels, since OpenAPI in CRDs knows no recursion; and in validation rules
 // and their messages it writes the map types in the place of ${SET}, a set of internal/maptype.
 //
-// Usage: crdgen DIRECTORY
+// Lines of descriptions are joined, and the values of enums are explained as the constants of the API's Go package
+// are.
+//
+// For the kinds that people write it makes JSON schemas, too.
+//
+// Usage: crdgen API CRDS SCHEMAS
 package main
 
 import (
@@ -20,17 +25,21 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: crdgen DIRECTORY")
+	if len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: crdgen API CRDS SCHEMAS")
 		os.Exit(2)
 	}
-	files, err := filepath.Glob(filepath.Join(os.Args[1], "*.yaml"))
+	known, err := enums(os.Args[1])
+	var files []string
+	if err == nil {
+		files, err = filepath.Glob(filepath.Join(os.Args[2], "*.yaml"))
+	}
 	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("no CRDs in %s", os.Args[1])
+		err = fmt.Errorf("no CRDs in %s", os.Args[2])
 	}
 	for _, file := range files {
 		if err == nil {
-			err = finish(file)
+			err = finish(file, os.Args[3], known)
 		}
 	}
 	if err != nil {
@@ -39,7 +48,10 @@ func main() {
 	}
 }
 
-func finish(file string) error {
+// written is the CRD of the kind that people write; all others are written by programs.
+const written = "bpfmap.io_bpfmaps.yaml"
+
+func finish(file, schemas string, known map[string]*enum) error {
 	in, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -48,9 +60,15 @@ func finish(file string) error {
 	if err := yaml.Unmarshal(in, &crd); err != nil {
 		return fmt.Errorf("read %s: %w", file, err)
 	}
+	describe(crd, known)
 	unroll(crd)
 	if err := nameTypes(crd); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
+	}
+	if filepath.Base(file) == written {
+		if err := writeJSONSchemas(schemas, crd); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
 	}
 	out, err := yaml.Marshal(crd)
 	if err != nil {

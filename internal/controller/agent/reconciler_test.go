@@ -58,6 +58,23 @@ func TestReconciler(t *testing.T) {
 	})
 }
 
+// TestDisagreement: while the cache shows an older revision, and the API server says that nobody went back to it,
+// the node keeps what it has, and asks again without an event.
+func TestDisagreement(t *testing.T) {
+	first, second := compiled(t, "table", 1, hash(1)), compiled(t, "table", 2, hash(2))
+	p := newParts(t, newClient(t, nodeNamed("node"), second.DeepCopy()), "node", &memoryHost{memory: enginetest.NewMemory()})
+	p.resync = time.Hour
+	_, err := p.reconcile(t.Context(), "table")
+	must(t, err)
+	delete(second.Labels, v1alpha1.LabelActive)
+	p.client = newClient(t, nodeNamed("node"), first.DeepCopy())
+	p.live = asker{newClient(t, nodeNamed("node"), first, second), "node"}
+	result, err := p.reconcile(t.Context(), "table")
+	if got := p.mapState("table"); err != nil || got.Revision != "table-2" || !isAbout(result.RequeueAfter, p.resync) {
+		t.Errorf("%+v, again in %s, %v", got, result.RequeueAfter, err)
+	}
+}
+
 // newScripted are parts whose engine reports what a test says, and a declared map "table".
 func newScripted(t *testing.T) (*parts, *scripted) {
 	t.Helper()

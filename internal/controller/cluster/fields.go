@@ -45,7 +45,13 @@ func missingBelow(t reflect.Type, schema *spec.Schema, path string, above []refl
 	var missing []string
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if options == "inline" && f.Type != typeMeta {
+			// Its fields are here. What contains the one that it is part of is followed by that.
+			beside := slices.DeleteFunc(slices.Clone(above), func(t reflect.Type) bool { return t == f.Type })
+			missing = append(missing, missingBelow(f.Type, schema, path, beside)...)
+			continue
+		}
 		if name == "" || name == "-" || f.Type == typeMeta {
 			continue
 		}

@@ -5,7 +5,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -15,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -80,20 +78,13 @@ func (s *nodeStates) tell(ctx context.Context, name string, verdict liveness.Liv
 
 // write replaces the conditions, if the object is still the one that they were made from.
 func (s *nodeStates) write(ctx context.Context, state *v1alpha1.BPFNodeState, conditions []metav1.Condition) error {
-	change := map[string]any{"op": "add", "path": "/status/conditions", "value": conditions}
+	path, value := "/status/conditions", any(conditions)
 	if len(state.Status.Conditions) == 0 { // there may be no status to add to
 		next := state.Status.DeepCopy()
 		next.Conditions = conditions
-		change = map[string]any{"op": "add", "path": "/status", "value": next}
+		path, value = "/status", next
 	}
-	patch, err := json.Marshal([]map[string]any{
-		{"op": "replace", "path": "/metadata/resourceVersion", "value": state.ResourceVersion}, change,
-	})
-	if err != nil {
-		return fmt.Errorf("encode conditions: %w", err)
-	}
-	target := &v1alpha1.BPFNodeState{ObjectMeta: metav1.ObjectMeta{Name: state.Name}}
-	if err := s.client.Status().Patch(ctx, target, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+	if err := process.PatchStatus(ctx, s.client, state, "add", path, value); err != nil {
 		return fmt.Errorf("write the node state's conditions: %w", err)
 	}
 	return nil

@@ -5,7 +5,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
@@ -150,18 +150,11 @@ func (r *reconciler) forgetRelease(ctx context.Context, state *v1alpha1.BPFNodeS
 
 // writeReleases writes nothing else of a node's state, and only if that is as the cache shows it.
 func (r *reconciler) writeReleases(ctx context.Context, state *v1alpha1.BPFNodeState, next []v1alpha1.MapRelease) error {
-	change := map[string]any{"op": "add", "path": "/status/releases", "value": next}
+	op := "add"
 	if len(next) == 0 {
-		change = map[string]any{"op": "remove", "path": "/status/releases"}
+		op = "remove"
 	}
-	patch, err := json.Marshal([]map[string]any{
-		{"op": "replace", "path": "/metadata/resourceVersion", "value": state.ResourceVersion}, change,
-	})
-	if err != nil {
-		return fmt.Errorf("encode releases: %w", err)
-	}
-	target := &v1alpha1.BPFNodeState{ObjectMeta: metav1.ObjectMeta{Name: state.Name}}
-	if err := r.client.Status().Patch(ctx, target, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+	if err := process.PatchStatus(ctx, r.client, state, op, "/status/releases", next); err != nil {
 		return fmt.Errorf("write releases of node %s: %w", state.Name, err)
 	}
 	return nil

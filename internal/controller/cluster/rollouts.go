@@ -5,16 +5,15 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/liveness"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
@@ -210,15 +209,7 @@ func statusOf(was v1alpha1.RolloutStatus, rev *v1alpha1.BPFMapRevision) rollout.
 
 // writeRollout writes what nodes watch.
 func (r *reconciler) writeRollout(ctx context.Context, rev *v1alpha1.BPFMapRevision, next v1alpha1.RevisionRollout) error {
-	patch, err := json.Marshal([]map[string]any{
-		{"op": "replace", "path": "/metadata/resourceVersion", "value": rev.ResourceVersion},
-		{"op": "add", "path": "/status", "value": v1alpha1.BPFMapRevisionStatus{Rollout: next}},
-	})
-	if err != nil {
-		return fmt.Errorf("encode rollout: %w", err)
-	}
-	target := &v1alpha1.BPFMapRevision{ObjectMeta: metav1.ObjectMeta{Namespace: rev.Namespace, Name: rev.Name}}
-	if err := r.client.Status().Patch(ctx, target, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+	if err := process.PatchStatus(ctx, r.client, rev, "add", "/status", v1alpha1.BPFMapRevisionStatus{Rollout: next}); err != nil {
 		return fmt.Errorf("write rollout of %s: %w", rev.Name, err)
 	}
 	return nil

@@ -5,16 +5,13 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
@@ -55,19 +52,9 @@ func (r *reconciler) updateStatus(ctx context.Context, s *scope, failure error) 
 	return nil
 }
 
-// writeStatus sends the status alone, not the spec with its many entries, and the API server takes it
-// only if the object is still the one that the status was made from: setting the resource version in a
-// patch asks for that.
+// writeStatus sends the status alone.
 func (r *reconciler) writeStatus(ctx context.Context, m *v1alpha1.BPFMap, next v1alpha1.BPFMapStatus) error {
-	patch, err := json.Marshal([]map[string]any{
-		{"op": "replace", "path": "/metadata/resourceVersion", "value": m.ResourceVersion},
-		{"op": "add", "path": "/status", "value": next},
-	})
-	if err != nil {
-		return fmt.Errorf("encode status: %w", err)
-	}
-	target := &v1alpha1.BPFMap{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name}}
-	if err := r.client.Status().Patch(ctx, target, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+	if err := process.PatchStatus(ctx, r.client, m, "add", "/status", next); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil

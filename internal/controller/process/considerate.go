@@ -18,9 +18,13 @@ const (
 	lastPause  = 30 * time.Second
 )
 
+// mostRefusals is after how many refusals the answer is passed on: after 10 minutes or more, in which what was to be
+// written may have become old. Who asked then tries again by its own rate limiter.
+const mostRefusals = 24
+
 // Considerate is a transport for processes of which thousands run in a cluster.
 //
-// A request that the API server's priority and fairness refused (429) is sent again until its context ends.
+// A request that the API server's priority and fairness refused (429) is sent again until its context ends, and mostRefusals times at most.
 // client-go would do so after exactly what Retry-After says, so that all nodes whose requests were refused
 // together came back together, and would give up after ten times.
 //
@@ -36,7 +40,7 @@ type considerate struct {
 	events      chan struct{} // holds one while an event is being sent
 }
 
-// RoundTrip returns every answer but 429, and that one if the body can't be sent a second time.
+// RoundTrip returns every answer but 429, and that one if the body can't be sent a second time, or after mostRefusals.
 func (c considerate) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet && strings.Contains(r.URL.Path, "/events") {
 		select {
@@ -51,9 +55,10 @@ func (c considerate) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (c considerate) untilTaken(r *http.Request) (*http.Response, error) {
-	for longest := time.Duration(0); ; {
+	longest := time.Duration(0)
+	for refusals := 0; ; refusals++ {
 		answer, err := c.next.RoundTrip(r)
-		if err != nil || answer.StatusCode != http.StatusTooManyRequests {
+		if err != nil || answer.StatusCode != http.StatusTooManyRequests || refusals == mostRefusals {
 			return answer, err
 		}
 		again, ok := repeat(r)

@@ -40,7 +40,7 @@ func quick(next http.RoundTripper) considerate {
 }
 
 func TestRefusedRequestsAreSentAgain(t *testing.T) {
-	const times = 30 // client-go gives up after ten
+	const times = 20 // client-go gives up after ten
 	for _, method := range []string{http.MethodGet, http.MethodPut} {
 		b := &busy{refuse: times}
 		request, err := http.NewRequestWithContext(t.Context(), method, "http://api/state", strings.NewReader("state"))
@@ -60,6 +60,22 @@ func TestRefusedRequestsAreSentAgain(t *testing.T) {
 				t.Fatalf("%s: a body is %q", method, body)
 			}
 		}
+	}
+}
+
+func TestRefusalsEndOnce(t *testing.T) {
+	b := &busy{refuse: 1000}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://api/state", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := quick(b).RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusTooManyRequests || b.sent.Load() != mostRefusals+1 {
+		t.Errorf("status %d after %d requests", answer.StatusCode, b.sent.Load())
 	}
 }
 

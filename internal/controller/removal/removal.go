@@ -5,7 +5,6 @@ package removal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -13,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -96,7 +94,7 @@ func markMaps(ctx context.Context, c client.Client) (marked int, err error) {
 	return marked, eachPage(ctx, c, list, mapPage, func() error {
 		for i := range list.Items {
 			o := &list.Items[i]
-			if err := mark(ctx, c, o, &v1alpha1.BPFMap{}, o.Status.Conditions, message, &marked); err != nil {
+			if err := mark(ctx, c, o, o.Status.Conditions, message, &marked); err != nil {
 				return err
 			}
 		}
@@ -109,7 +107,7 @@ func markNodes(ctx context.Context, c client.Client) (marked int, err error) {
 	return marked, eachPage(ctx, c, list, nodePage, func() error {
 		for i := range list.Items {
 			o := &list.Items[i]
-			if err := mark(ctx, c, o, &v1alpha1.BPFNodeState{}, o.Status.Conditions, nodeMessage, &marked); err != nil {
+			if err := mark(ctx, c, o, o.Status.Conditions, nodeMessage, &marked); err != nil {
 				return err
 			}
 		}
@@ -140,9 +138,12 @@ func eachPage(ctx context.Context, c client.Client, list client.ObjectList, limi
 	}
 }
 
-// mark writes the condition of one object, target being an empty one of its kind. One that changes meanwhile is left
+// mark writes the condition of one object. One that changes meanwhile is left
 // to the next pass, and counts.
-func mark(ctx context.Context, c client.Client, o, target client.Object, conditions []metav1.Condition, message string, marked *int) error {
+func mark[T any, O interface {
+	*T
+	client.Object
+}](ctx context.Context, c client.Client, o O, conditions []metav1.Condition, message string, marked *int) error {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.Reason == v1alpha1.ReasonOperatorRemoved {
 		return nil
@@ -151,16 +152,7 @@ func mark(ctx context.Context, c client.Client, o, target client.Object, conditi
 		Type: v1alpha1.ConditionReady, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonOperatorRemoved,
 		ObservedGeneration: ready.ObservedGeneration, Message: message,
 	})
-	patch, err := json.Marshal([]map[string]any{
-		{"op": "replace", "path": "/metadata/resourceVersion", "value": o.GetResourceVersion()},
-		{"op": "replace", "path": "/status/conditions", "value": conditions},
-	})
-	if err != nil {
-		return fmt.Errorf("encode conditions: %w", err)
-	}
-	target.SetNamespace(o.GetNamespace())
-	target.SetName(o.GetName())
-	err = c.Status().Patch(ctx, target, client.RawPatch(types.JSONPatchType, patch))
+	err := process.PatchStatus(ctx, c, o, "replace", "/status/conditions", conditions)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil

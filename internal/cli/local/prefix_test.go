@@ -220,3 +220,16 @@ spec: {type: Array, key: {type: be16}, value: {type: u8}, maxEntries: 65536, ent
 		t.Errorf("the dump is\n%.200s", dump)
 	}
 }
+
+// TestRetainedTries: the BTF of a trie says what its keys are, once nothing else does.
+func TestRetainedTries(t *testing.T) {
+	for _, c := range tries {
+		t.Run(c.name, func(t *testing.T) {
+			bpffs := mountBPFFS(t)
+			file := write(t, "trie.yaml", strings.Replace(c.manifest(), "  maxEntries:", "  deletionPolicy: Retain\n  maxEntries:", 1))
+			ok(t, "apply", "-f", file, "--bpffs", bpffs)
+			ok(t, "delete", "-f", file, "--bpffs", bpffs)
+			equal(t, ok(t, "dump", "-o", "yaml", "--sort", "--pin", bpffs+"/bpfmap/edge/"+c.name, "--bpffs", bpffs), c.dump)
+		})
+	}
+}

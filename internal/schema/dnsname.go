@@ -55,7 +55,7 @@ func encodeDNSName(s *scalar, dst []byte, value literal) string {
 			return value.String() + " " + msg
 		}
 		dst[at] = byte(len(label))
-		for i := range len(label) {
+		for i := range label {
 			dst[at+1+i] = lower(label[i])
 		}
 		at += 1 + len(label)
@@ -72,7 +72,7 @@ func labelProblem(label []byte) string {
 	case string(label) == "*":
 		return ""
 	}
-	for i := range len(label) {
+	for i := range label {
 		if c := lower(label[i]); (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
 			return fmt.Sprintf("has %q in a label: letters, digits, - and _ are possible, and * as a whole label", label[i])
 		}
@@ -81,7 +81,7 @@ func labelProblem(label []byte) string {
 }
 
 func isASCII(text []byte) bool {
-	for i := range len(text) {
+	for i := range text {
 		if text[i] >= 0x80 {
 			return false
 		}

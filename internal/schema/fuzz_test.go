@@ -5,9 +5,9 @@ package schema_test
 
 import (
 	"bytes"
-	"strings"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"

@@ -52,19 +52,13 @@ func cut(text []byte) string {
 	return string(text[:end]) + "..."
 }
 
-// text is the content of a string; msg says why there is none.
-func (v literal) text() (text string, isString bool, msg string) {
-	if !rawjson.IsString(v.raw) {
-		return "", false, ""
-	}
-	text, err := rawjson.Text(v.raw)
-	if err != nil {
-		return "", false, err.Error()
-	}
-	return text, true, ""
+// text is the content of a string, and false for anything else, or escapes of which no text is made.
+func (v literal) text() (string, bool) {
+	text, isString, _ := v.bytes()
+	return string(text), isString
 }
 
-// bytes is text without a copy: the value's own bytes, unless there are escapes in them.
+// bytes is text without a copy: the value's own bytes, unless there are escapes in them. msg says why there is none.
 func (v literal) bytes() (text []byte, isString bool, msg string) {
 	if !rawjson.IsString(v.raw) {
 		return nil, false, ""
@@ -94,7 +88,7 @@ const blanks = " \t\r\n"
 // word is the content of a string that stands for something else than a text: an address, a number. In
 // a cell, white space around it doesn't count.
 func (v literal) word() (string, bool) {
-	text, ok, _ := v.text()
+	text, ok := v.text()
 	if v.cells {
 		text = trimBlanks(text)
 	}

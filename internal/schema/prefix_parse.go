@@ -151,7 +151,7 @@ func writeStringPrefix(p *prefix, dst []byte, value literal) (int, string) {
 	if msg := encodeString(&p.field, dst, value); msg != "" {
 		return 0, msg
 	}
-	text, _, _ := value.text()
+	text, _ := value.text()
 	return 8 * len(text), ""
 }
 

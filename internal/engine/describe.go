@@ -29,8 +29,9 @@ func describe(o *Observation, p *plan.Plan, out *Outcome) Report {
 	if p.Drift != "" && p.Action != plan.Stall {
 		r.Drift = &Drift{
 			Kind: p.Drift, Summary: driftSummary(p), Repaired: p.Writes() && out.err == nil && !p.Changes.Keeps(),
-			Overwritten: p.Changes.Overwritten, Entries: driftedEntries(o, p), Count: driftedCount(p),
+			Overwritten: p.Changes.Overwritten, Count: driftedCount(p),
 		}
+		r.Drift.Entries, r.Drift.Changes = driftedEntries(o, p)
 	}
 	switch {
 	case p.Action == plan.Stall:

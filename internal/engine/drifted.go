@@ -12,15 +12,15 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
-// driftedEntries are the first elements that differ, as people read them. What comes from a Secret, now or in
-// the revision before, is shown nowhere.
-func driftedEntries(o *Observation, p *plan.Plan) []v1alpha1.DriftedEntry {
+// driftedEntries are the first elements that differ, as people read them, and of those that have another value
+// which fields differ. What comes from a Secret, now or in the revision before, is shown nowhere.
+func driftedEntries(o *Observation, p *plan.Plan) (entries []v1alpha1.DriftedEntry, changes []string) {
 	if p.Drift != plan.DriftContents || o.rev.Sensitive || o.last != nil && o.last.sensitive {
-		return nil
+		return nil, nil
 	}
 	d, err := newDrifted(o)
 	if err != nil {
-		return nil // a schema that can't be laid out: the summary has to do
+		return nil, nil // a schema that can't be laid out: the summary has to do
 	}
 	c := &p.Changes
 	for _, e := range c.Found {
@@ -57,6 +57,7 @@ type drifted struct {
 	key, value *schema.Layout
 	keys       [][]byte
 	entries    []v1alpha1.DriftedEntry
+	changes    []string
 }
 
 func newDrifted(o *Observation) (d *drifted, err error) {
@@ -79,35 +80,40 @@ func (d *drifted) add(key, found []byte) {
 	if found != nil {
 		e.Found = d.valueText(found)
 	}
-	if i, declared := d.o.contents.Find(key); declared {
-		e.Declared = d.valueText(d.o.contents.AppendValue(nil, i))
+	change := ""
+	if i, isDeclared := d.o.contents.Find(key); isDeclared {
+		declared := d.o.contents.AppendValue(nil, i)
+		e.Declared = d.valueText(declared)
+		if found != nil {
+			change = cut(schema.AppendCPUDifference(nil, found, declared, d.value.Size(), d.cpus(), d.value.AppendDifference))
+		}
 	}
-	d.keys, d.entries = append(d.keys, key), append(d.entries, e)
+	d.keys, d.entries, d.changes = append(d.keys, key), append(d.entries, e), append(d.changes, change)
 }
 
 func (d *drifted) valueText(value []byte) string {
-	cpus := 0
+	return cut(schema.AppendCPUs(nil, value, d.value.Size(), d.cpus(), d.value.AppendText))
+}
+
+// cpus is how many values an element has, 0 for maps that are not per CPU.
+func (d *drifted) cpus() int {
 	if d.o.rev.Shape.IsPerCPU() {
-		cpus = d.o.contents.cpus
+		return d.o.contents.cpus
 	}
-	return cut(schema.AppendCPUs(nil, value, d.value.Size(), cpus, d.value.AppendText))
+	return 0
 }
 
 func cut(b []byte) string { return text.Truncate(string(b), v1alpha1.MaxDriftedText) }
 
-// sorted are the elements in the order of their keys.
-func (d *drifted) sorted() []v1alpha1.DriftedEntry {
+// sorted are the elements in the order of their keys, and what differs in them.
+func (d *drifted) sorted() (entries []v1alpha1.DriftedEntry, changes []string) {
 	order := make([]int, len(d.keys))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return d.o.rev.Shape.CompareKeys(d.keys[a], d.keys[b]) })
-	entries := make([]v1alpha1.DriftedEntry, len(order))
-	for i, from := range order {
-		entries[i] = d.entries[from]
+	for _, from := range order {
+		entries, changes = append(entries, d.entries[from]), append(changes, d.changes[from])
 	}
-	if len(entries) == 0 {
-		return nil
-	}
-	return entries
+	return entries, changes
 }

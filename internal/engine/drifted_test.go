@@ -112,6 +112,9 @@ func TestReportAndNewRevision(t *testing.T) {
 	if diff := cmp.Diff(want, r.Drift.Entries); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
+	if text := r.Drift.String(); !strings.HasSuffix(text, ": a: rate 90 → 10; b: rate 91 → 21") {
+		t.Errorf("told as %s", text)
+	}
 	if r.Drift.Overwritten != 1 || r.Drift.Repaired || r.DriftCount != 1 || r.Digest != "" || r.Reason != v1alpha1.NodeReasonDrifted {
 		t.Errorf("%+v, drift %+v", r, r.Drift)
 	}

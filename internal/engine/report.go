@@ -85,9 +85,12 @@ type Drift struct {
 	// Entries are some of what differed, at most v1alpha1.MaxDriftedEntries, in the order of their keys; none if
 	// contents come from a Secret.
 	Entries []v1alpha1.DriftedEntry
+	// Changes are which fields differ in each of Entries, "rate 9000 → 1000" from what was found to what is declared;
+	// empty for those that were missing or aren't declared.
+	Changes []string
 }
 
-// String is the summary with the entries: "1 entry changed: customer-a: found {rate: 9000}, declared {rate: 1000}".
+// String is the summary with the entries: "1 entry changed: customer-a: rate 9000 → 1000".
 func (d *Drift) String() string {
 	if len(d.Entries) == 0 {
 		return d.Summary
@@ -97,6 +100,8 @@ func (d *Drift) String() string {
 	for i, e := range d.Entries {
 		b.WriteString([]string{": ", "; "}[min(i, 1)] + e.Key + ": ")
 		switch {
+		case i < len(d.Changes) && d.Changes[i] != "":
+			b.WriteString(d.Changes[i])
 		case e.Found == "":
 			b.WriteString("missing, declared " + e.Declared)
 		case e.Declared == "":

@@ -136,3 +136,36 @@ func TestDottedIsNetip(t *testing.T) {
 		}
 	}
 }
+
+// TestPrefixTypesAreAlike prints the same of ipPrefix, as a value, and of an address that is the prefix of a key.
+func TestPrefixTypesAreAlike(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8)) //nolint:gosec // the same each time
+	for _, placement := range []string{"Mapped", "First", "Last"} {
+		value, key := layout(t, `{type: ipPrefix, ipv4As: `+placement+`}`), layout(t, `{type: ip, prefix: true, ipv4As: `+placement+`}`)
+		for range 20000 {
+			var b [20]byte
+			for i := 4; i < 20; i++ {
+				b[i] = byte(random.Uint32()) & byte(random.Uint32()) & byte(random.Uint32())
+			}
+			clear(b[4+random.IntN(5) : 16])
+			if random.IntN(2) == 0 {
+				clear(b[4:16])
+			}
+			if random.IntN(4) == 0 {
+				clear(b[4:14])
+				b[14], b[15] = 0xff, 0xff
+			}
+			bits := random.IntN(129)
+			p, err := netip.AddrFrom16([16]byte(b[4:])).Prefix(bits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			masked := p.Addr().As16()
+			copy(b[4:], masked[:])
+			binary.NativeEndian.PutUint32(b[:], uint32(bits))
+			if v, k := string(value.Decode(b[:])), string(key.Decode(b[:])); v != k {
+				t.Fatalf("%s: %x is %s as a value, %s as a key", placement, b, v, k)
+			}
+		}
+	}
+}

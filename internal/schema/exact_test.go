@@ -53,7 +53,7 @@ func TestAnyBytesOfAScalarComeBack(t *testing.T) {
 		`{type: ipPrefix}`, `{type: ipPrefix, ipv4As: First}`, `{type: ipPrefix, ipv4As: Last}`, `{type: string, size: 3}`,
 		`{type: countedString, size: 3}`, `{type: countedString, size: 3, lengthType: be32}`, `{type: dnsName, size: 5}`,
 		`{type: bytes, size: 3}`, `{type: hex, size: 3}`,
-		`{fields: [{name: a, type: u16, bits: 3, enum: {p: 1, q: 7}}, {name: b, type: i16, bits: 5, flags: {p: 1, q: -16}}, {name: c, type: u16, bits: 8, duration: s}]}`,
+		`{fields: [{name: a, type: u16, bits: 3, enum: {x: 1, z: 7}}, {name: b, type: i16, bits: 5, flags: {p: 1, q: -16}}, {name: c, type: u16, bits: 8, duration: s}]}`,
 	}
 	for _, integer := range []string{"u8", "i8", "u16", "i16", "be16", "u32", "i32", "be32", "u64", "i64", "be64"} {
 		for _, property := range []string{"", ", enum: {a: 1, b: 2, c: 1}", ", flags: {a: 1, ab: 3, b: 2, z: 64}",

@@ -44,7 +44,7 @@ func encodeFlags(s *scalar, dst []byte, value literal) string {
 	}
 }
 
-// flag is the bits of one name or number, or of several with | between them. A text without any is 0.
+// flag is the bits of one name or number, or of several with | between them.
 func (s *scalar) flag(value literal) (uint64, string) {
 	text, ok := value.wordBytes()
 	if !ok {
@@ -54,7 +54,7 @@ func (s *scalar) flag(value literal) (uint64, string) {
 		return s.integerOf(value)
 	}
 	var all uint64
-	for rest, more := text, len(bytes.Trim(text, blanks)) > 0; more; {
+	for rest, more := text, true; more; {
 		var word []byte
 		word, rest, more = bytes.Cut(rest, []byte("|"))
 		word = bytes.Trim(word, blanks)

@@ -5,6 +5,7 @@ package schema_test
 
 import (
 	"bytes"
+	"strings"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -28,6 +29,17 @@ func FuzzSchema(f *testing.F) {
 		{`{"fields":[{"name":"a","type":"u32","bits":3},{"name":"b","type":"i8","bits":7},{"type":"padding","bits":5}]}`, `{"a":7,"b":-64}`},
 		{`{"union":true,"fields":[{"name":"a","type":"u8"},{"name":"b","fields":[{"name":"c","type":"bool"},{"name":"d","type":"u16"}]}]}`, `{"b":{"c":true,"d":3}}`},
 		{`{"align":16,"fields":[{"name":"a","type":"u8","default":3},{"name":"b","type":"u16","dimensions":[2,2],"default":9}]}`, `{"b":[[1]]}`},
+		{`{"type":"u16","flags":{"a":1,"b":2,"ab":3}}`, `["a",64]`},
+		{`{"type":"i8","enum":{"a":1,"b":-1},"length":2}`, `["a",-7]`},
+		{`{"type":"u64","duration":"ns"}`, `"1h30m0.5s"`},
+		{`{"type":"i64","time":"ms"}`, `"2030-01-01T00:00:00.25+01:00"`},
+		{`{"type":"i128"}`, `"-170141183460469231731687303715884105728"`},
+		{`{"type":"f32","length":2}`, `["NaN",-1e-3]`},
+		{`{"type":"ip","ipv4As":"First"}`, `"192.0.2.1"`},
+		{`{"type":"ipPrefix","ipv4As":"Last"}`, `"10.0.0.0/8"`},
+		{`{"type":"countedString","size":5,"lengthType":"be32"}`, `"a\u0000é"`},
+		{`{"type":"dnsName","size":30}`, `"*.Bücher.example."`},
+		{`{"fields":[{"name":"a","type":"u8","bits":3,"enum":{"x":7}},{"name":"b","type":"f64","default":"inf"}]}`, `{"a":"x"}`},
 		{`{"fields":[{"name":"a","length":65536,"fields":[{"name":"b","type":"ifindex","length":4096}]}]}`, `1`},
 	} {
 		f.Add(seed[0], seed[1], []byte{1, 0, 0xff})
@@ -73,6 +85,9 @@ func FuzzSchema(f *testing.F) {
 			t.Errorf("%s of %s: %x is printed as %s, which is %x (%v)", text, value, b, l.Decode(b), again, err)
 		}
 		_ = l.Format(b)
+		if strings.Contains(value, `""`) || strings.Contains(value, `" `) {
+			return // an empty cell may stand for nothing
+		}
 		clear(again)
 		if err := l.EncodeCells(again, []byte(value)); err != nil {
 			t.Errorf("%s of %s isn't accepted in a table: %v", text, value, err)

@@ -65,7 +65,7 @@ func (l *Layout) linkNumbers(dst []byte) *Error {
 			return errorf("", "%s", msg)
 		}
 	case l.union:
-		return errorf("", "a union that may hold a reference can't be given as bytes")
+		return nil // where another member may be, a number that is no symbol stands for itself
 	}
 	for i := range l.fields {
 		f := &l.fields[i]

@@ -46,6 +46,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{`{type: u8, ` + tcp + `}`, `["syn", "rst"]`, `"rst" is no name of the flags: must be one of fin, syn, ack, synack, or a number`},
 		{`{type: u8, ` + tcp + `}`, `["syn", 256]`, "256 is out of range for u8 (0…255)"},
 		{`{type: u8, ` + tcp + `}`, `"syn|"`, `"" is no name of the flags: must be one of fin, syn, ack, synack, or a number`},
+		{`{type: u8, ` + tcp + `}`, `""`, `"" is no name of the flags: must be one of fin, syn, ack, synack, or a number`},
 		{`{type: u8, ` + tcp + `}`, `{}`, "{} is neither a list of flags nor a number"},
 		{`{type: u8, duration: s}`, `"1500ms"`, "1500ms isn't a whole number of s, which the type counts"},
 		{`{type: u8, duration: s}`, `"5m"`, "5m in s is out of range for u8 (0…255)"},

@@ -16,7 +16,11 @@ import (
 // addressSpan takes "10.0.0.0/8", and "10.0.0.1-10.0.0.9" for a range of addresses of one family.
 func addressSpan(p *prefix, value literal) (span, string) {
 	s := &p.field
-	text, ok := value.word()
+	raw, ok := value.wordBytes()
+	if parsed, dotted := dottedPrefix(raw); dotted && ok && !s.isIPv6() {
+		return spanOf(parsed), ""
+	}
+	text := string(raw)
 	if !ok {
 		name, _ := s.family()
 		return span{}, fmt.Sprintf("%s is not a valid %s prefix (such as %s)", value, name, s.prefixExample())
@@ -28,9 +32,14 @@ func addressSpan(p *prefix, value literal) (span, string) {
 	if msg != "" {
 		return span{}, msg
 	}
-	a := parsed.Addr()
+	return spanOf(parsed), ""
+}
+
+// spanOf are the addresses of a prefix.
+func spanOf(p netip.Prefix) span {
+	a := p.Addr()
 	from := wideOfAddr(a)
-	return span{from, from.or(ones(a.BitLen() - parsed.Bits())), a.BitLen()}, ""
+	return span{from, from.or(ones(a.BitLen() - p.Bits())), a.BitLen()}
 }
 
 func wideOfAddr(a netip.Addr) wide {
@@ -91,12 +100,11 @@ func integerSpan(p *prefix, value literal) (span, string) {
 			return p.integerPrefix(text, number, length)
 		}
 	}
-	var room [8]byte
-	b := room[:p.field.size]
-	if msg := encodeInteger(&p.field, b, value); msg != "" {
+	number, msg := p.field.integerOf(value)
+	if msg != "" {
 		return span{}, msg
 	}
-	n := wideOf(b)
+	n := wide{0, number}
 	return span{from: n, to: n, width: 8 * p.field.size}, ""
 }
 

@@ -38,7 +38,7 @@ struct {
 
 struct {
 	__u32 a tag("ipv6");
-	__u32 b tag("adress");
+	__u32 b tag("ipv5");
 	__u32 c tag("flags=nowhere");
 	__u32 d tag("ipv4,owner=Program");
 	__u32 e __attribute__((btf_decl_tag("somebody else's")));

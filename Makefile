@@ -35,7 +35,8 @@ E2E           ?= .
 # How long make soak plays on each of its backends. SEED=n HISTORIES=1 plays one history again.
 SOAK_TIME     ?= 30m
 # Packages whose tests need neither root, nor the kernel, nor the API server.
-UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/compile/... ./internal/liveness/... ./internal/manifest/... ./internal/maptype/... ./internal/metrics/... \
+UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/... ./internal/compile/... ./internal/liveness/... \
+	./internal/manifest/... ./internal/mapdef/... ./internal/maptype/... ./internal/metrics/... \
 	./internal/ownership/... ./internal/plan/... ./internal/revision/... ./internal/rollout/... ./internal/schema/... \
 	./internal/source/... ./internal/status/...
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the

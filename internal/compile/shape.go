@@ -23,7 +23,7 @@ func (c *compiler) shape(name revision.Key, key, value *schema.Layout) revision.
 	t := traitsOf(s.Type)
 	shape := revision.Shape{Type: s.Type, NUMANode: s.NUMANode, Name: revision.MapName(name), MapExtra: uint64(s.HashFunctions)}
 	if t == nil {
-		c.problems.add("spec.type", "%q is not a supported map type", s.Type)
+		c.problems.add("spec.type", "%s", unknownType(s.Type))
 		return shape
 	}
 	outer := newPart("spec", s.Type, s.Flags)

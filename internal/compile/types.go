@@ -4,8 +4,10 @@
 package compile
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
@@ -18,6 +20,20 @@ func traitsOf(t v1alpha1.MapType) *maptype.Type {
 		return known
 	}
 	return nil
+}
+
+// unknownType says what there is instead of a map type that the API doesn't offer.
+func unknownType(t v1alpha1.MapType) string {
+	var names []string
+	for _, offered := range maptype.Offered() {
+		names = append(names, offered.Name)
+	}
+	if known := maptype.Parse(string(t)); known != nil && !known.IsOffered() {
+		return fmt.Sprintf("%s is not offered: %s", known.Name, known.NotOffered)
+	} else if known != nil {
+		return fmt.Sprintf("unknown map type %q (did you mean %s?)", t, known.Name)
+	}
+	return fmt.Sprintf("unknown map type %q%s, must be one of %s", t, schema.Suggest(string(t), names), strings.Join(names, ", "))
 }
 
 // isSeedOnly says whether contents can be written once and never be compared.

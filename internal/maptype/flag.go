@@ -54,6 +54,14 @@ const (
 	noUserConv
 )
 
+// The flags that are more than names of the API: NUMANode makes the kernel look at the number of the node, and
+// loaders set the others for sections of global variables.
+const (
+	NUMANode   = numaNode
+	RdOnlyProg = rdOnlyProg
+	Mmapable   = mmapable
+)
+
 // Flag is one flag of map creation.
 type Flag struct {
 	Bit Flags

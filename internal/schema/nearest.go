@@ -61,6 +61,9 @@ func suggestion(word string, known []string) string {
 	return ""
 }
 
+// Suggest is " (did you mean …?)" with the known word that is nearest to a misspelt one, or nothing if none is near.
+func Suggest(word string, known []string) string { return suggestion(word, known) }
+
 // Types are the scalar types that a schema may have, sorted.
 func Types() []v1alpha1.ScalarType {
 	types := append(slices.Collect(maps.Keys(scalars)), v1alpha1.TypePadding)

@@ -22,8 +22,10 @@ func Commands() []*cobra.Command {
 		newDelete(),
 		newDiff(),
 		newValidate(),
+		newSchema(),
 		newList(),
 		newDump(),
+		newGenerate(),
 		newMap(),
 	}
 }

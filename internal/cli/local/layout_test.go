@@ -62,7 +62,7 @@ func TestLayoutsAreCompared(t *testing.T) {
 
 	ours := retained(t, `{fields: [{name: id, type: u32}, {name: ports, type: u16, length: 3}, {name: action, type: u8}]}`,
 		`{key: {addr: 192.0.2.1, port: 443}, value: {action: 0, ports: [0, 0, 0], id: 7}}`)
-	id := mapID(t, dir)
+	id := rulesID(t, dir)
 	const layouts = `value:
  byte  size  declared        byte  size  in the program
     0     4  u32 id             0     1  u8 action
@@ -78,7 +78,7 @@ func TestLayoutsAreCompared(t *testing.T) {
 	if apply.code != 1 || apply.out != "" || !strings.Contains(apply.errOut, misfit) || !strings.HasSuffix(apply.errOut, layouts) {
 		t.Errorf("apply:\n%s", apply)
 	}
-	if got := ok(t, "dump", "--pin", dir+"/bpfmap/edge/rules", "--bpffs", dir); !strings.Contains(got, "{action: 1, ports: [80, 0, 0], id: 7}") || mapID(t, dir) != id {
+	if got := ok(t, "dump", "--pin", dir+"/bpfmap/edge/rules", "--bpffs", dir); !strings.Contains(got, "{action: 1, ports: [80, 0, 0], id: 7}") || rulesID(t, dir) != id {
 		t.Errorf("the map was touched: %s", got)
 	}
 	if got := ok(t, "apply", "-f", theirs, "--bpffs", dir); !strings.Contains(got, "adopted (map ") {
@@ -86,7 +86,7 @@ func TestLayoutsAreCompared(t *testing.T) {
 	}
 }
 
-func mapID(t *testing.T, dir string) uint32 {
+func rulesID(t *testing.T, dir string) uint32 {
 	t.Helper()
 	m, err := bpf.GetPinned(dir+"/bpfmap/edge/rules", bpf.RdOnly)
 	if err != nil {

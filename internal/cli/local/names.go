@@ -19,11 +19,7 @@ func nameLinks(t *element.Typing, bpffs string) {
 	name := func(typ v1alpha1.ScalarType, n uint64) (string, bool) {
 		switch typ {
 		case v1alpha1.TypeIfindex:
-			i, err := net.InterfaceByIndex(int(n))
-			if err != nil {
-				return "", false
-			}
-			return i.Name, true
+			return interfaceName(n)
 		case v1alpha1.TypeMapRef:
 			if maps == nil {
 				maps = managedMaps(bpffs)
@@ -38,6 +34,15 @@ func nameLinks(t *element.Typing, bpffs string) {
 			*codec = l.Named(name)
 		}
 	}
+}
+
+// interfaceName is the network interface with an index.
+func interfaceName(index uint64) (string, bool) {
+	i, err := net.InterfaceByIndex(int(index))
+	if err != nil {
+		return "", false
+	}
+	return i.Name, true
 }
 
 // managedMaps are the names of the managed maps by their ids; none if the records can't be read.

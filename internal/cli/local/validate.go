@@ -16,13 +16,19 @@ import (
 
 func newValidate() *cobra.Command {
 	var in inputFlags
+	var against programs
 	var cpus int
 	c := &cobra.Command{
 		Use:   "validate -f FILE",
 		Short: "Check manifests, without the kernel and without a cluster",
 		Long: `Check manifests by compiling them, as apply and the controller do. It needs no privileges, touches
-no map, and shows every problem with its file, line, entry and field. Exit code 1 if there is any.`,
+no map, and shows every problem with its file, line, entry and field. Exit code 1 if there is any.
+
+With --object they are compared with the maps of a compiled program, too: type, sizes, capacity and flags, and
+by the program's BTF the offset, size and meaning of each field. A BPFMap is compared with the map that its pin is
+called by, or it itself; --map names another one.`,
 		Example: `  bpfmap validate -f maps/
+  bpfmap validate -f maps/ --object firewall.bpf.o --map weights=rule_weights
   kustomize build . | bpfmap validate -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -30,9 +36,18 @@ no map, and shows every problem with its file, line, entry and field. Exit code 
 			if err != nil {
 				return err
 			}
+			found, err := against.compare(c, maps)
+			if err != nil {
+				return err
+			}
 			for _, d := range maps {
-				_, err := fmt.Fprintf(c.OutOrStdout(), "%s is valid (%s, %d of %d entries, %s)\n",
-					id(d.rev.Key), d.rev.Shape.Type, d.rev.Contents.Len, d.rev.Shape.MaxEntries, memory(d.rev, cpus))
+				verdict, fits := found[d.rev.Key]
+				if !fits {
+					ok = false
+					continue
+				}
+				_, err := fmt.Fprintf(c.OutOrStdout(), "%s is valid (%s, %d of %d entries, %s)%s\n",
+					id(d.rev.Key), d.rev.Shape.Type, d.rev.Contents.Len, d.rev.Shape.MaxEntries, memory(d.rev, cpus), verdict)
 				if err != nil {
 					return err
 				}
@@ -44,6 +59,7 @@ no map, and shows every problem with its file, line, entry and field. Exit code 
 		},
 	}
 	in.add(c)
+	against.add(c)
 	c.Flags().IntVar(&cpus, "cpus", runtime.NumCPU(), "possible CPUs of the node for which kernel memory is estimated (default those of this machine)")
 	return c
 }

@@ -4,6 +4,7 @@
 package btfschema
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -155,5 +156,31 @@ func TestNamesOfTheKernel(t *testing.T) {
 	_, read := written(t, key, value, false, inKernel(t, bpf.Hash, 0, 4, extentOf(value).size))
 	if got := read.Fields[0]; got.Name != "if" || got.Enum != nil {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestOlderKernels: without floats, tags and enums of 64 bits, sizes and offsets stay.
+func TestOlderKernels(t *testing.T) {
+	bpftest.BPFFS(t)
+	value := parse(t, `{fields: [{name: addr, type: ipv4}, {name: ratio, type: f64}, {name: big, type: u64, enum: {TOP: 4611686018427387904}}, {name: mac, type: mac}]}`)
+	w := Writer{Plain: true}
+	var b btf.Builder
+	id, err := b.Add(w.Type(value, "value"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := b.Marshal(nil, &btf.MarshalOptions{Order: binary.NativeEndian, ReplaceDeclTags: true, ReplaceEnum64: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := inKernel(t, bpf.Hash, 0, extentOf(value).size, extentOf(value).size)(raw, id, id)
+	typ, err := spec.TypeByID(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _ := In(spec).Of(typ)
+	want := parse(t, `{fields: [{name: addr, type: be32}, {name: ratio, type: u64}, {name: big, type: u64}, {name: mac, type: hex, size: 6}]}`)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -49,6 +49,9 @@ func In(spec *btf.Spec) Reader {
 func (r Reader) Of(t btf.Type) (*v1alpha1.Schema, []string) {
 	w := walk{Reader: r}
 	s := w.of(t, nil, v1alpha1.MaxFieldDepth)
+	if s != nil && s.Type == v1alpha1.TypePadding {
+		s.Type = v1alpha1.TypeHex // padding has no value, and a key or value is one
+	}
 	return s, w.notes
 }
 

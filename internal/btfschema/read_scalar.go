@@ -29,6 +29,9 @@ var kernelOwned = map[string]bool{
 	"bpf_refcount": true, "bpf_res_spin_lock": true, "bpf_task_work": true,
 }
 
+// maxTypeTags bounds the tags of one pointer: what a file says may be a circle.
+const maxTypeTags = 32
+
 // kptrTags are the type tags of pointers that only the kernel may write.
 var kptrTags = map[string]bool{"kptr": true, "kptr_untrusted": true, "percpu_kptr": true, "uptr": true}
 
@@ -51,10 +54,12 @@ func isKernelOwned(t btf.Type) bool {
 	case *btf.Struct:
 		return kernelOwned[u.Name]
 	case *btf.Pointer:
-		for target, ok := u.Target.(*btf.TypeTag); ok; target, ok = target.Type.(*btf.TypeTag) {
-			if kptrTags[target.Value] {
-				return true
+		target, ok := u.Target.(*btf.TypeTag)
+		for range maxTypeTags {
+			if !ok || kptrTags[target.Value] {
+				return ok
 			}
+			target, ok = target.Type.(*btf.TypeTag)
 		}
 	}
 	return false

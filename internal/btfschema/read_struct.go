@@ -114,8 +114,10 @@ func (w *walk) structure(members []btf.Member, size, depth int, union bool) *v1a
 		if m.BitfieldSize != 0 {
 			f.Schema = *w.bitField(m)
 		} else if f.Schema = *w.of(m.Type, m.Tags, depth-1); f.Type == v1alpha1.TypePadding {
-			w.note("belongs to the kernel and is padding")
 			f.Name = ""
+			if isKernelOwned(m.Type) {
+				w.note("belongs to the kernel and is padding")
+			}
 		}
 		w.path = path
 		parts = append(parts, part{field: f, at: int(m.Offset)})

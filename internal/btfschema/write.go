@@ -6,6 +6,7 @@ package btfschema
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -17,7 +18,7 @@ import (
 // Writer makes types of the schemas of one map. What it makes reads back as the same schema but for defaults, aligned
 // members, which become explicit padding, and names that are no identifiers of C.
 type Writer struct {
-	// Plain leaves out floats, which Linux has known since 5.13.
+	// Plain leaves out floats and enums of 64 bits, which Linux has known since 5.13 and 6.0.
 	Plain bool
 
 	enums []*btf.Enum
@@ -153,7 +154,7 @@ func (w *Writer) structure(s *v1alpha1.Schema, name string, in context) btf.Type
 // enum is the type of an integer with names; nil where it has none that C could have, or where the kernel wants none.
 func (w *Writer) enum(s *v1alpha1.Schema, name string, in context) *btf.Enum {
 	size := extents[s.Type].size
-	if len(s.Enum) == 0 || size > 8 || order(s.Type) == networkByteOrder || in.isIndex || in.besideBits && size != 4 || s.Bits > 32 {
+	if len(s.Enum) == 0 || size > 8 || order(s.Type) == networkByteOrder || in.isIndex || in.besideBits && size != 4 || s.Bits > 32 || w.Plain && isWide(s.Enum) {
 		return nil
 	}
 	return enumOf(s.Enum, name, size, isSigned(s))
@@ -176,15 +177,25 @@ func enumOf(names map[string]int64, name string, size int, signed bool) *btf.Enu
 	return e
 }
 
+// isWide says whether numbers need more than an int.
+func isWide(names map[string]int64) bool {
+	for _, n := range names {
+		if n < math.MinInt32 || n > math.MaxInt32 {
+			return true
+		}
+	}
+	return false
+}
+
 // named puts names into the BTF for a tag, which gets the name of the enum; empty if C can't have them.
 func (w *Writer) named(names map[string]int64, name string) string {
 	size := 4
-	for _, n := range names {
-		if n < 0 || n > 1<<31-1 {
-			size = 8
+	if isWide(names) {
+		if size = 8; w.Plain {
+			return ""
 		}
 	}
-	e := enumOf(names, w.name(name+"_names"), size, size == 8)
+	e := enumOf(names, w.name(name+"_names"), size, true)
 	if e == nil {
 		return ""
 	}

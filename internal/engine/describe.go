@@ -47,8 +47,10 @@ func describe(o *Observation, p *plan.Plan, out *Outcome) Report {
 		r.Reason, r.Message, r.Digest = v1alpha1.NodeReasonDrifted, r.Drift.Summary, ""
 	}
 	r.Message += out.note
-	if notes := strings.Join(p.Notes, "; "); notes != "" {
-		r.Message = strings.TrimPrefix(r.Message+"; "+notes, "; ")
+	for _, note := range []string{p.Unverified, p.Suspicion} {
+		if note != "" {
+			r.Message = strings.TrimPrefix(r.Message+"; "+note, "; ")
+		}
 	}
 	r.tellPending(o)
 	return r

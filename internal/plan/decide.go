@@ -132,7 +132,7 @@ func (d *decision) checkLayout() (ends bool) {
 		return d.ask(Need{NeedFit, p.Base})
 	case fit.Misfit == "":
 		if !d.ours {
-			p.Notes = fit.notes()
+			p.Unverified, p.Suspicion = fit.Unverified(), fit.Suspicion
 		}
 		return false
 	case d.ours && d.want.Revision.Policy.Replace == v1alpha1.ReplaceSwap:
@@ -146,16 +146,6 @@ func (d *decision) checkLayout() (ends bool) {
 		p.Layouts = fit.Layouts
 		return true
 	}
-}
-
-// notes are what people should know of a map that is adopted.
-func (f *Fit) notes() (notes []string) {
-	for _, note := range []string{f.Unverified(), f.Note} {
-		if note != "" {
-			notes = append(notes, note)
-		}
-	}
-	return notes
 }
 
 // replace makes a new map if that is allowed: only our own maps are ever replaced.

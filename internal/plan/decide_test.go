@@ -46,9 +46,9 @@ type scenario struct {
 	OwnerOfMap string `json:"ownerOfMap"`
 	PinDiffers bool   `json:"pinDiffers"`
 	Incomplete bool   `json:"incomplete"`
-	// Misfit, Note and Verified are how the schemas fit the map; Unchecked says that the record doesn't tell.
+	// Misfit, Suspicion and Verified are how the schemas fit the map; Unchecked says that the record doesn't tell.
 	Misfit    string                      `json:"misfit"`
-	Note      string                      `json:"note"`
+	Suspicion string                      `json:"suspicion"`
 	Verified  v1alpha1.SchemaVerification `json:"verified"`
 	Unchecked bool                        `json:"unchecked"`
 	// Losses and NoPlace are what would be lost; Refusal is what the memory limits say.
@@ -164,7 +164,7 @@ func (w *world) answer(t *testing.T, need plan.Need) {
 		w.have.Owners = &plan.Owners{OfPin: w.OwnerOfPin, OfMap: w.OwnerOfMap}
 		return
 	case plan.NeedFit:
-		w.have.Fit = &plan.Fit{Verified: w.Verified, Misfit: w.Misfit, Note: w.Note}
+		w.have.Fit = &plan.Fit{Verified: w.Verified, Misfit: w.Misfit, Suspicion: w.Suspicion}
 		if w.Misfit != "" {
 			w.have.Fit.Layouts = "value:\n byte  size  declared\n"
 		}

@@ -97,8 +97,8 @@ type Fit struct {
 	// Misfit is what doesn't fit, with both layouts, in one line; empty if nothing is known to. Layouts are both side
 	// by side, in several.
 	Misfit, Layouts string
-	// Note is what people should know of a map that fits; empty for nothing.
-	Note string
+	// Suspicion is what speaks against a map that isn't known not to fit; empty for nothing.
+	Suspicion string
 }
 
 // Unverified says of a schema that wasn't compared why; empty for others.

@@ -52,8 +52,10 @@ func (p *Plan) Text(key, value Formatter) string {
 	for line := range strings.Lines(p.Layouts) {
 		b.WriteString("  " + line)
 	}
-	for _, note := range p.Notes {
-		b.WriteString("  " + note + "\n")
+	for _, note := range []string{p.Unverified, p.Suspicion} {
+		if note != "" {
+			b.WriteString("  " + note + "\n")
+		}
 	}
 	lines := 0
 	line := func(format string, args ...any) {

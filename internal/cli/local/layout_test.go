@@ -45,7 +45,8 @@ func TestRetainedMapsStayReadable(t *testing.T) {
 	}
 	ok(t, "delete", "-f", path, "--bpffs", dir)
 	orphan := ok(t, "dump", "--pin", pin, "--bpffs", dir)
-	if at := strings.Index(managed, "{addr"); managed[at:] != orphan[strings.Index(orphan, "{addr"):] {
+	_, before, _ := strings.Cut(managed, "{addr")
+	if _, after, _ := strings.Cut(orphan, "{addr"); before == "" || before != after {
 		t.Errorf("managed:\n%s\nretained:\n%s", managed, orphan)
 	}
 }

@@ -30,9 +30,13 @@ func TestEventsFor(t *testing.T) {
 		report engine.Report
 		want   []string
 	}{
-		"nothing":       {nil, engine.Report{}, nil},
-		"created":       {nil, engine.Report{Action: engine.ActionCreated, PinPath: "/p"}, nil},
-		"adopted":       {nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p"}, []string{"Normal Adopted adopted the map at /p with its contents"}},
+		"nothing": {nil, engine.Report{}, nil},
+		"created": {nil, engine.Report{Action: engine.ActionCreated, PinPath: "/p"}, nil},
+		"adopted": {nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p"}, []string{"Normal Adopted adopted the map at /p with its contents"}},
+		"adopted without a look": {
+			nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p", Plan: plan.Plan{Unverified: "layout not verified: x", Suspicion: "the padding is not zero"}},
+			[]string{"Normal Adopted adopted the map at /p with its contents, layout not verified: x", "Warning PaddingNotZero the padding is not zero"},
+		},
 		"updated":       {nil, engine.Report{Action: engine.ActionUpdated}, nil},
 		"replaced":      {nil, engine.Report{Action: engine.ActionReplaced, Message: "replaced map 3"}, []string{"Normal Replaced replaced map 3"}},
 		"repaired":      {nil, engine.Report{Drift: drift(true)}, []string{"Warning DriftRepaired 1 entry changed"}},

@@ -24,6 +24,7 @@ const (
 	eventDriftDetected    = "DriftDetected"
 	eventDriftRepaired    = "DriftRepaired"
 	eventDriftOverwritten = "DriftOverwritten"
+	eventPaddingNotZero   = "PaddingNotZero"
 )
 
 // maxNote is the bound of an event's note in bytes.
@@ -76,7 +77,14 @@ func eventsFor(before *v1alpha1.NodeMap, r engine.Report) []event {
 	}
 	switch r.Action {
 	case engine.ActionAdopted:
-		all = append(all, event{corev1.EventTypeNormal, string(r.Action), "adopted the map at " + r.PinPath + " with its contents"})
+		adopted := event{corev1.EventTypeNormal, string(r.Action), "adopted the map at " + r.PinPath + " with its contents"}
+		if r.Plan.Unverified != "" {
+			adopted.note += ", " + r.Plan.Unverified
+		}
+		all = append(all, adopted)
+		if r.Plan.Suspicion != "" {
+			all = append(all, event{corev1.EventTypeWarning, eventPaddingNotZero, r.Plan.Suspicion})
+		}
 	case engine.ActionReplaced:
 		note := r.Message
 		if note == "" {

@@ -34,7 +34,7 @@ func (o openMap) Fit(ctx context.Context, rev *revision.Revision) (plan.Fit, err
 		fit = compareTypes(info, rev)
 	}
 	if fit.Misfit == "" {
-		fit.Note = o.dirtyPadding(ctx, rev)
+		fit.Suspicion = o.dirtyPadding(ctx, rev)
 	}
 	return fit, nil
 }

@@ -93,16 +93,17 @@ test: require-root test-tools controlplane build ## Run all tests, on this machi
 # Prometheus scrape and alert.
 .PHONY: test-tools
 test-tools: require-root
-	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/bpf/libbpf.h:libbpf-dev prometheus:prometheus
+	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/stdio.h:libc6-dev /usr/include/bpf/libbpf.h:libbpf-dev prometheus:prometheus
 
 .PHONY: test-unit
-test-unit: ## Run the tests that need neither root nor kernel nor API server.
+test-unit: ## Run the tests that need neither root nor kernel nor API server, but clang.
+	hack/packages.sh clang:clang /usr/include/stdio.h:libc6-dev
 	$(GO) test $(UNIT_PACKAGES)
 
 # The race detector needs cgo.
 .PHONY: test-race
 test-race: require-root controlplane ## Run the tests of packages that are safe for concurrent use under the race detector (root).
-	hack/packages.sh gcc:gcc /usr/include/string.h:libc6-dev
+	hack/packages.sh gcc:gcc clang:clang /usr/include/string.h:libc6-dev
 	CGO_ENABLED=1 HISTORIES=$(RACE_HISTORIES) $(GO) test -race $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
 
 .PHONY: fuzz

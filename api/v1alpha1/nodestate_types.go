@@ -229,6 +229,21 @@ const (
 	NodeMapStalled NodeMapState = "Stalled"
 )
 
+// SchemaVerification is whether the layout of key and value was compared with the map's BTF.
+//
+// +kubebuilder:validation:Enum=Verified;NotVerified;NoBTF
+type SchemaVerification string
+
+// The ways in which a schema is verified.
+const (
+	// SchemaVerified: the map's BTF fits, or the map was made from the schema.
+	SchemaVerified SchemaVerification = "Verified"
+	// SchemaNotVerified: the agent may not read BTF.
+	SchemaNotVerified SchemaVerification = "NotVerified"
+	// SchemaNoBTF: the map has no BTF of key and value.
+	SchemaNoBTF SchemaVerification = "NoBTF"
+)
+
 // The reasons of a NodeMap.
 const (
 	// NodeReasonInSync: the map is as declared.
@@ -237,6 +252,9 @@ const (
 	NodeReasonDrifted = "Drifted"
 	// NodeReasonIncompatible: the map at the pin is incompatible with the spec.
 	NodeReasonIncompatible = "Incompatible"
+	// NodeReasonSchemaMismatch: the map's BTF says that its programs lay key or value out otherwise than the spec; the
+	// map is left alone. The message has both layouts.
+	NodeReasonSchemaMismatch = "SchemaMismatch"
 	// NodeReasonFrozen: the map is frozen and the declared contents changed.
 	NodeReasonFrozen = "Frozen"
 	// NodeReasonPinConflict: the pin belongs to another BPFMap, or holds something that is not a map.
@@ -319,6 +337,13 @@ type NodeMap struct {
 	// state is the map's state.
 	// +required
 	State NodeMapState `json:"state"`
+
+	// schemaVerified says whether key and value are laid out as the map's programs have them: Verified if they were
+	// compared with the map's BTF, or if the map was made from them; NotVerified if the agent may not read BTF, which
+	// needs the capability SYS_ADMIN (agent.verifySchemas.enabled); NoBTF if the map has none. Absent if that was never
+	// looked at, or if they don't fit.
+	// +optional
+	SchemaVerified SchemaVerification `json:"schemaVerified,omitempty"`
 
 	// replacedMaps are maps whose pin this one took, the most recent first. Programs that still use them
 	// see the old contents.

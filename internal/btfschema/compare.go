@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // Comparison is how a declared schema fits the type that a program has.
@@ -58,6 +59,29 @@ func (c *Comparison) SideBySide() string {
 		row(at(c.Declared, i), at(c.Found, i))
 	}
 	return b.String()
+}
+
+// maxSummary bounds the misfits and each layout in Summary, in bytes.
+const maxSummary = 320
+
+// Summary is what doesn't fit and both layouts in one line, each cut where it is long.
+func (c *Comparison) Summary() string {
+	misfits := make([]string, len(c.Misfits))
+	for i, d := range c.Misfits {
+		misfits[i] = d.String()
+	}
+	return fmt.Sprintf("%s (declared: %s; in the program: %s)", text.Truncate(strings.Join(misfits, "; "), maxSummary),
+		text.Truncate(oneLine(c.Declared), maxSummary), text.Truncate(oneLine(c.Found), maxSummary))
+}
+
+// oneLine is a layout without its sizes: "0 u8 action, 2 u16[3] ports".
+func oneLine(layout []string) string {
+	places := make([]string, len(layout))
+	for i, line := range layout {
+		words := strings.Fields(line)
+		places[i] = strings.Join(append(words[:1:1], words[2:]...), " ")
+	}
+	return strings.Join(places, ", ")
 }
 
 func at(all []string, i int) string {

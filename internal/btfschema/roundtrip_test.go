@@ -50,7 +50,7 @@ func normal(s *v1alpha1.Schema, path string, at int) (all []string) {
 type maker struct{ *rand.Rand }
 
 func (r maker) schema(depth int) v1alpha1.Schema {
-	s := v1alpha1.Schema{}
+	var s v1alpha1.Schema
 	if depth > 0 && r.IntN(3) == 0 {
 		s = r.structure(depth - 1)
 	} else {
@@ -95,7 +95,7 @@ func (r maker) structure(depth int) v1alpha1.Schema {
 func (r maker) bits() v1alpha1.Schema {
 	types := []v1alpha1.ScalarType{v1alpha1.TypeU8, v1alpha1.TypeU16, v1alpha1.TypeU32, v1alpha1.TypeI32, v1alpha1.TypeU64}
 	s := v1alpha1.Schema{Type: types[r.IntN(len(types))]}
-	s.Bits = 1 + r.Int32N(int32(8*extents[s.Type].size))
+	s.Bits = min(2+r.Int32N(int32(8*extents[s.Type].size)), int32(8*extents[s.Type].size))
 	if r.IntN(3) == 0 {
 		s.Enum = map[string]int64{"OFF": 0, "ON": 1}
 	}
@@ -117,7 +117,7 @@ func (r maker) scalar() v1alpha1.Schema {
 		}
 	case (s.Type == v1alpha1.TypeIP || s.Type == v1alpha1.TypeIPPrefix) && r.IntN(2) == 0:
 		s.IPv4As = v1alpha1.IPv4First
-	case isInteger(&s) && s.Type != v1alpha1.TypeBool, order(s.Type) == networkByteOrder && s.Type != v1alpha1.TypeIPv4:
+	case isInteger(&s) && s.Type != v1alpha1.TypeBool && extents[s.Type].size <= 8, order(s.Type) == networkByteOrder && s.Type != v1alpha1.TypeIPv4:
 		switch r.IntN(8) {
 		case 0:
 			s.Enum = map[string]int64{"NONE": 0, "ALL": 127, "SOME": 5, "SAME": 5}

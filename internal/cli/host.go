@@ -31,6 +31,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/nodelock"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
+	"github.com/bpfmap-io/bpfmap-operator/internal/pinwatch"
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -110,6 +111,24 @@ func (h *host) Moved() (bool, error) {
 // WatchMounts calls changed when it begins to watch, and after something was mounted or unmounted here.
 func (h *host) WatchMounts(ctx context.Context, changed func()) error {
 	return mounts.Watch(ctx, changed)
+}
+
+// WatchPins calls changed after something happened to a followed pin.
+func (h *host) WatchPins(ctx context.Context, followed *agent.Pins, changed func(key revision.Key, pin string)) error {
+	return pinwatch.Run(ctx, h.root.Here(h.bpffs), followed, changed)
+}
+
+// PinnedMap is the id of the map at a pin; 0 if no map is there.
+func (h *host) PinnedMap(pin string) (uint32, error) {
+	m, err := pinstore.New(h.root.Here(h.bpffs), pinstore.Options{}).Pinned(pin)
+	if err != nil || m == nil {
+		return 0, err
+	}
+	info, err := m.Info()
+	if closeErr := m.Close(); err == nil {
+		err = closeErr
+	}
+	return info.ID, err
 }
 
 // logWait tells of a lock that another process holds for long.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
@@ -93,7 +94,7 @@ func (b *builder) again(i int, key, values []byte, perCPU bool, origin int) erro
 	default:
 		if b.duplicates.total++; len(b.duplicates.list) < maxShown {
 			here, there := b.groups[len(b.groups)-1].place(origin), b.placeOf(i)
-			b.duplicates.list = append(b.duplicates.list, Problem{Path: here, Message: fmt.Sprintf("%s %s: %s", b.sameAs(), there, b.c.key.Format(key))})
+			b.duplicates.list = append(b.duplicates.list, Problem{Path: here, Message: fmt.Sprintf("%s %s: %s", b.sameAs(), there, b.c.keyText(key))})
 		}
 		if b.duplicates.total >= maxCounted {
 			return errStop
@@ -108,6 +109,18 @@ func (b *builder) sameAs() string {
 		return "holds the same prefix as"
 	}
 	return "is the same key as"
+}
+
+// keyText is an encoded key as it is written, with names for their symbols.
+func (c *compiler) keyText(key []byte) string {
+	return c.key.Named(func(typ v1alpha1.ScalarType, symbol uint64) (string, bool) {
+		for link := range c.links {
+			if link.Type == typ && uint64(schema.Symbol(link)) == symbol {
+				return link.Name, true
+			}
+		}
+		return "", false
+	}).Format(key)
 }
 
 // checkRoom says whether there is room for that many more bytes.

@@ -88,7 +88,7 @@ func TestCellsThatAreWrong(t *testing.T) {
 		}
 	}
 	got := compiled(t, "YAML", "- key: {addr: 192.0.2.1, port: 010, proto: tcp}\n  value: {}\n")
-	if !strings.HasSuffix(got, "line 1, column 32: 010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10") {
+	if !strings.HasSuffix(got, "line 1, column 32: 010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10, or quote a text") {
 		t.Error(got)
 	}
 }

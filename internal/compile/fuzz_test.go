@@ -21,6 +21,7 @@ func FuzzCompile(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"type: Hash\nkey: {type: u32}\nvalue: {type: u32}\nmaxEntries: 10\nentries: [{key: 1, value: 2}, {key: 0x1, value: 3}]", ""},
 		{"type: LPMTrie\nkey: {type: ipv4Prefix}\nvalue: {type: u8}\nmaxEntries: 10\n" + from("Lines", ", value: 1"), "10.0.0.0/8\n"},
+		{"type: LPMTrie\nkey: {fields: [{name: a, type: ifindex}, {name: b, type: be16, prefix: true}]}\nvalue: {type: u8, default: 1}\nmaxEntries: 30\n" + from("CSV", ""), "key.a,key.b\neth0,1-65534\n0,53\n"},
 		{"type: PerCPUHash\nkey: {type: u32}\nvalue: {type: u32}\nmaxEntries: 10\n" + from("JSON", ""), `[{"key":1,"values":[1,2]}]`},
 		{"type: Queue\nvalue: {type: string, size: 8}\nmaxEntries: 10\nconflictPolicy: First\n" + from("CSV", ""), "value\na\nb\n"},
 		{"type: Hash\nkey: {fields: [{name: a, type: ifindex}, {name: b, type: bool}]}\nvalue: {type: u16, length: 2}\nmaxEntries: 3\nconflictPolicy: Last\n" + from("YAML", ""), "- {key: {a: eth0, b: true}, value: [1, 2]}\n"},

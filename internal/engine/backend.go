@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
+	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -109,6 +110,9 @@ type Map interface {
 	Delete(ctx context.Context, keys []byte) error
 	// Contains asks a bloom filter, which may say yes wrongly. Other maps can't be asked.
 	Contains(ctx context.Context, value []byte) (bool, error)
+	// Fit compares the schemas of a revision with what the map tells of its key and value. What can't be compared is
+	// no error.
+	Fit(ctx context.Context, rev *revision.Revision) (plan.Fit, error)
 	// Freeze makes the map read-only for user space. Freezing twice is not an error.
 	Freeze(ctx context.Context) error
 	// Locked is the map, read and written under the spin lock in each value.

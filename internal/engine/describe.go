@@ -20,6 +20,7 @@ func describe(o *Observation, p *plan.Plan, out *Outcome) Report {
 	after := &out.after
 	r.MapID, r.Frozen, r.MemlockBytes = after.info.ID, after.info.Frozen, after.info.MemlockBytes
 	r.Entries, r.Replaced = after.entries, after.replaced
+	r.SchemaVerified = o.verified(p)
 	for _, rec := range []*Record{o.record, out.record} {
 		if rec != nil {
 			r.DriftCount = rec.DriftCount
@@ -45,6 +46,9 @@ func describe(o *Observation, p *plan.Plan, out *Outcome) Report {
 		r.Reason, r.Message, r.Digest = v1alpha1.NodeReasonDrifted, r.Drift.Summary, ""
 	}
 	r.Message += out.note
+	if notes := strings.Join(p.Notes, "; "); notes != "" {
+		r.Message = strings.TrimPrefix(r.Message+"; "+notes, "; ")
+	}
 	r.tellPending(o)
 	return r
 }

@@ -143,7 +143,7 @@ func TestLocalPlanOfAClusterMap(t *testing.T) {
 	}
 	change(t, dir, map[string]byte{"a": 90})
 	p, err := local.Plan(t.Context(), &manifest)
-	if text := p.Text(plan.Hex{}, plan.Hex{}); err != nil || !strings.Contains(text, "5a000000 -> 0a000000") {
+	if text := p.Text(plan.Hex{}, plan.Hex{}); err != nil || !strings.Contains(text, "5a000000 → 0a000000") {
 		t.Errorf("a map that drifted: %v, %s", err, text)
 	}
 	if r := local.Sync(t.Context(), &manifest); r.Err == nil || !strings.Contains(r.Message, "change it there") {

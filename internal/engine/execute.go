@@ -140,11 +140,12 @@ func (x *execution) tidyUp(ctx context.Context) error {
 			return fmt.Errorf("renew the keep-alive pin: %w", err)
 		}
 	}
-	if !o.record.DriftReported && o.record.Revision == o.rev.Name {
+	verified := o.verified(x.p)
+	if !o.record.DriftReported && o.record.Revision == o.rev.Name && o.record.SchemaVerified == verified {
 		return nil
 	}
 	rec := *o.record
-	rec.DriftReported, rec.Revision = false, o.rev.Name
+	rec.DriftReported, rec.Revision, rec.SchemaVerified = false, o.rev.Name, verified
 	return x.save(ctx, &rec)
 }
 

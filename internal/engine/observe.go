@@ -65,6 +65,7 @@ func (o *Observation) forPlan(found *targets, pinDiffers bool) {
 	}
 	o.have.Recorded = &plan.Recorded{
 		MapID: rec.MapID, PreviousMapID: rec.PreviousMapID, Applied: rec.Applied, Digest: rec.Digest, Resolved: rec.Linked, PinPath: rec.Pin.Path,
+		Checked: isChecked(rec, o.rev),
 	}
 	if rec.UID != o.rev.UID {
 		o.have.Recorded.Applied = "" // for an earlier BPFMap of that name: the record is to name this one
@@ -77,6 +78,8 @@ func (o *Observation) answer(ctx context.Context, need plan.Need) (err error) {
 	switch need.What {
 	case plan.NeedOwners:
 		o.have.Owners, err = o.owners(ctx)
+	case plan.NeedFit:
+		o.have.Fit, err = o.fit(ctx, m)
 	case plan.NeedLosses:
 		o.have.Losses, err = o.losses(ctx, m)
 	case plan.NeedComparison:

@@ -253,7 +253,7 @@ func newRecord(o *Observation, p *plan.Plan, id uint32) *Record {
 	rec := &Record{
 		Key: rev.Key, UID: rev.UID, Revision: rev.Name, Digest: rev.Digest, Linked: o.want.Resolved, MapID: id,
 		Pin: rev.Pin, Deletion: rev.Policy.Deletion,
-		KeySchema: rev.KeySchema, ValueSchema: rev.ValueSchema,
+		KeySchema: rev.KeySchema, ValueSchema: rev.ValueSchema, SchemaVerified: o.verified(p),
 	}
 	if o.record != nil {
 		rec.Follow(o.record, o.keepAlive.id())

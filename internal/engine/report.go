@@ -45,6 +45,9 @@ type Report struct {
 	Entries      *int64
 	MemlockBytes int64
 	Frozen       bool
+	// SchemaVerified says whether key and value are known to be laid out as the map's programs have them; empty if not,
+	// or if they aren't.
+	SchemaVerified v1alpha1.SchemaVerification
 
 	// Drift is what drift was found, nil for none.
 	Drift *Drift
@@ -125,7 +128,7 @@ func stateOf(reason string) v1alpha1.NodeMapState {
 	switch reason {
 	case v1alpha1.NodeReasonInterrupted:
 		return v1alpha1.NodeMapPending
-	case v1alpha1.NodeReasonIncompatible, v1alpha1.NodeReasonFrozen, v1alpha1.NodeReasonPinNotAllowed,
+	case v1alpha1.NodeReasonIncompatible, v1alpha1.NodeReasonSchemaMismatch, v1alpha1.NodeReasonFrozen, v1alpha1.NodeReasonPinNotAllowed,
 		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision, v1alpha1.NodeReasonInvalidReference,
 		v1alpha1.NodeReasonQuotaExceeded:
 		return v1alpha1.NodeMapStalled

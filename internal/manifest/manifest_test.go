@@ -157,7 +157,7 @@ items:
     - {key: 0x1f, value: 0.5}
 `
 	set := Read(Options{Paths: []string{"-"}, Namespace: "default", Stdin: strings.NewReader(text)})
-	want := `problem  standard input:15: default/a: spec.entries[1].value.a[1]: 010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10
+	want := `problem  standard input:15: default/a: spec.entries[1].value.a[1]: 010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10, or quote a text
 problem  standard input:15: default/a: spec.entries[1].value.b: 1_000 is a number only without quotes: write 1000
 `
 	if diff := cmp.Diff(want, set.String()); diff != "" {

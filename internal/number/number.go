@@ -31,7 +31,7 @@ func Ambiguous(bare string) string {
 		if err != nil || fmt.Sprint(n) == decimal {
 			return fmt.Sprintf("%s has a leading zero, which makes octal numbers of some: write %s", bare, decimal)
 		}
-		return fmt.Sprintf("%s is %d where YAML 1.1 is read, as by kubectl, and %s in quotes: write %d or %s", bare, n, decimal, n, decimal)
+		return fmt.Sprintf("%s is %d where YAML 1.1 is read, as by kubectl, and %s in quotes: write %d or %s, or quote a text", bare, n, decimal, n, decimal)
 	case strings.HasPrefix(strings.ToLower(rest), "o") && zero, strings.HasPrefix(strings.ToLower(rest), "b") && zero, strings.Contains(digits, "_"):
 		if err != nil {
 			return fmt.Sprintf("%s is a number only without quotes: write plain digits", bare)

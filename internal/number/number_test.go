@@ -14,8 +14,8 @@ import (
 
 func TestAmbiguous(t *testing.T) {
 	for bare, want := range map[string]string{
-		"010":   "010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10",
-		"-010":  "-010 is -8 where YAML 1.1 is read, as by kubectl, and -10 in quotes: write -8 or -10",
+		"010":   "010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10, or quote a text",
+		"-010":  "-010 is -8 where YAML 1.1 is read, as by kubectl, and -10 in quotes: write -8 or -10, or quote a text",
 		"007":   "007 has a leading zero, which makes octal numbers of some: write 7",
 		"089":   "089 has a leading zero, which makes octal numbers of some: write 89",
 		"00":    "00 has a leading zero, which makes octal numbers of some: write 0",

@@ -54,6 +54,8 @@ type Record struct {
 	// KeySchema and ValueSchema let tools print the map.
 	KeySchema   *v1alpha1.Schema `json:"keySchema,omitempty"`
 	ValueSchema v1alpha1.Schema  `json:"valueSchema"`
+	// SchemaVerified says whether they fit what the map MapID tells of its key and value; empty if nobody looked.
+	SchemaVerified v1alpha1.SchemaVerification `json:"schemaVerified,omitempty"`
 
 	// Keys are the declared keys of the map MapID, the base of the three-way merge, and PreviousKeys
 	// those of the map PreviousMapID. Empty for policies that need none.

@@ -31,7 +31,7 @@ type decision struct {
 // end. Nothing is asked for twice.
 func Decide(want *DesiredMap, have *Observed) (Plan, Need) {
 	d := &decision{want: want, have: have, plan: Plan{Key: want.Revision.Key}}
-	for _, step := range []func() (ends bool){d.checkOwners, d.chooseBase, d.compareContents, d.weighLosses, d.reserveMemory} {
+	for _, step := range []func() (ends bool){d.checkOwners, d.chooseBase, d.checkLayout, d.compareContents, d.weighLosses, d.reserveMemory} {
 		if step() {
 			break
 		}
@@ -119,6 +119,43 @@ func (d *decision) take(base Base, m *Map, ours bool) (ends bool) {
 		d.plan.Action = Adopt
 	}
 	return false
+}
+
+// checkLayout leaves a map alone whose programs would read something else than is declared.
+func (d *decision) checkLayout() (ends bool) {
+	p, rec := &d.plan, d.have.Recorded
+	if p.Base == BaseNew || rec != nil && rec.Checked && rec.MapID == d.base.ID {
+		return false
+	}
+	switch fit := d.have.Fit; {
+	case fit == nil:
+		return d.ask(Need{NeedFit, p.Base})
+	case fit.Misfit == "":
+		if !d.ours {
+			p.Notes = fit.notes()
+		}
+		return false
+	case d.ours && d.want.Revision.Policy.Replace == v1alpha1.ReplaceSwap:
+		return d.replace([]revision.Difference{{Field: "layout", Have: fit.Misfit, Want: "as declared"}})
+	default:
+		why := "it is not touched"
+		if d.ours {
+			why = "replacePolicy is Never"
+		}
+		d.stall(v1alpha1.NodeReasonSchemaMismatch, fmt.Sprintf("map %d at the pin has another layout than the spec: %s: %s", d.base.ID, why, fit.Misfit))
+		p.Layouts = fit.Layouts
+		return true
+	}
+}
+
+// notes are what people should know of a map that is adopted.
+func (f *Fit) notes() (notes []string) {
+	for _, note := range []string{f.Unverified(), f.Note} {
+		if note != "" {
+			notes = append(notes, note)
+		}
+	}
+	return notes
 }
 
 // replace makes a new map if that is allowed: only our own maps are ever replaced.

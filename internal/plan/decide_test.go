@@ -46,6 +46,11 @@ type scenario struct {
 	OwnerOfMap string `json:"ownerOfMap"`
 	PinDiffers bool   `json:"pinDiffers"`
 	Incomplete bool   `json:"incomplete"`
+	// Misfit, Note and Verified are how the schemas fit the map; Unchecked says that the record doesn't tell.
+	Misfit    string                      `json:"misfit"`
+	Note      string                      `json:"note"`
+	Verified  v1alpha1.SchemaVerification `json:"verified"`
+	Unchecked bool                        `json:"unchecked"`
 	// Losses and NoPlace are what would be lost; Refusal is what the memory limits say.
 	Losses  int     `json:"losses"`
 	NoPlace *uint32 `json:"noPlace"`
@@ -109,7 +114,7 @@ func (s *scenario) world(t *testing.T) *world {
 	w.want = plan.DesiredMap{Revision: rev, Fingerprint: rev.Fingerprint(), Contents: declared, CPUs: 1}
 	w.have = plan.Observed{Pinned: observed(s.Pinned), KeepAlive: observed(s.KeepAlive), PinDiffers: s.PinDiffers}
 	if s.RecordedID != 0 {
-		w.have.Recorded = &plan.Recorded{MapID: s.RecordedID, PreviousMapID: s.RecordedPrevious, PinPath: rev.Pin.Path}
+		w.have.Recorded = &plan.Recorded{MapID: s.RecordedID, PreviousMapID: s.RecordedPrevious, PinPath: rev.Pin.Path, Checked: !s.Unchecked}
 		if s.RecordedPin != "" {
 			w.have.Recorded.PinPath = s.RecordedPin
 		}
@@ -157,6 +162,12 @@ func (w *world) answer(t *testing.T, need plan.Need) {
 	switch need.What {
 	case plan.NeedOwners:
 		w.have.Owners = &plan.Owners{OfPin: w.OwnerOfPin, OfMap: w.OwnerOfMap}
+		return
+	case plan.NeedFit:
+		w.have.Fit = &plan.Fit{Verified: w.Verified, Misfit: w.Misfit, Note: w.Note}
+		if w.Misfit != "" {
+			w.have.Fit.Layouts = "value:\n byte  size  declared\n"
+		}
 		return
 	case plan.NeedLosses:
 		w.have.Losses = &plan.Losses{Elements: w.Losses, NoPlace: w.NoPlace}

@@ -51,6 +51,9 @@ func (d *decision) weighReplacement() (ends bool) {
 		return refuse("elements of a " + string(old.Shape.Type) + " can't be moved")
 	}
 	why := whyNot(old.Shape, want.Shape, d.want.CPUs)
+	if why == "" && d.have.Fit != nil && d.have.Fit.Misfit != "" {
+		why = "have another layout"
+	}
 	if why == "" && !want.Shape.IsIndexed() {
 		d.plan.CarryOver = true
 		return false

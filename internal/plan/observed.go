@@ -45,6 +45,8 @@ type Observed struct {
 
 	// Owners answers NeedOwners.
 	Owners *Owners
+	// Fit answers NeedFit.
+	Fit *Fit
 	// Changes answers NeedComparison, NeedQuestions, NeedDifference and NeedBlindWrite.
 	Changes *Changes
 	// Losses answers NeedLosses.
@@ -70,6 +72,9 @@ type Recorded struct {
 	Digest, Resolved string
 	// PinPath is where the map was pinned.
 	PinPath string
+	// Checked says that these schemas were compared with the map's own description of key and value, or that it has
+	// none.
+	Checked bool
 }
 
 // Owns says whether the record names the map. No record names none.
@@ -83,6 +88,28 @@ type Applied struct {
 	MapID       uint32
 	Shape       revision.Shape
 	Policy      revision.Policy
+}
+
+// Fit is how the schemas of a revision fit a map's own description of key and value.
+type Fit struct {
+	// Verified says whether they were compared.
+	Verified v1alpha1.SchemaVerification
+	// Misfit is what doesn't fit, with both layouts, in one line; empty if nothing is known to. Layouts are both side
+	// by side, in several.
+	Misfit, Layouts string
+	// Note is what people should know of a map that fits; empty for nothing.
+	Note string
+}
+
+// Unverified says of a schema that wasn't compared why; empty for others.
+func (f *Fit) Unverified() string {
+	switch f.Verified {
+	case v1alpha1.SchemaNotVerified:
+		return "layout not verified: reading the map's BTF needs CAP_SYS_ADMIN"
+	case v1alpha1.SchemaNoBTF:
+		return "layout not verified: the map has no BTF"
+	}
+	return ""
 }
 
 // Owners are the other BPFMaps whose records name the pin, or the map at it; empty for none.
@@ -115,6 +142,8 @@ const (
 	NeedNothing What = iota
 	// NeedOwners: whose are the pin, and the map at it?
 	NeedOwners
+	// NeedFit: do the schemas fit the map's description of key and value?
+	NeedFit
 	// NeedComparison: the map's elements are compared with the declared ones.
 	NeedComparison
 	// NeedQuestions: the map can't be listed, and is asked for each declared element.
@@ -132,7 +161,7 @@ const (
 // String is the observation in words.
 func (n Need) String() string {
 	what := [...]string{
-		"nothing", "look up owners", "compare contents", "ask for each entry", "compare with the last revision", "write everything again",
+		"nothing", "look up owners", "compare the layout", "compare contents", "ask for each entry", "compare with the last revision", "write everything again",
 		"look for what would be lost", "reserve memory",
 	}[n.What]
 	switch n.Of {

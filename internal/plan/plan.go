@@ -74,6 +74,10 @@ type Plan struct {
 	Base Base
 	// Reason and Message say why a plan stalls: a reason of v1alpha1.NodeMap and a sentence.
 	Reason, Message string
+	// Layouts are those of the spec and of the map side by side, of a plan that stalls because they differ; Notes are
+	// what people should know of a map that is adopted.
+	Layouts string
+	Notes   []string
 	// Differences are the properties that can't be changed in place.
 	Differences []revision.Difference
 	// Drift is why a plan repairs or reports; empty otherwise.

@@ -17,6 +17,19 @@ const maxLines = 100
 // Formatter prints keys and values, as the layouts of package schema do.
 type Formatter = revision.Formatter
 
+// Differencer is a Formatter that says what differs between two values: "hits 5 → 0, action 1 → 2".
+type Differencer interface {
+	Difference(from, to []byte) string
+}
+
+// difference is what differs between two values, or both of them.
+func difference(f Formatter, from, to []byte) string {
+	if d, ok := f.(Differencer); ok {
+		return d.Difference(from, to)
+	}
+	return f.Format(from) + " → " + f.Format(to)
+}
+
 // Hex is the Formatter for bytes without a schema.
 type Hex struct{}
 
@@ -26,13 +39,21 @@ func (Hex) Format(b []byte) string { return hex.EncodeToString(b) }
 // String is Text with bytes in hex.
 func (p *Plan) String() string { return p.Text(Hex{}, Hex{}) }
 
-// Text is the plan for people: a headline, then one line per changed entry (+ new, ~ other
-// value, - deleted, with the value that was found where that is known), at most 100 of them. It ends with a newline. key may be nil for keyless types.
+// Text is the plan for people: a headline, then one line per changed entry, at most 100 of them: "+ key = value" for
+// a new one, "~ key: hits 5 → 0" for another value, by fields if value is a Differencer ("~ key = value" where it
+// isn't known what was found), "- key = value" for one that is deleted. It ends with a newline. key may be nil for
+// keyless types.
 func (p *Plan) Text(key, value Formatter) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", p.Key, p.headline())
 	for _, d := range p.Differences {
 		fmt.Fprintf(&b, "  ! %s\n", d)
+	}
+	for line := range strings.Lines(p.Layouts) {
+		b.WriteString("  " + line)
+	}
+	for _, note := range p.Notes {
+		b.WriteString("  " + note + "\n")
 	}
 	lines := 0
 	line := func(format string, args ...any) {
@@ -81,20 +102,22 @@ func (p *Plan) headline() string {
 // lines prints each changed element. What is zeroed is among what is updated, in the order of the keys.
 func (c *Changes) lines(line func(format string, args ...any), key, value Formatter) {
 	var scratch []byte
-	was := func(k []byte) string { // the value that was found, if it was noted
+	changed := func(k, to []byte) {
 		if found, ok := c.FoundAt(k); ok {
-			return value.Format(found) + " -> "
-		}
-		return ""
-	}
-	entry := func(sign string, i int) {
-		scratch = c.Contents.AppendValue(scratch[:0], i)
-		if c.Contents.KeySize() == 0 {
-			line("%s %s", sign, value.Format(scratch))
+			line("~ %s: %s", key.Format(k), difference(value, found, to))
 			return
 		}
-		k := c.Contents.Key(i)
-		line("%s %s = %s%s", sign, key.Format(k), was(k), value.Format(scratch))
+		line("~ %s = %s", key.Format(k), value.Format(to))
+	}
+	entry := func(sign string, i int) {
+		switch scratch = c.Contents.AppendValue(scratch[:0], i); {
+		case c.Contents.KeySize() == 0:
+			line("%s %s", sign, value.Format(scratch))
+		case sign == "~":
+			changed(c.Contents.Key(i), scratch)
+		default:
+			line("%s %s = %s", sign, key.Format(c.Contents.Key(i)), value.Format(scratch))
+		}
 	}
 	for i := range c.Ordered(&c.Insert) {
 		entry("+", i)
@@ -102,7 +125,7 @@ func (c *Changes) lines(line func(format string, args ...any), key, value Format
 	zero := c.Zero
 	zeros := func(before []byte) {
 		for size := c.Contents.KeySize(); len(zero) > 0 && (before == nil || c.Shape.CompareKeys(zero[:size], before) < 0); zero = zero[size:] {
-			line("~ %s = %s%s", key.Format(zero[:size]), was(zero[:size]), value.Format(make([]byte, c.Contents.ValueSize())))
+			changed(zero[:size], make([]byte, c.Contents.ValueSize()))
 		}
 	}
 	for i := range c.Ordered(&c.Update) {

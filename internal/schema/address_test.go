@@ -103,3 +103,36 @@ func checkComesBack(t *testing.T, l *Layout, b []byte) {
 		t.Fatalf("%s is printed as %s, which is %x (%v)", hex.EncodeToString(b), l.Decode(b), again, err)
 	}
 }
+
+// TestDottedIsNetip takes no text that netip refuses, and makes the same of it.
+func TestDottedIsNetip(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // the same each time
+	const characters = "0012345678925/.x"
+	for range 200000 {
+		text := make([]byte, random.IntN(19))
+		for i := range text {
+			text[i] = characters[random.IntN(len(characters))]
+			if i%4 == 3 && random.IntN(4) > 0 {
+				text[i] = '.'
+			}
+		}
+		if a, ok := dotted(text); ok {
+			if want, err := netip.ParseAddr(string(text)); err != nil || a != want {
+				t.Fatalf("%s is %s, want %s (%v)", text, a, want, err)
+			}
+		}
+		if p, ok := dottedPrefix(text); ok {
+			if want, err := netip.ParsePrefix(string(text)); err != nil || p != want {
+				t.Fatalf("%s is %s, want %s (%v)", text, p, want, err)
+			}
+		}
+	}
+	for _, text := range []string{"0.0.0.0", "255.255.255.255", "1.20.255.4"} {
+		if _, ok := dotted([]byte(text)); !ok {
+			t.Errorf("%s is not taken", text)
+		}
+		if _, ok := dottedPrefix([]byte(text + "/32")); !ok {
+			t.Errorf("%s/32 is not taken", text)
+		}
+	}
+}

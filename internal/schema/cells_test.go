@@ -38,11 +38,10 @@ func TestCells(t *testing.T) {
 	} {
 		l := layout(t, test.schema)
 		b := make([]byte, l.Size())
-		got := ""
-		if err := l.EncodeCells(b, []byte(test.in)); err != nil {
+		err := l.EncodeCells(b, []byte(test.in))
+		got := hex.EncodeToString(b)
+		if err != nil {
 			got = err.Error()
-		} else {
-			got = hex.EncodeToString(b)
 		}
 		if got != test.want {
 			t.Errorf("%s of %s: %s\nwant %s", test.schema, test.in, got, test.want)

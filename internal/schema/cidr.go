@@ -4,6 +4,7 @@
 package schema
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -26,18 +27,36 @@ func (s *scalar) prefixExample() string {
 
 // encodePrefix writes the kernel's LPM key: the prefix length in the node's order, then the address.
 func encodePrefix(s *scalar, dst []byte, value literal) string {
-	text, ok := value.word()
+	text, ok := value.wordBytes()
 	if !ok {
 		name, _ := s.family()
 		return fmt.Sprintf("%s is not a valid %s prefix (such as %s)", value, name, s.prefixExample())
 	}
-	p, msg := s.parsePrefix(text)
-	if msg != "" {
-		return msg
+	p, ok := dottedPrefix(text)
+	if !ok || s.isIPv6() {
+		var msg string
+		if p, msg = s.parsePrefix(string(text)); msg != "" {
+			return msg
+		}
 	}
 	binary.NativeEndian.PutUint32(dst, uint32(s.prefixBits(p)))
 	s.putAddr(dst[4:], p.Addr())
 	return ""
+}
+
+// dottedPrefix is an IPv4 prefix without host bits that is written as 192.0.2.0/24, as dotted is an address.
+func dottedPrefix(text []byte) (p netip.Prefix, ok bool) {
+	address, length, _ := bytes.Cut(text, []byte("/"))
+	a, ok := dotted(address)
+	if !ok || len(length) == 0 || len(length) > 2 || length[0] == '0' && len(length) > 1 || !isDigits(length) {
+		return p, false
+	}
+	n := 0
+	for _, c := range length {
+		n = 10*n + int(c-'0')
+	}
+	p = netip.PrefixFrom(a, n)
+	return p, p.IsValid() && p.Masked() == p
 }
 
 // parsePrefix reads a prefix of the type's family.

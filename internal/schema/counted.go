@@ -34,7 +34,7 @@ func (s *scalar) setLength(typ v1alpha1.ScalarType, path string) *Error {
 
 // encodeCounted writes how many bytes the text has, and the text with zeros behind it.
 func encodeCounted(s *scalar, dst []byte, value literal) string {
-	text, ok, msg := value.text()
+	text, ok, msg := value.bytes()
 	if msg != "" {
 		return msg
 	}

@@ -4,6 +4,7 @@
 package schema
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -24,21 +25,21 @@ var toASCII = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(f
 // zeros up to the size. Letters become small ones, as names are compared without case. The last dot is
 // optional, "." is the root.
 func encodeDNSName(s *scalar, dst []byte, value literal) string {
-	text, ok := value.word()
+	name, ok := value.wordBytes()
 	if !ok {
 		return value.String() + " is not a string"
 	}
-	name := text
 	if !isASCII(name) {
-		var err error
-		if name, err = toASCII.ToASCII(text); err != nil {
+		converted, err := toASCII.ToASCII(string(name))
+		if err != nil {
 			return fmt.Sprintf("%s is not a valid domain name: %s", value, strings.TrimPrefix(err.Error(), "idna: "))
 		}
+		name = []byte(converted)
 	}
-	if name == "" {
+	if len(name) == 0 {
 		return `"" is not a domain name ("." is the root)`
 	}
-	if name = strings.TrimSuffix(name, "."); name == "" {
+	if name = bytes.TrimSuffix(name, []byte(".")); len(name) == 0 {
 		return ""
 	}
 	if n := len(name) + 2; n > maxDNSName {
@@ -47,7 +48,9 @@ func encodeDNSName(s *scalar, dst []byte, value literal) string {
 		return fmt.Sprintf("%s takes %d bytes in wire format, more than size %d", value, n, s.size)
 	}
 	at := 0
-	for label := range strings.SplitSeq(name, ".") {
+	for rest, more := name, true; more; {
+		var label []byte
+		label, rest, more = bytes.Cut(rest, []byte("."))
 		if msg := labelProblem(label); msg != "" {
 			return value.String() + " " + msg
 		}
@@ -60,13 +63,13 @@ func encodeDNSName(s *scalar, dst []byte, value literal) string {
 	return ""
 }
 
-func labelProblem(label string) string {
+func labelProblem(label []byte) string {
 	switch {
-	case label == "":
+	case len(label) == 0:
 		return "has an empty label between two dots"
 	case len(label) > maxLabel:
 		return fmt.Sprintf("has a label of %d bytes, at most %d are possible", len(label), maxLabel)
-	case label == "*":
+	case string(label) == "*":
 		return ""
 	}
 	for i := range len(label) {
@@ -77,13 +80,22 @@ func labelProblem(label string) string {
 	return ""
 }
 
-func isASCII(text string) bool {
+func isASCII(text []byte) bool {
 	for i := range len(text) {
 		if text[i] >= 0x80 {
 			return false
 		}
 	}
 	return true
+}
+
+func hasCapitals(label []byte) bool {
+	for _, c := range label {
+		if lower(c) != c {
+			return true
+		}
+	}
+	return false
 }
 
 func lower(c byte) byte {
@@ -111,7 +123,7 @@ func dnsNameOf(dst, b []byte) ([]byte, bool) {
 			return dst[:start], false
 		}
 		label := b[at+1 : at+1+n]
-		if labelProblem(string(label)) != "" || strings.ToLower(string(label)) != string(label) {
+		if labelProblem(label) != "" || hasCapitals(label) {
 			return dst[:start], false
 		}
 		if at > 0 {

@@ -4,8 +4,8 @@
 package schema
 
 import (
+	"bytes"
 	"strconv"
-	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
 )
@@ -46,7 +46,7 @@ func encodeFlags(s *scalar, dst []byte, value literal) string {
 
 // flag is the bits of one name or number, or of several with | between them. A text without any is 0.
 func (s *scalar) flag(value literal) (uint64, string) {
-	text, ok := value.word()
+	text, ok := value.wordBytes()
 	if !ok {
 		if !rawjson.IsNumber(value.raw) {
 			return 0, value.String() + " is neither a list of flags nor a number"
@@ -54,18 +54,18 @@ func (s *scalar) flag(value literal) (uint64, string) {
 		return s.integerOf(value)
 	}
 	var all uint64
-	for rest, more := text, trimBlanks(text) != ""; more; {
-		var word string
-		word, rest, more = strings.Cut(rest, "|")
-		word = trimBlanks(word)
-		if i, known := s.names.byName[word]; known {
+	for rest, more := text, len(bytes.Trim(text, blanks)) > 0; more; {
+		var word []byte
+		word, rest, more = bytes.Cut(rest, []byte("|"))
+		word = bytes.Trim(word, blanks)
+		if i, known := s.names.byName[string(word)]; known {
 			all |= s.names.all[i].bits
 			continue
 		}
 		if !isNumeric(word) {
-			return 0, s.names.unknown(word, "flags")
+			return 0, s.names.unknown(string(word), "flags")
 		}
-		bits, msg := s.parse(word)
+		bits, msg := s.parseBytes(word)
 		if msg != "" {
 			return 0, msg
 		}

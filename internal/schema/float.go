@@ -4,6 +4,7 @@
 package schema
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -32,45 +33,61 @@ const (
 // encodeFloat takes numbers and their texts, NaN, inf and -inf. As in C the nearest number that the type has
 // is taken, but a number never becomes infinite, nor 0 if it isn't.
 func encodeFloat(s *scalar, dst []byte, value literal) string {
-	text, ok := value.word()
+	text, ok := value.wordBytes()
 	if !ok {
 		if !rawjson.IsNumber(value.raw) {
 			return notFloat(value)
 		}
-		text = string(value.raw)
+		text = value.raw
 	}
-	sign, word := "", strings.ToLower(text)
-	if strings.HasPrefix(word, "-") || strings.HasPrefix(word, "+") {
-		sign, word = word[:1], word[1:]
+	if digits := bytes.TrimLeft(text, "+-"); len(digits) > 0 && (digits[0] > '9' || digits[0] == '.' && isLetter(digits, 1)) {
+		return s.encodeNamedFloat(dst, strings.ToLower(string(text)), value)
 	}
-	switch strings.TrimPrefix(word, ".") { // YAML writes .nan and .inf
-	case "nan":
-		if sign != "" {
-			return notFloat(value)
-		}
-		s.putNaN(dst)
-		return ""
-	case "inf", "infinity":
-		text = sign + "inf"
-	default:
-		if strings.ContainsAny(text, "_pP") {
-			return notFloat(value)
-		}
+	if bytes.ContainsAny(text, "_xX") {
+		return notFloat(value)
 	}
-	f, err := strconv.ParseFloat(text, 8*s.size)
+	f, err := strconv.ParseFloat(string(text), 8*s.size)
 	switch {
 	case err != nil && isRange(err):
 		return fmt.Sprintf("%s is out of range for %s (largest: %g)", text, s.typ, s.largestFloat())
 	case err != nil:
 		return notFloat(value)
-	case f == 0 && strings.ContainsAny(strings.FieldsFunc(word, isExponent)[0], "123456789"):
+	case f == 0 && !isZeroText(text):
 		return fmt.Sprintf("%s is too small for %s (smallest: %g)", text, s.typ, s.smallestFloat())
 	}
 	s.putFloat(dst, f)
 	return ""
 }
 
-func isExponent(r rune) bool { return r == 'e' }
+func isLetter(text []byte, at int) bool { return at < len(text) && text[at] > '9' }
+
+// encodeNamedFloat takes NaN and infinities, also as YAML writes them: .nan, -.inf.
+func (s *scalar) encodeNamedFloat(dst []byte, text string, value literal) string {
+	sign, word := 1, strings.TrimPrefix(text, "+")
+	if rest, ok := strings.CutPrefix(text, "-"); ok {
+		sign, word = -1, rest
+	}
+	switch strings.TrimPrefix(word, ".") {
+	case "nan":
+		if word != text { // a sign
+			return notFloat(value)
+		}
+		s.putNaN(dst)
+	case "inf", "infinity":
+		s.putFloat(dst, math.Inf(sign))
+	default:
+		return notFloat(value)
+	}
+	return ""
+}
+
+// isZeroText says whether a number has no digit but 0 before its exponent.
+func isZeroText(text []byte) bool {
+	if i := bytes.IndexAny(text, "eE"); i >= 0 {
+		text = text[:i]
+	}
+	return !bytes.ContainsAny(text, "123456789")
+}
 
 func notFloat(value literal) string {
 	return value.String() + " is not a number (such as 0.5, -2e9, inf, NaN)"

@@ -5,11 +5,9 @@ package schema
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"math/bits"
 	"strconv"
-	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
@@ -53,20 +51,13 @@ func (n uint128) isInt64() bool {
 	return n.hi == 0 && n.lo <= math.MaxInt64 || n.hi == math.MaxUint64 && n.lo > math.MaxInt64
 }
 
-func (s *scalar) parse128(text string) (uint128, string) {
-	digits, base := text, uint64(10)
-	negative := strings.HasPrefix(digits, "-")
-	if negative || strings.HasPrefix(digits, "+") {
-		digits = digits[1:]
-	}
-	if rest, ok := cutHexPrefix(digits); ok {
-		digits, base = rest, 16
-	}
+func (s *scalar) parse128(text []byte) (uint128, string) {
+	digits, negative, base := cutSign(text)
 	n, fits := uint128{}, true
-	for _, c := range []byte(digits) {
+	for _, c := range digits {
 		digit := digitOf(c)
 		if digit >= base {
-			return n, fmt.Sprintf("%q is not an integer", text)
+			return n, notInteger(text)
 		}
 		over, product := bits.Mul64(n.lo, base)
 		overflow, high := bits.Mul64(n.hi, base)
@@ -75,37 +66,23 @@ func (s *scalar) parse128(text string) (uint128, string) {
 		fits = fits && overflow == 0 && lost == 0
 		n = uint128{hi, lo}
 	}
-	isZero, top := n == uint128{}, n.hi>>63 == 1
-	switch {
-	case digits == "":
-		return n, fmt.Sprintf("%q is not an integer", text)
+	switch top := n.hi>>63 == 1; {
+	case len(digits) == 0:
+		return n, notInteger(text)
 	case s.signed && negative && top:
 		fits = fits && n == uint128{1 << 63, 0}
 	case s.signed:
 		fits = fits && !top
 	case negative:
-		fits = fits && isZero
+		fits = fits && n == uint128{}
 	}
 	if !fits {
-		return n, s.outOfRange128(text)
+		return n, s.outOfRange128(string(text))
 	}
 	if negative {
 		n = n.negated()
 	}
 	return n, ""
-}
-
-// digitOf is what a digit counts; anything else counts more than any base.
-func digitOf(c byte) uint64 {
-	switch {
-	case '0' <= c && c <= '9':
-		return uint64(c - '0')
-	case 'a' <= c && c <= 'f':
-		return uint64(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return uint64(c-'A') + 10
-	}
-	return math.MaxUint64
 }
 
 func (s *scalar) outOfRange128(text string) string {

@@ -4,9 +4,11 @@
 package schema
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 
@@ -28,7 +30,7 @@ func (s *scalar) integerOf(value literal) (uint64, string) {
 	if msg != "" {
 		return 0, msg
 	}
-	bits, msg := s.parse(text)
+	bits, msg := s.parseBytes(text)
 	if msg == "" && isNumber && !s.signed && bits > math.MaxInt64 {
 		msg = notCarried(text)
 	}
@@ -37,28 +39,36 @@ func (s *scalar) integerOf(value literal) (uint64, string) {
 
 // integerText is the digits of an integer, and whether it is a JSON number. One with a fraction or an
 // exponent is the same number in quotes as without.
-func integerText(value literal) (text string, isNumber bool, msg string) {
-	text, isText := value.word()
+func integerText(value literal) (text []byte, isNumber bool, msg string) {
+	text, isText := value.wordBytes()
 	isNumber = !isText && rawjson.IsNumber(value.raw)
 	switch {
 	case isNumber:
-		text = string(value.raw)
+		text = value.raw
 	case !isText:
-		return "", false, value.String() + " is not an integer"
+		return nil, false, value.String() + " is not an integer"
 	}
-	if _, isHex := cutHexPrefix(strings.TrimLeft(text, "+-")); isHex || !strings.ContainsAny(text, ".eE") {
+	if isDigits(text) || !isFloat(text) {
 		return text, isNumber, ""
 	}
-	whole, ok := wholeNumber(text)
+	whole, ok := wholeNumber(string(text))
 	if !ok {
-		return "", isNumber, floatMessage(value, text)
+		return nil, isNumber, floatMessage(value, string(text))
 	}
-	return whole, isNumber, ""
+	return []byte(whole), isNumber, ""
+}
+
+// isFloat says whether a number has a fraction or an exponent.
+func isFloat(text []byte) bool {
+	if digits := bytes.TrimLeft(text, "+-"); len(digits) > 1 && digits[0] == '0' && digits[1]|0x20 == 'x' {
+		return false
+	}
+	return bytes.ContainsAny(text, ".eE")
 }
 
 // notCarried says that a JSON number is too large for the API server.
-func notCarried(text string) string {
-	return text + " exceeds what a JSON number carries through the API server (" + maxJSONInteger + "): quote it"
+func notCarried(text []byte) string {
+	return string(text) + " exceeds what a JSON number carries through the API server (" + maxJSONInteger + "): quote it"
 }
 
 // maxJSONInteger is math.MaxInt64.
@@ -86,33 +96,65 @@ func floatMessage(value literal, text string) string {
 }
 
 // parse is the two's complement bits of an integer, checked against the type's range.
-func (s *scalar) parse(text string) (uint64, string) {
-	digits, base := text, 10
-	negative := strings.HasPrefix(digits, "-")
-	if negative || strings.HasPrefix(digits, "+") {
-		digits = digits[1:]
-	}
-	if rest, ok := cutHexPrefix(digits); ok {
-		digits, base = rest, 16
-	}
-	n, err := strconv.ParseUint(digits, base, 64)
-	if err != nil && !isRange(err) {
-		return 0, fmt.Sprintf("%q is not an integer", text)
-	}
-	if s.signed {
-		limit := uint64(1) << (s.width() - 1)
-		if err != nil || (negative && n > limit) || (!negative && n >= limit) {
-			return 0, s.outOfRange(text)
+func (s *scalar) parse(text string) (uint64, string) { return s.parseBytes([]byte(text)) }
+
+func (s *scalar) parseBytes(text []byte) (uint64, string) {
+	digits, negative, base := cutSign(text)
+	n, fits := uint64(0), true
+	for _, c := range digits {
+		digit := digitOf(c)
+		if digit >= base {
+			return 0, notInteger(text)
 		}
-		if negative {
-			n = -n
-		}
-		return n, ""
+		over, product := bits.Mul64(n, base)
+		sum, carry := bits.Add64(product, digit, 0)
+		fits = fits && over == 0 && carry == 0
+		n = sum
 	}
-	if err != nil || n > s.masked(math.MaxUint64) || (negative && n != 0) {
-		return 0, s.outOfRange(text)
+	switch {
+	case len(digits) == 0:
+		return 0, notInteger(text)
+	case s.signed && negative:
+		fits = fits && n <= uint64(1)<<(s.width()-1)
+	case s.signed:
+		fits = fits && n < uint64(1)<<(s.width()-1)
+	default:
+		fits = fits && n <= s.masked(math.MaxUint64) && (!negative || n == 0)
+	}
+	if !fits {
+		return 0, s.outOfRange(string(text))
+	}
+	if negative {
+		n = -n
 	}
 	return n, ""
+}
+
+// cutSign cuts an integer into its digits, its sign and its base.
+func cutSign(text []byte) (digits []byte, negative bool, base uint64) {
+	digits, base = text, 10
+	if len(digits) > 0 && (digits[0] == '-' || digits[0] == '+') {
+		negative, digits = digits[0] == '-', digits[1:]
+	}
+	if len(digits) > 1 && digits[0] == '0' && digits[1]|0x20 == 'x' {
+		digits, base = digits[2:], 16
+	}
+	return digits, negative, base
+}
+
+func notInteger(text []byte) string { return fmt.Sprintf("%q is not an integer", text) }
+
+// digitOf is what a digit counts; anything else counts more than any base.
+func digitOf(c byte) uint64 {
+	switch {
+	case '0' <= c && c <= '9':
+		return uint64(c - '0')
+	case 'a' <= c && c <= 'f':
+		return uint64(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return uint64(c-'A') + 10
+	}
+	return math.MaxUint64
 }
 
 // outOfRange names the bounds that a number exceeds.
@@ -184,11 +226,11 @@ func appendIntegerJSON(s *scalar, dst, b []byte) []byte {
 
 // encodeBool takes true and false, and 0 and 1 as numbers; in cells as texts.
 func encodeBool(_ *scalar, dst []byte, value literal) string {
-	text := string(value.raw)
-	if word, ok := value.word(); ok && value.cells {
+	text := value.raw
+	if word, ok := value.wordBytes(); ok && value.cells {
 		text = word
 	}
-	switch text {
+	switch string(text) {
 	case "true", "1":
 		dst[0] = 1
 		return ""

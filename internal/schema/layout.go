@@ -29,6 +29,8 @@ type Layout struct {
 	fallback fallback
 	// prefix is there for the key of an LPM trie that has the prefix length in front, see prefix.go.
 	prefix *prefix
+	// ranges reads ranges, of prefixes that hold their length; nil for anything else.
+	ranges *prefix
 }
 
 // field is a member. bits is 0 for all but bit-fields, and offset that of the first byte that a member's
@@ -92,6 +94,7 @@ func newChecked(s *v1alpha1.Schema, b builder) (*Layout, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.setRanges()
 	if hasPrefix(s) {
 		if err := l.setPrefix(s); err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ package schema
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
@@ -63,6 +64,33 @@ func (v literal) text() (text string, isString bool, msg string) {
 	return text, true, ""
 }
 
+// bytes is text without a copy: the value's own bytes, unless there are escapes in them.
+func (v literal) bytes() (text []byte, isString bool, msg string) {
+	if !rawjson.IsString(v.raw) {
+		return nil, false, ""
+	}
+	if inside := v.raw[1 : len(v.raw)-1]; bytes.IndexByte(inside, '\\') < 0 {
+		return inside, true, ""
+	}
+	unescaped, err := rawjson.Text(v.raw)
+	if err != nil {
+		return nil, false, err.Error()
+	}
+	return []byte(unescaped), true, ""
+}
+
+// wordBytes is word without a copy.
+func (v literal) wordBytes() ([]byte, bool) {
+	text, ok, _ := v.bytes()
+	if v.cells {
+		text = bytes.Trim(text, blanks)
+	}
+	return text, ok
+}
+
+// blanks are the characters that don't count around a word in a cell.
+const blanks = " \t\r\n"
+
 // word is the content of a string that stands for something else than a text: an address, a number. In
 // a cell, white space around it doesn't count.
 func (v literal) word() (string, bool) {
@@ -73,7 +101,7 @@ func (v literal) word() (string, bool) {
 	return text, ok
 }
 
-func trimBlanks(text string) string { return string(bytes.Trim([]byte(text), " \t\r\n")) }
+func trimBlanks(text string) string { return strings.Trim(text, blanks) }
 
 // list is the value if it is a list, or the list that a cell holds.
 func (v literal) list() ([]byte, bool) {
@@ -83,10 +111,10 @@ func (v literal) list() ([]byte, bool) {
 	if !v.cells {
 		return nil, false
 	}
-	text, ok := v.word()
-	if !ok {
+	text, ok := v.wordBytes()
+	if !ok || !bytes.HasPrefix(text, []byte("[")) {
 		return nil, false
 	}
-	list, err := rawjson.Check([]byte(text))
+	list, err := rawjson.Check(text)
 	return list, err == nil && rawjson.IsList(list)
 }

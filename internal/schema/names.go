@@ -4,6 +4,7 @@
 package schema
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -46,6 +47,9 @@ func (s *scalar) setNames(property string, declared map[string]int64, path strin
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
 		number := declared[name]
 		at := path + "." + property + "." + name
+		if name == "true" || name == "false" {
+			return errorf(at, "is what YAML takes y, n, yes, no, on and off for: quote the name")
+		}
 		if !isName(name) || len(name) > v1alpha1.MaxFieldNameLength {
 			return errorf(at, "%q is no name in C: letters, digits and underscores, no digit first, at most %d characters", name, v1alpha1.MaxFieldNameLength)
 		}
@@ -100,13 +104,13 @@ func (s *scalar) setEnum(declared map[string]int64, path string) *Error {
 
 // encodeEnum takes a name, or any number that the type holds.
 func encodeEnum(s *scalar, dst []byte, value literal) string {
-	if text, ok := value.word(); ok {
-		if i, known := s.names.byName[text]; known {
+	if text, ok := value.wordBytes(); ok {
+		if i, known := s.names.byName[string(text)]; known {
 			s.put(dst, s.number64(s.names.all[i].bits))
 			return ""
 		}
 		if !isNumeric(text) {
-			return s.names.unknown(text, "enum")
+			return s.names.unknown(string(text), "enum")
 		}
 	} else if isYAMLBool(value.raw) {
 		return value.String() + " is no name: quote a name that YAML takes for true or false (y, n, yes, no, on, off)"
@@ -115,9 +119,9 @@ func encodeEnum(s *scalar, dst []byte, value literal) string {
 }
 
 // isNumeric says whether a word is meant to be a number.
-func isNumeric(word string) bool {
-	word = strings.TrimLeft(word, "+-")
-	return word != "" && '0' <= word[0] && word[0] <= '9'
+func isNumeric(word []byte) bool {
+	word = bytes.TrimLeft(word, "+-")
+	return len(word) > 0 && '0' <= word[0] && word[0] <= '9'
 }
 
 func isYAMLBool(raw []byte) bool { return string(raw) == "true" || string(raw) == "false" }

@@ -26,13 +26,13 @@ func LinkNumber(r v1alpha1.Reference) (uint64, bool) {
 	return n, err == nil
 }
 
-func isDigits(name string) bool {
+func isDigits[T string | []byte](name T) bool {
 	for i := range len(name) {
 		if name[i] < '0' || name[i] > '9' {
 			return false
 		}
 	}
-	return name != ""
+	return len(name) > 0
 }
 
 // takesNumber says whether a value is a number for the type, and no name: a JSON number, or a text of digits.
@@ -40,7 +40,7 @@ func (s *scalar) takesNumber(value literal) bool {
 	if s.collect != nil && !hasNumbers(s.typ) {
 		return false
 	}
-	text, ok := value.word()
+	text, ok := value.wordBytes()
 	return ok && isDigits(text) || !ok && rawjson.IsNumber(value.raw)
 }
 

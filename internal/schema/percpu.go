@@ -45,3 +45,29 @@ func AppendCPUs(dst, value []byte, size, cpus int, one func(dst, b []byte) []byt
 	}
 	return dst
 }
+
+// AppendCPUDifference appends what differs between two values of an element, by CPU if not all of them change in
+// the same way. one appends what differs between two single values.
+func AppendCPUDifference(dst, from, to []byte, size, cpus int, one func(dst, from, to []byte) []byte) []byte {
+	was, same := CPUValues(from, size, cpus)
+	is, also := CPUValues(to, size, cpus)
+	switch {
+	case cpus == 0:
+		return one(dst, from, to)
+	case same && also:
+		return append(one(dst, was[0], is[0]), " on every CPU"...)
+	}
+	first := true
+	for i := range cpus {
+		a, b := was[min(i, len(was)-1)], is[min(i, len(is)-1)]
+		if bytes.Equal(a, b) {
+			continue
+		}
+		if !first {
+			dst = append(dst, "; "...)
+		}
+		first = false
+		dst = one(fmt.Appendf(dst, "cpu%d: ", i), a, b)
+	}
+	return dst
+}

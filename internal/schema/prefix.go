@@ -209,6 +209,20 @@ func (l *Layout) setPrefixDefault(s *v1alpha1.Schema, path string) *Error {
 	return nil
 }
 
+// setRanges lets a key of a type that holds its prefix length be a range.
+func (l *Layout) setRanges() {
+	if l.scalar == nil {
+		return
+	}
+	address, ok := wholePrefixes[l.scalar.typ]
+	if !ok {
+		return
+	}
+	field := scalars[address]
+	field.placement = l.scalar.placement
+	l.ranges = newPrefix(field, prefixLength)
+}
+
 func newPrefix(of scalar, offset int) *prefix {
 	p := &prefix{field: of, offset: offset}
 	switch of.typ {

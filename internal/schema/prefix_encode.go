@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
 )
@@ -80,12 +81,15 @@ func (k *Keys) Count() int {
 // several: the fewest prefixes that make up the range. dst holds the first of them; the others follow by Next.
 func (l *Layout) EncodeKeys(dst, raw []byte, cells bool) (Keys, error) {
 	p := l.prefix
-	if p == nil || p.span == nil || bytes.IndexByte(raw, '-') < 0 {
+	if bytes.IndexByte(raw, '-') < 0 || l.ranges == nil && (p == nil || p.span == nil) {
 		return Keys{}, l.encodeText(dst, raw, cells)
 	}
 	value, err := l.checked(dst, raw, cells)
 	if err != nil {
 		return Keys{}, err
+	}
+	if p == nil {
+		return l.encodeRange(dst, value)
 	}
 	value.ranges = true
 	if err := l.encode(dst, value); err != nil {
@@ -100,6 +104,23 @@ func (l *Layout) EncodeKeys(dst, raw []byte, cells bool) (Keys, error) {
 		return Keys{}, nil // {"$hex": …} in the place of the key
 	}
 	return Keys{p, all}, nil
+}
+
+// encodeRange encodes a range of addresses where the type holds the prefix length.
+func (l *Layout) encodeRange(dst []byte, value literal) (Keys, error) {
+	text, isText := value.word()
+	if !isText || !strings.Contains(text, "-") {
+		if err := l.encode(dst, value); err != nil {
+			return Keys{}, err
+		}
+		return Keys{}, nil
+	}
+	all, msg := l.ranges.span(l.ranges, value)
+	if msg != "" {
+		return Keys{}, errorf("", "%s", msg)
+	}
+	l.ranges.putFirst(dst, &all)
+	return Keys{l.ranges, all}, nil
 }
 
 // checked is raw as a literal.

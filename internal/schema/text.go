@@ -17,7 +17,7 @@ import (
 // encodeString fills what is left of the size with NUL. A string as long as the size has none, as in
 // C's char name[4] = "abcd".
 func encodeString(s *scalar, dst []byte, value literal) string {
-	text, ok, msg := value.text()
+	text, ok, msg := value.bytes()
 	if msg != "" {
 		return msg
 	}
@@ -27,7 +27,7 @@ func encodeString(s *scalar, dst []byte, value literal) string {
 	if len(text) > s.size {
 		return fmt.Sprintf("%s is %d bytes long, more than size %d", value, len(text), s.size)
 	}
-	if strings.IndexByte(text, 0) >= 0 {
+	if bytes.IndexByte(text, 0) >= 0 {
 		return value.String() + " contains a NUL byte, which ends a string (use hex or bytes)"
 	}
 	copy(dst, text)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -203,9 +204,12 @@ func (r *nodeReader) appendScalar(dst []byte, n *yaml.Node) ([]byte, error) {
 	if err := n.Decode(&v); err != nil {
 		return dst, r.at(n).errorf("%s", strings.TrimPrefix(err.Error(), "yaml: "))
 	}
-	b, err := json.Marshal(v)
-	if err != nil { // .inf and .nan, which JSON doesn't have: the type says whether they are numbers
+	if f, ok := v.(float64); ok && (math.IsInf(f, 0) || math.IsNaN(f)) { // which JSON doesn't have: the type says whether it does
 		return quote(dst, []byte(n.Value)), nil
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return dst, r.at(n).errorf("%v", err)
 	}
 	return append(dst, b...), nil
 }

@@ -126,7 +126,7 @@ func TestRead(t *testing.T) {
 		"yaml brackets":        {"# a\n[{key: 1, value: 2},\n {key: 'b', value: 0x10}]\n", yml, "2: 1 = 2\n3: \"b\" = 16\n"},
 		"yaml second brackets": {"[{key: 1, value: 2}]\n[{key: 2, value: 2}]\n", yml, "error: line 1: unexpected text behind the list of entries\n"},
 		"yaml indented":        {"   # a\n   - key: 1\n     value: yes\n   - key: 1e3\n     value: 18446744073709551616\n   - {key: 10, value: .5}\n", yml, "2: 1 = \"yes\"\n4: 1e3 = 18446744073709551616\n6: 10 = 0.5\n"},
-		"yaml octal":           {"- {key: \"010\", value: 0x10}\n- {key: 1,\n   value: [7, 010]}\n", yml, "1: \"010\" = 16\nerror: line 3, column 15: 010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10\n"},
+		"yaml octal":           {"- {key: \"010\", value: 0x10}\n- {key: 1,\n   value: [7, 010]}\n", yml, "1: \"010\" = 16\nerror: line 3, column 15: 010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10, or quote a text\n"},
 		"yaml infinity":        {"- {key: .inf, value: -.inf}\n- {key: .nan, value: inf}\n", yml, "1: \".inf\" = \"-.inf\"\n2: \".nan\" = \"inf\"\n"},
 		"json no entry":        {"[\"192.0.2.0/24\"]", js, "error: line 1, column 2: an entry must be an object with key and value\n"},
 		"yaml no entry":        {"- 192.0.2.0/24\n", yml, "error: line 1, column 3: an entry must be an object with key and value\n"},

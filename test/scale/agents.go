@@ -23,6 +23,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 // perConnection is how many agents share one connection, so that thousands fit into one process.
@@ -160,10 +161,14 @@ func (f *fleet) stop(nodes []*node) {
 // host is a node whose kernel is the engine's memory backend.
 type host struct{ *node }
 
-func (h host) Probe(context.Context) error                   { return nil }
-func (h host) Open() (agent.Engine, error)                   { return engine.New(h.memory, engine.Options{}), nil }
-func (h host) Moved() (bool, error)                          { return false, nil }
-func (h host) SystemCalls() uint64                           { return 0 }
+func (h host) Probe(context.Context) error { return nil }
+func (h host) Open() (agent.Engine, error) { return engine.New(h.memory, engine.Options{}), nil }
+func (h host) Moved() (bool, error)        { return false, nil }
+func (h host) SystemCalls() uint64         { return 0 }
+func (h host) WatchPins(context.Context, *agent.Pins, func(revision.Key, string)) error {
+	return agent.ErrNotWatched
+}
+func (h host) PinnedMap(string) (uint32, error)              { return 0, nil }
 func (h host) WatchInterfaces(context.Context, func()) error { return agent.ErrNotWatched }
 func (h host) WatchMounts(context.Context, func()) error     { return agent.ErrNotWatched }
 func (h host) Inventory() (v1alpha1.NodeInventory, error)    { return v1alpha1.NodeInventory{}, nil }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
@@ -31,6 +32,18 @@ var rule = v1alpha1.Schema{Fields: []v1alpha1.Field{
 
 // tcpFlags is a byte of flags.
 var tcpFlags = v1alpha1.Schema{Type: v1alpha1.TypeU8, Flags: map[string]int64{"syn": 2, "ack": 16}}
+
+// either is a union, counted has a default in each field, ports are the keys of a trie.
+var (
+	either = v1alpha1.Schema{Union: true, Fields: []v1alpha1.Field{
+		{Name: "v4", Schema: v1alpha1.Schema{Type: v1alpha1.TypeIPv4}}, {Name: "v6", Schema: v1alpha1.Schema{Type: v1alpha1.TypeIPv6}},
+	}}
+	counted = v1alpha1.Schema{Fields: []v1alpha1.Field{
+		{Name: "n", Schema: v1alpha1.Schema{Type: v1alpha1.TypeU16, Default: &apiextensionsv1.JSON{Raw: []byte("7")}}},
+		{Name: "m", Schema: v1alpha1.Schema{Type: v1alpha1.TypeU16, Default: &apiextensionsv1.JSON{Raw: []byte("0")}}},
+	}}
+	ports = v1alpha1.Schema{Type: v1alpha1.TypeBE16, Prefix: true}
+)
 
 func TestParse(t *testing.T) {
 	scalar := func(s v1alpha1.ScalarType) Codec { return layout(t, v1alpha1.Schema{Type: s}) }
@@ -68,13 +81,24 @@ func TestParse(t *testing.T) {
 		{"typed integer with a leading zero", scalar("be32"), []string{"010"}, "0000000a"},
 		{"typed string that is a list", layout(t, v1alpha1.Schema{Type: "string", Size: 4}), []string{"[1]"}, "5b315d00"},
 		{"typed string that is a boolean", layout(t, v1alpha1.Schema{Type: "string", Size: 4}), []string{"true"}, "74727565"},
+		{"typed union", layout(t, either), []string{"{v4: 192.0.2.1}"}, "c0000201000000000000000000000000"},
+		{"typed union, another member", layout(t, either), []string{`{v6: "::1"}`}, "00000000000000000000000000000001"},
+		{"typed struct with defaults", layout(t, counted), []string{"{}"}, "07000000"},
+		{"typed struct as bytes", layout(t, counted), []string{`{$hex: "01020304"}`}, "01020304"},
+		{"typed string as bytes", layout(t, v1alpha1.Schema{Type: "string", Size: 4}), []string{`{"$hex": "61006200"}`}, "61006200"},
+		{"typed number of a trie", layout(t, ports), []string{"443"}, "1000000001bb0000"},
+		{"typed range that is one prefix", layout(t, ports), []string{"8000-8063"}, "0a0000001f400000"},
 		{"untyped address", Bytes(16), []string{"ip:192.0.2.1"}, "00000000000000000000ffffc0000201"},
 		{"untyped 128 bits", Bytes(16), []string{"u128:0x10000000000000000"}, "00000000000000000100000000000000"},
 		{"untyped counted string", Bytes(6), []string{"countedString:abc"}, "036162630000"},
 		{"untyped name", Bytes(8), []string{"dnsName:Ab.c"}, "0261620163000000"},
 		{"a name among parts", Bytes(8), []string{"u16:1", "dnsName:ab.c."}, "0100026162016300"},
 
-		{"typed struct with an octal number", layout(t, rule), []string{"{action: 1, rule: 010}"}, ".rule: 010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10"},
+		{"typed union, two members", layout(t, either), []string{`{v4: 192.0.2.1, v6: "::1"}`}, "gives both v4 and v6: a value of a union has exactly one member"},
+		{"typed range", layout(t, ports), []string{"8000-8999"}, `"8000-8999" is 6 prefixes, and one is needed here`},
+		{"typed struct as too few bytes", layout(t, counted), []string{`{$hex: "0102"}`}, ".$hex: is 2 bytes long, exactly 4 are required"},
+		{"typed struct as bytes, not quoted", layout(t, counted), []string{`{$hex: 01020304}`}, ".$hex: 01020304 is 270532 where YAML 1.1 is read, as by kubectl, and 1020304 in quotes: write 270532 or 1020304, or quote a text"},
+		{"typed struct with an octal number", layout(t, rule), []string{"{action: 1, rule: 010}"}, ".rule: 010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10, or quote a text"},
 		{"typed enum, no name", layout(t, v1alpha1.Schema{Type: "u16", Enum: map[string]int64{"pass": 2}}), []string{"drop"}, `"drop" is no name of the enum: must be one of pass, or a number`},
 		{"a name of an interface", scalar("ifindex"), []string{"eth0"}, `"eth0" is not a number: what a name stands for is found on the node, where a manifest is applied`},
 		{"no type", Bytes(4), []string{"5"}, `"5" needs a type, such as u32:… or hex:…: the map's schema is not known`},

@@ -50,6 +50,21 @@ func (t Typing) AppendValueText(dst, value []byte) []byte {
 	return schema.AppendCPUs(dst, value, t.Value.Size(), t.CPUs, t.Value.AppendText)
 }
 
+// AppendDifference appends in one line which fields of two values of an element differ.
+func (t Typing) AppendDifference(dst, from, to []byte) []byte {
+	return schema.AppendCPUDifference(dst, from, to, t.Value.Size(), t.CPUs, func(dst, from, to []byte) []byte {
+		if l, ok := t.Value.(differencer); ok {
+			return l.AppendDifference(dst, from, to)
+		}
+		return t.Value.AppendText(append(t.Value.AppendText(dst, from), " → "...), to)
+	})
+}
+
+// differencer is a codec that knows fields.
+type differencer interface {
+	AppendDifference(dst, from, to []byte) []byte
+}
+
 // AppendEntry appends an element as a manifest has it, in JSON, which is YAML's flow style as well. An
 // element of a per-CPU map has one value if all CPUs have the same.
 func (t Typing) AppendEntry(dst, key, value []byte) []byte {

@@ -5,6 +5,7 @@ package element
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,11 +30,15 @@ const (
 
 // Writer writes elements one by one.
 type Writer struct {
+	// NonZero leaves out elements whose value is all zeros, and says at the end how many.
+	NonZero bool
+
 	out    *bufio.Writer
 	format Format
 	typing Typing
 	line   []byte // room for one element
 	count  int
+	zeros  int // elements that were left out
 }
 
 // NewWriter starts the output; Close ends it. JSON begins with the fields of header, which must be a
@@ -60,6 +65,10 @@ func NewWriter(out io.Writer, format Format, typing Typing, header any) (*Writer
 // Write writes one element. value holds one value, or those of all CPUs as the kernel gives them. key
 // is empty for types without keys.
 func (w *Writer) Write(key, value []byte) error {
+	if w.NonZero && len(bytes.TrimLeft(value, "\x00")) == 0 {
+		w.zeros++
+		return nil
+	}
 	b, t := w.line[:0], w.typing
 	switch w.format {
 	case Text:
@@ -91,17 +100,30 @@ func (w *Writer) Write(key, value []byte) error {
 
 // Close ends the output with the number of elements, and whether that surely is all of them.
 func (w *Writer) Close(complete bool) error {
+	zeros := ""
+	if w.NonZero {
+		zeros = text.Count(w.zeros, "element", "elements") + " of zeros left out"
+	}
 	switch w.format {
 	case Text, Hex:
-		w.print("Found %s\n", text.Count(w.count, "element", "elements"))
+		if zeros != "" {
+			zeros = " (" + zeros + ")"
+		}
+		w.print("Found %s%s\n", text.Count(w.count, "element", "elements"), zeros)
 	case JSON:
 		if w.count > 0 {
 			w.print("\n")
 		}
-		w.print("],\"count\":%d,\"complete\":%t}\n", w.count, complete)
+		if zeros != "" {
+			zeros = fmt.Sprintf("\"zeros\":%d,", w.zeros)
+		}
+		w.print("],\"count\":%d,%s\"complete\":%t}\n", w.count, zeros, complete)
 	case YAML:
 		if w.count == 0 {
 			w.print("entries: []\n")
+		}
+		if zeros != "" {
+			w.print("# %s\n", zeros)
 		}
 	}
 	return w.out.Flush()

@@ -71,7 +71,7 @@ func applyAll(c *cobra.Command, e *locked.Engine, maps []declared, showPlan bool
 			}
 		}
 		if r.Err != nil {
-			c.PrintErrf("Error: %s: %s: %s\n", id(d.rev.Key), r.Reason, r.Message)
+			c.PrintErrf("Error: %s: %s: %s\n%s", id(d.rev.Key), r.Reason, r.Message, r.Plan.Layouts)
 			failed = &ExitError{Code: 1}
 			continue
 		}

@@ -58,7 +58,7 @@ edge/blocklist: create: 2 entries missing
 
 	writeFile(t, file, strings.Replace(blocklist, "rule: 8", "rule: 9", 1))
 	equal(t, withoutIDs(ok(t, "apply", "-f", file, "--bpffs", bpffs, "--plan")), `edge/blocklist: update: 1 entry changed
-  ~ 10.0.0.0/8 = {action: 0, rule: 8} -> {action: 0, rule: 9}
+  ~ 10.0.0.0/8: rule 8 → 9
 bpfmap.bpfmap.io/edge/blocklist configured (map ID, 2 entries)
 `)
 	// Typed by the record, without a manifest.

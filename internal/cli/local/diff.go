@@ -30,7 +30,7 @@ func newDiff() *cobra.Command {
 		Use:   "diff -f FILE",
 		Short: "Show what apply would do",
 		Long: `Show what apply would do to this machine's maps, and change nothing. Lines begin with + for entries
-that would be added, ~ for changed values, - for entries that would be deleted, and ! for properties
+that would be added, ~ for changed values with the fields that differ, - for entries that would be deleted, and ! for properties
 that can't be changed in place. It also compares maps that belong to a cluster, for example in the agent's pod.
 
 Exit code 0 if there is nothing to do, 1 if there is, 2 for errors.`,
@@ -117,3 +117,8 @@ type valueText struct{ typing element.Typing }
 
 // Format is one value, or those of all CPUs.
 func (v valueText) Format(b []byte) string { return string(v.typing.AppendValueText(nil, b)) }
+
+// Difference is which fields differ.
+func (v valueText) Difference(from, to []byte) string {
+	return string(v.typing.AppendDifference(nil, from, to))
+}

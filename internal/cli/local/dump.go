@@ -5,6 +5,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -23,6 +24,7 @@ type dumper struct {
 	targets
 	output  string
 	sorted  bool
+	nonzero bool
 	printed interrupt.Count
 	masked  []byte // scratch
 }
@@ -34,7 +36,9 @@ func newDump() *cobra.Command {
 		Short: "Print a map's elements, typed where the schema is known",
 		Long: `Print a map's elements: typed by the manifest, by the record of a managed map, or by the map's BTF,
 and in hex elsewhere. With -o yaml they are entries as a manifest has them; interfaces and managed maps
-have their names, programs and cgroups, whose names the kernel doesn't know, their ids.
+have their names, programs and cgroups, whose names the kernel doesn't know, their ids. What no value of the
+schema makes, such as padding that isn't zero, is {"$hex": "0102"} there, and can be applied again. With -o json
+the output is one document: an object, or with -f a list of them.
 
 Elements that are added or deleted meanwhile may or may not be printed. If the output may miss or repeat
 others, a message says so and the exit code is 1. Queues and stacks can't be read without emptying
@@ -43,6 +47,7 @@ them: see "bpfmap map lookup", which peeks.`,
   kubectl exec -n bpfmap-system ds/bpfmap-bpfmap-operator-agent -- /bpfmap dump edge/blocklist
   bpfmap dump -f maps/blocklist.yaml
   bpfmap dump --pin /sys/fs/bpf/bpfmap/edge/blocklist --sort -o yaml
+  bpfmap dump --pin /sys/fs/bpf/xdp-filter/filter_ports --nonzero
   bpfmap dump --id 42 -o hex`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -57,6 +62,7 @@ them: see "bpfmap map lookup", which peeks.`,
 	d.add(c)
 	addOutputFlag(c, &d.output, string(element.Text), string(element.JSON), string(element.YAML), string(element.Hex))
 	c.Flags().BoolVar(&d.sorted, "sort", false, "sort by key, which takes memory for all elements")
+	c.Flags().BoolVar(&d.nonzero, "nonzero", false, "leave out elements whose value is all zeros, as most of an array's are; the output says how many")
 	return c
 }
 
@@ -69,21 +75,38 @@ func (d *dumper) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	var failed error
+	list := d.output == string(element.JSON) && len(d.in.paths) > 0 && d.pin == "" && d.id == 0
+	d.print(c, list, "[")
+	failed, begun := error(nil), false
 	for i, t := range all {
+		begin := func() {
+			if begun {
+				d.print(c, list, ",")
+			}
+			begun = true
+		}
 		if len(all) > 1 && d.output != string(element.JSON) {
 			d.heading(c, i, t)
 		}
-		err := t.with(bpf.RdOnly, func(m *bpf.Map) error { return d.dump(c, t, m) })
+		err := t.with(bpf.RdOnly, func(m *bpf.Map) error { return d.dump(c, t, m, begin) })
 		switch {
 		case ctx.Err() != nil:
+			d.print(c, list, "]\n")
 			return context.Cause(ctx)
 		case err != nil:
 			printError(c, err)
 			failed = &ExitError{Code: 1}
 		}
 	}
+	d.print(c, list, "]\n")
 	return failed
+}
+
+// print prints what is between the maps of a JSON list.
+func (d *dumper) print(c *cobra.Command, list bool, text string) {
+	if list {
+		_, _ = fmt.Fprint(c.OutOrStdout(), text) // a broken pipe ends the dump
+	}
 }
 
 // heading tells several maps apart; in YAML each is a document.
@@ -100,12 +123,15 @@ func (d *dumper) heading(c *cobra.Command, i int, t namedTarget) {
 
 // dumpHeader are the fields that JSON begins with.
 type dumpHeader struct {
-	ID   uint32 `json:"id"`
-	Type string `json:"type"`
-	Name string `json:"name,omitempty"`
+	// BPFMap is the manifest's namespace/name, if the map was found by a manifest.
+	BPFMap string `json:"bpfMap,omitempty"`
+	ID     uint32 `json:"id"`
+	Type   string `json:"type"`
+	Name   string `json:"name,omitempty"`
 }
 
-func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map) error {
+// dump prints one map. begin is called before anything is.
+func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map, begin func()) error {
 	info, err := m.Info()
 	if err != nil {
 		return err
@@ -119,12 +145,16 @@ func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map) error {
 	if err := it.Err(); err != nil {
 		return err // before anything is printed
 	}
-	header := dumpHeader{ID: info.ID, Type: info.Type.String(), Name: info.Name}
+	begin()
+	header := dumpHeader{BPFMap: t.name, ID: info.ID, Type: info.Type.String(), Name: info.Name}
 	w, err := element.NewWriter(c.OutOrStdout(), element.Format(d.output), typing, header)
 	if err != nil {
 		return err
 	}
 	if err := d.copy(c.Context(), w, it, m); err != nil {
+		if d.output == string(element.JSON) {
+			return errors.Join(err, w.Close(false)) // what was printed is a document all the same
+		}
 		return err
 	}
 	if err := w.Close(it.Complete()); err != nil {
@@ -138,6 +168,7 @@ func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map) error {
 
 // copy writes all elements, in the order of the kernel or sorted.
 func (d *dumper) copy(ctx context.Context, w *element.Writer, it *bpf.Iterator, m *bpf.Map) error {
+	w.NonZero = d.nonzero
 	if d.sorted {
 		return d.copySorted(ctx, w, it, m)
 	}

@@ -102,7 +102,7 @@ func fromBTF(m *bpf.Map) schemas {
 	if err != nil || info.BTFID == 0 {
 		return schemas{}
 	}
-	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID, false)
+	key, value, err := btfschema.FromKernel(info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID, m.Type() == bpf.LPMTrie)
 	if err != nil {
 		return schemas{}
 	}

@@ -26,6 +26,7 @@ type Host interface {
 	// SystemCalls is how many system calls the engine has made.
 	SystemCalls() uint64
 	InterfaceWatcher
+	PinWatcher
 	// WatchMounts calls changed when it begins to watch, and after something was mounted or unmounted where this
 	// process looks, until ctx ends. An error says why it ended before. changed doesn't block.
 	WatchMounts(ctx context.Context, changed func()) error

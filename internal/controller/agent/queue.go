@@ -64,6 +64,15 @@ func (t *trigger) add(names ...types.NamespacedName) {
 	}
 }
 
+// addLater is add for a request that may have failed: the rate limiter says when.
+func (t *trigger) addLater(name types.NamespacedName) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.queue != nil {
+		t.queue.AddRateLimited(reconcile.Request{NamespacedName: name})
+	}
+}
+
 // mapQueue finds the maps that are to be reconciled again, and puts them into the reconciler's queue.
 type mapQueue struct {
 	trigger

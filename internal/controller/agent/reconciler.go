@@ -38,6 +38,7 @@ type reconciler struct {
 	holdings  *holdings
 	checks    *checks
 	queue     *mapQueue
+	pins      *Pins
 	loader    *revisionLoader
 	events    *eventEmitter
 	metrics   *recorders.Node
@@ -156,6 +157,7 @@ func (r *reconciler) cached(ctx context.Context, key revision.Key, h holding) (c
 func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMapRevision) (reconcile.Result, error) {
 	start := time.Now()
 	running := r.checks.begin(mapOf(object), object.UID)
+	r.pins.Set(mapOf(object), pinsOf(&object.Spec)...)
 	report := r.sync(ctx, e, object)
 	if isInterrupted(ctx, report.Err) {
 		return reconcile.Result{}, nil // the process ends; what was done is in the kernel, and the next agent continues
@@ -250,6 +252,7 @@ func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, c c
 		}
 	}
 	r.holdings.gone(key, c.shown)
+	r.pins.Set(key)
 	r.state.remove(key)
 	r.checks.forget(key)
 	r.loader.forget(key)

@@ -105,6 +105,14 @@ func (s *nodeState) set(m v1alpha1.NodeMap) (before *v1alpha1.NodeMap) {
 	return &old
 }
 
+// mapOf is the state of a map, and whether there is one.
+func (s *nodeState) mapOf(key revision.Key) (v1alpha1.NodeMap, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, ok := s.maps[key]
+	return m, ok
+}
+
 // lastMapID is the id of the map that was here last in this boot for a BPFMap; 0 if there was none.
 func (s *nodeState) lastMapID(key revision.Key, uid string) int64 {
 	s.mu.Lock()

@@ -97,7 +97,11 @@ func (h *fakeHost) Probe(context.Context) error {
 	return h.err
 }
 
-func (h *fakeHost) WatchInterfaces(context.Context, func()) error   { return ErrNotWatched }
+func (h *fakeHost) WatchInterfaces(context.Context, func()) error { return ErrNotWatched }
+func (h *fakeHost) WatchPins(context.Context, *Pins, func(revision.Key, string)) error {
+	return ErrNotWatched
+}
+func (h *fakeHost) PinnedMap(string) (uint32, error)                { return 0, nil }
 func (h *fakeHost) WatchMounts(ctx context.Context, _ func()) error { <-ctx.Done(); return ctx.Err() }
 func (h *fakeHost) Moved() (bool, error) {
 	h.mu.Lock()
@@ -170,7 +174,7 @@ func newParts(t testing.TB, c client.Client, node string, host Host) *parts {
 	state, checks := newNodeState(node, "v1", Facts{}), &checks{}
 	metrics := newMetrics()
 	p.reconciler = &reconciler{
-		client: c, live: asker{c, node}, holdings: &holdings{}, node: node, readiness: newNodeReadiness(host), state: state, checks: checks, seeded: closed(),
+		client: c, live: asker{c, node}, holdings: &holdings{}, node: node, readiness: newNodeReadiness(host), state: state, checks: checks, pins: &Pins{}, seeded: closed(),
 		queue: &mapQueue{client: c, checks: checks, state: state}, loader: newRevisionLoader(c, metrics),
 		events: &eventEmitter{p.events, node}, metrics: metrics,
 	}

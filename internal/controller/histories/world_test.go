@@ -210,7 +210,11 @@ func (n *node) Open() (agent.Engine, error) {
 func (n *node) Facts() (agent.Facts, error) {
 	return agent.Facts{KernelRelease: "6.1", BootID: fmt.Sprint(n.name, "-", n.boot), PossibleCPUs: 2}, nil
 }
-func (n *node) SystemCalls() uint64                           { return 0 }
+func (n *node) SystemCalls() uint64 { return 0 }
+func (n *node) WatchPins(context.Context, *agent.Pins, func(revision.Key, string)) error {
+	return agent.ErrNotWatched
+}
+func (n *node) PinnedMap(string) (uint32, error)              { return 0, nil }
 func (n *node) WatchInterfaces(context.Context, func()) error { return agent.ErrNotWatched }
 func (n *node) Inventory() (v1alpha1.NodeInventory, error)    { return v1alpha1.NodeInventory{}, nil }
 

@@ -29,6 +29,8 @@ type memoryMap struct {
 	values map[string][]byte
 	// elements are those of keyless maps.
 	elements [][]byte
+	// fit is how any schemas fit; without it, the map tells nothing of key and value.
+	fit *plan.Fit
 }
 
 func newMemoryMap(id uint32, shape revision.Shape, cpus int) *memoryMap {
@@ -216,6 +218,18 @@ func (h *memoryHandle) Contains(ctx context.Context, value []byte) (found bool, 
 		return nil
 	})
 	return found, err
+}
+
+// Fit is what was set, or that the map tells nothing.
+func (h *memoryHandle) Fit(ctx context.Context, _ *revision.Revision) (fit plan.Fit, err error) {
+	err = h.use(ctx, func(m *memoryMap) error {
+		fit = plan.Fit{Verified: v1alpha1.SchemaNoBTF}
+		if m.fit != nil {
+			fit = *m.fit
+		}
+		return nil
+	})
+	return fit, err
 }
 
 // Locked is the map: nothing tears here.

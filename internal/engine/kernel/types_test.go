@@ -266,7 +266,7 @@ func TestSpinLock(t *testing.T) {
 	n.sync(other, v1alpha1.NodeMapReady, engine.ActionCreated)
 	locked := declare(t, "other", `{type: Hash, key: {type: u32}, value: {fields: [{name: lock, type: spinLock}, {name: count, type: u32}]}, maxEntries: 4,
 		entries: [{key: 1, value: {count: 1}}]}`)
-	n.stalls(locked, v1alpha1.NodeReasonIncompatible, "tells of no bpf_spin_lock")
+	n.stalls(locked, v1alpha1.NodeReasonSchemaMismatch, "value: lock: spinLock lock at byte 0 (4 bytes)")
 }
 
 // TestBTF lets the kernel tell the fields of a map by name, as bpftool asks for them.

@@ -63,6 +63,10 @@ func (h *host) WatchMounts(ctx context.Context, _ func()) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
+func (h *host) WatchPins(context.Context, *agent.Pins, func(revision.Key, string)) error {
+	return agent.ErrNotWatched
+}
+func (h *host) PinnedMap(string) (uint32, error)              { return 0, nil }
 func (h *host) WatchInterfaces(context.Context, func()) error { return agent.ErrNotWatched }
 func (h *host) Inventory() (v1alpha1.NodeInventory, error)    { return v1alpha1.NodeInventory{}, nil }
 func (h *host) Open() (agent.Engine, error) {

@@ -177,7 +177,7 @@ func TestGenerateAdopts(t *testing.T) {
 				}
 			}
 			before := contentsOf(t, typ, pin)
-			out := ok(t, "apply", "--bpffs", bpffs, "-f", file)
+			out := strings.Replace(ok(t, "apply", "--bpffs", bpffs, "-f", file), ": layout not verified: the map has no BTF", "", 1)
 			if want := fmt.Sprintf("bpfmap.bpfmap.io/edge/%s adopted (map %d", strings.ToLower(typ.Name), id); !strings.HasPrefix(out, want) {
 				t.Errorf("apply prints %q, want %q…\n%s", out, want, text)
 			}

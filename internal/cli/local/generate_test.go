@@ -85,6 +85,9 @@ SEC("xdp") int f(void *c) { return calls++; }
 	cilium := ok(t, "generate", object, "--loader", "cilium")
 	want := strings.Replace(libbpf, "maxEntries: 65536", fmt.Sprintf("maxEntries: %d", possibleCPUs()), 1)
 	equal(t, cilium, strings.Replace(want, "  syncPolicy: Seed", "  flags: [Mmapable]\n  syncPolicy: Seed", 1))
+	for _, text := range []string{libbpf, cilium} {
+		ok(t, "validate", "-f", write(t, "maps.yaml", text), "--object", object)
+	}
 }
 
 // TestGenerateRefuses names file, map and reason.

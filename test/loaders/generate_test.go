@@ -21,12 +21,14 @@ func shells(t *testing.T, page string) (blocks []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rest, found := "\n"+string(text), true
+	rest := "\n" + string(text)
 	for {
-		var block string
-		if _, rest, found = strings.Cut(rest, "\n```sh\n"); !found {
+		_, after, found := strings.Cut(rest, "\n```sh\n")
+		if !found {
 			return blocks
 		}
+		var block string
+		rest = after
 		block, rest, _ = strings.Cut(rest, "\n```\n")
 		blocks = append(blocks, block)
 		rest = "\n" + rest

@@ -19,6 +19,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpfobject"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mapdef"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
@@ -26,13 +27,14 @@ import (
 // generator writes BPFMaps for maps that exist, compiled or live.
 type generator struct {
 	namespace, prefix, pinRoot, out string
+	loader                          string
 	maps                            []string
 	chosen                          chosenMaps
 	live                            liveGenerator
 }
 
 func newGenerate() *cobra.Command {
-	var g generator
+	g := generator{loader: loaderLibbpf}
 	c := &cobra.Command{
 		Use:   "generate (OBJECT | --pin PATH | --id ID)",
 		Short: "Write BPFMaps for the maps of a compiled program, or for a live map",
@@ -69,6 +71,7 @@ contents.`,
 	c.Flags().StringArrayVar(&g.maps, "map", nil, "only this map of the program; NAME=MAP names its BPFMap, too (repeatable)")
 	c.Flags().StringVar(&g.prefix, "name-prefix", "", "put this in front of the BPFMaps' names")
 	c.Flags().StringVar(&g.pinRoot, "pin-root", "", "where the program's loader pins maps by their names, relative to the BPF file system: its pin_root_path or PinPath (default its root, as libbpf does)")
+	c.Flags().Var(&choice{value: &g.loader, formats: []string{loaderLibbpf, loaderCilium}}, "loader", "what loads the program: libbpf (bpftool, tc and xdp-loader, too) or cilium/ebpf, which make some maps otherwise")
 	c.Flags().StringVarP(&g.out, "output-file", "o", "", "write to this file instead of standard output")
 	g.live.add(c)
 	_ = c.MarkFlagFilename("output-file", "yaml", "yml") // fails only for a flag that doesn't exist
@@ -157,6 +160,7 @@ func (g *generator) document(file string, m *bpfobject.Map, k8s string) (doc *ma
 	if m.Skipped != "" {
 		return nil, m.Skipped, nil
 	}
+	g.adaptTo(m)
 	d, err := m.Declare(possibleCPUs())
 	if refused := (*mapdef.NotOffered)(nil); errors.As(err, &refused) {
 		return nil, err.Error(), nil
@@ -181,6 +185,26 @@ func (g *generator) document(file string, m *bpfobject.Map, k8s string) (doc *ma
 		return nil, "", err
 	}
 	return doc, "", nil
+}
+
+// The loaders that a program's maps are made for.
+const (
+	loaderLibbpf = "libbpf"
+	loaderCilium = "cilium"
+)
+
+// adaptTo makes of a definition what the loader does: cilium/ebpf lets every section of variables be mapped into
+// memory, also those of static ones, and no PerfEventArray have more elements than there are CPUs.
+func (g *generator) adaptTo(m *bpfobject.Map) {
+	if g.loader != loaderCilium {
+		return
+	}
+	if m.Section {
+		m.Flags |= maptype.Mmapable
+	}
+	if cpus := uint32(possibleCPUs()); m.TypeName() == string(v1alpha1.MapTypePerfEventArray) && m.MaxEntries > cpus {
+		m.MaxEntries = cpus
+	}
 }
 
 // describe is what C calls the map and its types.

@@ -45,7 +45,7 @@ type contents struct {
 func (g *generator) addEntries(ctx context.Context, doc *manifest.Document, m *bpf.Map, root string) error {
 	t := maptype.ByNumber(uint32(m.Type()))
 	if t.Runtime || t.Reading != maptype.Listed {
-		doc.Comments = append(doc.Comments, fmt.Sprintf("What a %s holds can't be listed, or not be declared: it has no entries here.", t.Name))
+		doc.Comments = append(doc.Comments, fmt.Sprintf("What a map of type %s holds can't be listed, or not be declared: there are no entries here.", t.Name))
 		return nil
 	}
 	c := &contents{doc: doc, limit: g.live.limit, array: t.Array}

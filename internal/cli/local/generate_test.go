@@ -73,6 +73,23 @@ spec:
 	equal(t, readText(t, out), ok(t, "generate", object, "-n", "edge"))
 }
 
+// TestGenerateLoader makes what cilium/ebpf makes otherwise than libbpf.
+func TestGenerateLoader(t *testing.T) {
+	object := clang.BPFText(t, "trace", `#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct { __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __uint(key_size, 4); __uint(value_size, 4); __uint(max_entries, 65536); } samples SEC(".maps");
+static volatile int calls;
+SEC("xdp") int f(void *c) { return calls++; }
+`)
+	libbpf := ok(t, "generate", object)
+	cilium := ok(t, "generate", object, "--loader", "cilium")
+	want := strings.Replace(libbpf, "maxEntries: 65536", fmt.Sprintf("maxEntries: %d", possibleCPUs()), 1)
+	equal(t, cilium, strings.Replace(want, "  syncPolicy: Seed", "  flags: [Mmapable]\n  syncPolicy: Seed", 1))
+	for _, text := range []string{libbpf, cilium} {
+		ok(t, "validate", "-f", write(t, "maps.yaml", text), "--object", object)
+	}
+}
+
 // TestGenerateRefuses names file, map and reason.
 func TestGenerateRefuses(t *testing.T) {
 	object := defining(t, "firewall", "HASH block_list", "HASH block__list", "HASH Block_list", "HASH __")

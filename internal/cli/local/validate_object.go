@@ -191,16 +191,22 @@ func compareWith(c *cobra.Command, d declared, m programMap) (verdict string, er
 	return "; it fits " + where, nil
 }
 
-// shapeOf is the shape that a loader makes a map with. What it sets itself at run time is as declared.
+// shapeOf is the shape that a loader makes a map with. What it sets itself at run time is as declared, and so is that
+// in which loaders differ.
 func shapeOf(d declared, m programMap) (*revision.Shape, error) {
 	def := m.Definition
 	if m.Skipped != "" {
 		return nil, errors.New(m.Skipped)
 	}
-	if def.MaxEntries == 0 {
+	cpus := uint32(possibleCPUs())
+	fewer := d.rev.Shape.Type == v1alpha1.MapTypePerfEventArray && d.rev.Shape.MaxEntries == min(def.MaxEntries, cpus)
+	if def.MaxEntries == 0 || fewer {
 		def.MaxEntries = d.rev.Shape.MaxEntries
 	}
-	made, err := def.Declare(possibleCPUs())
+	if m.Section && slices.Contains(d.rev.Shape.Flags, v1alpha1.MapFlag(maptype.Mmapable.Names()[0])) {
+		def.Flags |= maptype.Mmapable
+	}
+	made, err := def.Declare(int(cpus))
 	if err != nil {
 		return nil, err
 	}

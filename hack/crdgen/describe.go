@@ -24,8 +24,11 @@ type enum struct {
 // enums are the string types of the API package in a folder, by their values.
 func enums(folder string) (map[string]*enum, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
-	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("no Go files in %s (%v)", folder, err)
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("no Go files in %s", folder)
+	}
+	if err != nil {
+		return nil, err
 	}
 	types := map[string]*enum{}
 	for _, name := range files {

@@ -104,10 +104,10 @@ spec:
 // TestConflictsOfRanges: entries conflict in the prefixes that they share, not in the ports.
 func TestConflictsOfRanges(t *testing.T) {
 	for _, c := range []struct{ more, text, want string }{
-		{"", "eth0,8000-8127\neth0,8000-8127\n", "line 3: holds the same prefix as spec.entriesFrom[0] (feed) line 2: {dev: eth0, port: 8000-8063}"},
+		{"", strings.Repeat("eth0,8000-8127\n", 2), "line 3: holds the same prefix as spec.entriesFrom[0] (feed) line 2: {dev: eth0, port: 8000-8063}"},
 		{"", "eth0,0-65535\neth0,8000-8127\neth1,8000-8127\n", ""},
-		{"  conflictPolicy: First\n", "eth0,8000-8127\neth0,8000-8127\n", ""},
-		{"  conflictPolicy: Last\n", "eth0,8000-8127\neth0,8000-8127\n", ""},
+		{"  conflictPolicy: First\n", strings.Repeat("eth0,8000-8127\n", 2), ""},
+		{"  conflictPolicy: Last\n", strings.Repeat("eth0,8000-8127\n", 2), ""},
 		{"", "eth0,1-65534\n", "spec.maxEntries: 8 is less than the number of entries that are declared (at least 9, with those of 1 source, as a range takes one for each of its prefixes)"},
 		{"", "eth0,9-8\n", `line 2 key.port: "9-8" ends before it begins (did you mean 8-9?)`},
 	} {

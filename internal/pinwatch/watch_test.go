@@ -99,17 +99,17 @@ func (b *bench) unpin(rel string) {
 // sync waits until the watch has seen all that was said to it, and returns what it told meanwhile.
 func (b *bench) sync() (told []string) {
 	b.t.Helper()
-	b.followed.Set("sync", "sync")
-	defer b.followed.Set("sync")
+	b.followed.Set("marker", "sync")
+	defer b.followed.Set("marker")
 	for {
 		b.pin("sync")
-		seen := b.until("sync sync", time.Second, &told) // or the pin came before the watch
+		seen := b.until("marker sync", time.Second, &told) // or the pin came before the watch
 		b.unpin("sync")
 		if seen {
 			break
 		}
 	}
-	if !b.until("sync sync", 20*time.Second, &told) {
+	if !b.until("marker sync", 20*time.Second, &told) {
 		b.t.Fatal("not told that a pin was removed")
 	}
 	return told

@@ -60,9 +60,9 @@ func TestOnPin(t *testing.T) {
 			p := newParts(t, newClient(t), "node", host)
 			queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Hour, time.Hour))
 			t.Cleanup(queue.ShutDown)
-			p.reconciler.queue.queue = queue
+			p.queue.queue = queue
 			p.state.set(v1alpha1.NodeMap{Namespace: key.Namespace, Name: key.Name, MapID: 7, State: test.state, PinPath: "/sys/fs/bpf/bpfmap/edge/calls"})
-			a := &Agent{host: host, state: p.state, queue: p.reconciler.queue, reconciler: p.reconciler}
+			a := &Agent{host: host, state: p.state, queue: p.queue, reconciler: p.reconciler}
 			a.onPin(key, test.pin)
 			request := reconcile.Request{}
 			request.Namespace, request.Name = key.Namespace, key.Name

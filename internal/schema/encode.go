@@ -74,7 +74,9 @@ func (l *Layout) encodeArray(dst []byte, value literal) *Error {
 		return l.fillElements(dst, n)
 	case n > l.count && l.fallback.known:
 		return errorf("", "has %d elements, at most %d are possible", n, l.count)
-	case n != l.count:
+	case n < l.count:
+		return errorf("", "has %d of %d elements, and the others have no default", n, l.count)
+	case n > l.count:
 		return errorf("", "has %d elements, exactly %d are required", n, l.count)
 	}
 	return nil
@@ -114,7 +116,7 @@ func (l *Layout) encodeStruct(dst []byte, value literal) *Error {
 		switch {
 		case seen[i] || f.silent:
 		case !f.layout.fallback.known:
-			return errorf("."+f.name, "is missing")
+			return errorf("."+f.name, "is missing, and has no default")
 		default:
 			if err := f.fillDefault(dst); err != nil {
 				return err.below("." + f.name)

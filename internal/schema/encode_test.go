@@ -68,9 +68,9 @@ func TestEncodeNamesPlaceValueAndBound(t *testing.T) {
 	for _, test := range []struct{ schema, in, want string }{
 		{rule, `{"action": 300, "ports": [1, 2]}`, ".action: 300 is out of range for u8 (0…255)"},
 		{rule, `{"action": 1, "ports": [1, 65536]}`, ".ports[1]: 65536 is out of range for be16 (0…65535)"},
-		{rule, `{"action": 1, "ports": [1]}`, ".ports: has 1 elements, exactly 2 are required"},
+		{rule, `{"action": 1, "ports": [1]}`, ".ports: has 1 of 2 elements, and the others have no default"},
 		{rule, `{"action": 1, "ports": 5}`, ".ports: 5 is not a list: a list of 2 elements is required"},
-		{rule, `{"action": 1}`, ".ports: is missing"},
+		{rule, `{"action": 1}`, ".ports: is missing, and has no default"},
 		{rule, `{"action": 1, "port": [1, 2]}`, ".port: unknown field (did you mean ports?), must be one of action, ports"},
 		{rule, `7`, "7 is not an object with the fields action, ports"},
 		{`{type: i8}`, `-129`, "-129 is out of range for i8 (-128…127)"},

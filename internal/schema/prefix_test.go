@@ -137,7 +137,7 @@ func TestPrefixKeysThatAreRefused(t *testing.T) {
 		{firewallKey, `{"ifindex": 1, "addr": "10.1.2.3/8"}`, `.addr: "10.1.2.3/8" has host bits set (did you mean 10.0.0.0/8, or 10.1.2.3/32?)`},
 		{firewallKey, `{"ifindex": 1, "addr": "10.1.2.3"}`, `.addr: "10.1.2.3" has no prefix length (did you mean 10.1.2.3/32?)`},
 		{firewallKey, `{"ifindex": 1, "addr": "10.0.0.0/33"}`, `.addr: "10.0.0.0/33": prefix length 33 is out of range (0…32)`},
-		{firewallKey, `{"ifindex": 1}`, ".addr: is missing"},
+		{firewallKey, `{"ifindex": 1}`, ".addr: is missing, and has no default"},
 		{firewallKey, `{"ifindex": 1, "addr": "10.0.0.9-10.0.0.1"}`, `.addr: "10.0.0.9-10.0.0.1" ends before it begins (did you mean 10.0.0.1-10.0.0.9?)`},
 		{firewallKey, `{"ifindex": 1, "addr": "10.0.0.9-x"}`, `.addr: "10.0.0.9-x": "x" is not a valid IPv4 address (such as 192.0.2.1)`},
 		{firewallKey, `{"ifindex": 1, "addr": "10.0.0.9-2001:db8::1"}`, `.addr: "2001:db8::1" is not an IPv4 address`},

@@ -108,7 +108,7 @@ func TestParse(t *testing.T) {
 		{"too long", Bytes(4), []string{"u32:5", "u8:1"}, "u32:5 u8:1 makes 5 bytes, 4 are needed"},
 		{"out of range", Bytes(1), []string{"u8:300"}, "u8:300: 300 is out of range for u8 (0…255)"},
 		{"typed, out of range", scalar("u8"), []string{"300"}, "300 is out of range for u8 (0…255)"},
-		{"typed struct, a field is missing", layout(t, rule), []string{"{action: 1}"}, ".rule: is missing"},
+		{"typed struct, a field is missing", layout(t, rule), []string{"{action: 1}"}, ".rule: is missing, and has no default"},
 		{"typed struct, no object", layout(t, rule), []string{"7"}, `"7" is not an object with the fields action, rule`},
 		{"typed struct, broken", layout(t, rule), []string{"{action: 1"}, `read "{action: 1": yaml: line 1: did not find expected ',' or '}'`},
 		{"string too long", Bytes(2), []string{"str:abc"}, `str:abc: "abc" is 3 bytes long, more than size 2`},

@@ -51,9 +51,11 @@ func encodeIP(s *scalar, dst []byte, value literal) string {
 	if !ok {
 		return notIP(s, value)
 	}
-	if a, ok := dotted(usual); ok && !s.isIPv6() {
-		s.putAddr(dst, a)
-		return ""
+	if !s.isIPv6() {
+		if a, ok := dotted(usual); ok {
+			s.putAddr(dst, a)
+			return ""
+		}
 	}
 	text := string(usual)
 	a, err := netip.ParseAddr(text)

@@ -32,8 +32,11 @@ func encodePrefix(s *scalar, dst []byte, value literal) string {
 		name, _ := s.family()
 		return fmt.Sprintf("%s is not a valid %s prefix (such as %s)", value, name, s.prefixExample())
 	}
-	p, ok := dottedPrefix(text)
-	if !ok || s.isIPv6() {
+	var p netip.Prefix
+	if ok = !s.isIPv6(); ok {
+		p, ok = dottedPrefix(text)
+	}
+	if !ok {
 		var msg string
 		if p, msg = s.parsePrefix(string(text)); msg != "" {
 			return msg

@@ -36,6 +36,9 @@ const apiServer = "10.55.0.1"
 // TestRevisionCutsNodesOff lets an XDP program on each node drop packets from the addresses of a map, and
 // declares the API server's: by the defaults, one node takes it and no other.
 func TestRevisionCutsNodesOff(t *testing.T) {
+	// The node that is cut off may be the leading controller's; another one is to go on then.
+	const spread = "controller.topologySpreadConstraints[0]."
+	reinstall(t, "controller.replicas=2", spread+"maxSkew=1", spread+"topologyKey=kubernetes.io/hostname", spread+"whenUnsatisfiable=DoNotSchedule")
 	w := newWorld(t)
 	m := &v1alpha1.BPFMap{}
 	text := `{spec: {type: Hash, key: {type: ipv4}, value: {type: u32}, maxEntries: 64, entries: [{key: 192.0.2.1, value: 1}]}}`

@@ -316,6 +316,10 @@ func (a *thin) publish(ctx context.Context, version string) error {
 	}
 	state.ResourceVersion = version
 	state.Status = a.status()
+	// As the agent does before it reports a revision.
+	if err := a.api.send(ctx, http.MethodGet, statesPath+"/"+a.node+"?resourceVersion=0", nil, &v1alpha1.BPFNodeState{}); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
 	var written v1alpha1.BPFNodeState
 	err := a.api.send(ctx, http.MethodPut, statesPath+"/"+a.node+"/status", state, &written)
 	if apierrors.IsConflict(err) {

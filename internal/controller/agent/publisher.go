@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -27,6 +28,8 @@ const (
 	minPause = time.Second
 	// lastWrite bounds the write of the final state while the process ends.
 	lastWrite = 500 * time.Millisecond
+	// answerWithin is how long an answer of the API server is waited for before a new revision is reported.
+	answerWithin = 10 * time.Second
 )
 
 // publisher keeps the node's BPFNodeState equal to what the agent knows. It writes only what changed.
@@ -60,13 +63,13 @@ func (p *publisher) Reconcile(ctx context.Context, _ reconcile.Request) (reconci
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	wrote, err := p.write(ctx, object)
+	wrote, err := p.write(ctx, object, p.answered)
 	if apierrors.IsConflict(err) {
 		object = &v1alpha1.BPFNodeState{}
 		if getErr := p.live.Get(ctx, client.ObjectKey{Name: p.node}, object); getErr != nil {
 			return reconcile.Result{}, fmt.Errorf("get node state: %w", getErr)
 		}
-		wrote, err = p.write(ctx, object)
+		wrote, err = p.write(ctx, object, p.answered)
 	}
 	if wrote != nil {
 		p.written, p.last = time.Now(), wrote
@@ -100,11 +103,16 @@ func isOlder(a, b *v1alpha1.BPFNodeState) bool {
 }
 
 // write brings the status of the object to what the agent knows, and returns what that made of the object; nil
-// if nothing was to be written.
-func (p *publisher) write(ctx context.Context, object *v1alpha1.BPFNodeState) (wrote *v1alpha1.BPFNodeState, err error) {
+// if nothing was to be written. answered is asked before a revision is reported that the object doesn't have.
+func (p *publisher) write(ctx context.Context, object *v1alpha1.BPFNodeState, answered func(context.Context) error) (wrote *v1alpha1.BPFNodeState, err error) {
 	next := p.state.status(object.Status, time.Now())
 	if equality.Semantic.DeepEqual(next, object.Status) {
 		return nil, nil
+	}
+	if takesRevision(object.Status.Maps, next.Maps) {
+		if err := answered(ctx); err != nil {
+			return nil, err
+		}
 	}
 	object = object.DeepCopy()
 	object.Status = next
@@ -128,8 +136,31 @@ func (p *publisher) finish(ctx context.Context) error {
 	if err := p.live.Get(ctx, client.ObjectKey{Name: p.node}, object); err != nil {
 		return fmt.Errorf("get node state: %w", err)
 	}
-	_, err := p.write(ctx, object)
+	_, err := p.write(ctx, object, func(context.Context) error { return nil }) // it has just answered
 	return err
+}
+
+// takesRevision says whether a map is at another revision than before.
+func takesRevision(before, now []v1alpha1.NodeMap) bool {
+	at := make(map[string]string, len(before))
+	for i := range before {
+		at[before[i].Namespace+"/"+before[i].Name] = before[i].Revision
+	}
+	return slices.ContainsFunc(now, func(m v1alpha1.NodeMap) bool { return at[m.Namespace+"/"+m.Name] != m.Revision })
+}
+
+// answered waits for an answer of the API server, so that what is reported then didn't cut the node off from it. A
+// write alone doesn't tell: a program that drops what comes from the API server lets go out what is sent to it, the
+// report would be taken, and the rollout would go on to the next nodes.
+func (p *publisher) answered(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	ofAnyAge := &client.GetOptions{Raw: &metav1.GetOptions{ResourceVersion: "0"}} // the API server's cache answers
+	err := p.live.Get(ctx, client.ObjectKey{Name: p.node}, &v1alpha1.BPFNodeState{}, ofAnyAge)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("wait for the API server's answer before a revision is reported: %w", err)
+	}
+	return nil
 }
 
 // create makes the object, owned by the Node, so that it goes with it.

@@ -5,6 +5,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +61,52 @@ func TestPublisher(t *testing.T) {
 		version := published(t, c).ResourceVersion
 		if publish(); published(t, c).ResourceVersion != version {
 			t.Error("what didn't change was written")
+		}
+	})
+}
+
+// TestAnswerBeforeReport: a revision is reported only after the API server answered a question that was asked after
+// the node took it. What else changes needs none.
+func TestAnswerBeforeReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, nodeNamed("node"))
+		p := newPublisher(c)
+		questions, away := 0, false
+		p.live = interceptor.NewClient(c, interceptor.Funcs{
+			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+				if questions++; away {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				return c.Get(ctx, key, o, opts...)
+			},
+		})
+		set := func(revision, message string) error {
+			time.Sleep(time.Minute)
+			p.state.set(v1alpha1.NodeMap{Namespace: "edge", Name: "table", State: v1alpha1.NodeMapReady, Revision: revision, Message: message})
+			_, err := p.Reconcile(t.Context(), reconcile.Request{})
+			return err
+		}
+		must(t, set("table-1", ""))
+		if got := published(t, c).Status.Maps[0].Revision; got != "table-1" || questions != 1 {
+			t.Errorf("published %s after %d questions", got, questions)
+		}
+		must(t, set("table-1", "changed"))
+		if got := published(t, c).Status.Maps[0].Message; got != "changed" || questions != 1 {
+			t.Errorf("published %q after %d questions", got, questions)
+		}
+		away = true
+		began := time.Now()
+		if err := set("table-2", ""); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Minute+answerWithin {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		if got := published(t, c).Status.Maps[0].Revision; got != "table-1" {
+			t.Errorf("a node that is cut off reported %s", got)
+		}
+		away = false
+		must(t, set("table-2", ""))
+		if got := published(t, c).Status.Maps[0].Revision; got != "table-2" {
+			t.Errorf("published %s", got)
 		}
 	})
 }

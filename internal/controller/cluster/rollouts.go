@@ -29,8 +29,8 @@ var (
 )
 
 const (
-	// What goes wrong at once shows in defaultMinReady. A node that is cut off by what it took can't report on it, so
-	// the next ones don't follow anyway.
+	// What goes wrong at once shows in defaultMinReady. A node that is cut off by what it took doesn't report on it (its
+	// agent waits for an answer of the API server first), so the next ones don't follow anyway.
 	defaultMinReady = 10 * time.Second
 	// An agent reports in a second or two, and large maps take a minute.
 	defaultProgressDeadline = 10 * time.Minute

@@ -110,7 +110,7 @@ func (m *Map) take(member btf.Member) error {
 	case "values":
 		return m.takeValues(member.Type)
 	default:
-		return errors.New("is no property of a map that is known")
+		return errors.New("is not a known property of a map")
 	}
 	n, err := number(member.Type)
 	if err == nil && n > math.MaxUint32 {

@@ -144,7 +144,7 @@ func TestRefused(t *testing.T) {
 		"two maps of one name": {bytes.ReplaceAll(whole, []byte("map_b\x00"), []byte("map_a\x00")), "map map_a: is defined twice", nil},
 		"an unknown property": {
 			object(t, head+"struct { __uint(type, 1); __uint(speed, 7); } m SEC(\".maps\");\n"),
-			"map m: speed: is no property of a map that is known", nil,
+			"map m: speed: is not a known property of a map", nil,
 		},
 		"a size that contradicts the type": {
 			object(t, head+"struct { __uint(type, 1); __uint(key_size, 8); __type(key, __u32); } m SEC(\".maps\");\n"),

@@ -57,7 +57,7 @@ func TestTypesOfC(t *testing.T) {
 			{name: wire, type: dnsName, size: 8}, {name: v4, type: ipv4}]}`, nil},
 		{"mistagged", `{fields: [{name: a, type: u32}, {name: b, type: u32}, {name: c, type: u32}, {name: d, type: ipv4}, {name: e, type: u32}]}`, []string{
 			`a: the tag "bpfmap:ipv6" is left out: ipv6 is 16 bytes long, the member 4`,
-			`b: the tag "bpfmap:ipv5" is left out: "ipv5" is no type`,
+			`b: the tag "bpfmap:ipv5" is left out: "ipv5" is not a type`,
 			`c: the tag "bpfmap:flags=nowhere" is left out: there is no enum nowhere`,
 			`d: the property "owner" of a tag is not known and is left out`,
 		}},

@@ -107,7 +107,7 @@ func retype(tag Tag, t btf.Type) (*v1alpha1.Schema, string) {
 	}
 	e, fixed := extents[tag.Type]
 	if !fixed && !isSized(tag.Type) {
-		return nil, fmt.Sprintf("%q is no type", tag.Type)
+		return nil, fmt.Sprintf("%q is not a type", tag.Type)
 	}
 	s := &v1alpha1.Schema{Type: tag.Type}
 	bytes, n := size == 1, len(lengths)

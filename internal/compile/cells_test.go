@@ -80,7 +80,7 @@ func TestCellsThatAreWrong(t *testing.T) {
 		",,,a,10.0.0.1,":                  "line 2 key: is missing",
 		"192.0.2.1,1,tcp,a,10.0.0.1,7":    "line 2 value.to: gives both v4 and dev: a value of a union has exactly one member",
 		"192.0.2.1,1,tcp,a,,":             "line 2 value.to: is missing: the cell is empty, and the field has no default",
-		"192.0.2.1,1,tpc,a,10.0.0.1,":     `line 2 key.proto: "tpc" is no name of the enum (did you mean tcp?): must be one of tcp, udp, or a number`,
+		"192.0.2.1,1,tpc,a,10.0.0.1,":     `line 2 key.proto: "tpc" is not a name of the enum (did you mean tcp?): must be one of tcp, udp, or a number`,
 		"192.0.2.1,65536,tcp,a,10.0.0.1,": "line 2 key.port: 65536 is out of range for be16 (0…65535)",
 	} {
 		if got := compiled(t, "CSV", header+row+"\n"); !strings.HasSuffix(got, want) {

@@ -51,7 +51,7 @@ func (s *scalar) setNames(property string, declared map[string]int64, path strin
 			return errorf(at, "is what YAML takes y, n, yes, no, on and off for: quote the name")
 		}
 		if !isName(name) || len(name) > v1alpha1.MaxFieldNameLength {
-			return errorf(at, "%q is no name in C: letters, digits and underscores, no digit first, at most %d characters", name, v1alpha1.MaxFieldNameLength)
+			return errorf(at, "%q is not a name in C: letters, digits and underscores, no digit first, at most %d characters", name, v1alpha1.MaxFieldNameLength)
 		}
 		if !s.fits(number) {
 			return errorf(at, "%s", s.outOfRange(fmt.Sprint(number)))
@@ -93,7 +93,7 @@ func (n *names) unknown(word, kind string) string {
 	if more := len(known) - shownNames; more > 0 {
 		list = fmt.Sprintf("%s, %d more", list, more)
 	}
-	return fmt.Sprintf("%q is no name of the %s%s: must be one of %s, or a number", word, kind, hint, list)
+	return fmt.Sprintf("%q is not a name of the %s%s: must be one of %s, or a number", word, kind, hint, list)
 }
 
 // setEnum makes names of numbers the way to write and print an integer.

@@ -99,7 +99,7 @@ func TestParse(t *testing.T) {
 		{"typed struct as too few bytes", layout(t, counted), []string{`{$hex: "0102"}`}, ".$hex: is 2 bytes long, exactly 4 are required"},
 		{"typed struct as bytes, not quoted", layout(t, counted), []string{`{$hex: 01020304}`}, ".$hex: 01020304 is 270532 where YAML 1.1 is read, as by kubectl, and 1020304 in quotes: write 270532 or 1020304, or quote a text"},
 		{"typed struct with an octal number", layout(t, rule), []string{"{action: 1, rule: 010}"}, ".rule: 010 is 8 where YAML 1.1 is read, as by kubectl, and 10 in quotes: write 8 or 10, or quote a text"},
-		{"typed enum, no name", layout(t, v1alpha1.Schema{Type: "u16", Enum: map[string]int64{"pass": 2}}), []string{"drop"}, `"drop" is no name of the enum: must be one of pass, or a number`},
+		{"typed enum, no name", layout(t, v1alpha1.Schema{Type: "u16", Enum: map[string]int64{"pass": 2}}), []string{"drop"}, `"drop" is not a name of the enum: must be one of pass, or a number`},
 		{"a name of an interface", scalar("ifindex"), []string{"eth0"}, `"eth0" is not a number: what a name stands for is found on the node, where a manifest is applied`},
 		{"no type", Bytes(4), []string{"5"}, `"5" needs a type, such as u32:… or hex:…: the map's schema is not known`},
 		{"no type among parts", Bytes(4), []string{"u16:5", "6"}, `"6" is not TYPE:TEXT`},

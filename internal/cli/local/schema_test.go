@@ -109,7 +109,7 @@ struct {
 func TestSchemaRefuses(t *testing.T) {
 	ring := write(t, "ring.yaml", "apiVersion: bpfmap.io/v1alpha1\nkind: BPFMap\nmetadata: {name: ring}\nspec: {type: RingBuf, maxEntries: 4096}\n")
 	equal(t, fails(t, "schema", "-f", ring, "-o", "go"), "Error: none of the maps has keys or values to declare\n")
-	equal(t, fails(t, "schema", "-f", ring, "-o", "go", "--package", "a-b"), "Error: --package a-b: is no name of a Go package\n")
+	equal(t, fails(t, "schema", "-f", ring, "-o", "go", "--package", "a-b"), "Error: --package a-b: is not a name of a Go package\n")
 	twice := write(t, "twice.yaml", minimalManifest("a-b", 1)+"---\n"+strings.Replace(minimalManifest("a.b", 1), "  type: Hash", "  pin: {path: a_b}\n  type: Hash", 1))
 	equal(t, fails(t, "schema", "-f", twice), "Error: BPFMaps default/a-b and default/a.b are both called a_b in C: print them one by one\n")
 }

@@ -270,6 +270,11 @@ func TestNodeWithoutAgent(t *testing.T) {
 		if n := m.Status.Nodes; n.Desired != 2 || n.Ready != 2 || n.WithoutAgent != 1 {
 			return fmt.Errorf("nodes are %+v, want two of which both are ready, and one without an agent", n)
 		}
+		// An agent that is about to end isn't Ready any more, and takes what comes in its last moment.
+		pods := kubectl(t, "get", "pods", "--namespace", system, "--selector", "app.kubernetes.io/component=agent", "--field-selector", "spec.nodeName=node-3", "--output", "name")
+		if pods != "" {
+			return fmt.Errorf("%s is still on node-3", pods)
+		}
 		return nil
 	})
 	w.edit(declare(contents{1: 11}))

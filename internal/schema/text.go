@@ -50,7 +50,7 @@ func appendStringText(s *scalar, dst, b []byte) []byte {
 
 // appendPlain appends a text for people, in quotes only where they are needed.
 func appendPlain(dst []byte, text string) []byte {
-	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !strings.ContainsRune(plainText, r) }) < 0 {
+	if text != "" && isPlain(text) {
 		return append(dst, text...)
 	}
 	return strconv.AppendQuote(dst, text)
@@ -58,6 +58,24 @@ func appendPlain(dst []byte, text string) []byte {
 
 // plainText are the characters that need no quotes among fields and lists.
 const plainText = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:"
+
+// isPlain says whether a text has nothing but plainText's characters.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c >= utf8.RuneSelf || !isPlainByte[c] {
+			return false
+		}
+	}
+	return true
+}
+
+// isPlainByte says of each ASCII character whether it is one of plainText.
+var isPlainByte = func() (plain [utf8.RuneSelf]bool) {
+	for i := range len(plainText) {
+		plain[plainText[i]] = true
+	}
+	return plain
+}()
 
 func appendStringJSON(s *scalar, dst, b []byte) []byte {
 	text, ok := stringOf(b)
@@ -67,8 +85,11 @@ func appendStringJSON(s *scalar, dst, b []byte) []byte {
 	return appendQuoted(dst, text)
 }
 
-// appendQuoted appends a JSON string.
+// appendQuoted appends a JSON string. What needs no quotes among fields needs no escapes in JSON.
 func appendQuoted(dst []byte, text string) []byte {
+	if isPlain(text) {
+		return append(append(append(dst, '"'), text...), '"')
+	}
 	quoted, err := json.Marshal(text)
 	if err != nil { // a string always marshals
 		return strconv.AppendQuote(dst, text)

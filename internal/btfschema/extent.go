@@ -3,22 +3,24 @@
 
 package btfschema
 
-import "github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+import (
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
+)
 
 // extent is how much room something takes, and where it may begin, in bytes.
 type extent struct{ size, align int }
 
-// extents are those of the scalars whose schema gives no size: the C types that v1alpha1.ScalarType names.
-var extents = map[v1alpha1.ScalarType]extent{
-	v1alpha1.TypeU8: {1, 1}, v1alpha1.TypeU16: {2, 2}, v1alpha1.TypeU32: {4, 4}, v1alpha1.TypeU64: {8, 8}, v1alpha1.TypeU128: {16, 16},
-	v1alpha1.TypeI8: {1, 1}, v1alpha1.TypeI16: {2, 2}, v1alpha1.TypeI32: {4, 4}, v1alpha1.TypeI64: {8, 8}, v1alpha1.TypeI128: {16, 16},
-	v1alpha1.TypeBE16: {2, 2}, v1alpha1.TypeBE32: {4, 4}, v1alpha1.TypeBE64: {8, 8},
-	v1alpha1.TypeF32: {4, 4}, v1alpha1.TypeF64: {8, 8}, v1alpha1.TypeBool: {1, 1},
-	v1alpha1.TypeIPv4: {4, 4}, v1alpha1.TypeIPv4Host: {4, 4}, v1alpha1.TypeIPv6: {16, 4}, v1alpha1.TypeIP: {16, 4}, v1alpha1.TypeMAC: {6, 1},
-	v1alpha1.TypeIPv4Prefix: {8, 4}, v1alpha1.TypeIPv6Prefix: {20, 4}, v1alpha1.TypeIPPrefix: {20, 4},
-	v1alpha1.TypeIfindex: {4, 4}, v1alpha1.TypeMapRef: {4, 4}, v1alpha1.TypeProgPin: {4, 4}, v1alpha1.TypeCgroup: {4, 4},
-	v1alpha1.TypeCgroupID: {8, 8}, v1alpha1.TypeSpinLock: {4, 4},
-}
+// extents are those of the scalars whose schema gives no size, as package schema lays them out.
+var extents = func() map[v1alpha1.ScalarType]extent {
+	known := map[v1alpha1.ScalarType]extent{}
+	for _, t := range schema.Types() {
+		if l, err := schema.New(&v1alpha1.Schema{Type: t}); err == nil {
+			known[t] = extent{l.Size(), l.Align()}
+		}
+	}
+	return known
+}()
 
 // extentOf is the room of a schema, with all elements of arrays.
 func extentOf(s *v1alpha1.Schema) extent {
@@ -46,20 +48,10 @@ func elementExtent(s *v1alpha1.Schema) extent {
 		e = extent{int(s.Size), int(s.Size)} // an index in network order
 	}
 	e.align = max(e.align, int(s.Align))
-	if s.Align > 0 && isByteArray(s.Type) {
+	if s.Align > 0 && schema.IsByteArray(s.Type) {
 		e.align = int(s.Align)
 	}
 	return e
-}
-
-// isByteArray says whether programs write a type as an array of bytes, too: `align` then sets its alignment, and
-// may lower it.
-func isByteArray(t v1alpha1.ScalarType) bool {
-	switch t {
-	case v1alpha1.TypeIPv4, v1alpha1.TypeIPv6, v1alpha1.TypeIP, v1alpha1.TypeIPv4Prefix, v1alpha1.TypeIPv6Prefix, v1alpha1.TypeIPPrefix:
-		return true
-	}
-	return false
 }
 
 // lengthType is the integer in front of a countedString.

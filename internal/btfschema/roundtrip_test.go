@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
 // normal is a schema as its places: what two schemas of the same meaning have in common. Padding, alignment and
@@ -129,7 +130,7 @@ func (r maker) scalar() v1alpha1.Schema {
 			s.Time = v1alpha1.UnitSeconds
 		}
 	}
-	if isByteArray(s.Type) && r.IntN(4) == 0 {
+	if schema.IsByteArray(s.Type) && r.IntN(4) == 0 {
 		s.Align = 1
 	}
 	return s

@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
 // TagPrefix begins the decl tags that are for us.
@@ -141,7 +142,7 @@ func isSized(t v1alpha1.ScalarType) bool {
 
 // lowered is the alignment of a type that C has as bytes; 0 where it is the type's own.
 func lowered(typ v1alpha1.ScalarType, element btf.Type) int32 {
-	if align := alignOf(element); isByteArray(typ) && align < extents[typ].align {
+	if align := alignOf(element); schema.IsByteArray(typ) && align < extents[typ].align {
 		return int32(align)
 	}
 	return 0

@@ -171,7 +171,7 @@ func (b builder) setScalar(l *Layout, s *v1alpha1.Schema, path string) *Error {
 		sc.collect = b.collect
 	}
 	l.scalar, l.size, l.align = sc, sc.size, max(sc.align, int(s.Align))
-	if s.Align != 0 && isByteArray(s.Type) {
+	if s.Align != 0 && IsByteArray(s.Type) {
 		l.align = int(s.Align)
 	}
 	return checkAlign(s, path)
@@ -189,9 +189,9 @@ func scalarFor(s *v1alpha1.Schema, path string) (*scalar, *Error) {
 	return scalarOf(s, path)
 }
 
-// isByteArray says whether C programs write a type as an array of bytes as well, whose alignment is 1.
+// IsByteArray says whether C programs write a type as an array of bytes as well, whose alignment is 1.
 // `align` sets the alignment of these, where it raises that of all others.
-func isByteArray(t v1alpha1.ScalarType) bool {
+func IsByteArray(t v1alpha1.ScalarType) bool {
 	switch t {
 	case v1alpha1.TypeIPv4, v1alpha1.TypeIPv6, v1alpha1.TypeIP, v1alpha1.TypeIPv4Prefix, v1alpha1.TypeIPv6Prefix, v1alpha1.TypeIPPrefix:
 		return true

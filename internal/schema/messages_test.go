@@ -42,7 +42,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{`{type: ipv6Prefix}`, `7`, `7 is not a valid IPv6 prefix (such as 2001:db8::/48)`},
 		{`{type: u8, ` + action + `}`, `"pas"`, `"pas" is not a name of the enum (did you mean pass?): must be one of drop, pass, alias, redirect, or a number`},
 		{`{type: u8, ` + action + `}`, `256`, "256 is out of range for u8 (0…255)"},
-		{`{type: u8, ` + action + `}`, `true`, "true is no name: quote a name that YAML takes for true or false (y, n, yes, no, on, off)"},
+		{`{type: u8, ` + action + `}`, `true`, "true is not a name: quote a name that YAML takes for true or false (y, n, yes, no, on, off)"},
 		{`{type: u8, ` + tcp + `}`, `["syn", "rst"]`, `"rst" is not a name of the flags: must be one of fin, syn, ack, synack, or a number`},
 		{`{type: u8, ` + tcp + `}`, `["syn", 256]`, "256 is out of range for u8 (0…255)"},
 		{`{type: u8, ` + tcp + `}`, `"syn|"`, `"" is not a name of the flags: must be one of fin, syn, ack, synack, or a number`},

@@ -113,7 +113,7 @@ func encodeEnum(s *scalar, dst []byte, value literal) string {
 			return s.names.unknown(string(text), "enum")
 		}
 	} else if isYAMLBool(value.raw) {
-		return value.String() + " is no name: quote a name that YAML takes for true or false (y, n, yes, no, on, off)"
+		return value.String() + " is not a name: quote a name that YAML takes for true or false (y, n, yes, no, on, off)"
 	}
 	return encodeInteger(s, dst, value)
 }

@@ -74,10 +74,13 @@ const maxSampled = 256
 
 // dirtyPadding says how many of the first elements hold anything between their fields: the sign of another layout.
 func (o openMap) dirtyPadding(ctx context.Context, rev *revision.Revision) string {
-	if rev.Shape.IsHidden() || rev.Shape.IsKeyless() || rev.Shape.ValueSize == 0 || rev.KeySchema == nil {
+	if rev.Shape.IsHidden() || rev.Shape.IsKeyless() || rev.Shape.ValueSize == 0 {
 		return ""
 	}
-	keyGaps, valueGaps := btfschema.Gaps(rev.KeySchema), btfschema.Gaps(&rev.ValueSchema)
+	keyGaps, valueGaps := []byte(nil), btfschema.Gaps(&rev.ValueSchema)
+	if rev.KeySchema != nil { // an array's index may go without
+		keyGaps = btfschema.Gaps(rev.KeySchema)
+	}
 	keySize, slot := int(rev.Shape.KeySize), int(rev.Shape.ValueSize)
 	if rev.Shape.IsPerCPU() {
 		slot = maptype.Slot(slot)

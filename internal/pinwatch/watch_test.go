@@ -101,13 +101,14 @@ func (b *bench) sync() (told []string) {
 	b.t.Helper()
 	b.followed.Set("marker", "sync")
 	defer b.followed.Set("marker")
-	for {
-		b.pin("sync")
-		seen := b.until("marker sync", time.Second, &told) // or the pin came before the watch
-		b.unpin("sync")
-		if seen {
-			break
+	seen := false
+	for tries := 0; !seen; tries++ {
+		if tries == 20 {
+			b.t.Fatal("not told of a pin")
 		}
+		b.pin("sync")
+		seen = b.until("marker sync", time.Second, &told) // or the pin came before the watch
+		b.unpin("sync")
 	}
 	if !b.until("marker sync", 20*time.Second, &told) {
 		b.t.Fatal("not told that a pin was removed")

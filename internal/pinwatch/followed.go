@@ -19,6 +19,8 @@ type Followed[K comparable] struct {
 	folders map[string]int
 	// more holds one if something changed since the last look.
 	more chan struct{}
+	// renew says that all folders are to be watched anew.
+	renew bool
 }
 
 // Set replaces the pins of an owner by others; none end it. Paths are relative to the BPF file system.
@@ -60,11 +62,13 @@ func (f *Followed[K]) drop(owner K, p string) {
 	}
 }
 
-// Look lets all folders be looked at again, after another file system may have been mounted.
+// Look lets all folders be watched anew, after another file system may have been mounted: the kernel gives device and
+// inode numbers of an unmounted one to the next, so that the folders themselves don't tell.
 func (f *Followed[K]) Look() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.init()
+	f.renew = true
 	f.wake()
 }
 
@@ -89,6 +93,15 @@ func (f *Followed[K]) changes() <-chan struct{} {
 	defer f.mu.Unlock()
 	f.init()
 	return f.more
+}
+
+// takeRenew says whether Look was called since the last call.
+func (f *Followed[K]) takeRenew() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	renew := f.renew
+	f.renew = false
+	return renew
 }
 
 // inFolders are the folders that hold followed pins.

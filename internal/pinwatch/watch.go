@@ -100,6 +100,11 @@ func (w *watch[K]) tell(changed func(owner K, pin string)) error {
 
 // look begins to watch folders that came, and ends with those that went or that nobody follows any more.
 func (w *watch[K]) look() error {
+	if w.followed.takeRenew() {
+		for folder := range w.folders {
+			w.remove(folder)
+		}
+	}
 	wanted := map[string]bool{}
 	for _, folder := range w.followed.inFolders() {
 		there, news, err := w.add(folder)

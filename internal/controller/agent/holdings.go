@@ -25,6 +25,8 @@ type holding struct {
 	// than what an earlier agent followed, if it was there before this process began. From then on its cache
 	// only gets newer.
 	unsure bool
+	// again says that maps were here in this boot, of this process or of an earlier one.
+	again bool
 	// doubted is since when the API server has nothing for the node though it did; zero if it has.
 	doubted time.Time
 }
@@ -37,6 +39,9 @@ type holdings struct {
 	known map[revision.Key]holding
 	// decided are the maps of which this process took a revision, and which it has.
 	decided map[revision.Key]bool
+	// again says that this boot has seen a map come or go: records outlive an agent, but no boot. An agent may
+	// have ended before it published anything, so that the node's state doesn't tell of it.
+	again bool
 }
 
 // of is what the node holds of a map.
@@ -49,7 +54,7 @@ func (h *holdings) of(ctx context.Context, e Engine, key revision.Key) (holding,
 		}
 	}
 	found := h.known[key]
-	found.unsure = !h.decided[key]
+	found.unsure, found.again = !h.decided[key], h.again
 	return found, nil
 }
 
@@ -67,6 +72,7 @@ func (h *holdings) read(ctx context.Context, e Engine) error {
 		if r.UID == "" || h.known[r.Key].uid != "" {
 			continue // of people at this machine, or known better
 		}
+		h.again = true
 		h.known[r.Key] = holding{uid: r.UID, revision: r.Revision, number: numberOf(r.Revision), present: true}
 	}
 	h.from = e
@@ -93,6 +99,7 @@ func (h *holdings) gone(key revision.Key, shown bool) {
 	defer h.mu.Unlock()
 	delete(h.decided, key)
 	last := h.known[key]
+	h.again = h.again || last.present
 	if !shown || last.uid == "" {
 		delete(h.known, key)
 		return

@@ -59,7 +59,7 @@ const clockSkew = time.Minute
 type tenure struct {
 	// began is when this process did.
 	began time.Time
-	// again says that there was an agent before it in this boot.
+	// again says that an agent before it published something in this boot.
 	again bool
 }
 
@@ -77,7 +77,7 @@ func (h *holding) believable(c choice, t tenure) bool {
 		return false
 	case h.uid != "" && c.wanted.Number() <= h.number:
 		return c.wanted.Number() == h.number && h.present
-	case h.uid == "" && !t.again:
+	case h.uid == "" && !t.again && !h.again:
 		return true // there is nothing here that could be lost
 	}
 	return !h.unsure || c.wanted.CreationTimestamp.After(t.began.Add(clockSkew))

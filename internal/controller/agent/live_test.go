@@ -43,6 +43,7 @@ func TestBelievable(t *testing.T) {
 		"the first decision, older than this process": {unsure, rev("u", 3, -time.Hour), true, false},
 		"the first decision, made after it began":     {unsure, rev("u", 3, time.Hour), true, true},
 		"nothing known, an agent was here before":     {holding{unsure: true}, rev("u", 1, -time.Hour), true, false},
+		"nothing known, maps were here before":        {holding{unsure: true, again: true}, rev("u", 1, -time.Hour), false, false},
 		"nothing known, the first agent":              {holding{unsure: true}, rev("u", 1, -time.Hour), false, true},
 	} {
 		if got := c.h.believable(c.c, tenure{began, c.again}); got != c.want {
@@ -61,7 +62,7 @@ func TestRemovalDecidesNothing(t *testing.T) {
 		t.Errorf("taken: %+v, %v", found, err)
 	}
 	h.gone(key, false)
-	if found, err := h.of(t.Context(), nil, key); err != nil || !found.unsure || found.present {
+	if found, err := h.of(t.Context(), nil, key); err != nil || !found.unsure || found.present || !found.again {
 		t.Errorf("gone: %+v, %v", found, err)
 	}
 }

@@ -139,6 +139,11 @@ type MapRelease struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=200
 	Name string `json:"name"`
+	// uid is the BPFMap's UID: one that is made again under the same name isn't released. Empty if a controller
+	// released the map that doesn't know this field; then the revision alone counts.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	UID string `json:"uid,omitempty"`
 	// revision is the name of the revision that the node no longer matches.
 	// +required
 	// +kubebuilder:validation:MaxLength=253

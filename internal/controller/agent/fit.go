@@ -88,7 +88,7 @@ func attention(m *v1alpha1.NodeMap) int {
 
 func releasesSize(releases []v1alpha1.MapRelease) (n int) {
 	for i := range releases {
-		n += 64 + len(releases[i].Namespace) + len(releases[i].Name) + len(releases[i].Revision)
+		n += 72 + len(releases[i].Namespace) + len(releases[i].Name) + len(releases[i].UID) + len(releases[i].Revision)
 	}
 	return n
 }

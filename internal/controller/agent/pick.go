@@ -55,6 +55,7 @@ func selectorOf(rev *v1alpha1.BPFMapRevision) string {
 // released says whether the node may give up the map that it holds at a revision.
 func released(releases []v1alpha1.MapRelease, rev *v1alpha1.BPFMapRevision) bool {
 	return slices.ContainsFunc(releases, func(r v1alpha1.MapRelease) bool {
-		return r.Namespace == rev.Namespace && r.Name == rev.Spec.MapName && r.Revision == rev.Name
+		return r.Namespace == rev.Namespace && r.Name == rev.Spec.MapName && r.Revision == rev.Name &&
+			(r.UID == "" || r.UID == rev.Spec.MapUID)
 	})
 }

@@ -32,6 +32,12 @@ func TestPick(t *testing.T) {
 	release := func(name string) []v1alpha1.MapRelease {
 		return []v1alpha1.MapRelease{{Namespace: "shop", Name: "other", Revision: "table-2"}, {Namespace: "shop", Name: "table", Revision: name}}
 	}
+	ofUID := func(uid string, list []v1alpha1.MapRelease) []v1alpha1.MapRelease {
+		for i := range list {
+			list[i].UID = uid
+		}
+		return list
+	}
 	type outcome struct {
 		Wanted  int64 // -1 for undecided
 		Kept    bool
@@ -64,6 +70,8 @@ func TestPick(t *testing.T) {
 		{"our labels changed", list(all(2, edge)), core, "table-2", nil, outcome{Wanted: 2}},
 		{"our labels changed, and a newer one hasn't got to us", list(all(2, edge), rev(3, edge, rollout.None)), core, "table-2", nil, outcome{Wanted: 2}},
 		{"released", list(all(2, edge)), core, "table-2", release("table-2"), outcome{Removal: left}},
+		{"an earlier map of that name was released", list(all(2, edge)), core, "table-2", ofUID("earlier", release("table-2")), outcome{Wanted: 2}},
+		{"released under its UID", list(all(2, edge)), core, "table-2", ofUID("u", release("table-2")), outcome{Removal: left}},
 		{"released from an earlier one", list(all(2, edge)), core, "table-2", release("table-1"), outcome{Wanted: 2}},
 		{"released, and the labels were put back", list(all(2, edge)), edge, "table-2", release("table-2"), outcome{Wanted: 2}},
 	} {

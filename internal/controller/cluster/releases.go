@@ -97,6 +97,10 @@ func (f *fleet) leavers(name types.NamespacedName, uid types.UID, released map[s
 		var from string
 		if state := released[n.name]; state != nil {
 			rel := state.Status.Releases[slices.IndexFunc(state.Status.Releases, isOf(name))]
+			if rel.UID != "" && rel.UID != string(uid) { // of an earlier BPFMap of this name
+				leavers = append(leavers, rollout.Leaver{Name: n.name, Released: rel.Time.Time, Selected: true})
+				continue
+			}
 			since, from = rel.Time.Time, rel.Revision
 		}
 		if from == "" && !holds {
@@ -125,7 +129,7 @@ func (r *reconciler) releaseNode(ctx context.Context, s *scope, node string) err
 	}
 	next := slices.DeleteFunc(slices.Clone(state.Status.Releases), isOf(s.name))
 	next = append(next, v1alpha1.MapRelease{
-		Namespace: s.name.Namespace, Name: s.name.Name, Revision: s.fleet.mapStates[node].Revision, Time: metav1.NewTime(r.now()).Rfc3339Copy(),
+		Namespace: s.name.Namespace, Name: s.name.Name, UID: string(s.m.UID), Revision: s.fleet.mapStates[node].Revision, Time: metav1.NewTime(r.now()).Rfc3339Copy(),
 	})
 	return r.writeReleases(ctx, state, next)
 }

@@ -113,23 +113,27 @@ func TestLeavers(t *testing.T) {
 		nodes: []fleetNode{
 			{name: "matches", labels: map[string]string{"role": "edge"}}, {name: "relabelled"}, {name: "released"}, {name: "done"},
 			{name: "never-had-it"}, {name: "has-a-namesake's"}, {name: "released-from-another"},
+			{name: "released-from-a-namesake's"},
 			{name: "put-back", labels: map[string]string{"role": "edge"}},
 			{name: "away", live: liveness.Liveness{State: liveness.NodeUnknown, Since: at(5), Message: "the Node isn't Ready"}},
 		},
 		revisions: []v1alpha1.BPFMapRevision{edgeRevision("foo-1", "edge", 1, rollout.All)},
 		mapStates: map[string]v1alpha1.NodeMap{
-			"matches": holds, "relabelled": holds, "released": holds, "put-back": holds, "away": holds, "released-from-another": holds,
+			"matches": holds, "relabelled": holds, "released": holds, "put-back": holds, "away": holds, "released-from-another": holds, "released-from-a-namesake's": holds,
 			"has-a-namesake's": {UID: "v", Revision: "foo-1"},
 		},
 	}
+	ofNamesake := state("foo-1")
+	ofNamesake.Status.Releases[1].UID = "v"
 	got := f.leavers(name, "u", map[string]*v1alpha1.BPFNodeState{
-		"released": state("foo-1"), "done": state("foo-1"), "put-back": state("foo-1"), "released-from-another": state("foo-0"), "of-no-node": state("foo-1"),
+		"released-from-a-namesake's": ofNamesake, "released": state("foo-1"), "done": state("foo-1"), "put-back": state("foo-1"), "released-from-another": state("foo-0"), "of-no-node": state("foo-1"),
 	})
 	want := []rollout.Leaver{
 		{Name: "relabelled", Holds: true},
 		{Name: "released", Holds: true, Released: at(9)},
 		{Name: "done", Released: at(9)},
 		{Name: "released-from-another", Holds: true, Selected: true, Released: at(9)},
+		{Name: "released-from-a-namesake's", Selected: true, Released: at(9)},
 		{Name: "put-back", Holds: true, Selected: true, Released: at(9)},
 		{Name: "away", Holds: true, Away: true, Since: at(5), Cause: "the Node isn't Ready"},
 	}

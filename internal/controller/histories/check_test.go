@@ -55,7 +55,7 @@ func (st state) asks(node string, key revision.Key, h held) (wanted *v1alpha1.BP
 func (st state) released(node string, rev *v1alpha1.BPFMapRevision) bool {
 	own, _ := st[id{"BPFNodeState", "", node}].(*v1alpha1.BPFNodeState)
 	return own != nil && slices.ContainsFunc(own.Status.Releases, func(r v1alpha1.MapRelease) bool {
-		return r.Namespace == rev.Namespace && r.Name == rev.Spec.MapName && r.Revision == rev.Name
+		return r.Namespace == rev.Namespace && r.Name == rev.Spec.MapName && r.UID == rev.Spec.MapUID && r.Revision == rev.Name
 	})
 }
 

@@ -40,10 +40,6 @@ func chunkPath(namespace, name string) string {
 	return group + "/namespaces/" + namespace + "/bpfmapchunks/" + name
 }
 
-func eventsPath(namespace string) string {
-	return "/apis/events.k8s.io/v1/namespaces/" + namespace + "/events"
-}
-
 func labelQuery(selector string) url.Values { return url.Values{"labelSelector": {selector}} }
 
 func nameQuery(name string) url.Values {
@@ -126,26 +122,33 @@ func listAndWatch[T any, P interface {
 	*T
 	metav1.Object
 }](ctx context.Context, a *api, o watchOptions, decoded *decoder[T], on func(kind string, object *T), synced func()) {
-	version, once := "", sync.Once{}
+	// As in client-go, a watch goes on from a version only after it has shown all that there was.
+	version, complete, once := "", false, sync.Once{}
 	for pause := 250 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 5*time.Second) {
+		if !complete {
+			version = ""
+		}
 		err := a.stream(ctx, o, version, func(line []byte) error {
 			event, err := decoded.decode(line)
 			switch {
 			case err != nil:
 				return err
 			case event.Type == "ERROR":
-				version = ""
 				return errExpired
 			}
 			version = P(event.Object).GetResourceVersion()
 			if event.Type != "BOOKMARK" {
 				on(event.Type, event.Object)
 			} else if P(event.Object).GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true" {
+				complete = true
 				once.Do(synced)
 				pause = 250 * time.Millisecond
 			}
 			return nil
 		})
+		if errors.Is(err, errExpired) {
+			complete = false
+		}
 		if err != nil {
 			wait(ctx, pause+rand.N(pause))
 		}
@@ -180,7 +183,11 @@ func (a *api) stream(ctx context.Context, o watchOptions, version string, on fun
 		return err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode != http.StatusOK {
+	switch answer.StatusCode {
+	case http.StatusOK:
+	case http.StatusGone:
+		return errExpired
+	default:
 		return fmt.Errorf("watch %s: %s", o.path, answer.Status)
 	}
 	for lines := bufio.NewReader(answer.Body); ; {

@@ -5,7 +5,6 @@ package scale
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -13,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -236,7 +233,6 @@ func (a *thin) take(ctx context.Context, key types.NamespacedName, rev *v1alpha1
 		Namespace: key.Namespace, Name: key.Name, UID: rev.Spec.MapUID, Revision: rev.Name, Digest: rev.Spec.Digest,
 		MapID: 1, PinPath: "/sys/fs/bpf/" + rev.Spec.Pin.Path, Entries: &entries, MemlockBytes: 4096, State: v1alpha1.NodeMapReady,
 	}
-	created := h == nil || h.state.UID != rev.Spec.MapUID
 	if failed != nil {
 		if state.Message = failed(); state.Message != "" {
 			state.State, state.Reason = v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed
@@ -244,9 +240,6 @@ func (a *thin) take(ctx context.Context, key types.NamespacedName, rev *v1alpha1
 	}
 	now.state = state
 	a.maps[key] = now
-	if created {
-		return a.tell(ctx, &state)
-	}
 	return nil
 }
 
@@ -285,20 +278,6 @@ func (a *thin) read(ctx context.Context, namespace string, names []string) error
 			return err
 		}
 	}
-	return nil
-}
-
-// tell emits the event of a map that was created. The recorder tries again in the background, too.
-func (a *thin) tell(ctx context.Context, m *v1alpha1.NodeMap) error {
-	e := &eventsv1.Event{
-		ObjectMeta:          metav1.ObjectMeta{Namespace: m.Namespace, Name: fmt.Sprintf("%s.%x", m.Name, rand.Uint64())},
-		EventTime:           metav1.NowMicro(),
-		ReportingController: "bpfmap-agent", ReportingInstance: "bpfmap-agent-" + a.node, Action: "Sync", Type: corev1.EventTypeNormal,
-		Reason: "Created", Note: a.node + ": created the map, pinned at " + m.PinPath,
-		Regarding: corev1.ObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "BPFMap", Namespace: m.Namespace, Name: m.Name, UID: types.UID(m.UID)},
-	}
-	e.APIVersion, e.Kind = "events.k8s.io/v1", "Event"
-	go func() { _ = a.api.send(ctx, http.MethodPost, eventsPath(m.Namespace), e, nil) }()
 	return nil
 }
 

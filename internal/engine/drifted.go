@@ -67,8 +67,14 @@ func newDrifted(o *Observation) (d *drifted, err error) {
 			return nil, err
 		}
 	}
-	d.value, err = schema.New(&o.rev.ValueSchema)
-	return d, err
+	if d.value, err = schema.New(&o.rev.ValueSchema); err != nil {
+		return nil, err
+	}
+	names := o.contents.targets.names(o.rev)
+	if d.value = d.value.Named(names); d.key != nil {
+		d.key = d.key.Named(names)
+	}
+	return d, nil
 }
 
 // add takes an element in; found is nil if it was missing.

@@ -4,9 +4,12 @@
 package engine_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
@@ -142,6 +145,15 @@ func TestNamesOfTheNode(t *testing.T) {
 	eth("eth0", 3)
 	w.ready(limits, engine.ActionUpdated)
 	w.holds(limits, "2={peer: 3, rate: 6} 3={peer: 2, rate: 5}")
+
+	// Drift is told by the names that are known here.
+	m := w.open(limits)
+	w.must(m.Write(t.Context(), binary.NativeEndian.AppendUint32(nil, 2), binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, 9), 6)))
+	w.must(m.Close())
+	want := []v1alpha1.DriftedEntry{{Key: "eth1", Declared: "{peer: eth0, rate: 6}", Found: "{peer: 9, rate: 6}"}}
+	if diff := cmp.Diff(want, w.ready(limits, engine.ActionRepaired).Drift.Entries); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
 
 	// eth0 is recreated with another index: the old key goes, though its name is still declared.
 	eth("eth0", 7)

@@ -60,6 +60,32 @@ func lookupTargets(ctx context.Context, b Backend, rev *revision.Revision) (*tar
 	return found, nil
 }
 
+// names tell what a number is called that a name of the revision stands for here. Two names of one number are
+// told as the number: which of them is meant isn't known.
+func (t *targets) names(rev *revision.Revision) func(v1alpha1.ScalarType, uint64) (string, bool) {
+	type target struct {
+		of     v1alpha1.ScalarType
+		number uint64
+	}
+	known := map[target]string{}
+	for _, ref := range rev.References {
+		found, ok := t.bySymbol[schema.Symbol(ref)]
+		if _, isNumber := schema.LinkNumber(ref); !ok || isNumber {
+			continue
+		}
+		at := target{ref.Type, found.Read}
+		if _, twice := known[at]; twice {
+			known[at] = ""
+			continue
+		}
+		known[at] = ref.Name
+	}
+	return func(of v1alpha1.ScalarType, number uint64) (string, bool) {
+		name := known[target{of, number}]
+		return name, name != ""
+	}
+}
+
 // close gives the targets up. What they stand for can still be read.
 func (t *targets) close() {
 	for _, target := range t.bySymbol {

@@ -9,7 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
@@ -30,7 +30,7 @@ type Map struct {
 
 // Snapshot is what was found at about one time.
 type Snapshot struct {
-	// Programs are the loaded programs, sorted by id, without those by which this look was made.
+	// Programs are the loaded programs, sorted by id.
 	Programs []bpf.ProgramInfo
 	// Maps are the kernel's maps, sorted by id.
 	Maps []Map
@@ -39,71 +39,58 @@ type Snapshot struct {
 // errNoIterators says that this kernel's iterators can't be used.
 var errNoIterators = errors.New("no BPF iterators")
 
-// Looker looks at all programs and maps. Its iterators stay loaded until Close, so that looking again costs two
-// reads. It is safe for concurrent use; its zero value is ready.
-type Looker struct {
-	mu             sync.Mutex
-	programs, maps *sys.FD
-	// byIDs says that this kernel has no iterators, which doesn't change.
-	byIDs bool
-}
-
 // Look is a Snapshot of now. It needs CAP_BPF with CAP_PERFMON (Linux 5.9 with BTF), or CAP_SYS_ADMIN; without,
-// it is bpf.ErrNotPermitted. What comes and goes while it looks may be in it or not: a map's references are never
-// fewer than its programs in the Snapshot unless they were loaded later.
-func (l *Looker) Look(ctx context.Context) (*Snapshot, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	err := l.load()
+// it is bpf.ErrNotPermitted. What comes and goes while it looks may be in it or not. A program that was unloaded
+// keeps its references until the kernel frees it, some time later.
+func Look(ctx context.Context) (*Snapshot, error) {
+	its, err := load()
 	switch {
 	case errors.Is(err, errNoIterators):
 		return lookByIDs(ctx)
 	case err != nil:
 		return nil, err
 	}
-	return l.iterate(ctx)
+	s, err := its.look(ctx)
+	if err := errors.Join(err, its.close()); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-// Close gives the iterators up.
-func (l *Looker) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var err error
-	for _, link := range []**sys.FD{&l.programs, &l.maps} {
-		if *link != nil {
-			err = errors.Join(err, (*link).Close())
-			*link = nil
-		}
-	}
-	return err
-}
+// iterators are links of our programs. They are loaded for one look: that takes less than a millisecond, and nothing
+// stays in the kernel.
+type iterators struct{ programs, maps *sys.FD }
 
-// load loads the iterators unless that was done before.
-func (l *Looker) load() error {
-	if l.byIDs {
-		return errNoIterators
-	}
-	if l.maps != nil {
-		return nil
-	}
+// load is errNoIterators if this kernel doesn't take them.
+func load() (*iterators, error) {
 	// Before the kernel's BTF is read, which takes long and is for nothing without.
 	if err := mayIterate(); err != nil {
-		return err
+		return nil, err
 	}
 	layout, err := kernelLayout()
 	if err != nil {
-		l.byIDs = true
-		return errors.Join(errNoIterators, err)
+		return nil, errors.Join(errNoIterators, err)
 	}
-	if l.programs == nil {
-		if l.programs, err = load(programsName, layout.eachProgramProgram(), layout.eachProgram); err != nil {
-			return l.refused(err)
+	its := &iterators{}
+	if its.programs, err = loadOne(programsName, layout.eachProgramProgram(), layout.eachProgram); err == nil {
+		its.maps, err = loadOne(mapsName, layout.eachMapProgram(), layout.eachMap)
+	}
+	if err == nil {
+		return its, nil
+	}
+	if refused := sys.IsPermission(err) || sys.IsInvalid(err) || sys.IsNotSupp(err); refused {
+		err = errors.Join(errNoIterators, err) // though this process may: lockdown=confidentiality, for example
+	}
+	return nil, errors.Join(err, its.close())
+}
+
+func (its *iterators) close() (err error) {
+	for _, link := range []*sys.FD{its.programs, its.maps} {
+		if link != nil {
+			err = errors.Join(err, link.Close())
 		}
 	}
-	if l.maps, err = load(mapsName, layout.eachMapProgram(), layout.eachMap); err != nil {
-		return l.refused(err)
-	}
-	return nil
+	return err
 }
 
 // The names of our programs.
@@ -112,17 +99,19 @@ const (
 	mapsName     = "bpfmap_maps"
 )
 
-// refused says what follows if the kernel didn't take an iterator though this process has the capabilities: that it
-// can't, as with lockdown=confidentiality.
-func (l *Looker) refused(err error) error {
-	if sys.IsPermission(err) || sys.IsInvalid(err) || sys.IsNotSupp(err) {
-		l.byIDs = true
-		return errors.Join(errNoIterators, err)
-	}
-	return err
+// own are the names of all programs that this project loads for a moment, and their types.
+var own = []bpf.ProgramInfo{
+	{Name: programsName, Type: sys.ProgTypeTracing}, {Name: mapsName, Type: sys.ProgTypeTracing},
+	{Name: "bpfmap_count", Type: sys.ProgTypeSocketFilter},
 }
 
-func load(name string, insns asm.Instructions, at btf.TypeID) (*sys.FD, error) {
+// IsOwn says of a program that it is one of those that this project loads for a moment: it may hold a map, and doesn't
+// use it.
+func IsOwn(p *bpf.ProgramInfo) bool {
+	return slices.ContainsFunc(own, func(o bpf.ProgramInfo) bool { return o.Name == p.Name && o.Type == p.Type })
+}
+
+func loadOne(name string, insns asm.Instructions, at btf.TypeID) (*sys.FD, error) {
 	packed, err := pack(insns)
 	if err != nil {
 		return nil, err
@@ -152,15 +141,15 @@ func mayIterate() error {
 // maxRecords bounds what one look reads of each kind.
 const maxRecords = 1 << 17
 
-// iterate reads programs before and after maps, and keeps those that were there at both times: what holds a map
+// look reads programs before and after maps, and keeps those that were there at both times: what holds a map
 // besides them are other maps, and not a program that was just being loaded or unloaded.
-func (l *Looker) iterate(ctx context.Context) (*Snapshot, error) {
+func (its *iterators) look(ctx context.Context) (*Snapshot, error) {
 	for try := 0; ; try++ {
-		before, err := l.readPrograms(ctx)
+		before, err := its.readPrograms(ctx)
 		if err != nil {
 			return nil, err
 		}
-		maps, err := l.readMaps(ctx)
+		maps, err := its.readMaps(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -168,7 +157,7 @@ func (l *Looker) iterate(ctx context.Context) (*Snapshot, error) {
 		if !s.hasHolders() {
 			return s, nil
 		}
-		after, err := l.readPrograms(ctx)
+		after, err := its.readPrograms(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -216,8 +205,8 @@ func sameIDs(a, b []bpf.ProgramInfo) bool {
 	return true
 }
 
-func (l *Looker) readPrograms(ctx context.Context) ([]bpf.ProgramInfo, error) {
-	b, err := readAll(ctx, l.programs, "programs", programRecord)
+func (its *iterators) readPrograms(ctx context.Context) ([]bpf.ProgramInfo, error) {
+	b, err := readAll(ctx, its.programs, "programs", programRecord)
 	if err != nil {
 		return nil, err
 	}
@@ -229,9 +218,6 @@ func (l *Looker) readPrograms(ctx context.Context) ([]bpf.ProgramInfo, error) {
 			return nil, fmt.Errorf("program %d uses %d maps, at most %d are expected", order.Uint32(b), n, maxUsedMaps)
 		}
 		p := bpf.ProgramInfo{ID: order.Uint32(b), Type: order.Uint32(b[4:]), Tag: [8]byte(b[16:24]), Name: text(b[24:40])}
-		if p.Name == programsName || p.Name == mapsName {
-			continue
-		}
 		for i := range int(n) {
 			p.Maps = append(p.Maps, order.Uint32(b[programMaps+4*i:]))
 		}
@@ -240,8 +226,8 @@ func (l *Looker) readPrograms(ctx context.Context) ([]bpf.ProgramInfo, error) {
 	return programs, nil
 }
 
-func (l *Looker) readMaps(ctx context.Context) ([]Map, error) {
-	b, err := readAll(ctx, l.maps, "maps", mapRecord)
+func (its *iterators) readMaps(ctx context.Context) ([]Map, error) {
+	b, err := readAll(ctx, its.maps, "maps", mapRecord)
 	if err != nil {
 		return nil, err
 	}

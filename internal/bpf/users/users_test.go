@@ -4,6 +4,7 @@
 package users
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -85,38 +86,40 @@ func using(t testing.TB, s *Snapshot, mapID uint32) (programs []uint32, others i
 	return nil, 0
 }
 
-func look(t testing.TB, l *Looker) *Snapshot {
+// ways are the ways to look.
+var ways = []struct {
+	name string
+	look func(context.Context) (*Snapshot, error)
+}{{"iterators", Look}, {"ids", lookByIDs}}
+
+func look(t testing.TB) *Snapshot {
 	t.Helper()
-	s, err := l.Look(t.Context())
+	s, err := Look(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func looker(t testing.TB) *Looker {
-	l := &Looker{}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
-}
-
 // TestLook sees programs come and go, by both ways of looking.
 func TestLook(t *testing.T) {
-	for _, byIDs := range []bool{false, true} {
-		t.Run(fmt.Sprintf("byIDs %t", byIDs), func(t *testing.T) {
-			l := looker(t)
-			l.byIDs = byIDs
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			look := func(t testing.TB) *Snapshot {
+				t.Helper()
+				s, err := way.look(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s
+			}
 			m, mapID := create(t, table)
 			other, otherID := create(t, table)
-			if programs, others := using(t, look(t, l), mapID); len(programs) != 0 || others != 0 {
+			if programs, others := using(t, look(t), mapID); len(programs) != 0 || others != 0 {
 				t.Errorf("a new map is used by programs %v and %d others", programs, others)
 			}
 			one, two := reader(t, "one", m, other), reader(t, "two", m)
-			s := look(t, l)
+			s := look(t)
 			if programs, others := using(t, s, mapID); !slices.Equal(programs, []uint32{id(t, one), id(t, two)}) || others != 0 {
 				t.Errorf("used by %v and %d others, want %d and %d", programs, others, id(t, one), id(t, two))
 			}
@@ -139,7 +142,7 @@ func TestLook(t *testing.T) {
 				t.Fatal(err)
 			}
 			await.Nil(t, time.Minute, func() error { // the kernel frees programs some time later
-				if programs, others := using(t, look(t, l), mapID); len(programs) != 0 || others != 0 {
+				if programs, others := using(t, look(t), mapID); len(programs) != 0 || others != 0 {
 					return fmt.Errorf("used by %v and %d others though both programs are gone", programs, others)
 				}
 				return nil
@@ -158,9 +161,8 @@ func TestMapInMap(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l := looker(t)
 	reader(t, "outer_reader", outer)
-	s := look(t, l)
+	s := look(t)
 	if programs, others := using(t, s, innerID); len(programs) != 0 || others != 2 {
 		t.Errorf("the inner map is used by %v and %d others, want two places in another map", programs, others)
 	}
@@ -185,7 +187,7 @@ func TestManyMaps(t *testing.T) {
 		maps, ids = append(maps, m), append(ids, mapID)
 	}
 	p := reader(t, "many", maps...)
-	s := look(t, looker(t))
+	s := look(t)
 	i := slices.IndexFunc(s.Programs, func(x bpf.ProgramInfo) bool { return x.ID == id(t, p) })
 	if got := s.Programs[i].Maps; !slices.Equal(got, ids) {
 		t.Errorf("maps %v, want %v", got, ids)
@@ -209,19 +211,15 @@ func TestCapabilities(t *testing.T) {
 		{"SYS_ADMIN alone", []sys.Capability{sys.CapSysAdmin}, "", ""},
 	} {
 		bpftest.WithCapabilities(t, c.have, func() {
-			l := &Looker{}
-			s, err := l.Look(t.Context())
+			s, err := Look(t.Context())
 			wantMissing(t, c.name, err, c.iterate)
 			if err == nil {
-				if programs, _ := using(t, s, mapID); len(programs) != 1 || l.byIDs {
-					t.Errorf("%s: used by %v, from id to id %t", c.name, programs, l.byIDs)
+				if programs, _ := using(t, s, mapID); len(programs) != 1 {
+					t.Errorf("%s: used by %v", c.name, programs)
 				}
 			}
 			_, err = lookByIDs(t.Context())
 			wantMissing(t, c.name, err, c.byIDs)
-			if err := l.Close(); err != nil {
-				t.Error(err)
-			}
 			for what, err := range withoutHelp(m) {
 				if want := c.iterate != ""; (err != nil) != want {
 					t.Errorf("%s: %s: %v, want an error: %t", c.name, what, err, want)
@@ -272,9 +270,8 @@ func TestNoIterators(t *testing.T) {
 	defer sys.Intercept.Store(nil)
 	m, mapID := create(t, table)
 	p := reader(t, "one", m)
-	l := looker(t)
-	if programs, _ := using(t, look(t, l), mapID); !slices.Equal(programs, []uint32{id(t, p)}) || !l.byIDs {
-		t.Errorf("used by %v, from id to id %t", programs, l.byIDs)
+	if programs, _ := using(t, look(t), mapID); !slices.Equal(programs, []uint32{id(t, p)}) {
+		t.Errorf("used by %v, want %d", programs, id(t, p))
 	}
 }
 
@@ -305,9 +302,8 @@ func TestWhileProgramsComeAndGo(t *testing.T) {
 			}
 		})
 	}
-	l := looker(t)
 	for range 200 {
-		s := look(t, l)
+		s := look(t)
 		programs, _ := using(t, s, mapID)
 		if !slices.Contains(programs, stays) {
 			t.Errorf("program %d isn't among %v", stays, programs)
@@ -326,13 +322,12 @@ func BenchmarkLook(b *testing.B) {
 		m, _ := create(b, table)
 		reader(b, "one", m)
 	}
-	for _, byIDs := range []bool{false, true} {
-		b.Run(fmt.Sprintf("byIDs=%t", byIDs), func(b *testing.B) {
-			l := looker(b)
-			l.byIDs = byIDs
-			look(b, l)
+	for _, way := range ways {
+		b.Run(way.name, func(b *testing.B) {
 			for b.Loop() {
-				look(b, l)
+				if _, err := way.look(b.Context()); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

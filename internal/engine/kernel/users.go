@@ -22,7 +22,7 @@ import (
 func Programs(ctx context.Context) (*inuse.Inventory, error) {
 	found, err := users.Look(ctx)
 	if errors.Is(err, bpf.ErrNotPermitted) {
-		return nil, fmt.Errorf("which programs use a map %w: %w", engine.ErrUnknown, err)
+		return nil, fmt.Errorf("%w which programs use a map: %w", engine.ErrUnknown, err)
 	}
 	if err != nil {
 		return nil, explain(err)

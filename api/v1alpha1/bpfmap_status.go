@@ -31,6 +31,10 @@ const (
 	// ConditionDrifted is True while some node's map differs from its revision and is not repaired.
 	// Reasons: Drifted (True); InSync (False); NotYetReported (Unknown).
 	ConditionDrifted = "Drifted"
+	// ConditionInUse is False while no program uses the map on some node. It says nothing of Ready.
+	// Reasons: InUse (True); Unused, NeverUsed (False); UsageUnknown, NodesUnknown, NotYetReported, NoNodesSelected
+	// (Unknown).
+	ConditionInUse = "InUse"
 )
 
 // The condition reasons of a BPFMap.
@@ -67,6 +71,13 @@ const (
 	ReasonDrifted        = "Drifted"
 	ReasonInSync         = "InSync"
 	ReasonNotYetReported = "NotYetReported"
+	ReasonInUse          = "InUse"
+	// ReasonUnused: on some node no program uses the map any more, or programs use the one that was there before.
+	ReasonUnused = "Unused"
+	// ReasonNeverUsed: on some node no program was seen to use the map.
+	ReasonNeverUsed = "NeverUsed"
+	// ReasonUsageUnknown: the agents couldn't tell whether programs use the map.
+	ReasonUsageUnknown = "UsageUnknown"
 	// ReasonQuotaExceeded: the revisions of all BPFMaps of the namespace would take more than they may.
 	ReasonQuotaExceeded = "QuotaExceeded"
 	// ReasonNameConflict: an object that isn't this BPFMap's has the name of its next revision or of a chunk.
@@ -81,7 +92,7 @@ type BPFMapStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions are Ready, Reconciling, Stalled, Accepted and Drifted.
+	// conditions are Ready, Reconciling, Stalled, Accepted, Drifted and InUse.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -111,6 +122,12 @@ type BPFMapStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	UpdateRevision string `json:"updateRevision,omitempty"`
+
+	// programs is how many programs use the map on each node that can tell: "1", or "0-2" if nodes differ. Absent if no
+	// node can.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	Programs string `json:"programs,omitempty"`
 
 	// rollout is how far the newest revision is rolled out; absent before there is one.
 	// +optional
@@ -213,6 +230,10 @@ type NodeMapStatus struct {
 
 	// ready says whether the node holds its revision as declared.
 	Ready bool `json:"ready"`
+
+	// usage is whether programs use the map on the node; absent if its agent hasn't looked.
+	// +optional
+	Usage MapUsageState `json:"usage,omitempty"`
 
 	// reason is a CamelCase word for the node's state.
 	// +optional

@@ -350,6 +350,10 @@ type NodeMap struct {
 	// +optional
 	SchemaVerified SchemaVerification `json:"schemaVerified,omitempty"`
 
+	// usage is whether programs use the map; absent before the agent has looked at it.
+	// +optional
+	Usage *MapUsage `json:"usage,omitempty"`
+
 	// replacedMaps are maps whose pin this one took, the most recent first. Programs that still use them
 	// see the old contents.
 	// +optional
@@ -381,49 +385,4 @@ type NodeMap struct {
 	// driftCount is how many times drift was found since the agent first managed this map.
 	// +optional
 	DriftCount int64 `json:"driftCount,omitempty"`
-}
-
-// ReplacedMap is a map whose pin another one took.
-type ReplacedMap struct {
-	// mapID is its id in the node's kernel.
-	// +required
-	MapID int64 `json:"mapID"`
-
-	// users are the programs that still use it, at most 16. Finding them needs the capability SYS_ADMIN
-	// (agent.inventory.enabled); without it, usersKnown is false.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MaxLength=128
-	Users []string `json:"users,omitempty"`
-
-	// usersKnown says whether the agent could ask for users.
-	// +optional
-	UsersKnown bool `json:"usersKnown,omitempty"`
-}
-
-// MaxReplacedUsers bounds ReplacedMap.Users.
-const MaxReplacedUsers = 16
-
-// MaxDriftedEntries bounds NodeMap.DriftedEntries, MaxDriftedText the bytes of each text in it.
-const (
-	MaxDriftedEntries = 4
-	MaxDriftedText    = 128
-)
-
-// DriftedEntry is an entry that the kernel holds otherwise than it is declared. Its texts are as bpfmap dump
-// prints them, cut at 128 bytes.
-type DriftedEntry struct {
-	// key is the entry's key.
-	// +optional
-	// +kubebuilder:validation:MaxLength=128
-	Key string `json:"key,omitempty"`
-	// declared is the value that the revision declares; absent for a key that is not declared.
-	// +optional
-	// +kubebuilder:validation:MaxLength=128
-	Declared string `json:"declared,omitempty"`
-	// found is the value that the kernel held; absent for a key that was missing.
-	// +optional
-	// +kubebuilder:validation:MaxLength=128
-	Found string `json:"found,omitempty"`
 }

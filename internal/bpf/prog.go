@@ -24,6 +24,8 @@ type ProgramInfo struct {
 	Type uint32
 	// Name is the function's, at most 15 characters; it may be empty.
 	Name string
+	// Tag is a digest of its instructions, as bpftool prints it.
+	Tag [8]byte
 	// Maps are the ids of the maps that the program uses.
 	Maps []uint32
 }
@@ -56,7 +58,7 @@ func program(fd *sys.FD) (*Program, error) {
 	if err != nil {
 		return nil, closing(fd, &Error{Op: "get info of program", Err: err})
 	}
-	p := &Program{fd: fd, info: ProgramInfo{ID: raw.ID, Type: raw.Type, Name: cString(raw.Name[:])}}
+	p := &Program{fd: fd, info: ProgramInfo{ID: raw.ID, Type: raw.Type, Name: cString(raw.Name[:]), Tag: raw.Tag}}
 	if raw.NrMapIDs > 0 {
 		ids := make([]uint32, raw.NrMapIDs)
 		if raw, err = fd.ProgInfo(ids); err != nil {

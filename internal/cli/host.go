@@ -28,6 +28,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
+	"github.com/bpfmap-io/bpfmap-operator/internal/inuse"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/nodelock"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
@@ -196,6 +197,9 @@ func (h *host) WatchInterfaces(ctx context.Context, changed func()) error {
 
 // errEnded is the error of a watch that ended without one.
 var errEnded = errors.New("the subscription ended")
+
+// Programs are all programs and maps of this machine.
+func (h *host) Programs(ctx context.Context) (*inuse.Inventory, error) { return kernel.Programs(ctx) }
 
 // Inventory counts all maps of this machine.
 func (h *host) Inventory() (v1alpha1.NodeInventory, error) {

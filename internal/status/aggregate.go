@@ -106,6 +106,7 @@ func Aggregate(in Input) v1alpha1.BPFMapStatus {
 		KernelName:         revision.MapName(revision.Key{Namespace: in.Map.Namespace, Name: in.Map.Name}),
 		NodeStates:         nodeStates(nodes),
 		ContentDigests:     contents(nodes),
+		Programs:           programs(nodes),
 	}
 	if in.Revision != nil {
 		s.UpdateRevision = in.Revision.Name

@@ -108,6 +108,29 @@ func rollingOut(phase v1alpha1.RolloutPhase, message string) Input {
 	return in
 }
 
+// using is a map that n programs use.
+func using(m v1alpha1.NodeMap, n int32) v1alpha1.NodeMap {
+	m.Usage = &v1alpha1.MapUsage{State: v1alpha1.MapUsed, ProgramCount: n}
+	return m
+}
+
+func unused(m v1alpha1.NodeMap, since time.Time) v1alpha1.NodeMap {
+	m.Usage = &v1alpha1.MapUsage{State: v1alpha1.MapUnused, Since: metav1.NewTime(since)}
+	return m
+}
+
+func untold(m v1alpha1.NodeMap) v1alpha1.NodeMap {
+	m.Usage = &v1alpha1.MapUsage{State: v1alpha1.MapUsageUnknown, Message: "the agent may not look at programs: missing CAP_PERFMON"}
+	return m
+}
+
+// another is a map in whose stead two programs use another one.
+func another(m v1alpha1.NodeMap, kind v1alpha1.OtherMapKind, id int64) v1alpha1.NodeMap {
+	m.Usage = m.Usage.DeepCopy()
+	m.Usage.OtherMaps = []v1alpha1.OtherMap{{MapID: id, Kind: kind, Programs: []v1alpha1.MapProgram{{ID: 2 * id, Name: "xdp_block"}, {ID: 2*id + 1, Name: "xdp_count"}}}}
+	return m
+}
+
 type reports = map[string]v1alpha1.NodeMap
 
 // The verdicts of kstatus.
@@ -291,6 +314,37 @@ var cases = []struct {
 			"n9": mapState(newest, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed, "bad address"),
 		})
 	}, inProgress},
+	{"in-use", func() Input {
+		return input(reports{"node-a": using(inSync(), 2), "node-b": using(inSync(), 2), "node-c": using(inSync(), 2)})
+	}, current},
+	{"unused-on-two-of-three-nodes", func() Input {
+		return input(reports{"node-a": using(inSync(), 1), "node-b": unused(inSync(), yesterday), "node-c": unused(inSync(), today)})
+	}, current},
+	{"unused-everywhere", func() Input {
+		return input(reports{"node-a": unused(inSync(), today), "node-b": unused(inSync(), today)})
+	}, current},
+	{"never-used-and-another-map-is", func() Input {
+		m := unused(inSync(), today)
+		m.Usage.State = v1alpha1.MapNeverUsed
+		return input(reports{"node-a": another(m, v1alpha1.OtherMapSameName, 71), "node-b": another(m, v1alpha1.OtherMapSameName, 93), "node-c": m})
+	}, current},
+	{"programs-use-the-map-of-before", func() Input {
+		return input(reports{
+			"node-a": another(unused(inSync(), today), v1alpha1.OtherMapEarlier, 71), "node-b": another(unused(inSync(), today), v1alpha1.OtherMapEarlier, 93),
+		})
+	}, current},
+	{"some-programs-use-the-map-of-before", func() Input {
+		return input(reports{"node-a": another(using(inSync(), 1), v1alpha1.OtherMapEarlier, 71), "node-b": using(inSync(), 3)})
+	}, current},
+	{"usage-unknown", func() Input {
+		return input(reports{"node-a": untold(inSync()), "node-b": untold(inSync()), "node-c": using(inSync(), 1)})
+	}, current},
+	{"usage-of-an-unknown-node", func() Input {
+		return gone(input(reports{"node-a": using(inSync(), 1), "node-b": unused(inSync(), today)}), nodeGone, "node-b")
+	}, inProgress},
+	{"usage-told-by-one-of-two", func() Input {
+		return input(reports{"node-a": using(inSync(), 1), "node-b": inSync()})
+	}, current},
 	{"leaving", func() Input {
 		in := input(reports{"node-a": inSync()})
 		in.Leaving = "1 node gives the map up, 2 follow"

@@ -22,12 +22,12 @@ const (
 	maxConditionMessage = 32768
 )
 
-// conditions are Ready, Reconciling, Stalled, Accepted and Drifted, always all of them and in this
+// conditions are Ready, Reconciling, Stalled, Accepted, Drifted and InUse, always all of them and in this
 // order. As kstatus asks, Reconciling and Stalled are never True together.
 func conditions(in Input, nodes []node, counts v1alpha1.NodeCounts) []metav1.Condition {
 	reconciling, stalled := progress(in, nodes, counts)
 	wanted := []metav1.Condition{
-		ready(in, nodes, counts), reconciling, stalled, accepted(in), drifted(nodes, counts),
+		ready(in, nodes, counts), reconciling, stalled, accepted(in), drifted(nodes, counts), inUse(nodes, counts),
 	}
 	result := make([]metav1.Condition, 0, len(wanted))
 	for _, c := range wanted {

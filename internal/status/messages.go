@@ -61,8 +61,11 @@ type group struct {
 
 // list is "on node-a: message; on node-b, node-c: message; on 7 nodes (node-d, node-e, node-f, …): message; and 2 more nodes",
 // of nodes that are sorted, out of all nodes of the map.
-func list(nodes []node, all int) string {
-	groups := grouped(nodes)
+func list(nodes []node, all int) string { return listBy(nodes, all, node.says) }
+
+// listBy is list with what is said of each node.
+func listBy(nodes []node, all int, says func(node) (string, time.Time)) string {
+	groups := grouped(nodes, says)
 	var parts []string
 	rest := 0
 	for i, g := range groups {
@@ -79,12 +82,12 @@ func list(nodes []node, all int) string {
 }
 
 // grouped is the nodes by what they say, the largest group first.
-func grouped(nodes []node) []*group {
+func grouped(nodes []node, says func(node) (string, time.Time)) []*group {
 	byMessage := map[string]*group{}
 	var groups []*group
 	for i := range nodes {
 		n := &nodes[i]
-		message, since := n.says()
+		message, since := says(*n)
 		message = text.Truncate(message, maxNamedMessage)
 		g := byMessage[message]
 		if g == nil {

@@ -101,6 +101,7 @@ func (n node) status() v1alpha1.NodeMapStatus {
 		Frozen: n.mapState.Frozen,
 		Ready:  n.class == ClassReady,
 		Reason: n.reason(),
+		Usage:  n.usageState(),
 	}
 	if n.mapState.Entries != nil {
 		entries := *n.mapState.Entries

@@ -23,6 +23,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/inuse"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -168,10 +169,11 @@ func (h host) SystemCalls() uint64         { return 0 }
 func (h host) WatchPins(context.Context, *agent.Pins, func(revision.Key, string)) error {
 	return agent.ErrNotWatched
 }
-func (h host) PinnedMap(string) (uint32, error)              { return 0, nil }
-func (h host) WatchInterfaces(context.Context, func()) error { return agent.ErrNotWatched }
-func (h host) WatchMounts(context.Context, func()) error     { return agent.ErrNotWatched }
-func (h host) Inventory() (v1alpha1.NodeInventory, error)    { return v1alpha1.NodeInventory{}, nil }
+func (h host) PinnedMap(string) (uint32, error)                   { return 0, nil }
+func (h host) WatchInterfaces(context.Context, func()) error      { return agent.ErrNotWatched }
+func (h host) WatchMounts(context.Context, func()) error          { return agent.ErrNotWatched }
+func (h host) Programs(context.Context) (*inuse.Inventory, error) { return inuse.New(nil, nil), nil }
+func (h host) Inventory() (v1alpha1.NodeInventory, error)         { return v1alpha1.NodeInventory{}, nil }
 func (h host) Facts() (agent.Facts, error) {
 	return agent.Facts{KernelRelease: "6.18.0", BootID: "boot-" + h.name, PossibleCPUs: 2}, nil
 }

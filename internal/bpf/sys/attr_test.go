@@ -35,6 +35,13 @@ var layouts = []struct {
 	{ProgLoadAttr{}, "", []string{
 		"prog_type", "insn_cnt", "insns", "license", "log_level", "log_size", "log_buf", "kern_version", "prog_flags", "prog_name",
 	}},
+	{TracingLoadAttr{}, "", []string{
+		"prog_type", "insn_cnt", "insns", "license", "log_level", "log_size", "log_buf", "kern_version", "prog_flags", "prog_name",
+		"prog_ifindex", "expected_attach_type", "prog_btf_fd", "func_info_rec_size", "func_info", "func_info_cnt",
+		"line_info_rec_size", "line_info", "line_info_cnt", "attach_btf_id",
+	}},
+	{LinkCreateAttr{}, "link_create", []string{"prog_fd", "target_fd", "attach_type", "flags"}},
+	{IterCreateAttr{}, "iter_create", []string{"link_fd", "flags"}},
 	{ProgTestRunAttr{}, "test", []string{
 		"prog_fd", "retval", "data_size_in", "data_size_out", "data_in", "data_out", "repeat", "duration",
 	}},
@@ -124,8 +131,8 @@ func hasAll(offsets map[string]place, members []string) bool {
 func compare(t *testing.T, ours reflect.Type, members []string, kernel map[string]place) {
 	t.Helper()
 	var fields []reflect.StructField
-	for i := range ours.NumField() {
-		if f := ours.Field(i); f.Name != "_" {
+	for _, f := range reflect.VisibleFields(ours) { // an embedded struct is the first field
+		if f.Name != "_" && !f.Anonymous {
 			fields = append(fields, f)
 		}
 	}

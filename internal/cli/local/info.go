@@ -32,6 +32,10 @@ type mapInfo struct {
 	BTFValueTypeID  uint32   `json:"btfValueTypeID,omitempty"`
 	EntryCount      *int     `json:"entryCount,omitempty"`
 	EntryCountExact *bool    `json:"entryCountExact,omitempty"`
+	// Programs are those that use the map, HeldByMaps in how many places of maps of maps it is; absent where that isn't
+	// known.
+	Programs   *[]programInfo `json:"programs,omitempty"`
+	HeldByMaps *int           `json:"heldByMaps,omitempty"`
 	// What only list knows.
 	Owner  string   `json:"owner,omitempty"`
 	Record bool     `json:"record,omitempty"`
@@ -81,6 +85,14 @@ func (info *mapInfo) write(w io.Writer) error {
 	}
 	if info.BTFID != 0 {
 		line("btf", fmt.Sprintf("id %d, key type %d, value type %d", info.BTFID, info.BTFKeyTypeID, info.BTFValueTypeID))
+	}
+	switch users := info.users(); {
+	case info.Programs == nil:
+		line("used by", "unknown")
+	case users == "":
+		line("used by", "no program")
+	default:
+		line("used by", users)
 	}
 	if info.EntryCount != nil {
 		about := ""

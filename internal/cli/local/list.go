@@ -26,9 +26,11 @@ func newList() *cobra.Command {
 		Long: `List every map of this machine: what the kernel says about it, and the BPFMap that it belongs to.
 
 Enumerating maps needs CAP_SYS_ADMIN. Without it, only maps that are pinned in the BPF file system and
-may be opened are listed.`,
+may be opened are listed. PROGS is how many loaded programs use a map; to tell, CAP_BPF with CAP_PERFMON is
+needed, or CAP_SYS_ADMIN. Without, it is "?", and the JSON has no programs.`,
 		Example: `  bpfmap list
   bpfmap list --managed -o wide
+  bpfmap list --managed -o json | jq -r '.maps[] | select(.programs == [] and .heldByMaps == 0).owner'
   bpfmap list -o json | jq '.maps[] | select(.frozen)'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -43,6 +45,13 @@ may be opened are listed.`,
 				c.PrintErrf("Skipped: %v\n", err)
 			}
 			maps := listed(inv.Maps, managed)
+			found, err := lookAtPrograms(c)
+			if err != nil {
+				return err
+			}
+			for i := range maps {
+				maps[i].usedBy(found)
+			}
 			if output == "json" {
 				return writeListJSON(c.OutOrStdout(), maps)
 			}
@@ -75,9 +84,9 @@ func writeListJSON(w io.Writer, maps []mapInfo) error {
 
 func writeListTable(w io.Writer, maps []mapInfo, wide bool) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	header := "ID\tTYPE\tNAME\tKEY\tVALUE\tMAX-ENTRIES\tFLAGS\tMEMLOCK\tFROZEN\tOWNER"
+	header := "ID\tTYPE\tNAME\tKEY\tVALUE\tMAX-ENTRIES\tFLAGS\tMEMLOCK\tFROZEN\tPROGS\tOWNER"
 	if wide {
-		header += "\tBTF\tPINS"
+		header += "\tBTF\tPINS\tUSED-BY"
 	}
 	_, _ = fmt.Fprintln(t, header) // the tabwriter keeps the first error for Flush
 	for _, m := range maps {
@@ -85,10 +94,10 @@ func writeListTable(w io.Writer, maps []mapInfo, wide bool) error {
 		if m.Record {
 			owner += " (record)"
 		}
-		_, _ = fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%t\t%s", m.ID, m.Type, orDash(m.Name), m.KeySize,
-			m.ValueSize, m.MaxEntries, orDash(strings.Join(m.Flags, ",")), footprint.Format(int64(m.MemlockBytes)), m.Frozen, orDash(owner))
+		_, _ = fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%t\t%s\t%s", m.ID, m.Type, orDash(m.Name), m.KeySize,
+			m.ValueSize, m.MaxEntries, orDash(strings.Join(m.Flags, ",")), footprint.Format(int64(m.MemlockBytes)), m.Frozen, m.programCount(), orDash(owner))
 		if wide {
-			_, _ = fmt.Fprintf(t, "\t%s\t%s", orDash(noZero(m.BTFID)), orDash(strings.Join(m.Pins, ",")))
+			_, _ = fmt.Fprintf(t, "\t%s\t%s\t%s", orDash(noZero(m.BTFID)), orDash(strings.Join(m.Pins, ",")), orDash(m.users()))
 		}
 		_, _ = fmt.Fprintln(t)
 	}

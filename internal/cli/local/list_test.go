@@ -51,6 +51,7 @@ func TestList(t *testing.T) {
 		want, _ := json.Marshal(mapInfo{
 			ID: info.ID, Type: "LPMTrie", Name: "list_routes", KeySize: 8, ValueSize: 4, MaxEntries: 100,
 			Flags: []string{"NoPrealloc"}, MemlockBytes: l.MemlockBytes, Frozen: true,
+			Programs: &[]programInfo{}, HeldByMaps: new(int),
 			Pins: []string{filepath.Join(bpffs, "again"), pin},
 		})
 		equal(t, string(got), string(want))
@@ -61,7 +62,7 @@ func TestList(t *testing.T) {
 
 	wide := ok(t, "list", "--bpffs", bpffs, "-o", "wide")
 	if header := strings.Fields(strings.SplitN(wide, "\n", 2)[0]); strings.Join(header, " ") !=
-		"ID TYPE NAME KEY VALUE MAX-ENTRIES FLAGS MEMLOCK FROZEN OWNER BTF PINS" {
+		"ID TYPE NAME KEY VALUE MAX-ENTRIES FLAGS MEMLOCK FROZEN PROGS OWNER BTF PINS USED-BY" {
 		t.Errorf("header %v", header)
 	}
 	if !strings.Contains(wide, filepath.Join(bpffs, "again")+","+pin) {
@@ -83,8 +84,11 @@ func TestListWithoutCapabilities(t *testing.T) {
 	pin := filepath.Join(bpffs, "a")
 	ok(t, "map", "create", "--pin", pin, "--type", "Array", "--key-size", "4", "--value-size", "4", "--max-entries", "1")
 	r := withoutCapabilities(t, func() result { return run(t, "list", "--bpffs", bpffs, "-o", "wide") })
-	if r.code != 0 || strings.Count(r.out, "\n") != 2 || !strings.HasSuffix(r.out, pin+"\n") {
+	if r.code != 0 || strings.Count(r.out, "\n") != 2 || !strings.HasSuffix(strings.TrimRight(r.out, " -\n"), pin) || !strings.Contains(r.out, "false    ?") {
 		t.Errorf("want the one pinned map:\n%s", r)
+	}
+	if !strings.Contains(r.errOut, "\nIt is not known which programs use a map: look at all programs and maps: not permitted (missing CAP_BPF: CAP_BPF with CAP_PERFMON, or CAP_SYS_ADMIN is needed)\n") {
+		t.Errorf("want what is missing to know programs:\n%s", r)
 	}
 	if !strings.HasPrefix(r.errOut, "Only pinned maps are listed: ") || !strings.Contains(r.errOut, "CAP_SYS_ADMIN") {
 		t.Errorf("want the reason:\n%s", r)

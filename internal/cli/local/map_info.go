@@ -95,7 +95,7 @@ func newMapInfo() *cobra.Command {
 	var count bool
 	c := &cobra.Command{
 		Use:     "info",
-		Short:   "Print what the kernel says about a map",
+		Short:   "Print what the kernel says about a map, and which programs use it",
 		Example: `  bpfmap map info --pin /sys/fs/bpf/flags --count -o json`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -105,6 +105,11 @@ func newMapInfo() *cobra.Command {
 					return err
 				}
 				info := infoOf(&described)
+				found, err := lookAtPrograms(c)
+				if err != nil {
+					return err
+				}
+				info.usedBy(found)
 				if count {
 					if err := info.count(c.Context(), m); err != nil {
 						return err

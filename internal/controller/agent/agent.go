@@ -128,7 +128,7 @@ func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	checks := &checks{}
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
-		client: a.client, live: asker{s.Live, a.node}, holdings: &holdings{}, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue, pins: &Pins{},
+		client: a.client, live: asker{s.Live, a.node}, holdings: &holdings{}, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue, pins: &Pins{}, programs: newPrograms(o.Host, o.ResyncPeriod, a.state, a.seeded),
 		loader: newRevisionLoader(s.Live, recorder), events: &eventEmitter{s.Events, a.node},
 		metrics: recorder, seeded: a.seeded, began: time.Now(), resync: o.ResyncPeriod,
 	}
@@ -159,7 +159,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 
 // setUp registers with the manager what is to run.
 func (a *Agent) setUp(o Options) error {
-	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces, "watch of mounts": a.readiness.watchMounts, "watch of pins": a.followPins}
+	run := map[string]manager.RunnableFunc{"agent": a.followHost, "watch of interfaces": a.followInterfaces, "watch of mounts": a.readiness.watchMounts, "watch of pins": a.followPins, "look at programs": a.reconciler.programs.Start}
 	if o.InventoryPeriod > 0 {
 		run["inventory"] = (&inventory{host: o.Host, period: o.InventoryPeriod, state: a.state}).Start
 	}

@@ -27,8 +27,8 @@ const (
 )
 
 // fit is the list of maps that is published beside the releases, sorted by namespace and name, and how many are
-// left out because the object would become too large. Long messages are cut and drifted entries left out
-// first. Then namespaces get places in turn, so that the one with the most maps loses some first and nobody's
+// left out because the object would become too large. Long messages are cut, drifted entries and the
+// names of programs left out first. Then namespaces get places in turn, so that the one with the most maps loses some first and nobody's
 // maps push those of others out; in each, maps that need attention come first.
 func fit(all []v1alpha1.NodeMap, releases []v1alpha1.MapRelease) (listed []v1alpha1.NodeMap, omitted int) {
 	slices.SortFunc(all, byName)
@@ -39,6 +39,10 @@ func fit(all []v1alpha1.NodeMap, releases []v1alpha1.MapRelease) (listed []v1alp
 	for i := range all {
 		m := &all[i]
 		m.DriftedEntries = nil
+		if m.Usage != nil { // also what was told is read from here: a copy is shortened
+			m.Usage = m.Usage.DeepCopy()
+			m.Usage.Programs = nil
+		}
 		if len(m.Message) > shortMessage {
 			m.Message = strings.ToValidUTF8(m.Message[:shortMessage], "") + "…"
 		}
@@ -105,6 +109,7 @@ func sizeOf(m *v1alpha1.NodeMap) int {
 	// Namespace and name stand in managedFields once more.
 	n := listedBytes + 2*len(m.Namespace) + 2*len(m.Name) + len(m.UID) + len(m.Revision) + len(m.Digest) +
 		len(m.PinPath) + len(m.Reason) + len(m.Message)*5/4 // JSON escapes some characters
+	n += sizeOfUsage(m.Usage)
 	for _, e := range m.DriftedEntries {
 		n += 64 + (len(e.Key)+len(e.Declared)+len(e.Found))*5/4
 	}
@@ -113,6 +118,25 @@ func sizeOf(m *v1alpha1.NodeMap) int {
 		for _, user := range m.ReplacedMaps[i].Users {
 			n += len(user) + 4
 		}
+	}
+	return n
+}
+
+// sizeOfUsage estimates what the programs that use a map take in the object; managedFields name the fields, and each
+// program by its id.
+func sizeOfUsage(u *v1alpha1.MapUsage) int {
+	if u == nil {
+		return 0
+	}
+	programs := func(all []v1alpha1.MapProgram) (n int) {
+		for i := range all {
+			n += 160 + len(all[i].Name) + len(all[i].Type) + len(all[i].Tag)
+		}
+		return n
+	}
+	n := 160 + len(u.Message) + programs(u.Programs)
+	for i := range u.OtherMaps {
+		n += 160 + programs(u.OtherMaps[i].Programs)
 	}
 	return n
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/inuse"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -30,6 +31,9 @@ type Host interface {
 	// WatchMounts calls changed when it begins to watch, and after something was mounted or unmounted where this
 	// process looks, until ctx ends. An error says why it ended before. changed doesn't block.
 	WatchMounts(ctx context.Context, changed func()) error
+	// Programs are all programs and maps of the host's kernel at about one time. The error is engine.ErrUnknown where
+	// this process may not ask: that needs CAP_BPF with CAP_PERFMON, or CAP_SYS_ADMIN.
+	Programs(ctx context.Context) (*inuse.Inventory, error)
 	// Inventory counts all maps of the host's kernel. It needs CAP_SYS_ADMIN.
 	Inventory() (v1alpha1.NodeInventory, error)
 }

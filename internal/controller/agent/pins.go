@@ -58,6 +58,7 @@ func (a *Agent) onPin(key revision.Key, pin string) {
 			return
 		}
 	}
+	a.reconciler.programs.want() // whoever changed it may have loaded programs
 	a.queue.checks.forget(key)
 	if m.State == v1alpha1.NodeMapFailed {
 		a.queue.addLater(types.NamespacedName(key))

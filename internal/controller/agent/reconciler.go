@@ -39,6 +39,7 @@ type reconciler struct {
 	checks    *checks
 	queue     *mapQueue
 	pins      *Pins
+	programs  *programs
 	loader    *revisionLoader
 	events    *eventEmitter
 	metrics   *recorders.Node
@@ -170,6 +171,7 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	r.log(ctx, before, report)
 	if report.MapID != 0 && (before == nil || before.MapID != int64(report.MapID)) {
 		r.queue.addHolders(ctx, report.Key)
+		r.programs.want()
 	}
 	if report.State == v1alpha1.NodeMapReady {
 		r.checks.passed(report.Key, running)
@@ -253,7 +255,9 @@ func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, c c
 	}
 	r.holdings.gone(key, c.shown)
 	r.pins.Set(key)
-	r.state.remove(key)
+	if r.state.remove(key) {
+		r.programs.want()
+	}
 	r.checks.forget(key)
 	r.loader.forget(key)
 	r.metrics.Forget(key.Namespace, key.Name)

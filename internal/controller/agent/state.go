@@ -33,6 +33,8 @@ type nodeState struct {
 	ready error
 	total *v1alpha1.NodeInventory
 	maps  map[revision.Key]v1alpha1.NodeMap
+	// usage is what was told of programs that use the maps.
+	usage map[revision.Key]usageOf
 	// last are the maps that were here last in this boot, also while nothing can be known of them.
 	last map[revision.Key]mapID
 	// again says that an earlier agent was here in this boot.
@@ -45,10 +47,16 @@ type mapID struct {
 	uid string
 }
 
+// usageOf is the usage of the map with an id.
+type usageOf struct {
+	id    int64
+	usage *v1alpha1.MapUsage
+}
+
 func newNodeState(node, version string, facts Facts) *nodeState {
 	return &nodeState{
 		node: node, version: version, facts: facts, ready: errNotProbed,
-		maps: map[revision.Key]v1alpha1.NodeMap{}, last: map[revision.Key]mapID{},
+		maps: map[revision.Key]v1alpha1.NodeMap{}, usage: map[revision.Key]usageOf{}, last: map[revision.Key]mapID{},
 	}
 }
 
@@ -76,8 +84,13 @@ func (s *nodeState) restarted() bool {
 	return s.again
 }
 
-// put takes the state of a map in. The lock is held.
+// put takes the state of a map in. Its usage is that of the map with its id. The lock is held.
 func (s *nodeState) put(m v1alpha1.NodeMap) {
+	if known := s.usage[keyOf(m)]; m.Usage == nil && known.id == m.MapID {
+		m.Usage = known.usage
+	} else if m.Usage != nil {
+		s.usage[keyOf(m)] = usageOf{m.MapID, m.Usage}
+	}
 	s.maps[keyOf(m)] = m
 	if m.MapID != 0 {
 		s.last[keyOf(m)] = mapID{m.MapID, m.UID}
@@ -129,6 +142,7 @@ func (s *nodeState) remove(key revision.Key) bool {
 	_, ok := s.maps[key]
 	delete(s.maps, key)
 	delete(s.last, key)
+	delete(s.usage, key)
 	s.mu.Unlock()
 	if ok {
 		s.changed()
@@ -151,6 +165,24 @@ func (s *nodeState) setReady(err error, facts *Facts) {
 func (s *nodeState) setInventory(total v1alpha1.NodeInventory) {
 	s.mu.Lock()
 	s.total = &total
+	s.mu.Unlock()
+	s.changed()
+}
+
+// setUsage notes which programs use maps, as they were looked at.
+func (s *nodeState) setUsage(looked []v1alpha1.NodeMap, news map[revision.Key]*v1alpha1.MapUsage) {
+	if len(news) == 0 {
+		return
+	}
+	s.mu.Lock()
+	for i := range looked {
+		key := keyOf(looked[i])
+		m, ok := s.maps[key]
+		if usage := news[key]; ok && usage != nil && m.MapID == looked[i].MapID {
+			m.Usage = usage
+			s.put(m)
+		}
+	}
 	s.mu.Unlock()
 	s.changed()
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/inuse"
 	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
@@ -76,6 +77,7 @@ type fakeHost struct {
 	opened  int
 	moved   bool   // since Open
 	engine  Engine // nil makes one on a memory of its own
+	found   *inuse.Inventory
 }
 
 func (h *fakeHost) set(err error) {
@@ -112,6 +114,14 @@ func (h *fakeHost) Moved() (bool, error) {
 }
 func (h *fakeHost) Facts() (Facts, error) { return Facts{}, nil }
 func (h *fakeHost) SystemCalls() uint64   { return 0 }
+func (h *fakeHost) Programs(context.Context) (*inuse.Inventory, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.found == nil && h.err == nil {
+		return inuse.New(nil, nil), nil
+	}
+	return h.found, h.err
+}
 func (h *fakeHost) Inventory() (v1alpha1.NodeInventory, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -176,7 +186,7 @@ func newParts(t testing.TB, c client.Client, node string, host Host) *parts {
 	p.reconciler = &reconciler{
 		client: c, live: asker{c, node}, holdings: &holdings{}, node: node, readiness: newNodeReadiness(host), state: state, checks: checks, pins: &Pins{}, seeded: closed(),
 		queue: &mapQueue{client: c, checks: checks, state: state}, loader: newRevisionLoader(c, metrics),
-		events: &eventEmitter{p.events, node}, metrics: metrics,
+		events: &eventEmitter{p.events, node}, metrics: metrics, programs: newPrograms(host, time.Minute, state, closed()),
 	}
 	_, err := p.readiness.look(t.Context())
 	must(t, err)

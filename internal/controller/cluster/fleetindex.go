@@ -146,8 +146,20 @@ func sameState(a, b *v1alpha1.NodeMap) bool {
 	if (a.Entries == nil) != (b.Entries == nil) || (a.Entries != nil && *a.Entries != *b.Entries) {
 		return false
 	}
+	if !sameUsage(a.Usage, b.Usage) {
+		return false
+	}
 	if len(a.ReplacedMaps)+len(b.ReplacedMaps)+len(a.DriftedEntries)+len(b.DriftedEntries) == 0 {
 		return true
 	}
 	return equality.Semantic.DeepEqual(a.ReplacedMaps, b.ReplacedMaps) && equality.Semantic.DeepEqual(a.DriftedEntries, b.DriftedEntries)
+}
+
+// sameUsage compares of usage what the status of a BPFMap says.
+func sameUsage(a, b *v1alpha1.MapUsage) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.State == b.State && a.Since.Equal(&b.Since) && a.ProgramCount == b.ProgramCount && a.Message == b.Message &&
+		(len(a.OtherMaps)+len(b.OtherMaps) == 0 || equality.Semantic.DeepEqual(a.OtherMaps, b.OtherMaps))
 }

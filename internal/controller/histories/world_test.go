@@ -23,6 +23,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/inuse"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -214,9 +215,10 @@ func (n *node) SystemCalls() uint64 { return 0 }
 func (n *node) WatchPins(context.Context, *agent.Pins, func(revision.Key, string)) error {
 	return agent.ErrNotWatched
 }
-func (n *node) PinnedMap(string) (uint32, error)              { return 0, nil }
-func (n *node) WatchInterfaces(context.Context, func()) error { return agent.ErrNotWatched }
-func (n *node) Inventory() (v1alpha1.NodeInventory, error)    { return v1alpha1.NodeInventory{}, nil }
+func (n *node) PinnedMap(string) (uint32, error)                   { return 0, nil }
+func (n *node) WatchInterfaces(context.Context, func()) error      { return agent.ErrNotWatched }
+func (n *node) Programs(context.Context) (*inuse.Inventory, error) { return inuse.New(nil, nil), nil }
+func (n *node) Inventory() (v1alpha1.NodeInventory, error)         { return v1alpha1.NodeInventory{}, nil }
 
 // join adds a node with an agent.
 func (w *world) join(name string) {

@@ -30,7 +30,7 @@ type Backend struct {
 	pins     *pinstore.Store
 	links    ReferenceOptions
 	cpus     int
-	programs programIndex
+	programs recentPrograms
 }
 
 // New is the backend of the BPF file system mounted at bpffs on the node. Preflight says whether that can work.

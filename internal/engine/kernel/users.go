@@ -5,91 +5,87 @@ package kernel
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/users"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/inuse"
 )
+
+// Programs is an inventory of this kernel's programs and maps, as of now. A process that may not make one gets
+// engine.ErrUnknown, with what is missing.
+func Programs(ctx context.Context) (*inuse.Inventory, error) {
+	found, err := users.Look(ctx)
+	if errors.Is(err, bpf.ErrNotPermitted) {
+		return nil, fmt.Errorf("%w which programs use a map: %w", engine.ErrUnknown, err)
+	}
+	if err != nil {
+		return nil, explain(err)
+	}
+	programs := make([]inuse.Program, len(found.Programs))
+	for i := range found.Programs {
+		p := &found.Programs[i]
+		programs[i] = inuse.Program{
+			ID: p.ID, Name: p.Name, Type: p.TypeName(), Tag: hex.EncodeToString(p.Tag[:]), Maps: p.Maps, Own: users.IsOwn(p),
+		}
+	}
+	maps := make([]inuse.Map, len(found.Maps))
+	for i, m := range found.Maps {
+		maps[i] = inuse.Map{ID: m.ID, Type: m.Type, Name: m.Name, KeySize: m.KeySize, ValueSize: m.ValueSize, Held: m.Held}
+	}
+	return inuse.New(programs, maps), nil
+}
 
 // Users are the programs that use a map. Others may hold it, too: processes, and maps of maps. The map isn't
 // opened, so that asking doesn't keep it in the kernel.
 func (b *Backend) Users(ctx context.Context, mapID uint32) ([]string, error) {
+	found, err := b.programs.recent(ctx, mapID)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found.Has(mapID):
+		return nil, absent("map %d", mapID)
+	}
+	programs := found.Users(mapID)
+	texts := make([]string, len(programs))
+	for i, p := range programs {
+		texts[i] = p.String()
+	}
+	return texts, nil
+}
+
+// maxShare is how much of the time is spent looking at most, however many maps ask: one part in so many.
+const maxShare = 20
+
+// recentPrograms is the last inventory that was made for single maps. It is safe for concurrent use.
+type recentPrograms struct {
+	mu    sync.Mutex
+	last  *inuse.Inventory
+	until time.Time
+}
+
+// recent is an inventory of now, or one of not long ago that has the map: where many maps ask one after the other,
+// they share it.
+func (r *recentPrograms) recent(ctx context.Context, mapID uint32) (*inuse.Inventory, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	id, ok, err := bpf.GetNextID(mapID - 1)
-	switch {
-	case err != nil:
-		return nil, unknown(mapID, err)
-	case !ok || id != mapID:
-		return nil, absent("map %d", mapID)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	start := time.Now()
+	if r.last != nil && start.Before(r.until) && r.last.Has(mapID) {
+		return r.last, nil
 	}
-	programs, err := b.programs.using(ctx, mapID)
+	found, err := Programs(ctx)
 	if err != nil {
-		return nil, unknown(mapID, err)
+		return nil, err
 	}
-	users := make([]string, len(programs))
-	for i, p := range programs {
-		users[i] = p.String()
-	}
-	return users, nil
-}
-
-// unknown is the error of a question about a map that the kernel didn't answer.
-func unknown(mapID uint32, err error) error {
-	if errors.Is(err, bpf.ErrNotPermitted) {
-		return fmt.Errorf("who uses map %d %w: %w", mapID, engine.ErrUnknown, err)
-	}
-	return explain(err)
-}
-
-// rescan is how often all programs are looked at again: ids of programs start over at the end, and a map may
-// be bound to a program after that was loaded (BPF_PROG_BIND_MAP, Linux 5.10).
-const rescan = time.Minute
-
-// programIndex finds the programs that use a map. Looking at every program of the node for every map would
-// cost programs × maps; it is done once per rescan, and between two only new programs and those that were
-// found are looked at. It is safe for concurrent use.
-type programIndex struct {
-	mu      sync.Mutex
-	scanned time.Time
-	last    uint32 // the highest id that was seen
-	users   map[uint32][]bpf.ProgramInfo
-}
-
-// using are the loaded programs that use a map, in the order of their ids.
-func (x *programIndex) using(ctx context.Context, mapID uint32) ([]bpf.ProgramInfo, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.users == nil || time.Since(x.scanned) > rescan {
-		x.users, x.last, x.scanned = map[uint32][]bpf.ProgramInfo{}, 0, time.Now()
-	}
-	for p, err := range bpf.Programs(x.last) {
-		if err = errors.Join(err, ctx.Err()); err != nil {
-			return nil, err // the next question continues behind the last one
-		}
-		x.last = p.ID
-		for _, m := range p.Maps {
-			x.users[m] = append(x.users[m], p)
-		}
-	}
-	var err error
-	x.users[mapID] = slices.DeleteFunc(x.users[mapID], func(p bpf.ProgramInfo) bool {
-		loaded, lookErr := isLoaded(p.ID)
-		err = errors.Join(err, lookErr)
-		return lookErr == nil && !loaded
-	})
-	return slices.Clone(x.users[mapID]), err
-}
-
-// isLoaded says whether there is a program with the id.
-func isLoaded(id uint32) (bool, error) {
-	for p, err := range bpf.Programs(id - 1) {
-		return p.ID == id, err
-	}
-	return false, nil
+	now := time.Now()
+	r.last, r.until = found, now.Add(maxShare*now.Sub(start))
+	return found, nil
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/inuse"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 	"github.com/bpfmap-io/bpfmap-operator/test/await"
@@ -66,9 +67,10 @@ func (h *host) WatchMounts(ctx context.Context, _ func()) error {
 func (h *host) WatchPins(context.Context, *agent.Pins, func(revision.Key, string)) error {
 	return agent.ErrNotWatched
 }
-func (h *host) PinnedMap(string) (uint32, error)              { return 0, nil }
-func (h *host) WatchInterfaces(context.Context, func()) error { return agent.ErrNotWatched }
-func (h *host) Inventory() (v1alpha1.NodeInventory, error)    { return v1alpha1.NodeInventory{}, nil }
+func (h *host) PinnedMap(string) (uint32, error)                   { return 0, nil }
+func (h *host) WatchInterfaces(context.Context, func()) error      { return agent.ErrNotWatched }
+func (h *host) Programs(context.Context) (*inuse.Inventory, error) { return inuse.New(nil, nil), nil }
+func (h *host) Inventory() (v1alpha1.NodeInventory, error)         { return v1alpha1.NodeInventory{}, nil }
 func (h *host) Open() (agent.Engine, error) {
 	if h.engine != nil {
 		return h.engine, nil

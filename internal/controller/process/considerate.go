@@ -4,6 +4,7 @@
 package process
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -29,7 +30,8 @@ const mostRefusals = 24
 // together came back together, and would give up after ten times.
 //
 // Events are sent one at a time. The recorder sends each by a goroutine of its own: all maps of a new node at
-// once.
+// once. The recorder drops an event at the first answer that is an error, and sends it again only where none came:
+// an API server that starts, and doesn't know the roles yet, would lose what happened while it was away.
 func Considerate(next http.RoundTripper) http.RoundTripper {
 	return considerate{next, firstPause, lastPause, make(chan struct{}, 1)}
 }
@@ -50,8 +52,19 @@ func (c considerate) RoundTrip(r *http.Request) (*http.Response, error) {
 			closeBody(r)
 			return nil, r.Context().Err()
 		}
+		answer, err := c.untilTaken(r)
+		if err == nil && mayPass(answer.StatusCode) {
+			_ = answer.Body.Close()
+			return nil, fmt.Errorf("the API server answers an event with %s", answer.Status)
+		}
+		return answer, err
 	}
 	return c.untilTaken(r)
+}
+
+// mayPass says of the status of an answer that a later one may be another: of a server that starts or ends.
+func mayPass(code int) bool {
+	return code == http.StatusUnauthorized || code == http.StatusForbidden || code >= http.StatusInternalServerError
 }
 
 func (c considerate) untilTaken(r *http.Request) (*http.Response, error) {

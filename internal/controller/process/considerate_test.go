@@ -111,6 +111,34 @@ func TestRefusalIsTold(t *testing.T) {
 	}
 }
 
+// answers answers with a status.
+type answers int
+
+func (a answers) RoundTrip(*http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	w.WriteHeader(int(a))
+	return w.Result(), nil
+}
+
+// TestEventsOutliveAStart: what the recorder would take for the end of an event is no answer to it.
+func TestEventsOutliveAStart(t *testing.T) {
+	for code, again := range map[int]bool{201: false, 401: true, 403: true, 404: false, 409: false, 422: false, 500: true, 503: true} {
+		for path, isEvent := range map[string]bool{"/apis/events.k8s.io/v1/namespaces/edge/events": true, "/apis/bpfmap.io/v1alpha1/bpfnodestates": false} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://api"+path, strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := quick(answers(code)).RoundTrip(request)
+			if (err != nil) != (again && isEvent) {
+				t.Errorf("%s, status %d: err = %v", path, code, err)
+			}
+			if err == nil {
+				_ = answer.Body.Close()
+			}
+		}
+	}
+}
+
 func TestJitterNeverComesEarly(t *testing.T) {
 	c := considerate{first: time.Second}
 	for header, want := range map[string]time.Duration{"": time.Second, "x": time.Second, "0": time.Second, "7": 7 * time.Second} {

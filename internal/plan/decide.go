@@ -188,6 +188,7 @@ func (d *decision) compareContents() (ends bool) {
 	if d.base.Frozen && !p.Changes.IsEmpty() {
 		return d.replaceFrozen()
 	}
+	d.deferEvicted()
 	p.Freeze = policy.Freeze && !d.base.Frozen
 	p.Pin = p.Base == BaseKeepAlive || d.have.PinDiffers
 	p.DeleteFirst = takesNoMore(&p.Changes, d.want.Revision.Shape)

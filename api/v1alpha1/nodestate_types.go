@@ -361,6 +361,11 @@ type NodeMap struct {
 	// +kubebuilder:validation:MaxItems=4
 	ReplacedMaps []ReplacedMap `json:"replacedMaps,omitempty"`
 
+	// sharedValues tells how declared parts of values are written beside those that programs own; absent if programs own
+	// none.
+	// +optional
+	SharedValues *SharedValues `json:"sharedValues,omitempty"`
+
 	// drifted says whether the map differs from its revision and was not repaired.
 	// +optional
 	Drifted bool `json:"drifted,omitempty"`

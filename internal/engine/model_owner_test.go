@@ -178,15 +178,12 @@ func (c *check) seededOnce() error {
 
 // noteSeeds takes down which keys were put into a map.
 func (c *check) noteSeeds(o *owned) {
-	o.seeded, o.maybeSeeded = map[string]bool{}, map[string]bool{}
+	o.seeded, o.maybeSeeded = map[string]bool{}, c.keysDeclared()
+	if c.others || c.shape().IsHidden() {
+		return
+	}
 	for key := range c.want.declared {
 		o.seeded[key] = true
-	}
-	if c.m.spec.policy.Sync != v1alpha1.SyncSeed || c.others || c.shape().IsHidden() {
-		o.seeded, o.maybeSeeded = o.maybeSeeded, o.seeded
-		for key := range c.want.keys {
-			o.maybeSeeded[key] = true
-		}
 	}
 }
 

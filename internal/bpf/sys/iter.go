@@ -19,9 +19,6 @@ const (
 	IterCreate Cmd = unix.BPF_ITER_CREATE
 )
 
-// ProgTypeTracing is BPF_PROG_TYPE_TRACING, that of iterators.
-const ProgTypeTracing = unix.BPF_PROG_TYPE_TRACING
-
 // TracingLoadAttr is the attribute of BPF_PROG_LOAD of a program that is attached to a function of the kernel
 // (Linux 5.5).
 type TracingLoadAttr struct {
@@ -61,7 +58,7 @@ func LoadIterator(insns []byte, license, name string, btfID uint32, log []byte) 
 	licenseText := append([]byte(license), 0)
 	attr := TracingLoadAttr{
 		ProgLoadAttr: ProgLoadAttr{
-			ProgType: ProgTypeTracing, InsnCount: uint32(len(insns) / insnBytes), Insns: PointerTo(insns), License: PointerTo(licenseText),
+			ProgType: unix.BPF_PROG_TYPE_TRACING, InsnCount: uint32(len(insns) / insnBytes), Insns: PointerTo(insns), License: PointerTo(licenseText),
 			LogBuf: PointerTo(log), LogSize: uint32(len(log)),
 		},
 		ExpectedAttachType: unix.BPF_TRACE_ITER, AttachBTFID: btfID,

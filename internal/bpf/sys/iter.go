@@ -83,6 +83,9 @@ func LoadIterator(insns []byte, license, name string, btfID uint32, log []byte) 
 	return newFD(raw), nil
 }
 
+// firstRead is how much room the first read(2) of an iterator has: more than the kernel fills in one.
+const firstRead = 64 << 10
+
 // ReadIterator runs the iterator of a link over all objects, and appends what it writes to b. More than limit
 // bytes end it with ENOSPC.
 func (fd *FD) ReadIterator(b []byte, limit int) ([]byte, error) {
@@ -99,7 +102,7 @@ func (fd *FD) ReadIterator(b []byte, limit int) ([]byte, error) {
 	run := newFD(raw)
 	for {
 		if len(b) == cap(b) {
-			b = append(b, make([]byte, max(4096, len(b)))...)[:len(b)]
+			b = append(b, make([]byte, max(firstRead, len(b)))...)[:len(b)]
 		}
 		n, err := readRetrying(run.raw, b[len(b):cap(b)])
 		switch b = b[:len(b)+n]; {

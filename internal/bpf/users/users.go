@@ -57,7 +57,7 @@ func Look(ctx context.Context) (*Snapshot, error) {
 	return s, nil
 }
 
-// iterators are links of our programs. They are loaded for one look: that takes less than a millisecond, and nothing
+// iterators are links of our programs. They are loaded for one look: that takes a few milliseconds, and nothing
 // stays in the kernel.
 type iterators struct{ programs, maps *sys.FD }
 

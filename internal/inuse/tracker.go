@@ -19,7 +19,7 @@ const (
 	maxEarlier = v1alpha1.MaxOtherMaps
 	// minWait and maxWait bound the time between two changes that are told of one map. It doubles from one to the next
 	// as long as they come.
-	minWait = time.Minute
+	minWait = 10 * time.Second
 	maxWait = time.Hour
 )
 

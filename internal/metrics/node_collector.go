@@ -97,7 +97,7 @@ func (c *nodeCollector) forget(key revision.Key) {
 
 // nodeDescs are the descriptions of what the collector gives, by the metric.
 var nodeDescs = descs(&nodeMapState, &nodeMapEntries, &nodeMapMaxEntries, &nodeMapFill, &nodeMapMemory, &nodeMapLook,
-	&nodeMapDrift, &nodeMaps, &nodeMapsLeftOut, &nodeMemory, &nodeOldestLook, &nodeResync)
+	&nodeMapDrift, &nodeMapPrograms, &nodeMapUsed, &nodeMaps, &nodeMapsLeftOut, &nodeMemory, &nodeOldestLook, &nodeResync)
 
 func descs(all ...*Metric) map[*Metric]*prometheus.Desc {
 	result := map[*Metric]*prometheus.Desc{}
@@ -181,6 +181,10 @@ func collectMap(out chan<- prometheus.Metric, m *v1alpha1.NodeMap, known *knownM
 	if !known.looked.IsZero() {
 		give(&nodeMapLook, unix(known.looked))
 	}
+	if u := m.Usage; u != nil && u.State != v1alpha1.MapUsageUnknown {
+		give(&nodeMapPrograms, float64(u.ProgramCount))
+	}
+	give(&nodeMapUsed, used(m.Usage))
 	class := status.ClassOf(m)
 	for i, s := range classes {
 		out <- sample{
@@ -188,6 +192,17 @@ func collectMap(out chan<- prometheus.Metric, m *v1alpha1.NodeMap, known *knownM
 			labels: []*dto.LabelPair{name, namespace, classPairs[i]},
 		}
 	}
+}
+
+// used is a usage as a number.
+func used(u *v1alpha1.MapUsage) float64 {
+	switch {
+	case u != nil && u.State == v1alpha1.MapUsed:
+		return 1
+	case u != nil && u.State == v1alpha1.MapUnused:
+		return 0
+	}
+	return -1
 }
 
 var classPairs = func() (pairs []*dto.LabelPair) {

@@ -28,6 +28,7 @@ func served(t *testing.T) map[Component][]*dto.MetricFamily {
 	drifted := holding("a", 1)
 	drifted.Drift = &engine.Drift{Kind: plan.DriftContents}
 	node.sync(drifted, spec("Hash", 4))
+	node.maps[0].Usage = &v1alpha1.MapUsage{State: v1alpha1.MapUsed, ProgramCount: 1}
 	cluster := newObserved(10)
 	cluster.nodes = map[metav1.ConditionStatus]int{}
 	s := told(metav1.ConditionTrue, "Ready")

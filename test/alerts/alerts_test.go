@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,9 +48,12 @@ func TestEveryAlertFires(t *testing.T) {
 	w.declare("rolled", a, entries+"}")
 	w.declare("stuck", b, entries+"}")
 	w.declare("restarted", e, entries+"}")
-	for _, name := range []string{"full", "drifting", "watched", "rolled", "stuck", "restarted"} {
+	w.declare("abandoned", a, entries+"}")
+	for _, name := range []string{"full", "drifting", "watched", "rolled", "stuck", "restarted", "abandoned"} {
 		w.awaitReady(name)
 	}
+	program := use(t, a, "abandoned")
+	w.awaitUsed("abandoned")
 	p.awaitQuiet()
 	t.Log("no alert without a fault")
 
@@ -59,6 +64,7 @@ func TestEveryAlertFires(t *testing.T) {
 		{"BPFMapDrifted", `namespace="edge",name="restarted"`},
 		{"BPFMapNotReady", `namespace="edge",name="watched"`}, // a map under driftPolicy Report that differs
 		{"BPFMapNotReady", `namespace="edge",name="blocked"`},
+		{"BPFMapUnused", `namespace="edge",name="abandoned"`},
 		{"BPFMapSyncErrors", `node="node-a"`},
 		{"BPFMapRolloutFailed", `namespace="edge",name="rolled",phase="halted"`},
 		{"BPFMapNotLookedAt", `node="node-b"`},
@@ -74,6 +80,7 @@ func TestEveryAlertFires(t *testing.T) {
 	w.edit("full", "[{key: 1, value: 10}, {key: 2, value: 10}, {key: 3, value: 10}, {key: 4, value: 10}]")
 	set(t, a, "drifting", 1, 11)
 	set(t, a, "watched", 1, 11)
+	w.must(program.Close()) // nothing else keeps it
 
 	// What an agent finds at its first look counts, though its counter may begin with it.
 	e.agent.end(syscall.SIGTERM)
@@ -148,6 +155,25 @@ func set(t *testing.T, n *node, name string, k, v uint32) {
 	if err := m.UpdateElem(binary.BigEndian.AppendUint32(nil, k), binary.NativeEndian.AppendUint32(nil, v), bpf.Any); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// use loads a program that uses a map, until the test ends or closes it.
+func use(t *testing.T, n *node, name string) *ebpf.Program {
+	t.Helper()
+	m, err := ebpf.LoadPinnedMap(n.pin(name), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = m.Close() }()
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "xdp_block", Type: ebpf.XDP, License: "GPL",
+		Instructions: asm.Instructions{asm.LoadMapPtr(asm.R1, m.FD()), asm.Mov.Imm(asm.R0, 2), asm.Return()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
 }
 
 // lock holds the lock of a directory until the test ends.

@@ -252,6 +252,22 @@ func (w *world) awaitReady(name string) {
 	})
 }
 
+// awaitUsed waits until a BPFMap is in use on all of its nodes.
+func (w *world) awaitUsed(name string) {
+	w.t.Helper()
+	await.Nil(w.t, limit, func() error {
+		m := &v1alpha1.BPFMap{}
+		if err := w.Get(w.t.Context(), client.ObjectKey{Namespace: edge, Name: name}, m); err != nil {
+			return err
+		}
+		c := meta.FindStatusCondition(m.Status.Conditions, v1alpha1.ConditionInUse)
+		if c == nil || c.Status != metav1.ConditionTrue || m.Status.Programs != "1" {
+			return fmt.Errorf("BPFMap %s: condition InUse is %+v, programs %q", name, c, m.Status.Programs)
+		}
+		return nil
+	})
+}
+
 // process is one run of a program, with its log in a file.
 type process struct {
 	t    *testing.T

@@ -102,6 +102,7 @@ var uses = map[string][]string{
 	"agent.mountBPFFS.image":      {"agent.mountBPFFS.enabled=true", "agent.mountBPFFS.image=n"},
 	"agent.inventory.enabled":     {"agent.inventory.enabled=true"},
 	"agent.verifySchemas.enabled": {"agent.verifySchemas.enabled=true"},
+	"agent.usage.enabled":         {"agent.usage.enabled=true"},
 	"agent.hostNetwork":           {"agent.hostNetwork=true"},
 	"agent.cgroups.enabled":       {"agent.cgroups.enabled=true"},
 	"agent.cgroups.path":          {"agent.cgroups.enabled=true", "agent.cgroups.path=/cgroup2"},

@@ -19,9 +19,6 @@ const (
 	IterCreate Cmd = unix.BPF_ITER_CREATE
 )
 
-// ProgTypeTracing is BPF_PROG_TYPE_TRACING, that of iterators.
-const ProgTypeTracing = unix.BPF_PROG_TYPE_TRACING
-
 // TracingLoadAttr is the attribute of BPF_PROG_LOAD of a program that is attached to a function of the kernel
 // (Linux 5.5).
 type TracingLoadAttr struct {
@@ -61,7 +58,7 @@ func LoadIterator(insns []byte, license, name string, btfID uint32, log []byte) 
 	licenseText := append([]byte(license), 0)
 	attr := TracingLoadAttr{
 		ProgLoadAttr: ProgLoadAttr{
-			ProgType: ProgTypeTracing, InsnCount: uint32(len(insns) / insnBytes), Insns: PointerTo(insns), License: PointerTo(licenseText),
+			ProgType: unix.BPF_PROG_TYPE_TRACING, InsnCount: uint32(len(insns) / insnBytes), Insns: PointerTo(insns), License: PointerTo(licenseText),
 			LogBuf: PointerTo(log), LogSize: uint32(len(log)),
 		},
 		ExpectedAttachType: unix.BPF_TRACE_ITER, AttachBTFID: btfID,
@@ -86,6 +83,9 @@ func LoadIterator(insns []byte, license, name string, btfID uint32, log []byte) 
 	return newFD(raw), nil
 }
 
+// firstRead is how much room the first read(2) of an iterator has: more than the kernel fills in one.
+const firstRead = 64 << 10
+
 // ReadIterator runs the iterator of a link over all objects, and appends what it writes to b. More than limit
 // bytes end it with ENOSPC.
 func (fd *FD) ReadIterator(b []byte, limit int) ([]byte, error) {
@@ -102,7 +102,7 @@ func (fd *FD) ReadIterator(b []byte, limit int) ([]byte, error) {
 	run := newFD(raw)
 	for {
 		if len(b) == cap(b) {
-			b = append(b, make([]byte, max(4096, len(b)))...)[:len(b)]
+			b = append(b, make([]byte, max(firstRead, len(b)))...)[:len(b)]
 		}
 		n, err := readRetrying(run.raw, b[len(b):cap(b)])
 		switch b = b[:len(b)+n]; {

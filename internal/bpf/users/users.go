@@ -57,7 +57,7 @@ func Look(ctx context.Context) (*Snapshot, error) {
 	return s, nil
 }
 
-// iterators are links of our programs. They are loaded for one look: that takes less than a millisecond, and nothing
+// iterators are links of our programs. They are loaded for one look: that takes a few milliseconds, and nothing
 // stays in the kernel.
 type iterators struct{ programs, maps *sys.FD }
 
@@ -99,17 +99,12 @@ const (
 	mapsName     = "bpfmap_maps"
 )
 
-// own are the names of all programs that this project loads for a moment, and their types.
-var own = []bpf.ProgramInfo{
-	{Name: programsName, Type: sys.ProgTypeTracing}, {Name: mapsName, Type: sys.ProgTypeTracing},
-	{Name: "bpfmap_count", Type: sys.ProgTypeSocketFilter},
-}
+// own are the names of all programs that this project loads for a moment.
+var own = []string{programsName, mapsName, "bpfmap_count", "bpfmap_store"}
 
 // IsOwn says of a program that it is one of those that this project loads for a moment: it may hold a map, and doesn't
 // use it.
-func IsOwn(p *bpf.ProgramInfo) bool {
-	return slices.ContainsFunc(own, func(o bpf.ProgramInfo) bool { return o.Name == p.Name && o.Type == p.Type })
-}
+func IsOwn(p *bpf.ProgramInfo) bool { return slices.Contains(own, p.Name) }
 
 func loadOne(name string, insns asm.Instructions, at btf.TypeID) (*sys.FD, error) {
 	packed, err := pack(insns)

@@ -42,7 +42,11 @@ func (o *Observation) origin(p *plan.Plan) ownership.Origin {
 		found.Path = o.rev.Pin.Path
 		return ownership.Adopted(found)
 	}
-	return o.record.OriginOf(o.base(p.Base).id())
+	origin := o.record.OriginOf(o.base(p.Base).id())
+	if p.Base == plan.BasePinned && origin.IsPinOf(o.found.Path) {
+		return ownership.Adopted(asFound(o.found, o.record)) // what others set since we found it is theirs
+	}
+	return origin
 }
 
 // discards says whether elements of a map that nobody declared are deleted.

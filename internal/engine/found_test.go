@@ -256,7 +256,9 @@ func TestAdoptionCutOff(t *testing.T) {
 func TestEarlierPinIsStillOurs(t *testing.T) {
 	cutOff(t,
 		func(w *wrecked) { w.ready(hash(w.T, "", "1=10"), engine.ActionCreated) },
-		func(t *testing.T) *revision.Revision { return hash(t, "adoptionPolicy: Adopt, pin: {path: globals/table},", "1=10") },
+		func(t *testing.T) *revision.Revision {
+			return hash(t, "adoptionPolicy: Adopt, pin: {path: globals/table},", "1=10")
+		},
 		func(w *wrecked) {
 			records, err := w.Records(w.Context())
 			w.must(err)

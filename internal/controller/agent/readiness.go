@@ -122,7 +122,7 @@ func (r *nodeReadiness) look(ctx context.Context) (changed bool, err error) {
 	}
 	before := r.err
 	r.err = err
-	changed = text(before) != errText(err)
+	changed = errText(before) != errText(err)
 	l := log.FromContext(ctx)
 	switch {
 	case moved:

@@ -202,6 +202,10 @@ type BPFMapRevisionSpec struct {
 	// +kubebuilder:validation:MaxProperties=32
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
+	// group is the group that the BPFMap belongs to; absent for none.
+	// +optional
+	Group *RevisionGroup `json:"group,omitempty"`
+
 	// sensitive says that entries come from a Secret: their text must not appear in a status, an event or a log.
 	// +optional
 	Sensitive bool `json:"sensitive,omitempty"`
@@ -238,6 +242,37 @@ type BPFMapRevisionSpec struct {
 	// +kubebuilder:validation:MaxLength=21848
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9+/]*={0,2}$`
 	Entries []byte `json:"entries,omitempty"`
+}
+
+// MaxGroupMembers bounds the BPFMaps of a group.
+const MaxGroupMembers = 32
+
+// RevisionGroup is a group of BPFMaps and which layouts of their maps belong together.
+type RevisionGroup struct {
+	// name is spec.group of the BPFMap.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+
+	// members are the BPFMaps of the group as they were declared together, sorted by name. A node replaces a map for this
+	// revision once its revisions of all members have these layouts.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Members []GroupMember `json:"members,omitempty"`
+}
+
+// GroupMember is a BPFMap of a group and the layout of its map.
+type GroupMember struct {
+	// name is the name of the BPFMap.
+	// +required
+	// +kubebuilder:validation:MaxLength=200
+	Name string `json:"name"`
+
+	// layout tells layouts apart: 16 hex digits of a digest of type, sizes, maxEntries, flags, and schemas.
+	// +required
+	// +kubebuilder:validation:MaxLength=16
+	Layout string `json:"layout"`
 }
 
 // ByteOrder is the order of the bytes of integers.

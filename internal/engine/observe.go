@@ -64,7 +64,7 @@ func (o *Observation) forPlan(found *targets, pinDiffers bool) {
 		return
 	}
 	o.have.Recorded = &plan.Recorded{
-		MapID: rec.MapID, PreviousMapID: rec.PreviousMapID, Applied: rec.Applied, Digest: rec.Digest, Resolved: rec.Linked, PinPath: rec.Pin.Path,
+		MapID: rec.MapID, PreviousMapID: rec.PreviousMapID, Applied: rec.Applied, Digest: rec.Digest, Resolved: rec.Linked, PinPath: rec.Pin.Path, Inner: rec.Inner,
 		Checked: isChecked(rec, o.rev),
 	}
 	if rec.UID != o.rev.UID {

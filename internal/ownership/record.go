@@ -57,6 +57,9 @@ type Record struct {
 	// SchemaVerified says whether they fit what the map MapID tells of its key and value; empty if nobody looked.
 	SchemaVerified v1alpha1.SchemaVerification `json:"schemaVerified,omitempty"`
 
+	// Inner is what inner maps the map MapID takes, which the kernel doesn't tell; nil if nobody knows, and for other types.
+	Inner *revision.Shape `json:"inner,omitempty"`
+
 	// Keys are the declared keys of the map MapID, the base of the three-way merge, and PreviousKeys
 	// those of the map PreviousMapID. Empty for policies that need none.
 	Keys         KeyLog `json:"-"`

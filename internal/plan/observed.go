@@ -70,6 +70,8 @@ type Recorded struct {
 	Applied string
 	// Digest is that of the contents, and Resolved tells what their names stood for.
 	Digest, Resolved string
+	// Inner is what inner maps MapID takes; nil if nobody knows.
+	Inner *revision.Shape
 	// PinPath is where the map was pinned.
 	PinPath string
 	// Checked says that these schemas were compared with the map's own description of key and value, or that it has

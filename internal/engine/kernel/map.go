@@ -29,6 +29,9 @@ type openMap struct {
 // Locked is the map, read and written under the lock of each value.
 func (o openMap) Locked() engine.Map { return openMap{o.m, bpf.Lock} }
 
+// Reference is what the kernel takes in a map of maps.
+func (o openMap) Reference() uint64 { return uint64(o.m.FD()) }
+
 // Info describes the map.
 func (o openMap) Info(ctx context.Context) (engine.MapInfo, error) {
 	if err := ctx.Err(); err != nil {

@@ -314,7 +314,12 @@ func TestGroupQuota(t *testing.T) {
 	engine.New(enginetest.NewMemory(), engine.Options{Quota: p}).Sync(t.Context(), next[0].Rev)
 	room := 3*p.bytes + p.reserved + p.reserved/2 // for all three, and a new one beside one of them
 	ledger := quota.New(quota.Limits{Node: room}, quota.Sources{
-		Usage:   func(context.Context) ([]quota.Use, error) { return nil, nil },
+		Usage: func(context.Context) (all []quota.Use, _ error) {
+			for _, m := range old {
+				all = append(all, quota.Use{Key: m.Key, Bytes: p.bytes})
+			}
+			return all, nil
+		},
 		UsageOf: func(context.Context, revision.Key) (int64, bool, error) { return p.bytes, true, nil },
 	})
 	w := newWorld(t, enginetest.NewMemory())

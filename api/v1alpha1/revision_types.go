@@ -260,6 +260,12 @@ type RevisionGroup struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Members []GroupMember `json:"members,omitempty"`
+
+	// attempt counts the revisions that were made again because the others of the group got new ones after all had been
+	// rolled back.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Attempt int64 `json:"attempt,omitempty"`
 }
 
 // GroupMember is a BPFMap of a group and the layout of its map.

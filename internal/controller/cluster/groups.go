@@ -118,7 +118,7 @@ func (r *reconciler) join(ctx context.Context, s *scope) error {
 		if wait > 0 {
 			s.lookAgainIn(wait)
 		}
-		if last != nil && layoutIn(last, s.name.Name) == s.want.layout {
+		if last != nil && layoutIn(last, s.name.Name) == s.want.layout && s.own[len(s.own)-1].Status.Rollout.RolledBack == "" {
 			s.want.join(last) // only contents change
 			return nil
 		}
@@ -129,7 +129,7 @@ func (r *reconciler) join(ctx context.Context, s *scope) error {
 		s.reject(&status.Rejection{Reason: v1alpha1.ReasonInvalidGroup, Message: why})
 		return nil
 	}
-	if now.Attempt, err = r.attempt(ctx, s, last, now); err != nil {
+	if now.Attempt, err = r.attempt(ctx, s, now); err != nil {
 		return err
 	}
 	s.want.join(now)

@@ -91,7 +91,7 @@ func (r *reconciler) partner(s *scope, o *other, nodes int) rollout.Partner {
 	p := rollout.Partner{
 		Name: o.m.Name, Policy: policyOf(o.m.Spec.Rollout, nodes), Nodes: f.rolloutNodes(o.m.UID), Frontier: o.newest().Status.Rollout.Frontier,
 	}
-	if sameMembers(o.newest().Spec.Group, s.fleet.newest().Spec.Group) {
+	if theirs, ours := o.newest().Spec.Group, s.fleet.newest().Spec.Group; sameMembers(theirs, ours) && theirs.Attempt == ours.Attempt {
 		p.RolledBack = o.newest().Status.Rollout.RolledBack
 	}
 	return p
@@ -101,31 +101,31 @@ func sameMembers(a, b *v1alpha1.RevisionGroup) bool {
 	return a != nil && b != nil && a.Name == b.Name && slices.Equal(a.Members, b.Members)
 }
 
-// attempt numbers a revision of the same group as the one before. After all were rolled back, a new revision of one of
-// them gives the others new ones, too: those that were rolled back stay so.
-func (r *reconciler) attempt(ctx context.Context, s *scope, last, now *v1alpha1.RevisionGroup) (int64, error) {
-	if last == nil || !sameMembers(last, now) {
+// attempt numbers a revision of the same group as the one before. Where that was rolled back with the others of the
+// group, a new one is another attempt, and with the first of them all others get new ones, too.
+func (r *reconciler) attempt(ctx context.Context, s *scope, now *v1alpha1.RevisionGroup) (int64, error) {
+	last := s.lastGroup()
+	if !sameMembers(last, now) {
 		return 0, nil
 	}
-	newest := s.own[len(s.own)-1].Status.Rollout
-	if newest.RolledBack == "" || newest.FrontierTime == nil {
+	newest := &s.own[len(s.own)-1]
+	if newest.Status.Rollout.RolledBack == "" {
 		return last.Attempt, nil
 	}
+	if inGroup(s.want.identity, last) != identify(newest.Spec) {
+		return last.Attempt + 1, nil
+	}
+	attempt := last.Attempt
 	for _, m := range now.Members {
-		if m.Name == s.name.Name {
-			continue
-		}
 		o, err := r.other(ctx, types.NamespacedName{Namespace: s.name.Namespace, Name: m.Name})
 		if err != nil {
 			return 0, err
 		}
-		theirs := o.newest()
-		if theirs != nil && sameMembers(theirs.Spec.Group, now) && theirs.Status.Rollout.RolledBack == "" &&
-			!theirs.CreationTimestamp.Before(newest.FrontierTime) {
-			return last.Attempt + 1, nil
+		if theirs := o.newest(); theirs != nil && sameMembers(theirs.Spec.Group, now) {
+			attempt = max(attempt, theirs.Spec.Group.Attempt)
 		}
 	}
-	return last.Attempt, nil
+	return attempt, nil
 }
 
 // onGroup enqueues the other BPFMaps of a group after one of them came, went, or was changed, and those that are on

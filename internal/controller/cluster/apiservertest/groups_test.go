@@ -217,7 +217,7 @@ func TestGroupsThatDoNotFit(t *testing.T) {
 	c.awaitAll(func(m *v1alpha1.BPFMap) error { return isReady(m, m.Name+"-1") })
 
 	// A member whose spec isn't accepted keeps the others' new layouts back, and not their contents.
-	c.edit("block4", func(s *v1alpha1.BPFMapSpec) { s.Value = v1alpha1.Schema{Type: v1alpha1.TypeString} })
+	c.edit("block4", func(s *v1alpha1.BPFMapSpec) { s.Value.Enum = map[string]int64{"all": 1 << 40} })
 	c.edit("block6", func(s *v1alpha1.BPFMapSpec) { s.Value.Type = v1alpha1.TypeU64 })
 	c.edit("ports", func(s *v1alpha1.BPFMapSpec) { s.Entries = nil })
 	await.Nil(t, limit, func() error {

@@ -82,6 +82,8 @@ const (
 	ReasonQuotaExceeded = "QuotaExceeded"
 	// ReasonNameConflict: an object that isn't this BPFMap's has the name of its next revision or of a chunk.
 	ReasonNameConflict = "NameConflict"
+	// ReasonInvalidGroup: the BPFMaps of the group don't fit together: they have different nodeSelectors, or are too many.
+	ReasonInvalidGroup = "InvalidGroup"
 	// ReasonReconcileFailed: the controller's work failed, and is tried again.
 	ReasonReconcileFailed = "ReconcileFailed"
 )

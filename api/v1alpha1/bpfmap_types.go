@@ -198,6 +198,15 @@ type BPFMapSpec struct {
 	// +optional
 	AdoptionPolicy AdoptionPolicy `json:"adoptionPolicy,omitempty"`
 
+	// group names what the map belongs to: BPFMaps of a namespace with the same group, at most 32, are the maps of one
+	// program. Where one of them needs a new map (replacePolicy: Swap), a node makes the new maps of all that need one
+	// before the first takes its pin, and leaves all as they are if one can't be replaced. Changes of their layouts
+	// reach the nodes together. All have the same nodeSelector.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="group must be a DNS label: small letters, digits and '-', at most 63 characters, for example xdp-firewall"
+	Group string `json:"group,omitempty"`
+
 	// nodeSelector selects the nodes that get the map by their labels; all nodes if empty.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32

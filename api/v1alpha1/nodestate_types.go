@@ -299,6 +299,12 @@ const (
 	NodeReasonReferenceNotFound = "ReferenceNotFound"
 	// NodeReasonInvalidReference: an entry names something of the wrong kind.
 	NodeReasonInvalidReference = "InvalidReference"
+	// NodeReasonWaitsForGroup: the map is to be replaced together with the others of its group, of which one isn't ready for
+	// that yet.
+	NodeReasonWaitsForGroup = "WaitsForGroup"
+	// NodeReasonGroupStalled: the map is to be replaced together with the others of its group, of which one can't be as
+	// declared.
+	NodeReasonGroupStalled = "GroupStalled"
 	// NodeReasonInterrupted: the work on the map was cut short, as when the agent stops, and is resumed later.
 	NodeReasonInterrupted = "Interrupted"
 	// NodeReasonNodeNotReady: the node's own condition Ready is False.

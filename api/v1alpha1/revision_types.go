@@ -214,6 +214,10 @@ type BPFMapRevisionSpec struct {
 	// +kubebuilder:validation:MaxProperties=32
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
+	// group is the group that the BPFMap belongs to; absent for none.
+	// +optional
+	Group *RevisionGroup `json:"group,omitempty"`
+
 	// sensitive says that entries come from a Secret: their text must not appear in a status, an event or a log.
 	// +optional
 	Sensitive bool `json:"sensitive,omitempty"`
@@ -263,6 +267,43 @@ const (
 	PinUID  PinField = "uid"
 	PinGID  PinField = "gid"
 )
+
+// MaxGroupMembers bounds the BPFMaps of a group.
+const MaxGroupMembers = 32
+
+// RevisionGroup is a group of BPFMaps and which layouts of their maps belong together.
+type RevisionGroup struct {
+	// name is spec.group of the BPFMap.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+
+	// members are the BPFMaps of the group as they were declared together, sorted by name. A node replaces a map for this
+	// revision once its revisions of all members have these layouts.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Members []GroupMember `json:"members,omitempty"`
+
+	// attempt counts the revisions that were made again because the others of the group got new ones after all had been
+	// rolled back.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Attempt int64 `json:"attempt,omitempty"`
+}
+
+// GroupMember is a BPFMap of a group and the layout of its map.
+type GroupMember struct {
+	// name is the name of the BPFMap.
+	// +required
+	// +kubebuilder:validation:MaxLength=200
+	Name string `json:"name"`
+
+	// layout tells layouts apart: 16 hex digits of a digest of type, sizes, maxEntries, flags, and schemas.
+	// +required
+	// +kubebuilder:validation:MaxLength=16
+	Layout string `json:"layout"`
+}
 
 // ByteOrder is the order of the bytes of integers.
 // +kubebuilder:validation:Enum=LittleEndian;BigEndian

@@ -33,17 +33,51 @@ func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) { return With(m, ni
 // the result are empty: what stores it gives them. The error is an *Error that lists what is
 // wrong and where, or a *LoadError. cache may be nil; it makes sources that haven't changed cheap.
 func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revision, error) {
-	c := &compiler{
-		spec: &m.Spec, sources: sources, problems: problems{reason: v1alpha1.ReasonInvalidSpec},
-		links: map[v1alpha1.Reference]bool{}, textLeft: maxTextBytes,
-	}
+	c := newCompiler(m, sources)
 	c.cache = cache.session(revision.Key{Namespace: m.Namespace, Name: m.Name})
 	rev, err := c.compile(m)
 	c.cache.end(err == nil)
 	return rev, err
 }
 
+// Outline is what m compiles to but its contents: its entries aren't looked at. The error is an *Error.
+func Outline(m *v1alpha1.BPFMap) (*revision.Revision, error) { return newCompiler(m, nil).outline(m) }
+
+func newCompiler(m *v1alpha1.BPFMap, sources []Source) *compiler {
+	return &compiler{
+		spec: &m.Spec, sources: sources, problems: problems{reason: v1alpha1.ReasonInvalidSpec},
+		links: map[v1alpha1.Reference]bool{}, textLeft: maxTextBytes,
+	}
+}
+
 func (c *compiler) compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
+	rev, err := c.outline(m)
+	if err != nil {
+		return nil, err
+	}
+	c.problems.reason = v1alpha1.ReasonInvalidEntry
+	entries := c.entries(rev.Shape)
+	if c.unread != nil {
+		return nil, c.unread
+	}
+	if err := c.problems.err(); err != nil {
+		return nil, err
+	}
+	rev.References = c.sortedLinks(rev.Key)
+	if err := c.problems.err(); err != nil {
+		return nil, err
+	}
+	if rev.Contents, err = revision.NewContents(rev.Shape, &entries); err != nil {
+		c.problems.reason = v1alpha1.ReasonTooLarge
+		c.problems.add("spec.entries", "%s", err)
+		return nil, c.problems.err()
+	}
+	rev.Digest = rev.ContentDigest()
+	return rev, nil
+}
+
+// outline compiles everything but the contents.
+func (c *compiler) outline(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 	rev := &revision.Revision{
 		Key:          revision.Key{Namespace: m.Namespace, Name: m.Name},
 		UID:          string(m.UID),
@@ -51,6 +85,7 @@ func (c *compiler) compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 		Sensitive:    slices.ContainsFunc(m.Spec.EntriesFrom, func(from v1alpha1.EntrySource) bool { return from.SecretRef != nil }),
 	}
 	c.checkName(m)
+	rev.Group = c.group()
 	rev.Policy = c.policy()
 	rev.Pin = c.pin(rev.Key)
 	whole := newPart("spec", m.Spec.Type, m.Spec.Flags)
@@ -68,26 +103,7 @@ func (c *compiler) compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 	if err := c.problems.err(); err != nil {
 		return nil, err
 	}
-	c.problems.reason = v1alpha1.ReasonInvalidEntry
 	c.key, c.value = key, value
-	entries := c.entries(rev.Shape)
-	if c.unread != nil {
-		return nil, c.unread
-	}
-	if err := c.problems.err(); err != nil {
-		return nil, err
-	}
-	rev.References = c.sortedLinks(rev.Key)
-	if err := c.problems.err(); err != nil {
-		return nil, err
-	}
-	var err error
-	if rev.Contents, err = revision.NewContents(rev.Shape, &entries); err != nil {
-		c.problems.reason = v1alpha1.ReasonTooLarge
-		c.problems.add("spec.entries", "%s", err)
-		return nil, c.problems.err()
-	}
-	rev.Digest = rev.ContentDigest()
 	return rev, nil
 }
 

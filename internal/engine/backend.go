@@ -125,6 +125,8 @@ type Map interface {
 	Fit(ctx context.Context, rev *revision.Revision) (plan.Fit, error)
 	// Freeze makes the map read-only for user space. Freezing twice is not an error.
 	Freeze(ctx context.Context) error
+	// Reference is what Write takes for this map in a map of maps, as long as it is open.
+	Reference() uint64
 	// Locked is the map, read and written under the spin lock in each value.
 	Locked() Map
 	Close() error

@@ -85,24 +85,43 @@ func (e *Engine) forget(key revision.Key) {
 // done to a map that is as declared. When ctx ends, the work stops between two batches of elements, the
 // report says so, and the next call continues from there.
 func (e *Engine) Sync(ctx context.Context, rev *revision.Revision) Report {
-	o, err := e.observe(ctx, rev)
+	o, p, err := e.begin(ctx, e.backend, rev)
+	if err != nil {
+		return failure(rev, err)
+	}
+	defer o.close()
+	return e.carryOut(ctx, o, &p)
+}
+
+// begin makes the plan of a Sync. The caller closes the Observation.
+func (e *Engine) begin(ctx context.Context, b Backend, rev *revision.Revision) (o *Observation, p plan.Plan, err error) {
+	o, err = e.observe(ctx, b, rev)
 	if err == nil {
 		err = e.mayWrite(o)
 	}
 	if err != nil {
-		return failure(rev, err)
+		return nil, plan.Plan{}, err
 	}
 	o.note = v1alpha1.MaxDriftedEntries
-	defer o.close()
-	p, err := e.decide(ctx, o, e.reserve)
-	if err != nil {
-		return failure(rev, err)
+	if p, err = e.decide(ctx, o, e.reserve); err != nil {
+		o.close()
+		return nil, plan.Plan{}, err
 	}
-	out := execute(ctx, e.backend, o, &p)
+	return o, p, nil
+}
+
+// carryOut does what was planned, and says how the map is then.
+func (e *Engine) carryOut(ctx context.Context, o *Observation, p *plan.Plan) Report {
+	out := execute(ctx, e.backend, o, p)
 	defer out.close()
-	inspect(ctx, e.backend, o, &p, &out)
-	e.conclude(o, &p, &out)
-	return describe(o, &p, &out)
+	return e.end(ctx, o, p, &out)
+}
+
+// end looks at the map after the work.
+func (e *Engine) end(ctx context.Context, o *Observation, p *plan.Plan, out *Outcome) Report {
+	inspect(ctx, e.backend, o, p, out)
+	e.conclude(o, p, out)
+	return describe(o, p, out)
 }
 
 // notedForPlan is how many elements a plan for people shows as they were found.
@@ -111,7 +130,7 @@ const notedForPlan = 100
 // Plan says what Sync would do, and does nothing. It asks no quota, and also says of a map of a cluster what a
 // local engine wouldn't do.
 func (e *Engine) Plan(ctx context.Context, rev *revision.Revision) (plan.Plan, error) {
-	o, err := e.observe(ctx, rev)
+	o, err := e.observe(ctx, e.backend, rev)
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -126,14 +145,14 @@ func (e *Engine) Plan(ctx context.Context, rev *revision.Revision) (plan.Plan, e
 }
 
 // observe looks at a map that may be worked on.
-func (e *Engine) observe(ctx context.Context, rev *revision.Revision) (*Observation, error) {
+func (e *Engine) observe(ctx context.Context, b Backend, rev *revision.Revision) (*Observation, error) {
 	last := e.take(rev)
 	if e.options.AllowPin != nil {
 		if err := e.options.AllowPin(rev.Key, rev.Pin.Path); err != nil {
 			return nil, &Error{v1alpha1.NodeReasonPinNotAllowed, err}
 		}
 	}
-	return observe(ctx, e.backend, rev, last)
+	return observe(ctx, b, rev, last)
 }
 
 // mayWrite refuses to change a map of a cluster locally. It closes what it refuses.

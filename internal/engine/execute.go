@@ -17,6 +17,10 @@ type execution struct {
 	o       *Observation
 	p       *plan.Plan
 	out     Outcome
+
+	// carried and keys are those of a new map; set by prepare.
+	carried *carrier
+	keys    keyLogs
 }
 
 // execute carries a plan out. It is the one function of this package, besides Engine.Remove, that changes
@@ -44,6 +48,16 @@ func execute(ctx context.Context, b Backend, o *Observation, p *plan.Plan) Outco
 // makeNew makes a map, fills it, freezes it, and only then lets it be seen. The record comes first,
 // without the mark "applied": a process that finds the pin can tell who owns it.
 func (x *execution) makeNew(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{x.prepare, x.writeAhead, x.exchange, x.finishNew} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare makes a map, fills it and freezes it. Nothing refers to it: it is gone if it is closed.
+func (x *execution) prepare(ctx context.Context) error {
 	o, p := x.o, x.p
 	created, err := x.backend.Create(ctx, o.rev)
 	if err != nil {
@@ -59,9 +73,9 @@ func (x *execution) makeNew(ctx context.Context) error {
 		return fmt.Errorf("fill new map: %w", err)
 	}
 	x.out.count = all.After()
-	carried := &carrier{execution: x, from: o.replaced(), to: m}
+	x.carried = &carrier{execution: x, from: o.replaced(), to: m}
 	if p.CarryOver || p.CarryValues {
-		if err := carried.copy(ctx); err != nil {
+		if err := x.carried.copy(ctx); err != nil {
 			return err
 		}
 	}
@@ -73,30 +87,39 @@ func (x *execution) makeNew(ctx context.Context) error {
 	if m.info, err = m.Info(ctx); err != nil {
 		return fmt.Errorf("describe new map: %w", err)
 	}
-	keys, err := newKeyLogs(ctx, o, nil)
-	if err != nil {
-		return err
+	x.keys, err = newKeyLogs(ctx, o, nil)
+	return err
+}
+
+// writeAhead says in the record which map is about to be ours.
+func (x *execution) writeAhead(ctx context.Context) error {
+	rec := newRecord(x.o, x.p, x.out.made.info.ID)
+	rec.Keys = x.keys.before
+	if x.p.Action == plan.Replace {
+		keepPrevious(x.o, rec, x.o.replaced())
 	}
-	rec := newRecord(o, p, m.info.ID)
-	rec.Keys = keys.before
-	if p.Action == plan.Replace {
-		keepPrevious(o, rec, o.replaced())
-	}
-	if err := x.save(ctx, rec); err != nil {
-		return err
-	}
-	if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.pin, replaces(o, p)...); err != nil {
+	return x.save(ctx, rec)
+}
+
+// exchange lets the new map take the pin.
+func (x *execution) exchange(ctx context.Context) error {
+	if err := x.backend.Publish(ctx, x.o.rev.Key, x.out.made.Map, x.o.pin, replaces(x.o, x.p)...); err != nil {
 		return fmt.Errorf("pin new map: %w", err)
 	}
+	return nil
+}
+
+// finishNew copies what others wrote to the replaced map meanwhile, and marks the revision as applied.
+func (x *execution) finishNew(ctx context.Context) error {
 	switch {
-	case p.CarryOver || p.CarryValues:
-		if err := carried.copyLate(ctx); err != nil {
+	case x.p.CarryOver || x.p.CarryValues:
+		if err := x.carried.copyLate(ctx); err != nil {
 			return err
 		}
-	case p.Abandons:
-		x.out.note = fmt.Sprintf("replaced map %d; what programs and processes put into that stays there", o.replaced().info.ID)
+	case x.p.Abandons:
+		x.out.note = fmt.Sprintf("replaced map %d; what programs and processes put into that stays there", x.o.replaced().info.ID)
 	}
-	return x.commitRecord(ctx, m, &keys)
+	return x.commitRecord(ctx, x.out.made, &x.keys)
 }
 
 // fill is what a new map gets before it is seen: what was seeded into the one that it replaces comes from there, if

@@ -267,6 +267,12 @@ func newRecord(o *Observation, p *plan.Plan, id uint32) *Record {
 	if o.record != nil {
 		rec.Follow(o.record, o.keepAlive.id())
 	}
+	switch {
+	case p.Base == plan.BaseNew:
+		rec.Inner = rev.Shape.Inner
+	case o.record != nil && o.record.MapID == id:
+		rec.Inner = o.record.Inner
+	}
 	if p.Action == plan.Replace {
 		rec.Replace(o.replaced().info.ID)
 	}

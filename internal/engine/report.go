@@ -147,12 +147,12 @@ func reasonOf(err error) string {
 // stateOf is whether trying again may help. Interrupted work has not failed: nobody knows yet how it ends.
 func stateOf(reason string) v1alpha1.NodeMapState {
 	switch reason {
-	case v1alpha1.NodeReasonInterrupted:
+	case v1alpha1.NodeReasonInterrupted, v1alpha1.NodeReasonWaitsForGroup:
 		return v1alpha1.NodeMapPending
 	case v1alpha1.NodeReasonIncompatible, v1alpha1.NodeReasonSchemaMismatch, v1alpha1.NodeReasonFrozen, v1alpha1.NodeReasonPinNotAllowed,
 		v1alpha1.NodeReasonAdoptionNotAllowed,
 		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision, v1alpha1.NodeReasonInvalidReference,
-		v1alpha1.NodeReasonQuotaExceeded:
+		v1alpha1.NodeReasonQuotaExceeded, v1alpha1.NodeReasonGroupStalled:
 		return v1alpha1.NodeMapStalled
 	}
 	return v1alpha1.NodeMapFailed

@@ -76,6 +76,9 @@ type Record struct {
 	PreviousKeySchema   *v1alpha1.Schema `json:"previousKeySchema,omitempty"`
 	PreviousValueSchema *v1alpha1.Schema `json:"previousValueSchema,omitempty"`
 
+	// Inner is what inner maps the map MapID takes, which the kernel doesn't tell; nil if nobody knows, and for other types.
+	Inner *revision.Shape `json:"inner,omitempty"`
+
 	// Keys are the declared keys of the map MapID, the base of the three-way merge, and PreviousKeys
 	// those of the map PreviousMapID. Empty for policies that need none.
 	Keys         KeyLog `json:"-"`

@@ -116,6 +116,7 @@ func (d *decision) take(base Base, m *Map, ours bool) (ends bool) {
 		d.drift(DriftFrozen)
 		differences = append(differences, revision.Difference{Field: fieldFrozen, Have: "true", Want: "false"})
 	}
+	differences = append(differences, d.innerDifferences(m)...)
 	if len(differences) > 0 {
 		return d.replace(differences)
 	}

@@ -79,6 +79,8 @@ type Recorded struct {
 	Applied string
 	// Digest is that of the contents, and Resolved tells what their names stood for.
 	Digest, Resolved string
+	// Inner is what inner maps MapID takes; nil if nobody knows.
+	Inner *revision.Shape
 	// PinPath is where the map was pinned.
 	PinPath string
 	// LeftOut is how many of the declared entries were not written.

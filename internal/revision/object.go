@@ -67,6 +67,7 @@ func ToObject(r *Revision) *v1alpha1.BPFMapRevision {
 		Pin:          v1alpha1.Pin{Path: r.Pin.Path, Mode: fmt.Sprintf("%04o", r.Pin.Mode), UID: &uid, GID: &gid},
 		PinStated:    r.Pin.Stated.fields(),
 		NodeSelector: r.NodeSelector,
+		Group:        r.Group,
 		Sensitive:    r.Sensitive,
 		ByteOrder:    NativeByteOrder(),
 		Digest:       r.Digest, EntryCount: int64(r.Contents.Len),
@@ -113,7 +114,7 @@ func Describe(obj *v1alpha1.BPFMapRevision) (*Revision, error) {
 		Policy: Policy{
 			Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Adoption: s.AdoptionPolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze,
 		},
-		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, References: s.References, Sensitive: s.Sensitive, Digest: s.Digest,
+		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, References: s.References, Group: s.Group, Sensitive: s.Sensitive, Digest: s.Digest,
 	}
 	r.Shape.MapExtra = uint64(s.MapExtra)
 	sizes := []size{

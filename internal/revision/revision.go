@@ -45,6 +45,8 @@ type Revision struct {
 	// References are the names in the entries that each node resolves, sorted. In the entries their symbols
 	// (schema.Symbol) stand in their places.
 	References []v1alpha1.Reference
+	// Group is what the map belongs to; nil for no group.
+	Group *v1alpha1.RevisionGroup
 	// Sensitive says that entries come from a Secret: their text stands in no status, event or log.
 	Sensitive bool
 	// Digest is ContentDigest(): "sha256:" and 64 hex digits.

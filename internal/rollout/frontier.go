@@ -74,7 +74,7 @@ func Newest(revisions []v1alpha1.BPFMapRevision, node string) *v1alpha1.BPFMapRe
 		if r.DeletionTimestamp != nil || (best != nil && r.Number() <= best.Number()) {
 			continue
 		}
-		if Includes(node, r.Name, r.Status.Rollout.Frontier) {
+		if Includes(node, OrderOf(r), r.Status.Rollout.Frontier) {
 			best = r
 		}
 	}

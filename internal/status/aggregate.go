@@ -17,6 +17,8 @@ type Input struct {
 	Map *v1alpha1.BPFMap
 	// Rejected is why the spec isn't accepted; nil if it is.
 	Rejected *Rejection
+	// Held says what a new revision waits for that the spec asks for; empty if there is none.
+	Held string
 	// Failure is what kept the controller from its work, which it tries again; nil if nothing did.
 	Failure *Failure
 	// Revision is the newest revision; nil before the first one. Its entries aren't read.

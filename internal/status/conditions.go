@@ -53,6 +53,8 @@ func ready(in Input, nodes []node, counts v1alpha1.NodeCounts) metav1.Condition 
 		c.Reason, c.Message = v1alpha1.ReasonNotAccepted, in.Rejected.Message
 	case in.outdated():
 		c.Reason, c.Message = v1alpha1.ReasonReconcileFailed, in.Failure.Message
+	case in.Held != "":
+		c.Reason, c.Message = v1alpha1.ReasonProgressing, in.Held
 	case in.Revision == nil:
 		c.Reason, c.Message = v1alpha1.ReasonProgressing, summary(nodes, counts)
 	default:
@@ -165,6 +167,8 @@ func progress(in Input, nodes []node, counts v1alpha1.NodeCounts) (reconciling, 
 		stalls(v1alpha1.ReasonNotAccepted, in.Rejected.Message, "the spec was not accepted")
 	case in.Failure != nil:
 		works(v1alpha1.ReasonReconcileFailed, "trying again: "+in.Failure.Message)
+	case in.Held != "":
+		works(v1alpha1.ReasonProgressing, in.Held)
 	case in.Withheld != "" && !has(nodes, ClassPending, ClassFailed):
 		stalls(v1alpha1.ReasonNoNodesSelected, in.Withheld, "nodes keep the map")
 	case in.Revision == nil || has(nodes, ClassPending, ClassFailed):
@@ -204,6 +208,8 @@ func accepted(in Input) metav1.Condition {
 	case in.outdated():
 		c.Status, c.Reason = metav1.ConditionUnknown, v1alpha1.ReasonReconcileFailed
 		c.Message = "not known yet: " + in.Failure.Message
+	case in.Held != "":
+		c.Message += "; " + in.Held
 	case in.Map.Spec.RollbackTo != "":
 		c.Message = in.instead("")
 	}

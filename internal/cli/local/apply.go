@@ -29,7 +29,8 @@ func newApply() *cobra.Command {
 		Short: "Apply manifests to this machine",
 		Long: `Apply manifests to this machine's maps, without a cluster: through the same compiler, plan and engine
 as the agent. Nothing is done unless every manifest is valid. Exit code 1 if a map couldn't be changed
-as declared; the others are.`,
+as declared; the others are. Maps of a group (spec.group) that need new maps are replaced all or none; give
+the manifests of all of them.`,
 		Example: `  bpfmap apply -f maps/
   kustomize build . | bpfmap apply -f - --plan`,
 		Args: cobra.NoArgs,
@@ -60,11 +61,12 @@ func applyAll(c *cobra.Command, e *locked.Engine, maps []declared, showPlan bool
 	var applied interrupt.Count
 	applied.Of(ctx, len(maps), "manifests applied")
 	var failed error
+	runs := newGroupRuns(e, maps)
 	for _, d := range innerFirst(maps) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		r := e.Sync(ctx, d.rev)
+		r := runs.sync(ctx, d)
 		if showPlan && !r.Plan.IsEmpty() {
 			if err := printPlan(c, d, r.Plan); err != nil {
 				return err

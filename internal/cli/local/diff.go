@@ -14,6 +14,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
@@ -67,11 +68,21 @@ func diffAll(c *cobra.Command, e *locked.Engine, maps []declared) (code int, err
 	ctx := c.Context()
 	var compared interrupt.Count
 	compared.Of(ctx, len(maps), "manifests compared")
-	for _, d := range maps {
+	groups := &groupPlans{byGroup(maps), map[revision.Key]*plan.Plan{}, map[revision.Key]error{}}
+	for _, d := range innerFirst(maps) {
 		if ctx.Err() != nil {
 			return diffFailed, context.Cause(ctx)
 		}
 		p, err := e.Plan(ctx, d.rev)
+		groups.plans[d.rev.Key], groups.errs[d.rev.Key] = &p, err
+		if groups.waitsForInner(d) {
+			compared.Add(1)
+			code = max(code, diffFound)
+			if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: to be compared with its new inner maps, once they are there\n", d.rev.Key); err != nil {
+				return diffFailed, err
+			}
+			continue
+		}
 		if err != nil {
 			c.PrintErrf("Error: %s: %v\n", id(d.rev.Key), err)
 			code = diffFailed
@@ -84,6 +95,9 @@ func diffAll(c *cobra.Command, e *locked.Engine, maps []declared) (code int, err
 		if !p.IsEmpty() {
 			code = max(code, diffFound)
 		}
+	}
+	if _, err := fmt.Fprint(c.OutOrStdout(), groups.text()); err != nil {
+		return diffFailed, err
 	}
 	return code, nil
 }

@@ -76,7 +76,7 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 		maps = append(maps, declared{m, rev})
 	}
 	maps, unique := refusePinConflicts(c, maps)
-	ok = ok && unique
+	ok = ok && unique && refuseGroups(c, maps)
 	if len(maps) == 0 && ok {
 		return nil, false, errors.New("no BPFMap found")
 	}

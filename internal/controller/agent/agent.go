@@ -128,7 +128,7 @@ func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	checks := &checks{}
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
-		client: a.client, live: asker{s.Live, a.node}, holdings: &holdings{}, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue, pins: &Pins{}, programs: newPrograms(o.Host, o.ResyncPeriod, a.state, a.seeded),
+		client: a.client, live: asker{s.Live, a.node}, holdings: &holdings{}, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue, pins: &Pins{}, programs: newPrograms(o.Host, o.ResyncPeriod, a.state, a.seeded), groups: &groupLocks{},
 		loader: newRevisionLoader(s.Live, recorder), events: &eventEmitter{s.Events, a.node},
 		metrics: recorder, seeded: a.seeded, began: time.Now(), resync: o.ResyncPeriod,
 	}
@@ -145,6 +145,7 @@ func (a *Agent) assembly(o Options) *process.Assembly {
 		Indexes: []process.Index{
 			{Object: &v1alpha1.BPFMapRevision{}, Field: indexMapName, Keys: mapNames},
 			{Object: &v1alpha1.BPFMapRevision{}, Field: indexReferences, Keys: referenceKeys},
+			{Object: &v1alpha1.BPFMapRevision{}, Field: indexGroup, Keys: groupNames},
 		},
 		Parts: []process.Part{{
 			Name: name, Reconciler: a.reconciler, Concurrency: o.Concurrency, Sources: []source.Source{a.queue.source("maps to look at")},

@@ -41,6 +41,8 @@ type Host interface {
 // Engine is engine.Engine.
 type Engine interface {
 	Sync(ctx context.Context, rev *revision.Revision) engine.Report
+	SyncMember(ctx context.Context, rev *revision.Revision) (r engine.Report, alone bool)
+	SyncGroup(ctx context.Context, members []engine.Member) []engine.Report
 	Remove(ctx context.Context, key revision.Key) engine.Report
 	Records(ctx context.Context) ([]engine.Record, error)
 	Unblocked() []revision.Key

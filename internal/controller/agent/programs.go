@@ -97,7 +97,7 @@ func (p *programs) look(ctx context.Context, now time.Time) (again bool) {
 	case err != nil && err.Error() != p.failing:
 		log.FromContext(ctx).Error(err, "The node's programs can't be looked at")
 	}
-	p.failing = text(err)
+	p.failing = errText(err)
 	news, again := p.tracker.Update(maps, found, err, now)
 	p.state.setUsage(maps, news)
 	return again

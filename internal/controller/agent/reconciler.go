@@ -41,6 +41,7 @@ type reconciler struct {
 	pins      *Pins
 	programs  *programs
 	loader    *revisionLoader
+	groups    *groupLocks
 	events    *eventEmitter
 	metrics   *recorders.Node
 	seeded    <-chan struct{}
@@ -163,16 +164,7 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	if isInterrupted(ctx, report.Err) {
 		return reconcile.Result{}, nil // the process ends; what was done is in the kernel, and the next agent continues
 	}
-	r.noteLoss(&report)
-	r.metrics.ObserveSync(report, time.Since(start))
-	r.metrics.ObserveShape(report, &object.Spec)
-	before := r.state.set(status.FromReport(report))
-	r.events.emit(before, report)
-	r.log(ctx, before, report)
-	if report.MapID != 0 && (before == nil || before.MapID != int64(report.MapID)) {
-		r.queue.addHolders(ctx, report.Key)
-		r.programs.want()
-	}
+	r.publish(ctx, object, &report, time.Since(start))
 	if report.State == v1alpha1.NodeMapReady {
 		r.checks.passed(report.Key, running)
 	} else {
@@ -188,6 +180,20 @@ func (r *reconciler) apply(ctx context.Context, e Engine, object *v1alpha1.BPFMa
 	return reconcile.Result{RequeueAfter: jitter(r.resync)}, nil
 }
 
+// publish tells the API server, people and metrics how a map is.
+func (r *reconciler) publish(ctx context.Context, object *v1alpha1.BPFMapRevision, report *engine.Report, took time.Duration) {
+	r.noteLoss(report)
+	r.metrics.ObserveSync(*report, took)
+	r.metrics.ObserveShape(*report, &object.Spec)
+	before := r.state.set(status.FromReport(*report))
+	r.events.emit(before, *report)
+	r.log(ctx, before, *report)
+	if report.MapID != 0 && (before == nil || before.MapID != int64(report.MapID)) {
+		r.queue.addHolders(ctx, report.Key)
+		r.programs.want()
+	}
+}
+
 // sync loads the revision and lets the engine bring the map to it.
 func (r *reconciler) sync(ctx context.Context, e Engine, object *v1alpha1.BPFMapRevision) engine.Report {
 	report := engine.Report{Key: mapOf(object), UID: object.Spec.MapUID, Revision: object.Name}
@@ -197,6 +203,9 @@ func (r *reconciler) sync(ctx context.Context, e Engine, object *v1alpha1.BPFMap
 		return fail(report, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonInvalidRevision, err)
 	case err != nil:
 		return fail(report, v1alpha1.NodeMapFailed, v1alpha1.NodeReasonSyncFailed, err)
+	}
+	if object.Spec.Group != nil {
+		return r.syncMember(ctx, e, object, rev)
 	}
 	report = e.Sync(ctx, rev)
 	r.queue.addMaps(e.Unblocked()) // the work on this map may have made room for others

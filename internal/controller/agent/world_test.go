@@ -65,6 +65,7 @@ func newClient(t testing.TB, objects ...client.Object) client.WithWatch {
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.BPFNodeState{}, &v1alpha1.BPFMapRevision{}).
 		WithIndex(&v1alpha1.BPFMapRevision{}, indexMapName, mapNames).
+		WithIndex(&v1alpha1.BPFMapRevision{}, indexGroup, groupNames).
 		WithIndex(&v1alpha1.BPFMapRevision{}, indexReferences, referenceKeys).Build()
 }
 
@@ -157,6 +158,12 @@ func (e *scripted) Sync(ctx context.Context, rev *revision.Revision) engine.Repo
 	return report
 }
 
+func (e *scripted) SyncMember(ctx context.Context, rev *revision.Revision) (engine.Report, bool) {
+	return e.Sync(ctx, rev), true
+}
+
+func (e *scripted) SyncGroup(context.Context, []engine.Member) []engine.Report { return nil }
+
 func (e *scripted) Remove(ctx context.Context, key revision.Key) engine.Report {
 	report := e.remove(ctx, key)
 	report.Key = key
@@ -184,7 +191,7 @@ func newParts(t testing.TB, c client.Client, node string, host Host) *parts {
 	state, checks := newNodeState(node, "v1", Facts{}), &checks{}
 	metrics := newMetrics()
 	p.reconciler = &reconciler{
-		client: c, live: asker{c, node}, holdings: &holdings{}, node: node, readiness: newNodeReadiness(host), state: state, checks: checks, pins: &Pins{}, seeded: closed(),
+		client: c, live: asker{c, node}, holdings: &holdings{}, node: node, readiness: newNodeReadiness(host), state: state, checks: checks, pins: &Pins{}, groups: &groupLocks{}, seeded: closed(),
 		queue: &mapQueue{client: c, checks: checks, state: state}, loader: newRevisionLoader(c, metrics),
 		events: &eventEmitter{p.events, node}, metrics: metrics, programs: newPrograms(host, time.Minute, state, closed()),
 	}

@@ -57,7 +57,10 @@ type sum = [sha256.Size]byte
 type compiled struct {
 	// identity is that of the revision's spec; see identify.
 	identity sum
-	digest   string
+	// layout is that of the map, see revision.Layout, and group what it belongs to; nil for no group.
+	layout string
+	group  *v1alpha1.RevisionGroup
+	digest string
 	// stored is what it takes in the API server. Its chunks are left out if it is too large to be stored.
 	stored stored
 	// fresh is the compiled form; nil if only the outcome was remembered. Then recompile makes it again.
@@ -93,7 +96,7 @@ func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source) (co
 	default:
 		object := revision.ToObject(fresh)
 		e.compiled = compiled{
-			identity: identify(object.Spec), digest: object.Spec.Digest, stored: c.storedOf(fresh), recompile: build,
+			identity: identifyAlone(object.Spec), layout: revision.Layout(&object.Spec), digest: object.Spec.Digest, stored: c.storedOf(fresh), recompile: build,
 		}
 	}
 	c.last.Add(name, e)
@@ -127,7 +130,12 @@ func stateOf(sources []compile.Source) sum {
 // identify is equal for revisions that differ in nothing but their number and where their entries are
 // stored: the digest stands for the entries.
 func identify(spec v1alpha1.BPFMapRevisionSpec) sum {
-	spec.Number, spec.Entries, spec.Chunks = 0, nil, nil
+	return inGroup(identifyAlone(spec), spec.Group)
+}
+
+// identifyAlone is identify without the group.
+func identifyAlone(spec v1alpha1.BPFMapRevisionSpec) sum {
+	spec.Number, spec.Entries, spec.Chunks, spec.Group = 0, nil, nil, nil
 	text, err := json.Marshal(spec)
 	if err != nil {
 		panic(fmt.Sprintf("identify a revision: %v", err)) // plain data always marshals
@@ -146,7 +154,7 @@ func (c *compiled) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevisio
 	name := revisionName(m, n)
 	if c.earlier != nil {
 		object := &v1alpha1.BPFMapRevision{Spec: *c.earlier.Spec.DeepCopy()}
-		object.Namespace, object.Name, object.Spec.Number = m.Namespace, name, n
+		object.Namespace, object.Name, object.Spec.Number, object.Spec.Group = m.Namespace, name, n, c.group
 		parts, err := revision.Restore(object)
 		return object, parts, err
 	}
@@ -158,7 +166,7 @@ func (c *compiled) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevisio
 		}
 	}
 	numbered := *rev
-	numbered.Name, numbered.Number = name, n
+	numbered.Name, numbered.Number, numbered.Group = name, n, c.group
 	object, parts := revision.ToObjects(&numbered)
 	return object, parts, nil
 }

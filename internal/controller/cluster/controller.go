@@ -123,6 +123,7 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 		compiled:      newCompileCache(recorder.Compile(compile.With), limits.perMap),
 		reserved:      &reservations{},
 		lives:         lives,
+		groups:        newGroups(),
 		conflicts:     newConflicts(),
 		observeStatus: recorder.ObserveStatus,
 		forget:        recorder.Forget,
@@ -135,6 +136,7 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 			Name: name, Reconciler: r, For: &v1alpha1.BPFMap{}, Concurrency: o.Concurrency,
 			Watches: []process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
+				{Object: &v1alpha1.BPFMap{}, Handler: onGroup(s.Client)},
 				{Object: &v1alpha1.BPFNodeState{}, Handler: onNodeState(r.index)},
 				{Object: &corev1.Node{}, Handler: onNode(s.Client, r.index)},
 				{Object: &corev1.Node{}, Handler: onSelectable(s.Client)},
@@ -186,6 +188,7 @@ func (o *Options) indexes() []process.Index {
 		{Object: &v1alpha1.BPFMap{}, Field: indexSources, Keys: sourcesOf},
 		{Object: &v1alpha1.BPFNodeState{}, Field: indexReleases, Keys: releasesOf},
 		{Object: &v1alpha1.BPFMap{}, Field: indexUnselected, Keys: unselected},
+		{Object: &v1alpha1.BPFMap{}, Field: indexGroup, Keys: groupOf},
 	}
 	if o.AgentDaemonSet != "" {
 		all = append(all, process.Index{Object: &corev1.Pod{}, Field: indexAgentNode, Keys: nodeOfPod})

@@ -47,6 +47,7 @@ type reconciler struct {
 	compiled *compileCache
 	reserved *reservations
 	lives    *lives
+	groups   *groups
 	// conflicts counts how often in a row the cache was behind the API server.
 	conflicts workqueue.TypedRateLimiter[types.NamespacedName]
 	// observeStatus and forget feed the metrics.
@@ -74,6 +75,9 @@ type scope struct {
 
 	// want is what the newest revision is to be; set by compile, nil if the spec is rejected.
 	want *compiled
+	// held says what a new revision waits for, because it belongs together with others; empty if it doesn't wait. Set by
+	// join.
+	held string
 	// refused is what the spec compiles to and may not be; set with rejected by consent and plan.
 	refused *compiled
 	// rejected is why the spec isn't accepted; set by compile, consent, plan and revise.
@@ -115,7 +119,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return r.result(ctx, s, r.remove(ctx, s))
 	}
 	for _, step := range []func(context.Context, *scope) error{
-		r.compile, r.consent, r.plan, r.trim, r.revise, r.rollOut, r.release, r.retire,
+		r.compile, r.join, unlessHeld(r.consent), unlessHeld(r.plan), unlessHeld(r.trim), unlessHeld(r.revise), r.rollOut, r.release, unlessHeld(r.retire),
 	} {
 		if err = step(ctx, s); err != nil {
 			break

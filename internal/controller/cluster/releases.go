@@ -46,7 +46,7 @@ func (r *reconciler) release(ctx context.Context, s *scope) error {
 	}
 	nodes, _ := s.fleet.assigned()
 	policy := policyOf(s.m.Spec.Rollout, len(nodes)+len(leavers))
-	step := rollout.Releases(s.fleet.newest().Name, leavers, len(nodes), s.m.Spec.AllowNoNodes, policy, r.now())
+	step := rollout.Releases(rollout.OrderOf(s.fleet.newest()), leavers, len(nodes), s.m.Spec.AllowNoNodes, policy, r.now())
 	switch {
 	case step.Withheld:
 		s.withheld = step.Message

@@ -18,6 +18,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
@@ -116,16 +117,24 @@ func (r *reconciler) earlier(ctx context.Context, s *scope) (compiled, *status.R
 		}, nil
 	}
 	rev := &s.own[i]
-	want := compiled{identity: identify(rev.Spec), digest: rev.Spec.Digest, stored: storedIn(rev, chunkSizes(s.chunks))}
-	if identify(s.own[len(s.own)-1].Spec) == want.identity {
+	want := compiled{identity: identifyAlone(rev.Spec), layout: revision.Layout(&rev.Spec), digest: rev.Spec.Digest, stored: storedIn(rev, chunkSizes(s.chunks))}
+	if identifyAlone(s.own[len(s.own)-1].Spec) == want.identity {
 		return want, nil, nil
 	}
-	// The cache has no entries.
-	want.earlier = &v1alpha1.BPFMapRevision{}
-	if err := r.live.Get(ctx, client.ObjectKeyFromObject(rev), want.earlier); err != nil {
-		return compiled{}, nil, fmt.Errorf("read revision %s: %w", rev.Name, err)
+	return want, nil, r.readEarlier(ctx, &want, client.ObjectKeyFromObject(rev))
+}
+
+// readEarlier reads the revision to go back to: the cache has no entries.
+func (r *reconciler) readEarlier(ctx context.Context, want *compiled, name types.NamespacedName) error {
+	if want.earlier != nil {
+		return nil
 	}
-	return want, nil, nil
+	earlier := &v1alpha1.BPFMapRevision{}
+	if err := r.live.Get(ctx, name, earlier); err != nil {
+		return fmt.Errorf("read revision %s: %w", name.Name, err)
+	}
+	want.earlier = earlier
+	return nil
 }
 
 // revise makes the newest revision what the spec asks for, if it is accepted, with all its chunks, and marks

@@ -45,6 +45,7 @@ func newRig(t *testing.T, faults interceptor.Funcs, objects ...client.Object) *r
 		WithStatusSubresource(&v1alpha1.BPFMap{}, &v1alpha1.BPFMapRevision{}, &v1alpha1.BPFNodeState{}).
 		WithIndex(&v1alpha1.BPFMapRevision{}, indexMapName, mapNameOf).
 		WithIndex(&v1alpha1.BPFNodeState{}, indexReleases, releasesOf).
+		WithIndex(&v1alpha1.BPFMap{}, indexGroup, groupOf).
 		WithIndex(process.Metadata(chunkKind), indexOwner, ownerOf).
 		Build()
 	checked := make(chan struct{})
@@ -54,7 +55,7 @@ func newRig(t *testing.T, faults interceptor.Funcs, objects ...client.Object) *r
 	g.reconciler = &reconciler{
 		client: interceptor.NewClient(store, faults), live: store, index: newFleetIndex(), keys: newKeyLists(), events: g.recorder,
 		crds: &crds{first: checked, told: map[types.NamespacedName]bool{}}, compiled: newCompileCache(compile.With, l.perMap),
-		reserved: &reservations{}, conflicts: newConflicts(), limits: l, now: time.Now,
+		reserved: &reservations{}, groups: newGroups(), conflicts: newConflicts(), limits: l, now: time.Now,
 		observeStatus: func(*v1alpha1.BPFMap, v1alpha1.BPFMapStatus) {}, forget: func(types.NamespacedName) {},
 	}
 	return g

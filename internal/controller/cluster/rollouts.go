@@ -115,7 +115,17 @@ func (r *reconciler) rollOut(ctx context.Context, s *scope) error {
 	policy := policyOf(s.m.Spec.Rollout, len(nodes))
 	policy.Rollback = policy.Rollback && len(f.revisions) > 1
 	was := s.remembered(newest)
-	step := rollout.Next(newest.Name, f.isFirst(s.m.UID), nodes, policy, statusOf(was, newest), r.now())
+	partners, waits, err := r.partners(ctx, s, len(nodes))
+	if err != nil {
+		return err
+	}
+	first, before := f.isFirst(s.m.UID), statusOf(was, newest)
+	var step rollout.Step
+	if waits != "" && !first && before.Frontier() == rollout.None && before.RolledBack == "" {
+		step = rollout.Hold(before, waits)
+	} else {
+		step = rollout.NextTogether(rollout.OrderOf(newest), first, nodes, policy, before, r.now(), partners)
+	}
 	s.lookAgainIn(step.RequeueAfter)
 	s.rollout = rolloutStatus(newest, &step)
 	if step.Moved {

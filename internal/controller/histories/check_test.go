@@ -136,7 +136,38 @@ func (w *world) checkNode(n *node, from int) {
 			w.violate("node %s made a map of %s again, which nobody asked for any more", n.name, is.revision)
 		}
 	}
+	w.checkGroups(n, now)
 	n.holds = now
+}
+
+// checkGroups sees that a map which was replaced is together with those that its revision was declared together with.
+func (w *world) checkGroups(n *node, now map[revision.Key]held) {
+	for key, is := range now {
+		was, before := n.holds[key]
+		if n.faulty != nil || !before || was.uid != is.uid || was.size == is.size {
+			continue
+		}
+		rev := w.revisionNamed(key, is)
+		if rev == nil || rev.Spec.Group == nil {
+			continue
+		}
+		for _, m := range rev.Spec.Group.Members {
+			at := revision.Key{Namespace: key.Namespace, Name: m.Name}
+			other := w.revisionNamed(at, now[at])
+			if other != nil && revision.Layout(&other.Spec) != m.Layout {
+				w.violate("node %s replaced the map of %s, and holds %s beside it", n.name, rev.Name, other.Name)
+			}
+		}
+	}
+}
+
+// revisionNamed is the revision that a node holds of a map; nil if it holds none or that is gone.
+func (w *world) revisionNamed(key revision.Key, h held) *v1alpha1.BPFMapRevision {
+	rev, _ := w.store.objects[id{"BPFMapRevision", key.Namespace, h.revision}].(*v1alpha1.BPFMapRevision)
+	if rev == nil || rev.Spec.MapUID != h.uid {
+		return nil
+	}
+	return rev
 }
 
 // newer says whether the store gave out a UID after another one.

@@ -99,6 +99,9 @@ func (w *world) createNamed(namespace, name string) {
 	if w.one(3) {
 		m.Spec.SyncPolicy = v1alpha1.SyncMirror
 	}
+	if w.grouped && !w.one(4) {
+		m.Spec.Group, m.Spec.ReplacePolicy = "program", v1alpha1.ReplaceSwap
+	}
 	err := w.store.create(m)
 	w.logf("people create %s as %s: %v", idOf(m), m.UID, err)
 }
@@ -127,7 +130,17 @@ func (w *world) edit(at id) {
 	m := w.store.objects[at].DeepCopyObject().(*v1alpha1.BPFMap)
 	s := &m.Spec
 	what := "entries"
-	switch w.rand.IntN(14) {
+	switch w.rand.IntN(w.edits()) {
+	case 14:
+		what = "group"
+		if s.Group == "" {
+			s.Group, s.ReplacePolicy = "program", v1alpha1.ReplaceSwap
+		} else {
+			s.Group = ""
+		}
+	case 15, 16, 17, 18:
+		w.editGroup(m)
+		return
 	case 0, 1:
 		what = "an entry out of range"
 		s.Entries = append(s.Entries, v1alpha1.Entry{Key: &apiextensionsv1.JSON{Raw: []byte("300")}, Value: valueOf(s, 1)})
@@ -161,6 +174,31 @@ func (w *world) edit(at id) {
 	}
 	err := w.store.update(m, false)
 	w.logf("people edit %s (%s), generation %d: %v", at, what, m.Generation, err)
+}
+
+// edits is how many kinds of edits there are.
+func (w *world) edits() int {
+	if w.grouped {
+		return 19
+	}
+	return 14
+}
+
+// editGroup gives all maps of a group another capacity, one after the other, while processes work.
+func (w *world) editGroup(of *v1alpha1.BPFMap) {
+	size := 96 - of.Spec.MaxEntries
+	for _, i := range w.store.objects.ids("BPFMap") {
+		m, ok := w.store.objects[i].(*v1alpha1.BPFMap)
+		if !ok || i.namespace != of.Namespace || m.Spec.Group != of.Spec.Group {
+			continue
+		}
+		m = m.DeepCopy()
+		m.Spec.MaxEntries, m.Spec.NodeSelector, m.Spec.RollbackTo = size, of.Spec.NodeSelector, ""
+		w.logf("people edit %s with its group to %d entries: %v", i, size, w.store.update(m, false))
+		if !w.inside && w.one(3) {
+			w.someProcess()
+		}
+	}
 }
 
 // revisionsOf are a BPFMap's revisions, in order.

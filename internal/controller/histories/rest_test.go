@@ -81,6 +81,9 @@ func (w *world) mend() {
 	for _, i := range w.store.objects.ids("BPFMap") {
 		m := w.store.objects[i].DeepCopyObject().(*v1alpha1.BPFMap)
 		// Nodes may hold maps of either size.
+		if m.Spec.Group != "" {
+			m.Spec.NodeSelector = nil // the same for all of a group
+		}
 		m.Spec.MaxEntries, m.Spec.ReplacePolicy, m.Spec.RollbackTo, m.Spec.Rollout, m.Spec.AllowNoNodes = 32, v1alpha1.ReplaceSwap, "", nil, true
 		m.Spec.Entries = slices.DeleteFunc(m.Spec.Entries, func(e v1alpha1.Entry) bool { return string(e.Key.Raw) == "300" })
 		if len(m.Spec.EntriesFrom) > 0 && len(w.feeds(m.Namespace)) == 0 {

@@ -45,8 +45,10 @@ type world struct {
 	// inside says that a step is taken within a write of another one.
 	inside bool
 	calm   bool // no more faults
-	writes int  // by processes
-	starts int  // of what died
+	// grouped says that maps may belong together.
+	grouped bool
+	writes  int // by processes
+	starts  int // of what died
 
 	verbose bool
 	log     []string
@@ -100,6 +102,7 @@ func newWorld(t *testing.T, seed uint64, verbose bool) *world {
 		w.join(fmt.Sprint("n", i))
 	}
 	w.leader = w.startController(w.fresh)
+	w.grouped = seed%3 == 0
 	w.calm = false
 	return w
 }

@@ -65,6 +65,9 @@ func (h *memoryHandle) use(ctx context.Context, do func(m *memoryMap) error) err
 	return do(h.m)
 }
 
+// Reference is what a map of maps takes.
+func (h *memoryHandle) Reference() uint64 { return uint64(h.m.id) + memoryFDs }
+
 // Info describes the map.
 func (h *memoryHandle) Info(ctx context.Context) (info engine.MapInfo, err error) {
 	err = h.use(ctx, func(m *memoryMap) error {

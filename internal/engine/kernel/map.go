@@ -36,6 +36,9 @@ func (o openMap) Locked() engine.Map {
 	return o
 }
 
+// Reference is what the kernel takes in a map of maps.
+func (o openMap) Reference() uint64 { return uint64(o.m.FD()) }
+
 // Info describes the map.
 func (o openMap) Info(ctx context.Context) (engine.MapInfo, error) {
 	if err := ctx.Err(); err != nil {

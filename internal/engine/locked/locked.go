@@ -19,6 +19,8 @@ type Lock func(ctx context.Context, key revision.Key) (unlock func() error, err 
 // Inner is what works under the locks; *engine.Engine is one.
 type Inner interface {
 	Sync(ctx context.Context, rev *revision.Revision) engine.Report
+	SyncMember(ctx context.Context, rev *revision.Revision) (r engine.Report, alone bool)
+	SyncGroup(ctx context.Context, members []engine.Member) []engine.Report
 	Plan(ctx context.Context, rev *revision.Revision) (plan.Plan, error)
 	Remove(ctx context.Context, key revision.Key) engine.Report
 	Records(ctx context.Context) ([]engine.Record, error)

@@ -226,6 +226,13 @@ func (d *decision) isSeeded() bool {
 	return d.want.Revision.Policy.Sync == v1alpha1.SyncSeed && d.applied() && d.have.Recorded.MapID == d.base.ID
 }
 
+// isUnasked says that a map isn't looked into before it is seeded: nothing is to be put in, or nobody can tell what is
+// there.
+func (d *decision) isUnasked() bool {
+	shape := d.want.Revision.Shape
+	return d.want.Contents.Len() == 0 || shape.IsFilledAtRuntime() || shape.IsHidden() && !shape.IsBloom()
+}
+
 // leftOut is how many entries aren't written because the map exists already, and nobody can tell what it lacks.
 func (d *decision) leftOut() int {
 	shape, rec, rev := d.want.Revision.Shape, d.have.Recorded, d.want.Revision
@@ -246,7 +253,7 @@ func (d *decision) howToCompare() Need {
 	switch {
 	case d.have.follows(d.base, d.want):
 		return Need{NeedDifference, of}
-	case d.isSeeded() || d.want.Revision.Policy.Sync == v1alpha1.SyncSeed && shape.IsHidden() && !shape.IsBloom():
+	case d.isSeeded() || d.want.Revision.Policy.Sync == v1alpha1.SyncSeed && d.isUnasked():
 		return Need{}
 	case shape.IsBloom():
 		return Need{NeedQuestions, of}

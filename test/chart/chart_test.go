@@ -183,6 +183,27 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 }
 
+// TestCapabilitiesAskedFor has the agent's capabilities beyond those that it always has.
+func TestCapabilitiesAskedFor(t *testing.T) {
+	for _, c := range []struct {
+		set  string
+		want []any
+	}{
+		{"agent.inventory.enabled=true", []any{"SYS_ADMIN"}},
+		{"agent.verifySchemas.enabled=true", []any{"SYS_ADMIN"}},
+		{"agent.usage.enabled=true", []any{"PERFMON"}},
+		{"agent.usage.enabled=true,agent.extraCapabilities={PERFMON}", []any{"PERFMON"}},
+		{"agent.hostNetwork=true", []any{"NET_ADMIN"}},
+	} {
+		agent := find(t, parse(t, helmTemplate(t, c.set)), "DaemonSet", "-agent")
+		container := at(t, agent, "spec", "template", "spec").(map[string]any)["containers"].([]any)[0].(map[string]any)
+		added := container["securityContext"].(map[string]any)["capabilities"].(map[string]any)["add"]
+		if diff := cmp.Diff(append([]any{"BPF", "CHOWN", "DAC_OVERRIDE"}, c.want...), added); diff != "" {
+			t.Errorf("with %s (-want +got):\n%s", c.set, diff)
+		}
+	}
+}
+
 // TestPodSecurity has the API server judge the pods by the Pod Security Standards, as docs/security.md
 // tells them.
 func TestPodSecurity(t *testing.T) {

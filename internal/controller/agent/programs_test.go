@@ -33,8 +33,9 @@ func (h *programHost) Programs(context.Context) (*inuse.Inventory, error) {
 	return inuse.New(h.programs, h.maps), nil
 }
 
-// use makes the host one with a map that programs use.
-func (h *programHost) use(mapID uint32, programs ...uint32) {
+// use makes the host one with map 7, that programs use.
+func (h *programHost) use(programs ...uint32) {
+	const mapID = 7
 	h.programs, h.maps = nil, []inuse.Map{{ID: mapID, Name: "calls", Held: len(programs)}}
 	for _, id := range programs {
 		h.programs = append(h.programs, inuse.Program{ID: id, Name: "xdp_block", Type: "xdp", Maps: []uint32{mapID}})
@@ -71,7 +72,7 @@ func TestPrograms(t *testing.T) {
 		if host.looks != 0 {
 			t.Errorf("%d looks though there are no maps", host.looks)
 		}
-		host.use(7)
+		host.use()
 		state.set(usedMap(7))
 		for range 100 { // many events come at once
 			p.want()
@@ -80,7 +81,7 @@ func TestPrograms(t *testing.T) {
 		if wantUsage(t, "a map is made", state, v1alpha1.MapNeverUsed, 0); host.looks != 1 {
 			t.Errorf("%d looks, want 1", host.looks)
 		}
-		host.use(7, 1, 2)
+		host.use(1, 2)
 		time.Sleep(12 * time.Minute)
 		if wantUsage(t, "programs were loaded", state, v1alpha1.MapUsed, 2); host.looks != 3 {
 			t.Errorf("%d looks, want 3: one that was due, and one that agrees with it", host.looks)
@@ -92,7 +93,7 @@ func TestPrograms(t *testing.T) {
 		}
 		state.set(usedMap(7)) // as each comparison does
 		wantUsage(t, "the map was compared", state, v1alpha1.MapUsed, 2)
-		host.use(7)
+		host.use()
 		time.Sleep(12 * time.Minute)
 		wantUsage(t, "they vanished", state, v1alpha1.MapUnused, 0)
 		state.set(usedMap(8))
@@ -143,7 +144,7 @@ func TestProgramsOfAnotherMap(t *testing.T) {
 	state.setReady(nil, nil)
 	state.set(usedMap(7))
 	host := &replacingHost{state: state}
-	host.use(7, 1)
+	host.use(1)
 	newPrograms(host, time.Minute, state, closed()).look(t.Context(), time.Now())
 	wantUsage(t, "replaced meanwhile", state, "", 0)
 }

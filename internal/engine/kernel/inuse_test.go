@@ -115,8 +115,8 @@ func closeProgram(t *testing.T, p *ebpf.Program) {
 
 const blocklist = `{type: Hash, key: {type: u32}, value: {type: u8}, maxEntries: %d, replacePolicy: Swap}`
 
-// TestInUse follows a map with real programs: never used, used, left, deleted and made again under a program, and
-// replaced under one.
+// TestInUse follows a map with real programs: not used yet, in use, left, deleted and made again under a
+// program, and replaced under one.
 func TestInUse(t *testing.T) {
 	w := &watched{node: newNode(t), now: time.Now()}
 	small, large := declare(t, "blocklist", fmt.Sprintf(blocklist, 3)), declare(t, "blocklist", fmt.Sprintf(blocklist, 5))

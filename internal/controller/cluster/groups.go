@@ -113,8 +113,7 @@ func (r *reconciler) join(ctx context.Context, s *scope) error {
 	wait := settleGroup - r.groups.settled(types.NamespacedName{Namespace: s.name.Namespace, Name: s.m.Spec.Group}, sumOf(now, members), r.now())
 	last := s.lastGroup()
 	unknown := unknownIn(members)
-	switch {
-	case wait > 0 || unknown != "":
+	if wait > 0 || unknown != "" {
 		if wait > 0 {
 			s.lookAgainIn(wait)
 		}

@@ -189,7 +189,9 @@ func TestGroupGoesBackTogether(t *testing.T) {
 	for _, node := range c.nodes {
 		c.failOn[node+"/block6"] = true
 	}
-	c.edit("block4", func(s *v1alpha1.BPFMapSpec) { s.Value.Type, s.Rollout.OnFailure = v1alpha1.TypeU64, v1alpha1.FailureRollback })
+	c.edit("block4", func(s *v1alpha1.BPFMapSpec) {
+		s.Value.Type, s.Rollout.OnFailure = v1alpha1.TypeU64, v1alpha1.FailureRollback
+	})
 	c.edit("block6", func(s *v1alpha1.BPFMapSpec) { s.Value.Type = v1alpha1.TypeU64 })
 	c.awaitAll(func(m *v1alpha1.BPFMap) error {
 		if r := m.Status.Rollout; r == nil || r.Phase != v1alpha1.RolloutPhase(rollout.RolledBack) || !strings.Contains(r.Message, "Incompatible: elements have other sizes") {

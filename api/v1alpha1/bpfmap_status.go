@@ -25,7 +25,7 @@ const (
 	// (kstatus: Failed). Reasons: NotAccepted, NodesStalled, RolledBack, NoNodesSelected (True); NotStalled (False).
 	ConditionStalled = "Stalled"
 	// ConditionAccepted says whether the spec compiled and may be stored. Reasons: Accepted (True);
-	// InvalidSpec, InvalidEntry, InvalidSource, TooLarge, QuotaExceeded, NameConflict (False);
+	// InvalidSpec, InvalidEntry, InvalidSource, TooLarge, QuotaExceeded, NameConflict, InvalidGroup (False);
 	// ReconcileFailed (Unknown). While it is False the nodes keep the last good revision.
 	ConditionAccepted = "Accepted"
 	// ConditionDrifted is True while some node's map differs from its revision and is not repaired.

@@ -91,7 +91,7 @@ type group struct {
 // memberWork is the work on one of them.
 type memberWork struct {
 	*execution
-	prepared, done bool
+	isPrepared, done bool
 }
 
 // obstacle is a member that keeps the others from being replaced.
@@ -142,13 +142,13 @@ func (g *group) step(ctx context.Context, w *memberWork, do func(context.Context
 // prepare makes the new maps. Maps of maps get those of their inner maps that aren't seen yet.
 func (g *group) prepare(ctx context.Context) {
 	for _, w := range g.replaced() {
-		if w.prepared {
+		if w.isPrepared {
 			continue
 		}
-		if !g.step(ctx, w, w.execution.prepare) {
+		if !g.step(ctx, w, w.prepare) {
 			return
 		}
-		w.prepared = true
+		w.isPrepared = true
 		g.backend.made[w.o.rev.Key] = w.out.made
 	}
 }
@@ -156,7 +156,7 @@ func (g *group) prepare(ctx context.Context) {
 // writeAhead says in all records which maps are about to take the pins.
 func (g *group) writeAhead(ctx context.Context) {
 	for _, w := range g.replaced() {
-		if !g.step(ctx, w, w.execution.writeAhead) {
+		if !g.step(ctx, w, w.writeAhead) {
 			return
 		}
 	}
@@ -207,7 +207,7 @@ func (g *group) exchange(ctx context.Context) []Report {
 	replaced := g.replaced()
 	start := time.Now()
 	for i, w := range replaced {
-		if !g.step(together, w, w.execution.exchange) && i == 0 {
+		if !g.step(together, w, w.exchange) && i == 0 {
 			return g.wait(ctx) // none has changed
 		}
 	}

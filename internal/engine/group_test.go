@@ -19,11 +19,11 @@ import (
 )
 
 // firewall are three maps of one program, with values of a type.
-func firewall(t *testing.T, value, more string) []engine.Member {
+func firewall(t *testing.T, value string) []engine.Member {
 	t.Helper()
 	var members []engine.Member
 	for i, name := range []string{"block4", "block6", "ports"} {
-		spec := fmt.Sprintf("{type: Hash, key: {type: u8}, value: {type: %s}, maxEntries: 8, group: xdp-firewall, replacePolicy: Swap, %s", value, more)
+		spec := fmt.Sprintf("{type: Hash, key: {type: u8}, value: {type: %s}, maxEntries: 8, group: xdp-firewall, replacePolicy: Swap,", value)
 		r := named(name, table(t, spec, fmt.Sprintf("1=%d", 10+i)))
 		members = append(members, engine.Member{Key: r.Key, Rev: r})
 	}
@@ -93,7 +93,7 @@ func wantReport(t *testing.T, reports []engine.Report, name string, state v1alph
 // TestGroupAllOrNone is a new struct for three maps of a program, of which one holds an element of another.
 func TestGroupAllOrNone(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		old, next := firewall(t, "u8", ""), firewall(t, "u16", "")
+		old, next := firewall(t, "u8"), firewall(t, "u16")
 		ids := w.make(old)
 		block4 := w.open(old[0].Rev)
 		w.must(block4.Write(t.Context(), []byte{9}, []byte{90}))
@@ -131,7 +131,7 @@ func TestGroupAllOrNone(t *testing.T) {
 // TestGroupWaits is a group of which one revision isn't there.
 func TestGroupWaits(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		old, next := firewall(t, "u8", ""), firewall(t, "u16", "")
+		old, next := firewall(t, "u8"), firewall(t, "u16")
 		ids := w.make(old)
 		missing := engine.Member{Key: next[2].Key, Missing: "its revision with the new layout has not arrived"}
 		reports := w.SyncGroup(t.Context(), []engine.Member{next[0], next[1], missing})
@@ -145,9 +145,9 @@ func TestGroupWaits(t *testing.T) {
 // TestGroupOfOneReplacement replaces one map while the others can stay.
 func TestGroupOfOneReplacement(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		members := firewall(t, "u8", "")
+		members := firewall(t, "u8")
 		ids := w.make(members)
-		wider := firewall(t, "u16", "")
+		wider := firewall(t, "u16")
 		members[1] = wider[1]
 		reports := w.SyncGroup(t.Context(), members)
 		if len(reports) != 1 || reports[0].Key.Name != "block6" || reports[0].Action != engine.ActionReplaced {
@@ -161,7 +161,7 @@ func TestGroupOfOneReplacement(t *testing.T) {
 // TestGroupCarriesOver makes larger maps, which get the elements of others, too.
 func TestGroupCarriesOver(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		old := firewall(t, "u8", "")
+		old := firewall(t, "u8")
 		w.make(old)
 		w.must(w.open(old[0].Rev).Write(t.Context(), []byte{9}, []byte{90}))
 		var next []engine.Member
@@ -242,8 +242,8 @@ func TestGroupCrashes(t *testing.T) {
 			for step := 0; met; step++ {
 				t.Run(fmt.Sprint("step ", step), func(t *testing.T) {
 					w := newWorld(t, newBackend(t, pinstore.Options{}))
-					w.make(firewall(t, "u8", ""))
-					next := firewall(t, "u16", "")
+					w.make(firewall(t, "u8"))
+					next := firewall(t, "u16")
 					dying := &enginetest.Faulty{Backend: w.b, Fault: enginetest.Crash(step)}
 					engine.New(dying, engine.Options{}).SyncGroup(t.Context(), next)
 					met = dying.Hit() != ""
@@ -271,7 +271,7 @@ func faultyGroup(t *testing.T, b engine.Backend, kind enginetest.FaultKind, call
 	t.Helper()
 	t.Run(fmt.Sprint("call ", call), func(t *testing.T) {
 		w := newWorld(t, b)
-		old, next := firewall(t, "u8", ""), firewall(t, "u16", "")
+		old, next := firewall(t, "u8"), firewall(t, "u16")
 		ids := w.make(old)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -309,7 +309,7 @@ func (s *settled) Settle(_ revision.Key, bytes int64) { s.bytes = bytes }
 
 // TestGroupQuota refuses new maps that have no room all together, though each alone has.
 func TestGroupQuota(t *testing.T) {
-	old, next := firewall(t, "u8", ""), firewall(t, "u16", "")
+	old, next := firewall(t, "u8"), firewall(t, "u16")
 	p := &settled{}
 	engine.New(enginetest.NewMemory(), engine.Options{Quota: p}).Sync(t.Context(), next[0].Rev)
 	room := 3*p.bytes + p.reserved + p.reserved/2 // for all three, and a new one beside one of them

@@ -84,7 +84,7 @@ func (s *Status) ahead(partners []Partner) string {
 		return ""
 	}
 	for i := range partners {
-		if at, any := reach(partners[i].Frontier); !any || at < own {
+		if at, isTold := reach(partners[i].Frontier); !isTold || at < own {
 			return partners[i].Name
 		}
 	}

@@ -113,13 +113,12 @@ func (r *reconciler) join(ctx context.Context, s *scope) error {
 	wait := settleGroup - r.groups.settled(types.NamespacedName{Namespace: s.name.Namespace, Name: s.m.Spec.Group}, sumOf(now, members), r.now())
 	last := s.lastGroup()
 	unknown := unknownIn(members)
-	switch {
-	case wait > 0 || unknown != "":
+	if wait > 0 || unknown != "" {
 		if wait > 0 {
 			s.lookAgainIn(wait)
 		}
-		if last != nil && layoutIn(last, s.name.Name) == s.want.layout && s.own[len(s.own)-1].Status.Rollout.RolledBack == "" {
-			s.want.join(last) // only contents change
+		if last != nil && s.changesContentsOnly(last) {
+			s.want.join(last)
 			return nil
 		}
 		s.held = cmp.Or(unknown, fmt.Sprintf("waits until the layouts of group %s have not changed for %s", s.m.Spec.Group, settleGroup))
@@ -137,6 +136,13 @@ func (r *reconciler) join(ctx context.Context, s *scope) error {
 		return r.readEarlier(ctx, s.want, types.NamespacedName{Namespace: s.name.Namespace, Name: s.m.Spec.RollbackTo})
 	}
 	return nil
+}
+
+// changesContentsOnly says whether what is wanted concerns nobody else in the group of the newest revision.
+func (s *scope) changesContentsOnly(last *v1alpha1.RevisionGroup) bool {
+	newest := &s.own[len(s.own)-1]
+	return layoutIn(last, s.name.Name) == s.want.layout && maps.Equal(s.m.Spec.NodeSelector, newest.Spec.NodeSelector) &&
+		newest.Status.Rollout.RolledBack == ""
 }
 
 // join makes what is wanted a part of a group.

@@ -159,6 +159,9 @@ func onGroup(c client.Reader) handler.EventHandler {
 		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
 			old, m := e.ObjectOld.(*v1alpha1.BPFMap), e.ObjectNew.(*v1alpha1.BPFMap)
+			if old.Spec.Group == "" && m.Spec.Group == "" {
+				return
+			}
 			isDeclared := old.Generation != m.Generation || (old.DeletionTimestamp == nil) != (m.DeletionTimestamp == nil)
 			if old.Spec.Group != m.Spec.Group {
 				enqueue(ctx, q, old, true)

@@ -144,26 +144,40 @@ func (w *world) checkNode(n *node, from int) {
 func (w *world) checkGroups(n *node, now map[revision.Key]held) {
 	for key, is := range now {
 		was, before := n.holds[key]
-		if n.faulty != nil || !before || was.uid != is.uid || was.size == is.size {
+		if n.faulty != nil || !before || was.uid != is.uid || was.mapID == 0 || was.size == is.size {
 			continue
 		}
-		rev := w.revisionNamed(key, is)
-		if rev == nil || rev.Spec.Group == nil {
-			continue
-		}
-		for _, m := range rev.Spec.Group.Members {
-			at := revision.Key{Namespace: key.Namespace, Name: m.Name}
-			other := w.revisionNamed(at, now[at])
-			if other != nil && revision.Layout(&other.Spec) != m.Layout {
-				w.violate("node %s replaced the map of %s, and holds %s beside it", n.name, rev.Name, other.Name)
+		for at, other := range now {
+			if at.Namespace != key.Namespace {
+				continue
+			}
+			fits, known := w.store.objects.together(key, is, at, other)
+			if !known || fits {
+				continue
+			}
+			// Somebody may have deleted a revision, and the controller made another one of the same name.
+			if !w.ever(0, func(st state) bool { fits, known := st.together(key, is, at, other); return known && fits }) {
+				w.violate("node %s replaced the map of %s, and holds %s beside it", n.name, is.revision, other.revision)
 			}
 		}
 	}
 }
 
+// together says whether a node that takes one revision may hold another one beside it. It isn't known of revisions that
+// are gone.
+func (st state) together(key revision.Key, h held, at revision.Key, other held) (fits, known bool) {
+	rev, beside := st.revisionNamed(key, h), st.revisionNamed(at, other)
+	if rev == nil || rev.Spec.Group == nil || beside == nil {
+		return false, false
+	}
+	return !slices.ContainsFunc(rev.Spec.Group.Members, func(m v1alpha1.GroupMember) bool {
+		return m.Name == at.Name && m.Layout != revision.Layout(&beside.Spec)
+	}), true
+}
+
 // revisionNamed is the revision that a node holds of a map; nil if it holds none or that is gone.
-func (w *world) revisionNamed(key revision.Key, h held) *v1alpha1.BPFMapRevision {
-	rev, _ := w.store.objects[id{"BPFMapRevision", key.Namespace, h.revision}].(*v1alpha1.BPFMapRevision)
+func (st state) revisionNamed(key revision.Key, h held) *v1alpha1.BPFMapRevision {
+	rev, _ := st[id{"BPFMapRevision", key.Namespace, h.revision}].(*v1alpha1.BPFMapRevision)
 	if rev == nil || rev.Spec.MapUID != h.uid {
 		return nil
 	}

@@ -6,6 +6,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
@@ -105,6 +106,15 @@ type Map interface {
 	// Write writes packed elements in their order: arrays set, queues and stacks push (keys nil). After an
 	// error some of them may have been written.
 	Write(ctx context.Context, keys, values []byte) error
+	// Add writes packed elements whose keys aren't in the map yet, and leaves those that are as they are.
+	// added is how many were written. Arrays, whose keys are always there, and keyless maps can't. After
+	// an error some may have been written.
+	Add(ctx context.Context, keys, values []byte) (added int, err error)
+	// Store writes the bits of mask in the values of elements that are there, and leaves their other bits
+	// to whoever writes them meanwhile. mask has as many bytes as one value; nil is all bits. Maps whose
+	// values aren't read as they are written, and keyless maps, can't. After an error some may have been
+	// written.
+	Store(ctx context.Context, keys, values, mask []byte) (Stored, error)
 	// Delete deletes packed keys; a missing key is not an error. Arrays can't. After an error some may
 	// have been deleted.
 	Delete(ctx context.Context, keys []byte) error
@@ -119,6 +129,38 @@ type Map interface {
 	Locked() Map
 	Close() error
 }
+
+// Stored tells how Map.Store wrote.
+type Stored struct {
+	// Missing is how many keys weren't there; they stay so.
+	Missing int
+	// Way is the least exact way that was needed; empty if nothing was written.
+	Way StoreWay
+}
+
+// StoreWay is how declared bits are written beside bits of a program.
+type StoreWay string
+
+// The ways, the most exact one first.
+const (
+	// StoredByProgram: a program in the kernel stored only the declared bits.
+	StoredByProgram StoreWay = "Program"
+	// StoredUnderLock: under the value's spin lock, which others take, too.
+	StoredUnderLock StoreWay = "Locked"
+	// StoredByReadModifyWrite: whole values were read and written. What a program wrote between the two
+	// is lost.
+	StoredByReadModifyWrite StoreWay = "ReadModifyWrite"
+)
+
+// Worse is the less exact one of two ways.
+func (w StoreWay) Worse(other StoreWay) StoreWay {
+	if slices.Index(storeWays, other) > slices.Index(storeWays, w) {
+		return other
+	}
+	return w
+}
+
+var storeWays = []StoreWay{"", StoredByProgram, StoredUnderLock, StoredByReadModifyWrite}
 
 // MapInfo describes a map.
 type MapInfo struct {

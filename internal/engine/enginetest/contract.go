@@ -40,6 +40,10 @@ func RunContract(t *testing.T, newBackend func(*testing.T) engine.Backend) {
 		"Owners":    testOwners,
 		"Bounds":    testRecordBounds,
 		"Strangers": testStrangers,
+		"Add":       testAdd,
+		"AddFull":   testAddFull,
+		"Store":     testStore,
+		"StoreEach": testStoreEach,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newBackend(t)) })
 	}

@@ -49,6 +49,8 @@ func testCancelled(t *testing.T, b engine.Backend) {
 			return err
 		},
 		"Write":    func() error { return m.Write(ctx, []byte{2}, []byte{20}) },
+		"Add":      func() error { _, err := m.Add(ctx, []byte{2}, []byte{20}); return err },
+		"Store":    func() error { _, err := m.Store(ctx, []byte{1}, []byte{20}, []byte{0xf0}); return err },
 		"Delete":   func() error { return m.Delete(ctx, []byte{1}) },
 		"Contains": func() error { _, err := filter.Contains(ctx, []byte{1, 2}); return err },
 		"Freeze":   func() error { return m.Freeze(ctx) },

@@ -29,7 +29,7 @@ type FaultKind int
 const (
 	// Refused calls don't happen.
 	Refused FaultKind = iota
-	// Partial calls do half of their elements: Write and Delete change them, Read yields them. Calls
+	// Partial calls do half of their elements: Write, Add, Store and Delete change them, Read yields them. Calls
 	// without elements are refused.
 	Partial
 	// Late calls happen, and fail nevertheless.
@@ -75,7 +75,7 @@ type Faulty struct {
 }
 
 // changes are the calls that change something.
-var changes = []string{"Create", "Publish", "Unpin", "SaveRecord", "SaveKeys", "Forget", "Write", "Delete", "Freeze"}
+var changes = []string{"Create", "Publish", "Unpin", "SaveRecord", "SaveKeys", "Forget", "Write", "Add", "Store", "Delete", "Freeze"}
 
 // Hit is the name of the call that the fault met, empty if it met none.
 func (f *Faulty) Hit() string { return f.hit }
@@ -306,12 +306,38 @@ func (m faultyMap) readHalf(ctx context.Context, yield func(keys, values []byte)
 // Write writes elements.
 func (m faultyMap) Write(ctx context.Context, keys, values []byte) error {
 	return m.change(ctx, "Write", keys, func(part int) error {
-		if part == 0 {
-			return m.Map.Write(ctx, keys, values)
-		}
-		n := len(keys) / part
-		return m.Map.Write(ctx, keys[:n/2*part], values[:n/2*(len(values)/n)])
+		keys, values := halfOf(part, keys, values)
+		return m.Map.Write(ctx, keys, values)
 	})
+}
+
+// Add writes elements that aren't there.
+func (m faultyMap) Add(ctx context.Context, keys, values []byte) (added int, err error) {
+	err = m.change(ctx, "Add", keys, func(part int) (err error) {
+		keys, values := halfOf(part, keys, values)
+		added, err = m.Map.Add(ctx, keys, values)
+		return err
+	})
+	return added, err
+}
+
+// Store writes bits of elements that are there.
+func (m faultyMap) Store(ctx context.Context, keys, values, mask []byte) (s engine.Stored, err error) {
+	err = m.change(ctx, "Store", keys, func(part int) (err error) {
+		keys, values := halfOf(part, keys, values)
+		s, err = m.Map.Store(ctx, keys, values, mask)
+		return err
+	})
+	return s, err
+}
+
+// halfOf is all (0), or the first half of the elements with keys of this many bytes.
+func halfOf(keySize int, keys, values []byte) (k, v []byte) {
+	if keySize == 0 {
+		return keys, values
+	}
+	n := len(keys) / keySize
+	return keys[:n/2*keySize], values[:n/2*(len(values)/n)]
 }
 
 // Delete deletes keys.

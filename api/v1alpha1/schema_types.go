@@ -109,6 +109,17 @@ const (
 	UnitSeconds      TimeUnit = "s"
 )
 
+// Owner says who writes a part of a value once its element is there.
+//
+// +kubebuilder:validation:Enum=Program
+type Owner string
+
+// The owners. What isn't the program's is the declaration's.
+const (
+	// OwnerProgram is the programs that use the map.
+	OwnerProgram Owner = "Program"
+)
+
 // Schema is the layout of a key, a value or a field: a scalar (`type`), or a C struct or union (`fields`), and arrays
 // of them. Offsets and sizes follow from it as a C compiler lays it out. The compiler checks what CEL's
 // cost budget doesn't let the CRD check.
@@ -214,6 +225,13 @@ type Schema struct {
 	// or the Last four bytes.
 	// +optional
 	IPv4As IPv4Placement `json:"ipv4As,omitempty"`
+
+	// owner says who writes this part of a value, or the value as a whole. Of a Program's part, such as a counter or
+	// the tokens of a bucket, an entry may give the first value, which is written when the element is made (without
+	// one, default, else zeros). It is never compared with the map and never written again, and what is declared
+	// beside it is written without touching it. Arrays and unions have one owner as a whole; keys have none.
+	// +optional
+	Owner Owner `json:"owner,omitempty"`
 
 	// default is what entries hold that leave this out: a field, or the value as a whole. Without it, leaving one
 	// out is an error.

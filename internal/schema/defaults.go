@@ -53,7 +53,7 @@ func (b builder) setDefault(l *Layout, s *v1alpha1.Schema, path string) *Error {
 // entry holds it, and not for its place in the schema.
 func (b builder) checkDefault(s *v1alpha1.Schema, raw []byte) *Error {
 	bare := *s
-	bare.Default = nil
+	bare.Default, bare.Owner = nil, ""
 	l, err := builder{collect: func(v1alpha1.Reference) {}}.layout(&bare, "", 0)
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (l *Layout) isImplied() bool {
 	case l.of != nil:
 		return l.of.fallback.known
 	case l.scalar != nil || l.union:
-		return false
+		return l.program // zeros
 	}
 	for i := range l.fields {
 		if f := &l.fields[i]; !f.silent && !f.layout.fallback.known {
@@ -142,6 +142,8 @@ func (l *Layout) fillDefault(dst []byte) *Error {
 		return d.reader.encode(dst, literal{raw: d.raw})
 	case l.of != nil:
 		return l.fillElements(dst, 0)
+	case l.union:
+		return nil // zeros
 	}
 	for i := range l.fields {
 		if f := &l.fields[i]; !f.silent {
@@ -155,10 +157,13 @@ func (l *Layout) fillDefault(dst []byte) *Error {
 
 // fillDefault writes the default of a field to the struct in dst.
 func (f *field) fillDefault(dst []byte) *Error {
-	if f.bits > 0 {
-		return f.encodeBits(dst, literal{raw: f.layout.fallback.raw})
+	switch {
+	case f.bits == 0:
+		return f.layout.fillDefault(f.room(dst))
+	case f.layout.fallback.raw == nil:
+		return nil // zeros
 	}
-	return f.layout.fillDefault(f.room(dst))
+	return f.encodeBits(dst, literal{raw: f.layout.fallback.raw})
 }
 
 // fillElements writes the defaults of an array's elements from number n on: what a list that is the default of the

@@ -27,6 +27,8 @@ type Layout struct {
 	gaps []gap
 	// fallback is the default, see defaults.go.
 	fallback fallback
+	// program says that programs own the whole, see owner.go.
+	program bool
 	// prefix is there for the key of an LPM trie that has the prefix length in front, see prefix.go.
 	prefix *prefix
 	// ranges reads ranges, of prefixes that hold their length; nil for anything else.
@@ -109,10 +111,15 @@ func newChecked(s *v1alpha1.Schema, b builder) (*Layout, error) {
 // builder lays schemas out.
 type builder struct {
 	collect func(v1alpha1.Reference) // nil for layouts without links
+	program bool                     // what is laid out is a part of what programs own
 }
 
 func (b builder) layout(s *v1alpha1.Schema, path string, depth int) (*Layout, *Error) {
-	l := &Layout{}
+	if err := checkOwner(s, path); err != nil {
+		return nil, err
+	}
+	b.program = b.program || s.Owner == v1alpha1.OwnerProgram
+	l := &Layout{program: b.program}
 	switch {
 	case s.Type != "" && len(s.Fields) > 0:
 		return nil, errorf(path, "type and fields exclude each other")
@@ -157,7 +164,7 @@ func arrays(l *Layout, s *v1alpha1.Schema, path string) (*Layout, *Error) {
 		if err := l.inherit(); err != nil {
 			return nil, err
 		}
-		l = &Layout{of: l, count: int(n), size: l.size * int(n), align: l.align}
+		l = &Layout{of: l, count: int(n), size: l.size * int(n), align: l.align, program: l.program}
 	}
 	return l, nil
 }
@@ -169,6 +176,11 @@ func (b builder) setScalar(l *Layout, s *v1alpha1.Schema, path string) *Error {
 	}
 	if sc.linked {
 		sc.collect = b.collect
+	}
+	if b.program && s.Default == nil {
+		if err := sc.checkZero(path); err != nil {
+			return err
+		}
 	}
 	l.scalar, l.size, l.align = sc, sc.size, max(sc.align, int(s.Align))
 	if s.Align != 0 && IsByteArray(s.Type) {

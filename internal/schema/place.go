@@ -71,6 +71,11 @@ func (b builder) setFields(l *Layout, s *v1alpha1.Schema, path string, depth int
 	if s.Bits != 0 {
 		return errorf(path+".bits", "only an integer, a bool or padding can be a bit-field")
 	}
+	if s.Union && !b.program {
+		if err := checkMembers(s, path); err != nil {
+			return err
+		}
+	}
 	p := placer{packed: s.Packed, union: s.Union, align: max(int(s.Align), 1)}
 	if depth == 0 && hasPrefix(s) {
 		p.reserveLength()

@@ -187,6 +187,13 @@ type BPFMapSpec struct {
 	// +optional
 	Pin *Pin `json:"pin,omitempty"`
 
+	// adoptionPolicy says what happens if somebody else's map is at the pin: Never leaves it alone, and the map is
+	// Stalled; Adopt takes it over with its id and contents, and others' elements stay; AdoptAndDiscard also lets
+	// syncPolicy Mirror delete others' elements. Adopt if not given and the pin is in bpfmap/<namespace>/, Never
+	// elsewhere. Maps that were taken over already stay so.
+	// +optional
+	AdoptionPolicy AdoptionPolicy `json:"adoptionPolicy,omitempty"`
+
 	// nodeSelector selects the nodes that get the map by their labels; all nodes if empty.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
@@ -216,9 +223,10 @@ type BPFMapSpec struct {
 	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
 
 	// deletionPolicy says what happens to the pinned maps when the BPFMap is deleted, or when a
-	// node is no longer selected.
+	// node is no longer selected: Delete removes the pins; GiveBack takes out the declared keys, and leaves pin,
+	// mode, owner and the elements of others; Retain leaves everything. GiveBack if not given and the map was taken
+	// over from somebody else, Delete if it was made here; each node knows which it was.
 	// +optional
-	// +kubebuilder:default=Delete
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
@@ -283,19 +291,19 @@ type Pin struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[^/.]+(/[^/.]+)*$')",message="path must be relative to the BPF file system, without empty elements, and without '.', which the BPF file system reserves"
 	Path string `json:"path,omitempty"`
 
-	// mode are the permission bits of the pin, in octal. 0600 if not given.
+	// mode are the permission bits of the pin, in octal. If not given, 0600, and what it has at an adopted map.
 	// +optional
 	// +kubebuilder:validation:MaxLength=4
 	// +kubebuilder:validation:Pattern=`^0?[0-7]{3}$`
 	Mode string `json:"mode,omitempty"`
 
-	// uid is the owner of the pin. 0 if not given.
+	// uid is the owner of the pin. If not given, 0, and what it has at an adopted map.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=4294967294
 	UID *int64 `json:"uid,omitempty"`
 
-	// gid is the group of the pin. 0 if not given.
+	// gid is the group of the pin. If not given, 0, and what it has at an adopted map.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=4294967294

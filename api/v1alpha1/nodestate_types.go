@@ -229,6 +229,19 @@ const (
 	NodeMapStalled NodeMapState = "Stalled"
 )
 
+// MapOrigin is who made a map.
+//
+// +kubebuilder:validation:Enum=Created;Adopted
+type MapOrigin string
+
+// The origins of a map.
+const (
+	// OriginCreated: the map was made for its BPFMap.
+	OriginCreated MapOrigin = "Created"
+	// OriginAdopted: somebody else made the map, and it was taken over.
+	OriginAdopted MapOrigin = "Adopted"
+)
+
 // SchemaVerification is whether the layout of key and value was compared with the map's BTF.
 //
 // +kubebuilder:validation:Enum=Verified;NotVerified;NoBTF
@@ -259,6 +272,9 @@ const (
 	NodeReasonFrozen = "Frozen"
 	// NodeReasonPinConflict: the pin belongs to another BPFMap, or holds something that is not a map.
 	NodeReasonPinConflict = "PinConflict"
+	// NodeReasonAdoptionNotAllowed: somebody else's map is at the pin and adoptionPolicy doesn't allow to take it over,
+	// or not to delete what others put into it, which syncPolicy Mirror would do.
+	NodeReasonAdoptionNotAllowed = "AdoptionNotAllowed"
 	// NodeReasonPinNotAllowed: the agent's configuration doesn't allow this pin path.
 	NodeReasonPinNotAllowed = "PinNotAllowed"
 	// NodeReasonMapFull: the map is too small for the declared entries.
@@ -337,6 +353,11 @@ type NodeMap struct {
 	// state is the map's state.
 	// +required
 	State NodeMapState `json:"state"`
+
+	// origin is who made the map: Created for a map that was made for this BPFMap, Adopted for one that somebody else
+	// made; absent if that isn't known, as of maps that an earlier release managed.
+	// +optional
+	Origin MapOrigin `json:"origin,omitempty"`
 
 	// schemaVerified says whether key and value are laid out as the map's programs have them: Verified if they were
 	// compared with the map's BTF, or if the map was made from them; NotVerified if the agent may not read BTF, which

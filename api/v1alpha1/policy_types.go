@@ -45,15 +45,33 @@ const (
 	ReplaceSwap ReplacePolicy = "Swap"
 )
 
+// AdoptionPolicy says whether a map that somebody else made may become a BPFMap's.
+//
+// +kubebuilder:validation:Enum=Never;Adopt;AdoptAndDiscard
+type AdoptionPolicy string
+
+// The adoption policies.
+const (
+	// AdoptionNever leaves a map that somebody else made alone.
+	AdoptionNever AdoptionPolicy = "Never"
+	// AdoptionAdopt takes it over. What others put into it stays.
+	AdoptionAdopt AdoptionPolicy = "Adopt"
+	// AdoptionDiscard takes it over, and lets syncPolicy Mirror delete what others put into it.
+	AdoptionDiscard AdoptionPolicy = "AdoptAndDiscard"
+)
+
 // DeletionPolicy says what happens to pinned maps that are no longer declared.
 //
-// +kubebuilder:validation:Enum=Delete;Retain
+// +kubebuilder:validation:Enum=Delete;Retain;GiveBack
 type DeletionPolicy string
 
 // The deletion policies.
 const (
 	// DeletionDelete removes the pins; the kernel frees a map when its last user is gone.
 	DeletionDelete DeletionPolicy = "Delete"
-	// DeletionRetain keeps the pins and releases the maps.
+	// DeletionRetain keeps the pins, with all that the maps hold, and releases the maps.
 	DeletionRetain DeletionPolicy = "Retain"
+	// DeletionGiveBack takes the declared keys out of the maps and leaves the rest as it was found: the pins with
+	// their modes and owners, and the elements of others.
+	DeletionGiveBack DeletionPolicy = "GiveBack"
 )

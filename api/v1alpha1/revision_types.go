@@ -189,13 +189,25 @@ type BPFMapRevisionSpec struct {
 	// +required
 	ReplacePolicy ReplacePolicy `json:"replacePolicy"`
 
-	// deletionPolicy says what happens when the map is no longer declared.
-	// +required
-	DeletionPolicy DeletionPolicy `json:"deletionPolicy"`
+	// adoptionPolicy says whether a map that somebody else made may be taken over; absent if it depends on where
+	// the pin is.
+	// +optional
+	AdoptionPolicy AdoptionPolicy `json:"adoptionPolicy,omitempty"`
 
-	// pin is where and with which permissions the map is pinned, with the path filled in.
+	// deletionPolicy says what happens when the map is no longer declared; absent if it depends on who made the map.
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// pin is where and with which permissions the map is pinned, with everything filled in.
 	// +required
 	Pin Pin `json:"pin"`
+
+	// pinStated are those of pin's fields whose values the BPFMap states although they are what a new pin has anyway:
+	// an adopted map gets them, too.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=3
+	PinStated []PinField `json:"pinStated,omitempty"`
 
 	// nodeSelector selects nodes by their labels.
 	// +optional
@@ -239,6 +251,18 @@ type BPFMapRevisionSpec struct {
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9+/]*={0,2}$`
 	Entries []byte `json:"entries,omitempty"`
 }
+
+// PinField is a field of a Pin.
+//
+// +kubebuilder:validation:Enum=mode;uid;gid
+type PinField string
+
+// The fields of a Pin that revisions may name.
+const (
+	PinMode PinField = "mode"
+	PinUID  PinField = "uid"
+	PinGID  PinField = "gid"
+)
 
 // ByteOrder is the order of the bytes of integers.
 // +kubebuilder:validation:Enum=LittleEndian;BigEndian

@@ -183,7 +183,7 @@ func (c *compiler) sortedLinks(self revision.Key) []v1alpha1.Reference {
 func (c *compiler) policy() revision.Policy {
 	s := c.spec
 	c.oneOf("spec.conflictPolicy", string(c.conflictPolicy()), string(v1alpha1.ConflictFail), string(v1alpha1.ConflictFirst), string(v1alpha1.ConflictLast))
-	p := revision.Policy{Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze}
+	p := revision.Policy{Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Adoption: s.AdoptionPolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze}
 	t := traitsOf(s.Type)
 	switch {
 	case p.Sync == "" && t != nil && isSeedOnly(t):
@@ -204,13 +204,15 @@ func (c *compiler) policy() revision.Policy {
 	if p.Replace == "" {
 		p.Replace = v1alpha1.ReplaceNever
 	}
-	if p.Deletion == "" {
-		p.Deletion = v1alpha1.DeletionDelete
-	}
 	c.oneOf("spec.syncPolicy", string(p.Sync), string(v1alpha1.SyncSeed), string(v1alpha1.SyncMerge), string(v1alpha1.SyncMirror))
 	c.oneOf("spec.driftPolicy", string(p.Drift), string(v1alpha1.DriftRepair), string(v1alpha1.DriftReport))
 	c.oneOf("spec.replacePolicy", string(p.Replace), string(v1alpha1.ReplaceNever), string(v1alpha1.ReplaceSwap))
-	c.oneOf("spec.deletionPolicy", string(p.Deletion), string(v1alpha1.DeletionDelete), string(v1alpha1.DeletionRetain))
+	if p.Adoption != "" {
+		c.oneOf("spec.adoptionPolicy", string(p.Adoption), string(v1alpha1.AdoptionNever), string(v1alpha1.AdoptionAdopt), string(v1alpha1.AdoptionDiscard))
+	}
+	if p.Deletion != "" {
+		c.oneOf("spec.deletionPolicy", string(p.Deletion), string(v1alpha1.DeletionDelete), string(v1alpha1.DeletionRetain), string(v1alpha1.DeletionGiveBack))
+	}
 	return p
 }
 

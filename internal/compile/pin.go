@@ -11,11 +11,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// defaultPinMode is what the kernel gives a pin.
-const defaultPinMode fs.FileMode = 0o600
-
 func (c *compiler) pin(key revision.Key) revision.Pin {
-	pin := revision.Pin{Path: revision.DefaultPinPath(key), Mode: defaultPinMode}
+	pin := revision.Pin{Path: revision.DefaultPinPath(key), Mode: revision.NewPinMode}
 	p := c.spec.Pin
 	if p == nil {
 		return pin
@@ -32,9 +29,11 @@ func (c *compiler) pin(key revision.Key) revision.Pin {
 			c.problems.add("spec.pin.mode", "%q is not an octal mode (0000…0777)", p.Mode)
 		}
 		pin.Mode = fs.FileMode(mode)
+		pin.Stated.Mode = pin.Mode == revision.NewPinMode
 	}
 	pin.UID = c.ownerID("spec.pin.uid", p.UID)
 	pin.GID = c.ownerID("spec.pin.gid", p.GID)
+	pin.Stated.UID, pin.Stated.GID = p.UID != nil && pin.UID == 0, p.GID != nil && pin.GID == 0
 	return pin
 }
 

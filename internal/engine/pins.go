@@ -42,11 +42,10 @@ func (p PinPrefixes) Allow(key revision.Key, pin string) error {
 	if err := revision.CheckPinPath(pin); err != nil {
 		return fmt.Errorf("pin path %w", err)
 	}
-	own := path.Dir(revision.DefaultPinPath(key))
 	below := func(dir string) bool { return pin == dir || strings.HasPrefix(pin, dir+"/") }
-	if strings.HasPrefix(pin, own+"/") || slices.ContainsFunc(p[key.Namespace], below) || slices.ContainsFunc(p[AnyNamespace], below) {
+	if key.IsOwn(pin) || slices.ContainsFunc(p[key.Namespace], below) || slices.ContainsFunc(p[AnyNamespace], below) {
 		return nil
 	}
 	return fmt.Errorf("pin %s is not below %s, and the agent's configuration allows namespace %s no other place for it (--allowed-pin-prefix=%s=%s)",
-		pin, own, key.Namespace, key.Namespace, path.Dir(pin))
+		pin, key.OwnDirectory(), key.Namespace, key.Namespace, path.Dir(pin))
 }

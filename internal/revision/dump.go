@@ -4,6 +4,7 @@
 package revision
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -27,7 +28,10 @@ func (r *Revision) Dump(key, value Formatter) string {
 		fmt.Fprintf(&b, "map_extra %d\n", r.Shape.MapExtra)
 	}
 	fmt.Fprintf(&b, "policy sync %s drift %s replace %s deletion %s freeze %t\n", r.Policy.Sync, r.Policy.Drift,
-		r.Policy.Replace, r.Policy.Deletion, r.Policy.Freeze)
+		r.Policy.Replace, cmp.Or(r.Policy.Deletion, "ByOrigin"), r.Policy.Freeze)
+	if r.Policy.Adoption != "" {
+		fmt.Fprintf(&b, "adoption %s\n", r.Policy.Adoption)
+	}
 	fmt.Fprintf(&b, "pin %s mode %04o owner %d:%d\n", r.Pin.Path, r.Pin.Mode, r.Pin.UID, r.Pin.GID)
 	fmt.Fprintf(&b, "digest %s\n", r.Digest)
 	for _, l := range r.References {

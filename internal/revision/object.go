@@ -63,8 +63,9 @@ func ToObject(r *Revision) *v1alpha1.BPFMapRevision {
 		MapExtra: int64(r.Shape.MapExtra), Inner: innerObject(r.Shape.Inner),
 		Key: r.KeySchema, Value: r.ValueSchema, References: r.References,
 		SyncPolicy: r.Policy.Sync, DriftPolicy: r.Policy.Drift, Freeze: r.Policy.Freeze,
-		ReplacePolicy: r.Policy.Replace, DeletionPolicy: r.Policy.Deletion,
+		ReplacePolicy: r.Policy.Replace, AdoptionPolicy: r.Policy.Adoption, DeletionPolicy: r.Policy.Deletion,
 		Pin:          v1alpha1.Pin{Path: r.Pin.Path, Mode: fmt.Sprintf("%04o", r.Pin.Mode), UID: &uid, GID: &gid},
+		PinStated:    r.Pin.Stated.fields(),
 		NodeSelector: r.NodeSelector,
 		Sensitive:    r.Sensitive,
 		ByteOrder:    NativeByteOrder(),
@@ -110,7 +111,7 @@ func Describe(obj *v1alpha1.BPFMapRevision) (*Revision, error) {
 		Key: key, UID: s.MapUID, Name: obj.Name, Number: obj.Number(),
 		Shape: Shape{Type: s.Type, Flags: s.Flags, NUMANode: s.NUMANode, Name: MapName(key)},
 		Policy: Policy{
-			Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze,
+			Sync: s.SyncPolicy, Drift: s.DriftPolicy, Replace: s.ReplacePolicy, Adoption: s.AdoptionPolicy, Deletion: s.DeletionPolicy, Freeze: s.Freeze,
 		},
 		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, References: s.References, Sensitive: s.Sensitive, Digest: s.Digest,
 	}
@@ -138,6 +139,7 @@ func Describe(obj *v1alpha1.BPFMapRevision) (*Revision, error) {
 	if r.Pin, err = pinOf(&s.Pin); err != nil {
 		return nil, fmt.Errorf("read revision %s: %w", obj.Name, err)
 	}
+	r.Pin.Stated = statedOf(s.PinStated)
 	return r, nil
 }
 

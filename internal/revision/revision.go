@@ -74,11 +74,15 @@ type Shape struct {
 
 // Policy is how a map is kept.
 type Policy struct {
-	Sync     v1alpha1.SyncPolicy
-	Drift    v1alpha1.DriftPolicy
-	Replace  v1alpha1.ReplacePolicy
+	Sync    v1alpha1.SyncPolicy
+	Drift   v1alpha1.DriftPolicy
+	Replace v1alpha1.ReplacePolicy
+	// Deletion is empty if it depends on who made the map.
 	Deletion v1alpha1.DeletionPolicy
 	Freeze   bool
+	// Adoption is empty if it depends on where the pin is, see Revision.Adoption. It decides on maps that aren't ours
+	// yet, so it isn't part of what was applied to one.
+	Adoption v1alpha1.AdoptionPolicy `json:"-"`
 }
 
 // Pin is a map's place in the BPF file system.
@@ -88,6 +92,8 @@ type Pin struct {
 	Mode fs.FileMode
 	// UID and GID own the pin.
 	UID, GID uint32
+	// Stated are the fields that are given although they are what a new pin has.
+	Stated PinStated `json:",omitzero"`
 }
 
 // Difference is one property in which two shapes differ.

@@ -116,7 +116,7 @@ func (w *Wire) Pour(t testing.TB, from string) (stop func() Count) {
 			case <-end:
 				done <- c
 				return
-			case <-time.After(time.Millisecond): // others need the processor, too
+			case <-time.After(5 * time.Millisecond): // others need the processor, too
 			}
 		}
 	}()

@@ -59,6 +59,11 @@ const trieKeys = "{type: ipv4Prefix}, {type: ipv6Prefix}, {type: ipPrefix}, anot
 
 func (c *compiler) checkKey(p part, k *v1alpha1.Schema, key *schema.Layout) {
 	typ, t := p.typ, p.traits
+	if k != nil {
+		if below := schema.OwnedBelow(k); below != nil {
+			c.problems.add(p.path+".key"+*below+".owner", "keys can't be owned by programs: a key is what tells entries from each other; leave owner out")
+		}
+	}
 	_, isPrefix := withoutLength[key.Scalar()]
 	isArray := k != nil && (k.Length != 0 || len(k.Dimensions) > 0)
 	switch {

@@ -36,7 +36,28 @@ func (c *compiler) shape(name revision.Key, key, value *schema.Layout) revision.
 	shape.Inner = c.inner()
 	c.checkNUMANode(t, shape.Flags)
 	c.checkLocks(t, value)
+	c.checkOwner(t, shape.Flags)
 	return shape
+}
+
+// checkOwner refuses values with two owners where one of them couldn't write.
+func (c *compiler) checkOwner(t *maptype.Type, flags []v1alpha1.MapFlag) {
+	below := schema.OwnedBelow(&c.spec.Value)
+	if below == nil {
+		return
+	}
+	path := "spec.value" + *below + ".owner"
+	sharing, _ := maptype.Set("shared")
+	switch {
+	case t.Runtime:
+		c.problems.add(path, "programs and processes own all of a %s anyway: leave owner out", c.spec.Type)
+	case !t.CanShare():
+		c.problems.add(path, "the values of a %s are written as a whole, so programs can't own a part of them (they can in %s): leave owner out", c.spec.Type, maptype.List(sharing))
+	case c.spec.Freeze:
+		c.problems.add("spec.freeze", "a frozen map's declared fields can't change, and a new map for each change would take what programs wrote (%s) with it: leave freeze out, or keep what is frozen and what programs own in two maps", path)
+	case slices.Contains(flags, v1alpha1.FlagRdOnlyProg):
+		c.problems.add(path, "programs can't write into a map with the flag RdOnlyProg: leave out one of the two")
+	}
 }
 
 // hashFunctionsOf says how many hash functions a type takes.

@@ -26,6 +26,7 @@ var sets = map[string]func(*Type) bool{
 	"consumed":     func(t *Type) bool { return !t.Runtime && t.Reading == Consumed },
 	"unlistable":   func(t *Type) bool { return !t.Runtime && (t.Reading == Asked || t.Reading == Unreadable) },
 	"spinLock":     func(t *Type) bool { return t.SpinLock },
+	"shared":       func(t *Type) bool { return t.CanShare() },
 	"perCPU":       func(t *Type) bool { return t.PerCPU },
 	"notInner":     func(t *Type) bool { return t.Inner == NotInner },
 	"mapRef":       holds("mapRef"),

@@ -66,6 +66,12 @@ type Type struct {
 	Memory Memory
 }
 
+// CanShare says whether a part of each value can be the declaration's and the rest the programs': values are bytes that
+// can be compared, by a key.
+func (t *Type) CanShare() bool {
+	return !t.Runtime && t.Reading == Listed && t.Values == Plain && !t.IsKeyless()
+}
+
 // Datum is what the kernel takes as key or value. The zero Datum is none.
 type Datum struct {
 	// Min and Max bound the size in bytes. Multiple is what the size must be a multiple of, 0 for any.

@@ -56,7 +56,7 @@ func flagText(flags []v1alpha1.MapFlag) string {
 }
 
 // Fingerprint identifies what a node must do for r: the shape, the policies that decide on contents,
-// the pin and the digest. Two revisions with the same fingerprint leave the same map behind.
+// the pin, the digest, and what programs own of the values. Two revisions with the same fingerprint leave the same map behind.
 func (r *Revision) Fingerprint() string {
 	b, err := json.Marshal(struct {
 		Shape  Shape
@@ -64,7 +64,8 @@ func (r *Revision) Fingerprint() string {
 		Pin    Pin
 		Digest string
 		Links  []v1alpha1.Reference `json:",omitempty"`
-	}{r.Shape, r.Policy, r.Pin, r.Digest, r.References})
+		Owned  []string             `json:",omitempty"`
+	}{r.Shape, r.Policy, r.Pin, r.Digest, r.References, r.ProgramParts()})
 	if err != nil {
 		panic("fingerprint of a revision: " + err.Error()) // plain data always marshals
 	}

@@ -54,7 +54,8 @@ func (b builder) setDefault(l *Layout, s *v1alpha1.Schema, path string) *Error {
 func (b builder) checkDefault(s *v1alpha1.Schema, raw []byte) *Error {
 	bare := *s
 	bare.Default, bare.Owner = nil, ""
-	l, err := builder{collect: func(v1alpha1.Reference) {}}.layout(&bare, "", 0)
+	isOwned := len(s.Fields) > 0 && (b.program || s.Owner != "") // and may leave fields out
+	l, err := builder{collect: func(v1alpha1.Reference) {}, program: isOwned}.layout(&bare, "", 0)
 	if err != nil {
 		return err
 	}

@@ -177,8 +177,8 @@ func (b builder) setScalar(l *Layout, s *v1alpha1.Schema, path string) *Error {
 	if sc.linked {
 		sc.collect = b.collect
 	}
-	if b.program && s.Default == nil {
-		if err := sc.checkZero(path); err != nil {
+	if b.program {
+		if err := checkZero(s, path); err != nil {
 			return err
 		}
 	}

@@ -34,13 +34,13 @@ func checkMembers(s *v1alpha1.Schema, path string) *Error {
 	return nil
 }
 
-// checkZero refuses zeros as the first value of what programs own if an enum has no name for 0. A number would be taken
-// from people, but nobody asked for this one.
-func (s *scalar) checkZero(path string) *Error {
-	if s.names == nil || s.names.flags {
+// checkZero refuses zeros as the first value of what programs own if an enum has no name for 0: people may write a
+// number, but nobody asked for this one.
+func checkZero(s *v1alpha1.Schema, path string) *Error {
+	if s.Enum == nil || s.Default != nil {
 		return nil
 	}
-	for _, n := range s.names.byName {
+	for _, n := range s.Enum {
 		if n == 0 {
 			return nil
 		}
@@ -113,4 +113,26 @@ func (l *Layout) clearProgram(mask []byte) {
 			f.layout.clearProgram(mask[f.offset:])
 		}
 	}
+}
+
+// FormatDeclared is Format without the fields that programs own.
+func (l *Layout) FormatDeclared(b []byte) string { return l.withoutProgram().Format(b) }
+
+// withoutProgram is a layout for texts in which fields that programs own have no value.
+func (l *Layout) withoutProgram() *Layout {
+	if !l.hasProgram() {
+		return l
+	}
+	bare := *l
+	if l.of != nil {
+		bare.of = l.of.withoutProgram()
+	}
+	bare.fields = make([]field, len(l.fields))
+	for i := range l.fields {
+		f := l.fields[i]
+		f.silent = f.silent || f.layout.program
+		f.layout = f.layout.withoutProgram()
+		bare.fields[i] = f
+	}
+	return &bare
 }

@@ -85,8 +85,8 @@ type State struct {
 	// Pinned is the map at the pin, KeepAlive the one behind our own pin.
 	Pinned, KeepAlive Map
 	Record            *Record
-	// PinDiffers says that mode or owner of the pin differ from what was asked for.
-	PinDiffers bool
+	// Found is the pin with its mode and owner as they are; zero if nothing is pinned there.
+	Found revision.Pin
 	// PinPath is the pin's absolute path.
 	PinPath string
 }

@@ -23,7 +23,7 @@ func describe(o *Observation, p *plan.Plan, out *Outcome) Report {
 	r.SchemaVerified = o.verified(p)
 	for _, rec := range []*Record{o.record, out.record} {
 		if rec != nil {
-			r.DriftCount = rec.DriftCount
+			r.DriftCount, r.Origin = rec.DriftCount, rec.OriginOf(r.MapID).By
 		}
 	}
 	if p.Drift != "" && p.Action != plan.Stall {

@@ -121,6 +121,7 @@ func (e *Engine) Plan(ctx context.Context, rev *revision.Revision) (plan.Plan, e
 	}
 	defer o.close()
 	o.note = notedForPlan
+	o.want.Explain = true
 	if e.options.Local && o.record != nil {
 		o.have.Recorded.Applied = o.record.Applied // whoever declares it, a manifest with or without a UID
 	}

@@ -81,7 +81,7 @@ func (x *execution) makeNew(ctx context.Context) error {
 	if err := x.save(ctx, rec); err != nil {
 		return err
 	}
-	if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.rev.Pin, replaces(o, p)...); err != nil {
+	if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.pin, replaces(o, p)...); err != nil {
 		return fmt.Errorf("pin new map: %w", err)
 	}
 	switch {
@@ -121,7 +121,7 @@ func (x *execution) changeExisting(ctx context.Context) error {
 		}
 	}
 	if p.Pin || own.id() != m.info.ID {
-		if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.rev.Pin); err != nil {
+		if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.pin); err != nil {
 			return fmt.Errorf("pin map: %w", err)
 		}
 	}
@@ -136,7 +136,7 @@ func (x *execution) tidyUp(ctx context.Context) error {
 	m := o.base(x.p.Base)
 	x.out.count = x.p.Changes.After()
 	if o.keepAlive.id() != m.info.ID {
-		if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.rev.Pin); err != nil {
+		if err := x.backend.Publish(ctx, o.rev.Key, m.Map, o.pin); err != nil {
 			return fmt.Errorf("renew the keep-alive pin: %w", err)
 		}
 	}

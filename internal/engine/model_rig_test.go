@@ -272,6 +272,7 @@ type view struct {
 	engine.MapInfo
 	elements map[string]string // without the zero ones of arrays, of filters by value; nil where nobody can know
 	differs  bool              // mode or owner of the pin aren't those of the look
+	mode     fs.FileMode       // of the pin
 }
 
 // snapshot is all that there is.
@@ -313,7 +314,8 @@ func (r *rig) look(ctx context.Context, modes map[string]fs.FileMode) (*snapshot
 			return nil, err
 		}
 		if v != nil {
-			v.differs = state.PinDiffers
+			v.differs = state.Found.Mode != modes[path]
+			v.mode = state.Found.Mode
 			s.pins[path] = v
 		}
 	}

@@ -24,6 +24,8 @@ type Observation struct {
 	record            *Record
 	bases             *bases
 	pinPath           string
+	// found is the pin with its mode and owner as they are, and pin how they are to be.
+	found, pin revision.Pin
 	// last is what this engine brought to the map before, nil if it doesn't know.
 	last *applied
 	// note is how many of the elements that differ are noted as they are found.
@@ -61,11 +63,11 @@ func (m *openMap) id() uint32 {
 }
 
 // planned is m for the plan.
-func (m *openMap) planned() *plan.Map {
+func (o *Observation) planned(m *openMap) *plan.Map {
 	if m == nil {
 		return nil
 	}
-	return &plan.Map{ID: m.info.ID, Shape: m.info.Shape, Frozen: m.info.Frozen}
+	return &plan.Map{ID: m.info.ID, Shape: m.info.Shape, Frozen: m.info.Frozen, Adopted: o.record.OriginOf(m.info.ID).IsAdopted()}
 }
 
 // close gives up what was opened to be observed.

@@ -46,16 +46,17 @@ func observe(ctx context.Context, b Backend, rev *revision.Revision, last *appli
 			return nil, fmt.Errorf("observe map %s: %w", rev.Key, err)
 		}
 	}
-	o.forPlan(found, state.PinDiffers)
+	o.pin, o.found = o.wantedPin(state.Found), state.Found
+	o.forPlan(found)
 	return o, nil
 }
 
 // forPlan puts down what the plan is made from.
-func (o *Observation) forPlan(found *targets, pinDiffers bool) {
+func (o *Observation) forPlan(found *targets) {
 	o.want = plan.DesiredMap{
-		Revision: o.rev, Fingerprint: o.rev.Fingerprint() + found.trace, Resolved: found.trace, Contents: o.contents, CPUs: o.contents.cpus,
+		Revision: o.rev, Fingerprint: o.rev.Fingerprint() + found.trace, Resolved: found.trace, Contents: o.contents, CPUs: o.contents.cpus, Pin: o.pin,
 	}
-	o.have = plan.Observed{Pinned: o.pinned.planned(), KeepAlive: o.keepAlive.planned(), PinDiffers: pinDiffers}
+	o.have = plan.Observed{Pinned: o.planned(o.pinned), KeepAlive: o.planned(o.keepAlive), Found: o.found}
 	if o.last != nil {
 		o.have.Last = &o.last.Applied
 	}

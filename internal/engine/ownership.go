@@ -252,7 +252,7 @@ func newRecord(o *Observation, p *plan.Plan, id uint32) *Record {
 	rev := o.rev
 	rec := &Record{
 		Key: rev.Key, UID: rev.UID, Revision: rev.Name, Digest: rev.Digest, Linked: o.want.Resolved, MapID: id,
-		Pin: rev.Pin, Deletion: rev.Policy.Deletion,
+		Pin: o.pin, Deletion: rev.Policy.Deletion, Origin: o.origin(p),
 		KeySchema: rev.KeySchema, ValueSchema: rev.ValueSchema, SchemaVerified: o.verified(p),
 	}
 	if o.record != nil {
@@ -271,5 +271,5 @@ func newRecord(o *Observation, p *plan.Plan, id uint32) *Record {
 // keepPrevious notes the map that was ours so far beside the one that is to be: either may be what a
 // crash leaves.
 func keepPrevious(o *Observation, rec *Record, m *openMap) {
-	rec.PreviousMapID, rec.PreviousKeys = m.info.ID, o.recordedLog(m)
+	rec.PreviousMapID, rec.PreviousKeys, rec.PreviousOrigin = m.info.ID, o.recordedLog(m), o.record.OriginOf(m.info.ID)
 }

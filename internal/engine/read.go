@@ -89,7 +89,7 @@ func (o *Observation) losses(ctx context.Context, m *openMap) (*plan.Losses, err
 	shape, mine := m.info.Shape, o.ownedKeys(ctx, m)
 	foreign := o.foreign(m, mine)
 	sameKeys := shape.KeySize == o.rev.Shape.KeySize
-	mirrored := o.rev.Policy.Sync == v1alpha1.SyncMirror
+	mirrored := o.discards(m)
 	err := readWhole(ctx, m, func() { found = plan.Losses{} }, func(keys, values []byte) {
 		eachElement(shape, &scratch, keys, values, func(key, value []byte) {
 			if shape.IsArray() && allZero(value) {
@@ -114,7 +114,7 @@ func (o *Observation) losses(ctx context.Context, m *openMap) (*plan.Losses, err
 // foreign says of elements of a map that is replaced, with keys and values like the declared ones, whether
 // the new one has to hold them, too: they aren't ours, or are pending.
 func (o *Observation) foreign(m *openMap, mine *owned) func(key, value []byte) bool {
-	seeded, mirrored := o.rev.Policy.Sync == v1alpha1.SyncSeed, o.rev.Policy.Sync == v1alpha1.SyncMirror
+	seeded, mirrored := o.rev.Policy.Sync == v1alpha1.SyncSeed, o.discards(m)
 	isArray := m.info.Shape.IsArray()
 	return func(key, value []byte) bool {
 		if isArray && allZero(value) {

@@ -27,6 +27,8 @@ const (
 	ActionRepaired Action = "Repaired"
 	ActionRemoved  Action = "Removed"
 	ActionRetained Action = "Retained"
+	// ActionGivenBack: our keys were taken out, and the map was left as it was found.
+	ActionGivenBack Action = "GivenBack"
 )
 
 // Report is how a map is after Sync or Remove.
@@ -48,6 +50,9 @@ type Report struct {
 	// SchemaVerified says whether key and value are known to be laid out as the map's programs have them; empty if not,
 	// or if they aren't.
 	SchemaVerified v1alpha1.SchemaVerification
+
+	// Origin is who made the map; empty if nobody knows.
+	Origin v1alpha1.MapOrigin
 
 	// Drift is what drift was found, nil for none.
 	Drift *Drift
@@ -134,6 +139,7 @@ func stateOf(reason string) v1alpha1.NodeMapState {
 	case v1alpha1.NodeReasonInterrupted:
 		return v1alpha1.NodeMapPending
 	case v1alpha1.NodeReasonIncompatible, v1alpha1.NodeReasonSchemaMismatch, v1alpha1.NodeReasonFrozen, v1alpha1.NodeReasonPinNotAllowed,
+		v1alpha1.NodeReasonAdoptionNotAllowed,
 		v1alpha1.NodeReasonNotSupported, v1alpha1.NodeReasonInvalidRevision, v1alpha1.NodeReasonInvalidReference,
 		v1alpha1.NodeReasonQuotaExceeded:
 		return v1alpha1.NodeMapStalled

@@ -43,9 +43,13 @@ type Record struct {
 	Pin revision.Pin `json:"pin"`
 	// PreviousPaths are where the map was pinned before, until those pins are removed, and EarlierMaps
 	// the ids of the maps that may be there, besides MapID: at most MaxEarlier each.
-	PreviousPaths []string                `json:"previousPaths,omitempty"`
-	EarlierMaps   []uint32                `json:"earlierMaps,omitempty"`
-	Deletion      v1alpha1.DeletionPolicy `json:"deletion"`
+	PreviousPaths []string `json:"previousPaths,omitempty"`
+	EarlierMaps   []uint32 `json:"earlierMaps,omitempty"`
+	// Deletion is empty if it depends on the map's origin, see DeletionOf.
+	Deletion v1alpha1.DeletionPolicy `json:"deletion"`
+	// Origin is that of the map MapID, PreviousOrigin that of PreviousMapID.
+	Origin         Origin `json:"origin,omitzero"`
+	PreviousOrigin Origin `json:"previousOrigin,omitzero"`
 	// DriftCount is how many times drift was found.
 	DriftCount int64 `json:"driftCount,omitempty"`
 	// DriftReported says that the present drift has been counted.
@@ -105,12 +109,13 @@ func (r *Record) ClaimedMaps() []uint32 { return distinct(r.MapID, r.PreviousMap
 // Follow takes over from the map's former record what outlives a revision: counts, the maps that were
 // replaced, and the earlier pins that are still to be removed, with the maps that may be there. r has its
 // MapID and Pin already. kept is the id behind the map's KeepAlive pin, 0 if there is none: a map is kept
-// alive before it is pinned, so the former record's map was never pinned if its predecessor is still kept.
+// alive before it is pinned, so the former record's map was never pinned if its predecessor is still kept. The
+// pin that an adopted map was found at is somebody else's and stays.
 func (r *Record) Follow(former *Record, kept uint32) {
 	r.DriftCount, r.Replaced = former.DriftCount, former.Replaced
 	r.PreviousPaths, r.EarlierMaps = nil, nil
 	for _, path := range append(slices.Clone(former.PreviousPaths), former.Pin.Path) {
-		if path != r.Pin.Path && path != "" && !slices.Contains(r.PreviousPaths, path) && len(r.PreviousPaths) < MaxEarlier {
+		if path != r.Pin.Path && path != "" && !former.Origin.IsPinOf(path) && !former.PreviousOrigin.IsPinOf(path) && !slices.Contains(r.PreviousPaths, path) && len(r.PreviousPaths) < MaxEarlier {
 			r.PreviousPaths = append(r.PreviousPaths, path)
 		}
 	}

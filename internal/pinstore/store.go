@@ -163,22 +163,21 @@ func (s *Store) KeepAlive(key revision.Key) (*bpf.Map, error) {
 	return s.Pinned(state(key, nameKeepAlive))
 }
 
-// Differs says whether mode or owner of the pin differ from those of pin. A pin that isn't there
-// doesn't differ.
-func (s *Store) Differs(pin revision.Pin) (differs bool, err error) {
-	err = s.in(pin.Path, func(d *bpf.Dir, name string) error {
+// Look is the pin at rel with its mode and owner; zero if nothing is there.
+func (s *Store) Look(rel string) (pin revision.Pin, err error) {
+	err = s.in(rel, func(d *bpf.Dir, name string) error {
 		st, err := d.Lstat(name)
 		if err != nil {
 			return fmt.Errorf("look at pin: %w", err)
 		}
 		uid, gid, err := owner(st)
-		differs = st.Mode().Perm() != pin.Mode || uid != pin.UID || gid != pin.GID
+		pin = revision.Pin{Path: rel, Mode: st.Mode().Perm(), UID: uid, GID: gid}
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return revision.Pin{}, nil
 	}
-	return differs, err
+	return pin, err
 }
 
 func owner(st fs.FileInfo) (uid, gid uint32, err error) {

@@ -27,6 +27,9 @@ type Changes struct {
 	Before Count
 	// Foreign is how many elements stay though nobody declared them, or the declared entry is pending.
 	Foreign int
+	// Discards is how many of Delete and Zero are elements that no revision declared: those of others, which Mirror
+	// deletes.
+	Discards int
 	// Incomplete says that elements may have been missed: Insert may have some that are there.
 	Incomplete bool
 

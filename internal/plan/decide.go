@@ -24,6 +24,8 @@ type decision struct {
 
 	plan Plan
 	need Need
+	// forbidden says why the plan may not be carried out on a map of somebody else; empty if it may.
+	forbidden string
 }
 
 // Decide makes the plan for one map, or says what has to be observed first. Every decision about a map is
@@ -31,10 +33,13 @@ type decision struct {
 // end. Nothing is asked for twice.
 func Decide(want *DesiredMap, have *Observed) (Plan, Need) {
 	d := &decision{want: want, have: have, plan: Plan{Key: want.Revision.Key}}
-	for _, step := range []func() (ends bool){d.checkOwners, d.chooseBase, d.checkLayout, d.compareContents, d.weighLosses, d.reserveMemory} {
+	for _, step := range []func() (ends bool){d.checkOwners, d.chooseBase, d.checkLayout, d.checkAdoption, d.compareContents, d.checkDiscards, d.weighLosses, d.reserveMemory} {
 		if step() {
 			break
 		}
+	}
+	if d.need.What == NeedNothing {
+		d.forbid()
 	}
 	return d.plan, d.need
 }
@@ -63,9 +68,9 @@ func (d *decision) checkOwners() (ends bool) {
 	case owners == nil:
 		return d.ask(Need{What: NeedOwners})
 	case owners.OfPin != "":
-		return d.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf("pin %s belongs to BPFMap %s", pin, owners.OfPin))
+		return d.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf("pin %s belongs to BPFMap %s: set another spec.pin.path, or delete that BPFMap first", pin, owners.OfPin))
 	case owners.OfMap != "":
-		return d.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf("map %d at the pin belongs to BPFMap %s", pinned.ID, owners.OfMap))
+		return d.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf("map %d at the pin belongs to BPFMap %s: set another spec.pin.path, or delete that BPFMap first", pinned.ID, owners.OfMap))
 	}
 	return false
 }
@@ -138,7 +143,7 @@ func (d *decision) checkLayout() (ends bool) {
 	case d.ours && d.want.Revision.Policy.Replace == v1alpha1.ReplaceSwap:
 		return d.replace([]revision.Difference{{Field: "layout", Have: fit.Misfit, Want: "as declared"}})
 	default:
-		why := "it is not touched"
+		why := "it is not touched; declare the layout of its programs (bpfmap generate writes it), or load programs with the declared one"
 		if d.ours {
 			why = "replacePolicy is Never"
 		}
@@ -188,7 +193,7 @@ func (d *decision) compareContents() (ends bool) {
 		return d.replaceFrozen()
 	}
 	p.Freeze = policy.Freeze && !d.base.Frozen
-	p.Pin = p.Base == BaseKeepAlive || d.have.PinDiffers
+	p.Pin = p.Base == BaseKeepAlive || d.pinDiffers()
 	p.DeleteFirst = takesNoMore(&p.Changes, d.want.Revision.Shape)
 	if p.Freeze {
 		d.drift(DriftUnfrozen)
@@ -196,7 +201,7 @@ func (d *decision) compareContents() (ends bool) {
 	if d.contentsDrifted() {
 		d.drift(DriftContents)
 	}
-	if d.have.PinDiffers {
+	if d.pinDiffers() {
 		d.drift(DriftPinMode)
 	}
 	if !d.applied() && (p.Changes.Keeps() || p.Changes.Overwritten > 0) {
@@ -206,6 +211,11 @@ func (d *decision) compareContents() (ends bool) {
 		p.Action = Update
 	}
 	return d.judge()
+}
+
+// pinDiffers says that mode or owner of the pin aren't as they are to be.
+func (d *decision) pinDiffers() bool {
+	return d.have.Pinned != nil && !d.have.Found.SameOwner(d.want.Pin)
 }
 
 // howToCompare says how the contents of the base are compared: nothing is to be in seeded maps, and what

@@ -46,6 +46,8 @@ type scenario struct {
 	OwnerOfMap string `json:"ownerOfMap"`
 	PinDiffers bool   `json:"pinDiffers"`
 	Incomplete bool   `json:"incomplete"`
+	// Explain says that people ask.
+	Explain bool `json:"explain"`
 	// Misfit, Suspicion and Verified are how the schemas fit the map; Unchecked says that the record doesn't tell.
 	Misfit    string                      `json:"misfit"`
 	Suspicion string                      `json:"suspicion"`
@@ -61,6 +63,7 @@ type scenario struct {
 type found struct {
 	ID         uint32            `json:"id"`
 	Frozen     bool              `json:"frozen"`
+	Adopted    bool              `json:"adopted"`    // of a map of ours
 	MaxEntries uint32            `json:"maxEntries"` // the declared ones if 0
 	ValueSize  uint32            `json:"valueSize"`  // the declared one if 0
 	Type       v1alpha1.MapType  `json:"type"`       // the declared one if empty
@@ -104,7 +107,7 @@ func (s *scenario) world(t *testing.T) *world {
 		if f.Type != "" {
 			shape.Type = f.Type
 		}
-		return &plan.Map{ID: f.ID, Shape: shape, Frozen: f.Frozen}
+		return &plan.Map{ID: f.ID, Shape: shape, Frozen: f.Frozen, Adopted: f.Adopted}
 	}
 	declared := &flat{shape: rev.Shape, e: rev.Contents.Flat(rev.Shape)}
 	for _, i := range s.Pending {
@@ -112,7 +115,11 @@ func (s *scenario) world(t *testing.T) *world {
 	}
 	w := &world{scenario: s, rev: rev}
 	w.want = plan.DesiredMap{Revision: rev, Fingerprint: rev.Fingerprint(), Contents: declared, CPUs: 1}
-	w.have = plan.Observed{Pinned: observed(s.Pinned), KeepAlive: observed(s.KeepAlive), PinDiffers: s.PinDiffers}
+	w.want.Pin, w.want.Explain = rev.Pin, s.Explain
+	w.have = plan.Observed{Pinned: observed(s.Pinned), KeepAlive: observed(s.KeepAlive), Found: rev.Pin}
+	if s.PinDiffers {
+		w.have.Found.Mode = 0o644
+	}
 	if s.RecordedID != 0 {
 		w.have.Recorded = &plan.Recorded{MapID: s.RecordedID, PreviousMapID: s.RecordedPrevious, PinPath: rev.Pin.Path, Checked: !s.Unchecked}
 		if s.RecordedPin != "" {

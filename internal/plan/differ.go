@@ -164,7 +164,21 @@ func (d *Differ) Changes(complete bool) Changes {
 			each.Zero, each.Delete = sortedKeys(d.want, each.Zero), sortedKeys(d.want, each.Delete)
 		}
 	}
+	c.Discards = d.discards(c.Zero) + d.discards(c.Delete)
 	return c
+}
+
+// discards is how many of some packed keys no revision declared.
+func (d *Differ) discards(keys []byte) (n int) {
+	if d.want.Sync != v1alpha1.SyncMirror {
+		return 0 // only what was declared goes
+	}
+	for size := d.want.KeySize(); len(keys) > 0; keys = keys[size:] {
+		if !d.want.owns(keys[:size]) {
+			n++
+		}
+	}
+	return n
 }
 
 // packedKeys sorts packed keys in place.

@@ -36,12 +36,24 @@ func (o *Observed) Replaced() (*Map, Base) {
 func (d *decision) weighReplacement() (ends bool) {
 	old, of := d.have.Replaced()
 	want := d.want.Revision
-	if want.Policy.Sync == v1alpha1.SyncMirror && !d.hasPending() {
+	if want.Discards(old.Adopted) && !d.hasPending() {
 		return false
 	}
 	refuse := func(why string) bool {
+		way := "set syncPolicy: Mirror"
+		if old.Adopted {
+			way += " and adoptionPolicy: AdoptAndDiscard"
+		}
 		return d.stall(v1alpha1.NodeReasonIncompatible, fmt.Sprintf(
-			"map %d can't be replaced without losing contents: %s (set syncPolicy: Mirror to discard them)", old.ID, why))
+			"map %d can't be replaced without losing contents: %s (%s to discard them)", old.ID, why, way))
+	}
+	if want.Policy.Sync == v1alpha1.SyncMirror && old.Adopted && !want.Discards(true) {
+		switch {
+		case d.have.Losses == nil:
+			return d.ask(Need{NeedLosses, of})
+		case d.have.Losses.Elements > 0:
+			return d.stall(v1alpha1.NodeReasonAdoptionNotAllowed, d.wouldDiscard(d.have.Losses.Elements))
+		}
 	}
 	switch {
 	case old.Shape.IsFilledAtRuntime() || old.Shape.IsBloom() && want.Shape.IsBloom():
@@ -76,8 +88,13 @@ func (d *decision) weighReplacement() (ends bool) {
 // that isn't declared. Mirror owns everything.
 func (d *decision) weighMove() (ends bool) {
 	rec, ours, rev := d.have.Recorded, d.have.KeepAlive, d.want.Revision
-	if rec == nil || rec.PinPath == rev.Pin.Path || ours == nil || !rec.Owns(ours.ID) || rev.Policy.Sync == v1alpha1.SyncMirror {
+	if rec == nil || rec.PinPath == rev.Pin.Path || ours == nil || !rec.Owns(ours.ID) || rev.Policy.Sync == v1alpha1.SyncMirror && !ours.Adopted {
 		return false
+	}
+	if ours.Adopted {
+		return d.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf(
+			"pin %s is already taken by unmanaged map %d; moving there would abandon map %d (currently at %s), which was made by somebody else: delete this BPFMap, which gives that map back, and create it anew, or remove the pin of map %d",
+			rev.Pin.Path, d.base.ID, ours.ID, rec.PinPath, d.base.ID))
 	}
 	holds := "its elements cannot be listed"
 	if !ours.Shape.IsHidden() {

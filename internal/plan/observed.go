@@ -19,6 +19,11 @@ type DesiredMap struct {
 	// Resolved tells what the names stand for.
 	Resolved string
 	Contents Contents
+	// Pin is the pin that the map is to have: at a map of somebody else mode and owner are those that were found, where
+	// the revision doesn't state others.
+	Pin revision.Pin
+	// Explain says that people ask what would be done if it were allowed.
+	Explain bool
 	// CPUs is how many values an element of a per-CPU map has.
 	CPUs int
 }
@@ -36,8 +41,8 @@ type Observed struct {
 	// KeepAlive is the map behind our own pin, nil if there is none. It is the map at the pin unless somebody
 	// removed or replaced that.
 	KeepAlive *Map
-	// PinDiffers says that mode or owner of the pin aren't as declared.
-	PinDiffers bool
+	// Found is the pin with its mode and owner as they are; zero if nothing is pinned there.
+	Found revision.Pin
 	// Recorded is what our record says, nil if there is none.
 	Recorded *Recorded
 	// Last is what this process brought to the map last, nil if it doesn't know.
@@ -60,6 +65,8 @@ type Map struct {
 	ID     uint32
 	Shape  revision.Shape
 	Frozen bool
+	// Adopted says of a map of ours that somebody else made it.
+	Adopted bool
 }
 
 // Recorded is what matters here of the ownership record.

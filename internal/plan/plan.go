@@ -79,6 +79,9 @@ type Plan struct {
 	// Unverified says of a map that is adopted why its layout wasn't compared, and Suspicion what is odd about its
 	// elements; empty for nothing.
 	Unverified, Suspicion string
+	// Adoption is what taking over a map of somebody else changes, of a plan that does so or stalls because it may not;
+	// nil for others.
+	Adoption *Adoption
 	// Differences are the properties that can't be changed in place.
 	Differences []revision.Difference
 	// Drift is why a plan repairs or reports; empty otherwise.

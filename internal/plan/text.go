@@ -57,6 +57,12 @@ func (p *Plan) Text(key, value Formatter) string {
 			b.WriteString("  " + note + "\n")
 		}
 	}
+	if p.Action == Stall && p.Adoption != nil {
+		fmt.Fprintf(&b, "  adopting it would change: %s\n", p.Changes.Summary())
+	}
+	if p.Adoption != nil {
+		p.Adoption.lines(func(format string, args ...any) { fmt.Fprintf(&b, "  "+format+"\n", args...) })
+	}
 	lines := 0
 	line := func(format string, args ...any) {
 		if lines++; lines <= maxLines {

@@ -93,3 +93,9 @@ func (r *Revision) Adoption() v1alpha1.AdoptionPolicy {
 	}
 	return v1alpha1.AdoptionNever
 }
+
+// Discards says whether elements that nobody declared are deleted from a map: Mirror does so, in one that somebody else
+// made only if the adoption policy says so.
+func (r *Revision) Discards(adopted bool) bool {
+	return r.Policy.Sync == v1alpha1.SyncMirror && (!adopted || r.Adoption() == v1alpha1.AdoptionDiscard)
+}

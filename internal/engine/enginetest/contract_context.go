@@ -63,7 +63,7 @@ func testCancelled(t *testing.T, b engine.Backend) {
 		t.Error("elements were counted")
 	}
 	s := openState(t, b, &contractPin)
-	if idOf(t, s.Pinned) != idOf(t, m) || idOf(t, s.KeepAlive) != idOf(t, m) || s.PinDiffers || s.Record == nil || s.Record.MapID != idOf(t, m) {
+	if idOf(t, s.Pinned) != idOf(t, m) || idOf(t, s.KeepAlive) != idOf(t, m) || s.Found != contractPin || s.Record == nil || s.Record.MapID != idOf(t, m) {
 		t.Errorf("after cancelled calls: %+v, record %+v", s, s.Record)
 	}
 	if info, err := m.Info(t.Context()); err != nil || info.Frozen {

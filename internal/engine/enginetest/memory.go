@@ -69,7 +69,8 @@ func (b *Memory) Open(ctx context.Context, key revision.Key, want *revision.Pin)
 	}
 	state.PinPath = path.Join("/memory", want.Path)
 	if at, ok := b.pins[want.Path]; ok {
-		state.Pinned, state.PinDiffers = b.handle(at.m), at.Pin != *want
+		state.Pinned, state.Found = b.handle(at.m), at.Pin
+		state.Found.Stated = revision.PinStated{}
 	}
 	return state, nil
 }

@@ -96,7 +96,7 @@ func (b *Backend) openPin(state *engine.State, pin revision.Pin) error {
 	if err != nil || pinned == nil {
 		return err
 	}
-	if state.PinDiffers, err = b.pins.Differs(pin); err != nil {
+	if state.Found, err = b.pins.Look(pin.Path); err != nil {
 		return errors.Join(err, pinned.Close())
 	}
 	state.Pinned = openMap{m: pinned}

@@ -5,12 +5,8 @@ package field_test
 
 import (
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/bpfmap-io/bpfmap-operator/test/clang"
-	"github.com/bpfmap-io/bpfmap-operator/test/wire"
 )
 
 // limited is a client with a bucket.
@@ -51,19 +47,6 @@ func (m *machine) bucket(manifest string) (b bucket) {
 	return b
 }
 
-// attach loads a program with the maps that are pinned in bpfmap/edge, and puts it at the machine's interface.
-func (m *machine) attach(source string, maps ...string) (object string) {
-	m.Helper()
-	object = clang.BPF(m, source)
-	args := []string{"prog", "load", object, "/sys/fs/bpf/program", "type", "xdp"}
-	for _, name := range maps {
-		args = append(args, "map", "name", name, "pinned", filepath.Join("/sys/fs/bpf/bpfmap/edge", name))
-	}
-	m.run("bpftool", args...)
-	m.run("bpftool", "net", "attach", "xdpdrv", "pinned", "/sys/fs/bpf/program", "dev", wire.Interface)
-	return object
-}
-
 // TestBucketStaysEmpty: a bucket that is applied again and again while packets come isn't filled by it, so that as many
 // come through as it held.
 func TestBucketStaysEmpty(t *testing.T) {
@@ -71,7 +54,7 @@ func TestBucketStaysEmpty(t *testing.T) {
 	m := onWire(t, limited)
 	declared := buckets(burst, time.Hour)
 	m.apply(declared, "created")
-	m.bpfmap("validate", declared, "--object", m.attach("testdata/bucket.bpf.c", "buckets"))
+	m.valid(declared, m.attach("testdata/bucket.bpf.c", "buckets"))
 
 	stop := m.Pour(t, limited)
 	dropped := uint64(0)
@@ -102,33 +85,35 @@ func TestBucketStaysEmpty(t *testing.T) {
 // TestBucketRate: while the rate and the size of the bucket change, what comes through is what it held and what came
 // back since, to the packet.
 func TestBucketRate(t *testing.T) {
-	const burst = 20
+	// A bucket that nobody takes from for 20 s, on a machine that is busy, isn't full by then.
+	const burst = 2000
 	m := onWire(t, limited)
-	slow, fast := buckets(burst, 10*time.Millisecond), buckets(2*burst, 5*time.Millisecond)
+	slow, fast := buckets(burst, 20*time.Millisecond), buckets(burst+1, 10*time.Millisecond)
 	m.apply(slow, "created")
 	m.attach("testdata/bucket.bpf.c", "buckets")
 	if got := m.Send(t, limited, 1); got != 1 {
 		t.Fatalf("%d packets came through a full bucket", got)
 	}
 	began := m.bucket(slow).Last
+	received := m.Send(t, limited, 2*burst)
 
 	stop := m.Pour(t, limited)
-	for range 5 {
+	for range 3 {
 		m.apply(fast, "configured")
 		m.apply(fast, "unchanged")
 		m.apply(slow, "configured")
 	}
 	c := stop()
 	b := m.bucket(slow)
-	if b.Passed != uint64(c.Received+1) || b.Passed+b.Dropped != uint64(c.Sent+1) {
-		t.Errorf("the bucket is %+v after one and %v packets", b, c)
+	received += c.Received
+	if sent := 2*burst + c.Sent; b.Passed != uint64(received+1) || b.Passed+b.Dropped != uint64(sent+1) {
+		t.Errorf("the bucket is %+v after 1 and %d of %d packets", b, received, sent)
 	}
-	// The bucket was never full again, so each token that came is one that passed or is there; one took between 5
-	// and 10 ms.
+	// As it was never full again, each token that came passed or is there; one took 10 to 20 ms.
 	elapsed := time.Duration(b.Last - began)
 	came := b.Passed + b.Tokens - burst
-	if least, most := uint64(elapsed/(10*time.Millisecond)), uint64(elapsed/(5*time.Millisecond)); came < least || came > most {
+	if least, most := uint64(elapsed/(20*time.Millisecond)), uint64(elapsed/(10*time.Millisecond)); came < least || came > most {
 		t.Errorf("%d tokens came back within %v, want %d to %d", came, elapsed, least, most)
 	}
-	t.Logf("%v packets came through, %d tokens came back within %v", c, came, elapsed)
+	t.Logf("%d of %d packets came through, %d tokens came back within %v", received, 2*burst+c.Sent, came, elapsed)
 }

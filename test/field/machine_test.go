@@ -104,6 +104,16 @@ func (m *machine) bpfmap(command, manifest string, args ...string) string {
 	return out
 }
 
+// valid holds a manifest to a program's object.
+func (m *machine) valid(manifest, object string) string {
+	m.Helper()
+	out, err := exec.Command(program, "validate", "-f", m.write("manifest", manifest), "--object", object).CombinedOutput()
+	if err != nil {
+		m.Errorf("validate: %v\n%s", err, out)
+	}
+	return string(out)
+}
+
 // apply applies a manifest and wants to read what in the answer.
 func (m *machine) apply(manifest, what string) {
 	m.Helper()

@@ -38,6 +38,22 @@ func FakePossibleCPUs(n int) (restore func()) {
 	return func() { fakedCPUs.Store(before) }
 }
 
+// CPUsAreDense says whether the numbers of the possible CPUs are those from 0 on, without gaps: then value i
+// of an element is that of CPU i.
+func CPUsAreDense() bool {
+	text, err := os.ReadFile(possibleFile)
+	n, countErr := possibleCPUs()
+	return err == nil && countErr == nil && strings.TrimSuffix(string(text), "\n") == denseCPUs(n)
+}
+
+// denseCPUs is the kernel's list of n CPUs without gaps.
+func denseCPUs(n int) string {
+	if n == 1 {
+		return "0"
+	}
+	return "0-" + strconv.Itoa(n-1)
+}
+
 var possibleCPUs = sync.OnceValues(func() (int, error) {
 	text, err := os.ReadFile(possibleFile)
 	if err != nil {

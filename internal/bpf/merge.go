@@ -4,6 +4,7 @@
 package bpf
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -18,8 +19,8 @@ const (
 
 // AddBatch writes those of the packed elements whose keys aren't in the map, and leaves the others as they
 // are. It takes a system call for each element: the kernel has no NoExist for batches. ProgArray and
-// ArrayOfMaps have no NoExist at all; there, each slot is looked at before. Arrays have every key at all
-// times: ErrNotSupported.
+// ArrayOfMaps have no NoExist at all, and LPM tries only since Linux 6.13: there, it is looked before. Arrays
+// have every key at all times: ErrNotSupported.
 //
 // added is how many were written, also before an error. Errors are those of UpdateElem, and ctx's.
 func (m *Map) AddBatch(ctx context.Context, keys, values []byte) (added int, err error) {
@@ -30,7 +31,11 @@ func (m *Map) AddBatch(ctx context.Context, keys, values []byte) (added int, err
 	if err != nil {
 		return 0, err
 	}
+	buffer := m.prefixBuffer()
 	_, err = m.each(ctx, opAdd, count, func(i int) error {
+		if there, err := m.hasPrefix(m.keyAt(keys, i), buffer); err != nil || there {
+			return err
+		}
 		wrote, err := m.add(m.keyAt(keys, i), m.valueAt(values, i))
 		if wrote {
 			added++
@@ -72,6 +77,8 @@ type Merger struct {
 	mask  []byte
 	flags ElemFlags
 	value []byte
+	// buffer is for keys of tries.
+	buffer []byte
 }
 
 // NewMerger makes a Merger of the bits of mask, which is ValueStride bytes long; nil is all bits. The one
@@ -84,7 +91,7 @@ func (m *Map) NewMerger(mask []byte, flags ElemFlags) (*Merger, error) {
 	if mask != nil && len(mask) != m.stride {
 		return nil, sizeError(opMerge, "the mask", m, len(mask), m.stride)
 	}
-	return &Merger{m: m, mask: mask, flags: flags, value: make([]byte, m.stride)}, nil
+	return &Merger{m: m, mask: mask, flags: flags, value: make([]byte, m.stride), buffer: m.prefixBuffer()}, nil
 }
 
 // Merge writes the bits of the mask from packed values to the elements with packed keys. missing is how
@@ -96,6 +103,12 @@ func (g *Merger) Merge(ctx context.Context, keys, values []byte) (missing int, e
 		return 0, err
 	}
 	_, err = g.m.each(ctx, opMerge, count, func(i int) error {
+		if g.buffer != nil {
+			if there, err := g.m.hasPrefix(g.m.keyAt(keys, i), g.buffer); err != nil || !there {
+				missing++ // unless it failed
+				return err
+			}
+		}
 		err := g.one(g.m.keyAt(keys, i), g.m.valueAt(values, i))
 		if sys.IsNotExist(err) {
 			missing++
@@ -117,6 +130,38 @@ func (g *Merger) one(key, value []byte) error {
 		value = g.value
 	}
 	return g.m.elem(sys.MapUpdateElem, key, value, Exist|g.flags)
+}
+
+// HasPrefix says whether a trie holds a key itself, not only one around it, which is what a look-up finds.
+// buffer has the room of two keys. It is answered by the key after it: of one that isn't there, the kernel
+// gives the first one of all.
+func (m *Map) HasPrefix(key, buffer []byte) (bool, error) {
+	next, first := buffer[:m.key], buffer[m.key:2*m.key]
+	more, err := m.GetNextKey(key, next)
+	if err != nil {
+		return false, err
+	}
+	holds, err := m.GetNextKey(nil, first)
+	if err != nil || !holds {
+		return false, err
+	}
+	return !more || !bytes.Equal(next, first), nil
+}
+
+// hasPrefix is false for all but tries, for which there is a buffer.
+func (m *Map) hasPrefix(key, buffer []byte) (bool, error) {
+	if buffer == nil {
+		return false, nil
+	}
+	return m.HasPrefix(key, buffer)
+}
+
+// prefixBuffer is what HasPrefix needs; nil for other types.
+func (m *Map) prefixBuffer() []byte {
+	if m.typ != LPMTrie {
+		return nil
+	}
+	return make([]byte, 2*m.key)
 }
 
 // pairs is how many elements packed keys and values are.

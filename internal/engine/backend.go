@@ -136,6 +136,8 @@ type Stored struct {
 	Missing int
 	// Way is the least exact way that was needed; empty if nothing was written.
 	Way StoreWay
+	// Why says why it isn't a more exact one; nil if there is no reason to tell.
+	Why error
 }
 
 // StoreWay is how declared bits are written beside bits of a program.

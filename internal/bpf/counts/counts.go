@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strings"
 
 	"github.com/cilium/ebpf/asm"
 
@@ -48,7 +47,7 @@ func Of(m *bpf.Map) (uint64, error) {
 	if err != nil {
 		return 0, explain(m, insns, err)
 	}
-	n, err := fd.RunProgram(make([]byte, ethernetHeader))
+	n, err := fd.RunProgram(make([]byte, ethernetHeader), 1)
 	if err := errors.Join(err, fd.Close()); err != nil {
 		return 0, &bpf.Error{Op: op, Map: m.Type().String(), Err: err}
 	}
@@ -124,9 +123,8 @@ func explain(m *bpf.Map, insns []byte, err error) error {
 	return e
 }
 
-// whyRefused is the line of the verifier's log that says so, the last one before its statistics; empty if
-// it has nothing to say.
-func whyRefused(m *bpf.Map, insns []byte) (why string) {
+// whyRefused is what the verifier says; empty if it has nothing to say.
+func whyRefused(m *bpf.Map, insns []byte) string {
 	log := make([]byte, maxLog)
 	fd, err := sys.LoadProgram(sys.ProgTypeSocketFilter, insns, license, "bpfmap_count", log)
 	runtime.KeepAlive(m)
@@ -134,11 +132,5 @@ func whyRefused(m *bpf.Map, insns []byte) (why string) {
 		_ = fd.Close() // it was accepted the second time: the next count will succeed
 		return ""
 	}
-	said, _, _ := strings.Cut(string(log), "\x00")
-	for line := range strings.Lines(said) {
-		if !strings.HasPrefix(line, "processed ") {
-			why = strings.TrimSpace(line)
-		}
-	}
-	return why
+	return sys.WhyRefused(log)
 }

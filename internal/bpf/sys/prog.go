@@ -5,6 +5,7 @@ package sys
 
 import (
 	"runtime"
+	"strings"
 	"structs"
 	"unsafe"
 
@@ -72,8 +73,11 @@ func ProgByID(id uint32) (*FD, error) {
 	return newFD(raw), nil
 }
 
-// ProgTypeSocketFilter is BPF_PROG_TYPE_SOCKET_FILTER, the only type that needs no more than CAP_BPF.
-const ProgTypeSocketFilter = unix.BPF_PROG_TYPE_SOCKET_FILTER
+// The types of programs that need no more than CAP_BPF. Socket filters may not take spin locks.
+const (
+	ProgTypeSocketFilter = unix.BPF_PROG_TYPE_SOCKET_FILTER
+	ProgTypeCgroupSKB    = unix.BPF_PROG_TYPE_CGROUP_SKB
+)
 
 const insnBytes = 8
 
@@ -99,15 +103,28 @@ func LoadProgram(progType uint32, insns []byte, license, name string, log []byte
 	return newFD(raw), nil
 }
 
-// RunProgram is BPF_PROG_TEST_RUN: it runs a program once on data, which for programs on packets is at
-// least an Ethernet header, and gives what it returned.
-func (fd *FD) RunProgram(data []byte) (uint32, error) {
+// WhyRefused is the line of the verifier's log that says so, the last one before its statistics; empty if
+// it has nothing to say.
+func WhyRefused(log []byte) (why string) {
+	said, _, _ := strings.Cut(string(log), "\x00")
+	for line := range strings.Lines(said) {
+		if !strings.HasPrefix(line, "processed ") {
+			why = strings.TrimSpace(line)
+		}
+	}
+	return why
+}
+
+// RunProgram is BPF_PROG_TEST_RUN: it runs a program on data, which for programs on packets is at least an
+// Ethernet header, and gives what it returned the last time. A signal ends it before it was run so many
+// times: the call is begun anew then.
+func (fd *FD) RunProgram(data []byte, times uint32) (uint32, error) {
 	fd.mu.RLock()
 	defer fd.mu.RUnlock()
 	if fd.raw < 0 {
 		return 0, ErrClosed
 	}
-	attr := ProgTestRunAttr{ProgFD: uint32(fd.raw), DataSizeIn: uint32(len(data)), DataIn: PointerTo(data), Repeat: 1}
+	attr := ProgTestRunAttr{ProgFD: uint32(fd.raw), DataSizeIn: uint32(len(data)), DataIn: PointerTo(data), Repeat: times}
 	_, err := bpf(ProgTestRun, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(data)
 	return attr.RetVal, err

@@ -76,7 +76,7 @@ func (b *Backend) Open(ctx context.Context, key revision.Key, pin *revision.Pin)
 		return nil, explain(err)
 	}
 	if kept != nil {
-		state.KeepAlive = openMap{m: kept}
+		state.KeepAlive = newOpenMap(kept)
 	}
 	if pin == nil {
 		return state, nil
@@ -99,7 +99,7 @@ func (b *Backend) openPin(state *engine.State, pin revision.Pin) error {
 	if state.Found, err = b.pins.Look(pin.Path); err != nil {
 		return errors.Join(err, pinned.Close())
 	}
-	state.Pinned = openMap{m: pinned}
+	state.Pinned = newOpenMap(pinned)
 	return nil
 }
 

@@ -43,7 +43,7 @@ func (b *Backend) Create(ctx context.Context, rev *revision.Revision) (engine.Ma
 	if err != nil {
 		return nil, explainCreate(rev.Shape, err)
 	}
-	return openMap{m: m}, nil
+	return newOpenMap(m), nil
 }
 
 func createWithBTF(o bpf.CreateOpts, rev *revision.Revision) (*bpf.Map, error) {

@@ -24,10 +24,17 @@ type openMap struct {
 	m *bpf.Map
 	// flags are those of every read and write: Lock, or none.
 	flags bpf.ElemFlags
+	// writers are what Store made, for all copies.
+	writers *writers
 }
 
+func newOpenMap(m *bpf.Map) openMap { return openMap{m: m, writers: &writers{}} }
+
 // Locked is the map, read and written under the lock of each value.
-func (o openMap) Locked() engine.Map { return openMap{o.m, bpf.Lock} }
+func (o openMap) Locked() engine.Map {
+	o.flags = bpf.Lock
+	return o
+}
 
 // Info describes the map.
 func (o openMap) Info(ctx context.Context) (engine.MapInfo, error) {
@@ -50,7 +57,8 @@ func (o openMap) Info(ctx context.Context) (engine.MapInfo, error) {
 func (o openMap) Read(ctx context.Context, yield func(keys, values []byte)) (complete bool, err error) {
 	complete, err = o.read(ctx, yield)
 	if o.flags == bpf.Lock && errors.Is(err, syscall.EINVAL) {
-		return openMap{m: o.m}.read(ctx, yield)
+		o.flags = bpf.Any
+		return o.read(ctx, yield)
 	}
 	return complete, err
 }
@@ -135,7 +143,7 @@ func (o openMap) Freeze(ctx context.Context) error {
 }
 
 // Close gives the handle up.
-func (o openMap) Close() error { return o.m.Close() }
+func (o openMap) Close() error { return errors.Join(o.writers.close(), o.m.Close()) }
 
 // shapeOf is the shape of a map in the kernel. Where its memory is, isn't told: that a node was chosen
 // at all is left out, too.

@@ -224,6 +224,11 @@ func (in *BPFMapRevisionSpec) DeepCopyInto(out *BPFMapRevisionSpec) {
 		copy(*out, *in)
 	}
 	in.Pin.DeepCopyInto(&out.Pin)
+	if in.PinStated != nil {
+		in, out := &in.PinStated, &out.PinStated
+		*out = make([]PinField, len(*in))
+		copy(*out, *in)
+	}
 	if in.NodeSelector != nil {
 		in, out := &in.NodeSelector, &out.NodeSelector
 		*out = make(map[string]string, len(*in))

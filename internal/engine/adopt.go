@@ -35,14 +35,20 @@ func (o *Observation) origin(p *plan.Plan) ownership.Origin {
 	switch {
 	case p.Base == plan.BaseNew && p.Action != plan.Replace:
 		return ownership.Created()
-	case p.Base == plan.BaseNew:
-		return o.record.OriginOf(o.replaced().id())
 	case p.Base == plan.BasePinned && !o.have.Recorded.Owns(o.pinned.id()):
 		found := o.found
 		found.Path = o.rev.Pin.Path
 		return ownership.Adopted(found)
 	}
-	return o.record.OriginOf(o.base(p.Base).id())
+	m := o.base(p.Base)
+	if p.Base == plan.BaseNew {
+		m = o.replaced()
+	}
+	origin := o.record.OriginOf(m.id())
+	if m == o.pinned && origin.IsPinOf(o.found.Path) {
+		return ownership.Adopted(asFound(o.found, o.record)) // what others set since we found it is theirs
+	}
+	return origin
 }
 
 // discards says whether elements of a map that nobody declared are deleted.

@@ -183,7 +183,7 @@ func TestPinMovedWithKeysOfAnotherSize(t *testing.T) {
 	onRigs(t, func(w *wrecked) {
 		w.ready(hash(w.T, "", "1=10", "2=20"), engine.ActionCreated)
 		w.must(w.rig.lose(key, false))
-		r := table(w.T, wide+"pin: {path: globals/table}, ", "300=3")
+		r := table(w.T, wide+"adoptionPolicy: Adopt, pin: {path: globals/table}, ", "300=3")
 		if report := w.Sync(w.Context(), r); report.State != ready {
 			w.Errorf("%s: %s", report.State, report.Message)
 		}
@@ -202,7 +202,7 @@ func TestMirrorBecomesMerge(t *testing.T) {
 }
 
 func movedOnto(t *testing.T) *revision.Revision {
-	return hash(t, "pin: {path: globals/table},", "1=10")
+	return hash(t, "adoptionPolicy: Adopt, pin: {path: globals/table},", "1=10")
 }
 
 // TestMovedOntoAnotherMapCutOff leaves no pin at the earlier path.
@@ -256,7 +256,9 @@ func TestAdoptionCutOff(t *testing.T) {
 func TestEarlierPinIsStillOurs(t *testing.T) {
 	cutOff(t,
 		func(w *wrecked) { w.ready(hash(w.T, "", "1=10"), engine.ActionCreated) },
-		func(t *testing.T) *revision.Revision { return hash(t, "pin: {path: globals/table},", "1=10") },
+		func(t *testing.T) *revision.Revision {
+			return hash(t, "adoptionPolicy: Adopt, pin: {path: globals/table},", "1=10")
+		},
 		func(w *wrecked) {
 			records, err := w.Records(w.Context())
 			w.must(err)

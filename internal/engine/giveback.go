@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
@@ -135,7 +137,8 @@ func (g *giveBack) takeOutOf(ctx context.Context, m *openMap, log *ownership.Key
 	return nil
 }
 
-// remove deletes packed keys, or zeroes the elements of an array, as if they weren't declared any more.
+// remove deletes packed keys, or zeroes the elements of an array, as if they weren't declared any more. What programs
+// own of a value stays.
 func (g *giveBack) remove(ctx context.Context, m *openMap, keys []byte) error {
 	size := int(m.info.Shape.KeySize)
 	if !m.info.Shape.IsArray() {
@@ -149,14 +152,49 @@ func (g *giveBack) remove(ctx context.Context, m *openMap, keys []byte) error {
 		}
 		return nil
 	}
-	w := &window{to: locked(&revision.Revision{ValueSchema: g.rec.ValueSchema}, m.Map)}
 	nothing := make([]byte, plan.Stride(m.info.Shape, g.backend.PossibleCPUs()))
+	declared, err := g.declared(m.info.Shape)
+	if err != nil {
+		return err
+	}
+	if declared != nil {
+		for batch := range slices.Chunk(keys, max(windowBytes/(size+len(nothing)), 1)*size) {
+			if _, err := m.Store(ctx, batch, bytes.Repeat(nothing, len(batch)/size), declared); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := &window{to: locked(g.asRevision(), m.Map)}
 	for key := range slices.Chunk(keys, size) {
 		if err := w.add(ctx, key, nothing); err != nil {
 			return err
 		}
 	}
 	return w.flush(ctx)
+}
+
+// asRevision is what a revision would say of values.
+func (g *giveBack) asRevision() *revision.Revision {
+	return &revision.Revision{ValueSchema: g.rec.ValueSchema}
+}
+
+// declared are the bits of one value on this node that were declared; nil for all of them.
+func (g *giveBack) declared(shape revision.Shape) ([]byte, error) {
+	if rev := g.asRevision(); rev.ProgramParts() == nil {
+		return nil, nil
+	}
+	layout, err := schema.New(&g.rec.ValueSchema)
+	if err != nil {
+		return nil, fmt.Errorf("read the recorded schema: %w", err)
+	}
+	mask := layout.Declared()
+	if mask == nil || !shape.IsPerCPU() {
+		return mask, nil
+	}
+	cpus := g.backend.PossibleCPUs()
+	slot := append(mask, make([]byte, plan.Stride(shape, 1)-len(mask))...)
+	return bytes.Repeat(slot, cpus), nil
 }
 
 // putBack gives the pin mode and owner as they were found, where they are as we set them. What somebody else set since

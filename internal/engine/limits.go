@@ -43,7 +43,11 @@ func (e *Engine) Unblocked() []revision.Key { return e.options.Quota.Unblocked()
 
 // reserve asks for the kernel memory that a plan may take, before anything is done.
 func (e *Engine) reserve(ctx context.Context, o *Observation, p *plan.Plan) (*plan.Memory, error) {
-	err := e.options.Quota.Reserve(ctx, quota.Request{Key: o.rev.Key, Bytes: growth(o, p), IsNew: o.record == nil})
+	request := quota.Request{Key: o.rev.Key, Bytes: growth(o, p), IsNew: o.record == nil}
+	if p.Action == plan.Adopt {
+		request.Adopts = o.pinned.id()
+	}
+	err := e.options.Quota.Reserve(ctx, request)
 	if refusal := (*quota.Refusal)(nil); errors.As(err, &refusal) {
 		return &plan.Memory{Refusal: err.Error()}, nil
 	}

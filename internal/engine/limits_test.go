@@ -155,6 +155,38 @@ func TestRetainedMapsCount(t *testing.T) {
 	w.ready(kept, engine.ActionAdopted)
 }
 
+// TestMapsThatWereLeftCount: a namespace doesn't get more maps by giving up those that were made for it. A map that
+// somebody else made doesn't count once it is given back.
+func TestMapsThatWereLeftCount(t *testing.T) {
+	for _, policy := range []string{"deletionPolicy: Retain, ", "deletionPolicy: GiveBack, "} {
+		b := newKernel(t)
+		limits := quota.Limits{Maps: map[string]int64{"*": 3}}
+		w := limited(t, b, limits, nil)
+		theirs := megabytes(t, "theirs", 1, "")
+		w.foreign(theirs, theirs.Shape)
+		w.ready(theirs, engine.ActionAdopted)
+		if r := w.Remove(t.Context(), theirs.Key); r.Action != engine.ActionGivenBack {
+			t.Fatalf("%+v", r)
+		}
+		for _, name := range []string{"a", "b", "c"} {
+			kept := megabytes(t, name, 1, policy)
+			w.ready(kept, engine.ActionCreated)
+			if r := w.Remove(t.Context(), kept.Key); r.Err != nil || r.Action == engine.ActionRemoved {
+				t.Fatalf("%+v", r)
+			}
+		}
+		w.refused(megabytes(t, "d", 1, ""), "namespace edge has 3 maps", "3 of them kept", "limit is 3")
+		w = limited(t, b, limits, nil) // the next agent knows them, too
+		w.refused(megabytes(t, "d", 1, ""), "3 of them kept")
+		w.ready(megabytes(t, "a", 1, policy), engine.ActionAdopted) // it isn't one more
+		w.refused(megabytes(t, "d", 1, ""), "2 of them kept")
+		last := megabytes(t, "b", 1, "deletionPolicy: Delete, ")
+		w.ready(last, engine.ActionAdopted)
+		w.must(w.Remove(t.Context(), last.Key).Err)
+		w.ready(megabytes(t, "d", 1, ""), engine.ActionCreated)
+	}
+}
+
 // TestConcurrentSyncs never let more through than there is room for, whatever their order.
 func TestConcurrentSyncs(t *testing.T) {
 	b := newKernel(t)

@@ -54,7 +54,7 @@ func TestMovedOntoWithContents(t *testing.T) {
 			first := hash(w.T, policy, "1=10")
 			ours := w.ready(first, engine.ActionCreated).MapID
 			w.must(w.open(first).Write(w.Context(), []byte{9}, []byte{90}))
-			moved := hash(w.T, policy+"pin: {path: globals/table},", "1=10")
+			moved := hash(w.T, policy+"adoptionPolicy: Adopt, pin: {path: globals/table},", "1=10")
 			theirs := w.id(w.foreign(moved, moved.Shape))
 			for range 2 {
 				w.refused(w.sync(moved, failed, engine.ActionNone), v1alpha1.NodeReasonPinConflict,
@@ -79,7 +79,7 @@ func TestMovedOntoByMirror(t *testing.T) {
 		first := hash(w.T, "", "1=10")
 		w.ready(first, engine.ActionCreated)
 		w.must(w.open(first).Write(w.Context(), []byte{9}, []byte{90}))
-		moved := hash(w.T, "syncPolicy: Mirror, pin: {path: globals/table},", "1=10")
+		moved := hash(w.T, "syncPolicy: Mirror, adoptionPolicy: Adopt, pin: {path: globals/table},", "1=10")
 		w.foreign(moved, moved.Shape)
 		w.ready(moved, engine.ActionAdopted)
 		w.holds(moved, "1=10")
@@ -92,7 +92,7 @@ func TestMovedOntoUnlisted(t *testing.T) {
 	onRigs(t, func(w *wrecked) {
 		const queue = "{type: Queue, value: {type: u8}, maxEntries: 4"
 		w.ready(table(w.T, queue, "1"), engine.ActionCreated)
-		moved := table(w.T, queue+", pin: {path: globals/table}", "1")
+		moved := table(w.T, queue+", adoptionPolicy: Adopt, pin: {path: globals/table}", "1")
 		w.foreign(moved, moved.Shape)
 		w.refused(w.sync(moved, failed, engine.ActionNone), v1alpha1.NodeReasonPinConflict, "cannot be listed")
 	})
@@ -104,7 +104,7 @@ func TestRetainedWhileThePinMoved(t *testing.T) {
 		for call, hit := 0, "first"; hit != ""; call++ {
 			first := hash(w.T, "deletionPolicy: Retain,", "1=10")
 			id := w.ready(first, engine.ActionCreated).MapID
-			moved := hash(w.T, "deletionPolicy: Retain, pin: {path: globals/table},", "1=10")
+			moved := hash(w.T, "deletionPolicy: Retain, adoptionPolicy: Adopt, pin: {path: globals/table},", "1=10")
 			dying := &enginetest.Faulty{Backend: w.b, Fault: enginetest.Fault{Call: call, Err: syscall.EIO, Dead: true}}
 			engine.New(dying, engine.Options{}).Sync(w.Context(), moved)
 			hit = dying.Hit()

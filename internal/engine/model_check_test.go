@@ -182,6 +182,9 @@ func (c *check) stalledRightly() error {
 	if base == nil {
 		return fmt.Errorf("stalled, and nothing is in the way")
 	}
+	if c.report.Reason == v1alpha1.NodeReasonAdoptionNotAllowed {
+		return c.forbiddenRightly(base)
+	}
 	compatible := len(c.shape().Differences(base.Shape)) == 0
 	ours := c.m.maps[base.ID] != nil
 	switch {
@@ -193,11 +196,13 @@ func (c *check) stalledRightly() error {
 		return nil
 	case c.others:
 		return nil // what they wrote may have been there when the engine looked
+	case c.m.maps[base.ID].adopted && c.before.pins[spec.pin] == nil && c.before.records[c.key].Pin.Path != spec.pin:
+		return nil // the map of others can't be given up for a new one elsewhere
 	case base.Shape.IsHidden() || c.shape().IsHidden() || c.shape().IsFilledAtRuntime():
 		return nil // nothing can be moved
 	case c.fits(base) && c.hasNoPlace(base):
 		return nil
-	case spec.policy.Sync == v1alpha1.SyncMirror && len(c.want.held) == 0:
+	case c.discards(base) && len(c.want.held) == 0:
 		return fmt.Errorf("stalled, and the map may be replaced")
 	case c.fits(base):
 		return fmt.Errorf("stalled, and all elements could be moved to a new map")
@@ -215,7 +220,7 @@ func (c *check) stalledRightly() error {
 func (c *check) hasNoPlace(base *view) bool {
 	for key := range base.elements {
 		policy := c.m.spec.policy.Sync
-		gone := policy == v1alpha1.SyncMirror || policy == v1alpha1.SyncMerge && c.m.maps[base.ID].sure[key]
+		gone := c.discards(base) || policy == v1alpha1.SyncMerge && c.m.maps[base.ID].sure[key]
 		if c.shape().IsIndexed() && indexOf(key) >= c.shape().MaxEntries && (!gone || c.want.held[key]) {
 			return true
 		}
@@ -266,7 +271,13 @@ func (c *check) failedRightly() error {
 // losesByMove says whether our map, pinned elsewhere, holds what may not be ours alone.
 func (c *check) losesByMove() bool {
 	kept, record := c.before.kept[c.key], c.before.records[c.key]
-	if kept == nil || record == nil || record.Pin.Path == c.m.spec.pin || c.m.spec.policy.Sync == v1alpha1.SyncMirror {
+	if kept == nil || record == nil || record.Pin.Path == c.m.spec.pin {
+		return false
+	}
+	if o := c.m.maps[kept.ID]; o != nil && o.adopted {
+		return true
+	}
+	if c.m.spec.policy.Sync == v1alpha1.SyncMirror {
 		return false
 	}
 	for key := range kept.elements {
@@ -314,7 +325,7 @@ func (c *check) elements() error {
 			return fmt.Errorf("the declared key %x has the value %x, neither %x nor %x", key, now, value, want)
 		case asked && spec.policy.Sync == v1alpha1.SyncSeed && now != value:
 			return fmt.Errorf("key %x of a seeded map changed from %x to %x", key, value, now)
-		case asked || spec.policy.Sync == v1alpha1.SyncMirror || ours.maybe[key] && spec.policy.Sync == v1alpha1.SyncMerge:
+		case asked || c.discards(was) || ours.maybe[key] && spec.policy.Sync != v1alpha1.SyncSeed:
 		case !there || now != value:
 			return fmt.Errorf("key %x of others had the value %x, now %x (there: %t)", key, value, now, there)
 		}
@@ -335,7 +346,7 @@ func (c *check) mayBeGivenUp(was *view, ours *owned) error {
 	}
 	sameKeys := was.Shape.KeySize == c.shape().KeySize
 	for key := range was.elements {
-		if sameKeys && c.want.held[key] || !ours.maybe[key] && c.m.spec.policy.Sync != v1alpha1.SyncMirror {
+		if sameKeys && c.want.held[key] || !ours.maybe[key] && !c.discards(was) {
 			return fmt.Errorf("map %d was given up with key %x of others, or that waits", was.ID, key)
 		}
 	}

@@ -5,6 +5,7 @@ package engine_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -34,14 +35,14 @@ func (c *check) asDeclared() error {
 		return fmt.Errorf("ready, and %v", differences)
 	case is.Frozen != spec.policy.Freeze:
 		return fmt.Errorf("ready, and frozen is %t", is.Frozen)
-	case is.differs && c.read():
+	case is.differs && c.read() && !(c.isTheirs(is) && c.m.spec.mode == 0o600):
 		return fmt.Errorf("ready, and mode or owner of the pin differ")
 	case record == nil || !strings.HasPrefix(record.Applied, rev.Fingerprint()) || record.MapID != is.ID || record.UID != rev.UID:
 		return fmt.Errorf("ready, and the record is %+v", record)
 	case r.MapID != is.ID || r.Frozen != is.Frozen || (r.Digest != rev.Digest) != (c.want.waits || c.keeps()) || r.Revision != rev.Name:
 		return fmt.Errorf("the report is wrong about map %d", is.ID)
 	}
-	if err := c.orphans(); err != nil {
+	if err := errors.Join(c.adoptedRightly(is), c.orphans()); err != nil {
 		return err
 	}
 	if !c.read() {
@@ -54,7 +55,7 @@ func (c *check) asDeclared() error {
 func (c *check) orphans() error {
 	for path, v := range c.after.pins {
 		o := c.m.maps[v.ID]
-		if path != c.m.spec.pin && o != nil && !o.tentative && !c.m.strays[v.ID] {
+		if path != c.m.spec.pin && o != nil && !o.tentative && !c.m.strays[v.ID] && !(o.adopted && path == o.found) {
 			return fmt.Errorf("the earlier pin %s of map %d is still there", path, v.ID)
 		}
 	}
@@ -115,6 +116,14 @@ func (c *check) removed() error {
 		if o == nil || o.tentative || c.m.strays[v.ID] {
 			continue
 		}
+		if c.m.deletion[v1alpha1.DeletionGiveBack] || c.m.deletion[""] && o.adopted {
+			if record.MapID == v.ID && len(record.PreviousPaths) == 0 {
+				if err := c.givenBack(path, v, o); err != nil {
+					return err
+				}
+			}
+			continue
+		}
 		if arrived := c.before.pins[record.Pin.Path]; path != record.Pin.Path && arrived != nil && arrived.ID == record.MapID {
 			if c.after.pins[path] != nil {
 				return fmt.Errorf("removed, and the earlier pin %s of map %d is left", path, v.ID)
@@ -135,6 +144,13 @@ func (c *check) note() {
 		c.m.forget()
 	case c.m.spec == nil:
 		c.m.applied, c.m.uncertain = "", true
+		for id, o := range c.m.maps { // what was given back is of whoever writes it anew
+			for key := range o.sure {
+				if is := c.after.find(id); is == nil || is.elements[key] == "" {
+					delete(o.sure, key)
+				}
+			}
+		}
 	case c.ready() && !c.incomplete():
 		c.noteSuccess()
 	case c.reported() && !c.incomplete():
@@ -148,6 +164,8 @@ func (c *check) note() {
 func (c *check) keysDeclared() map[string]bool { return maps.Clone(c.want.keys) }
 
 func (c *check) noteSuccess() {
+	is := c.after.pins[c.m.spec.pin]
+	adopted, found := c.origin(is)
 	c.m.forget()
 	c.m.applied, c.m.linked = c.m.spec.revision(c.key, c.m.n).Fingerprint()+c.report.UID, c.want.trace
 	c.m.drifts = c.report.DriftCount
@@ -155,7 +173,8 @@ func (c *check) noteSuccess() {
 	if c.m.spec.policy.Sync == v1alpha1.SyncSeed {
 		o = &owned{} // of the programs that use it
 	}
-	c.m.maps[c.after.pins[c.m.spec.pin].ID] = o
+	o.adopted, o.found, o.mode = adopted, found, is.mode
+	c.m.maps[is.ID] = o
 	c.m.deletion[c.m.spec.policy.Deletion] = true
 	c.m.drifted = c.keeps()
 	c.noteDeclared()
@@ -175,7 +194,7 @@ func (c *check) noteFailure() {
 	if was := c.base(); was != nil {
 		o := c.m.maps[was.ID]
 		if o == nil {
-			o = &owned{tentative: true, sure: map[string]bool{}, maybe: map[string]bool{}}
+			o = &owned{tentative: true, adopted: true, found: c.m.spec.pin, mode: was.mode, sure: map[string]bool{}, maybe: map[string]bool{}}
 			c.m.maps[was.ID] = o
 		}
 		is := c.after.find(was.ID)
@@ -199,6 +218,7 @@ func (c *check) noteFailure() {
 		}
 		if was := c.base(); was != nil && c.m.maps[was.ID] != nil {
 			maps.Copy(o.maybe, c.m.maps[was.ID].maybe)
+			o.adopted, o.found = c.m.maps[was.ID].adopted, c.m.maps[was.ID].found
 		}
 		c.m.maps[v.ID] = o
 	}

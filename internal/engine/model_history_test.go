@@ -254,7 +254,8 @@ func (g *generator) fresh(name int) modelSpec {
 	s := modelSpec{
 		pin: modelPins[name], mode: 0o600, entries: map[int]byte{}, uid: 1,
 		policy: revision.Policy{
-			Sync: v1alpha1.SyncMerge, Drift: v1alpha1.DriftRepair, Replace: v1alpha1.ReplaceNever, Deletion: v1alpha1.DeletionDelete,
+			Sync: v1alpha1.SyncMerge, Drift: v1alpha1.DriftRepair, Replace: v1alpha1.ReplaceNever, Deletion: modelDeletions[g.IntN(2)],
+			Adoption: modelAdoptions[g.IntN(3)],
 		},
 	}
 	if g.theme > 0 || g.IntN(3) == 0 {
@@ -295,10 +296,18 @@ func (g *generator) edit(s *modelSpec, name int) {
 		s.pin = modelPins[[]int{name, 3, 4}[g.IntN(3)]]
 	case n < 97:
 		s.mode = []fs.FileMode{0o600, 0o640, 0o644}[g.IntN(3)]
+	case n < 98:
+		s.policy.Adoption = modelAdoptions[g.IntN(len(modelAdoptions))]
 	default:
-		s.policy.Deletion = []v1alpha1.DeletionPolicy{v1alpha1.DeletionDelete, v1alpha1.DeletionRetain}[g.IntN(2)]
+		s.policy.Deletion = modelDeletions[g.IntN(len(modelDeletions))]
 	}
 }
+
+// The policies of which the first ones are drawn most.
+var (
+	modelDeletions = []v1alpha1.DeletionPolicy{v1alpha1.DeletionDelete, "", v1alpha1.DeletionGiveBack, v1alpha1.DeletionRetain}
+	modelAdoptions = []v1alpha1.AdoptionPolicy{v1alpha1.AdoptionDiscard, v1alpha1.AdoptionAdopt, "", v1alpha1.AdoptionNever}
+)
 
 // shrink leaves out what isn't needed to fail: steps, faults and repetitions. fails runs a history.
 func shrink(h history, fails func(history) bool) history {

@@ -25,6 +25,11 @@ type owned struct {
 	sure, maybe map[string]bool
 	// tentative says that the map is of others and was about to be adopted when that failed.
 	tentative bool
+	// adopted says that others made the map, or the one that it replaced, and pinned it at found.
+	adopted bool
+	found   string
+	// mode is that of the pin when it was as declared.
+	mode fs.FileMode
 }
 
 // managed is what is known of one BPFMap without asking the engine.

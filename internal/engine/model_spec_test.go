@@ -123,8 +123,8 @@ func (s modelSpec) clone() modelSpec {
 
 func (s *modelSpec) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s drift=%s replace=%s delete=%s freeze=%t pin=%s mode=%o uid=%d entries=", modelShapes[s.shape].name,
-		s.policy.Sync, s.policy.Drift, s.policy.Replace, s.policy.Deletion, s.policy.Freeze, s.pin, s.mode, s.uid)
+	fmt.Fprintf(&b, "%s %s drift=%s replace=%s adopt=%s delete=%s freeze=%t pin=%s mode=%o uid=%d entries=", modelShapes[s.shape].name,
+		s.policy.Sync, s.policy.Drift, s.policy.Replace, s.policy.Adoption, s.policy.Deletion, s.policy.Freeze, s.pin, s.mode, s.uid)
 	for i, k := range slices.Sorted(maps.Keys(s.entries)) {
 		if i > 0 {
 			b.WriteByte(',')

@@ -47,8 +47,11 @@ func (s *Store) tryMakeDirs(rel string, mode fs.FileMode) (*bpf.Dir, error) {
 			return next, err
 		}
 		own := mode
-		if at == revision.PinRoot {
+		switch {
+		case at == revision.PinRoot:
 			own = pinDirMode // the root of all pins, also if the state is made first
+		case isBelowNamespace(at):
+			own |= madeHere
 		}
 		err = s.step("make directory", func() error { return d.Mkdir(name, own) })
 		if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -133,14 +136,40 @@ func (s *Store) in(rel string, do func(d *bpf.Dir, name string) error) error {
 	return errors.Join(do(d, path.Base(rel)), d.Close())
 }
 
-// removeEmpty removes rel and its parents below the pin root as long as they are empty. Directories
-// elsewhere belong to others.
+// madeHere marks a directory of pins that we made: it goes when it is empty. The mark, a sticky bit, means nothing else
+// in a directory where only its owner may write, and is gone with it, whoever makes it again.
+const madeHere = fs.ModeSticky
+
+// isBelowNamespace says whether a directory is in that of a namespace. Those of namespaces themselves stay: loaders
+// make them when a machine starts, or find them made, and need them later.
+func isBelowNamespace(rel string) bool {
+	return strings.HasPrefix(rel, revision.PinRoot+"/") && !isState(rel) && strings.Count(rel, "/") > 1
+}
+
+func isState(rel string) bool { return rel == stateDir || strings.HasPrefix(rel, stateDir+"/") }
+
+// removeEmpty removes rel and its parents as long as they are empty and we made them: directories of our state, and
+// those below the directory of a namespace. All others belong to others.
 func (s *Store) removeEmpty(rel string) {
-	for strings.HasPrefix(rel, revision.PinRoot+"/") && rel != stateDir {
-		err := s.in(rel, func(d *bpf.Dir, name string) error { return d.Remove(name) })
+	for rel != stateDir && (isState(rel) || isBelowNamespace(rel)) {
+		err := s.in(rel, func(d *bpf.Dir, name string) error {
+			if !isState(rel) {
+				st, err := d.Lstat(name)
+				if err != nil {
+					return err
+				}
+				if st.Mode()&madeHere == 0 {
+					return errNotOurs
+				}
+			}
+			return d.Remove(name)
+		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return // not empty
+			return // not empty, or not ours
 		}
 		rel = path.Dir(rel)
 	}
 }
+
+// errNotOurs says of a directory that others made it.
+var errNotOurs = errors.New("others made the directory")

@@ -231,8 +231,8 @@ func TestConcurrentMaps(t *testing.T) {
 	if names := stateNames(t, dir); len(names) != 0 {
 		t.Errorf("in the end there is %v", names)
 	}
-	if _, err := os.Lstat(filepath.Join(dir, "bpfmap/edge")); !os.IsNotExist(err) {
-		t.Errorf("the directory of pins: %v", err)
+	if left, err := os.ReadDir(filepath.Join(dir, "bpfmap/edge")); err != nil || len(left) > 0 {
+		t.Errorf("the directory of pins: %v, %v", left, err)
 	}
 }
 

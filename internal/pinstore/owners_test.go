@@ -280,8 +280,12 @@ func TestCrashWhileForgetting(t *testing.T) {
 		if err := s.Forget(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
-		if names := stateNames(t, dir); len(names) != 0 {
-			t.Errorf("step %d: after the second Forget there is %v", at, names)
+		note := fmt.Sprintf("_left/map_%d", r.MapID) // it is still at its pin
+		if names := stateNames(t, dir); len(names) != 1 || names[0] != note {
+			t.Errorf("step %d: after the second Forget there is %v, want %s", at, names, note)
+		}
+		if ids, err := s.Left(); err != nil || !ids[r.MapID] || len(ids) != 1 {
+			t.Errorf("step %d: maps %v were left (%v), want %d", at, ids, err, r.MapID)
 		}
 		if !crashed {
 			return

@@ -207,6 +207,13 @@ func (s *Store) forget(ctx context.Context, own *bpf.Dir, key revision.Key) erro
 	if err != nil {
 		return err
 	}
+	r, err := s.LoadRecord(key)
+	if err == nil {
+		err = s.noteLeft(r)
+	}
+	if err != nil {
+		return err
+	}
 	remove := []string{nameNext, nameNote, nameKeepAlive, nameDraft}
 	for _, name := range names {
 		if strings.HasPrefix(name, prefixKeys) {

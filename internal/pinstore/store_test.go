@@ -111,22 +111,37 @@ func TestHostilePaths(t *testing.T) {
 	}
 }
 
+// TestEmptyDirectoriesGo: those that we made below the directory of a namespace. The latter stays, as loaders need it,
+// and so does what others made.
 func TestEmptyDirectoriesGo(t *testing.T) {
 	dir := bpftest.BPFFS(t)
 	s := pinstore.New(dir, pinstore.Options{})
 	m := newMap(t)
-	elsewhere := revision.Pin{Path: "globals/tc/table", Mode: 0o600}
-	if err := errors.Join(s.Publish(key, m, pin), s.Publish(key, m, elsewhere)); err != nil {
+	paths := []string{pin.Path, "globals/tc/table", "bpfmap/edge/ours/deep/table", "bpfmap/edge/theirs/deep/table"}
+	if err := os.MkdirAll(filepath.Join(dir, "bpfmap/edge/theirs"), 0o755); err != nil {
 		t.Fatal(err)
+	}
+	for _, path := range paths {
+		if err := s.Publish(key, m, revision.Pin{Path: path, Mode: 0o600}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	info, err := m.Info()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.Unpin(key, pin.Path, info.ID), s.Unpin(key, elsewhere.Path, info.ID), s.Forget(t.Context(), key), s.Forget(t.Context(), key)); err != nil {
+	for _, path := range paths {
+		if err := s.Unpin(key, path, info.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.Forget(t.Context(), key), s.Forget(t.Context(), key)); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]bool{"bpfmap": true, "bpfmap/edge": false, "bpfmap/_state/edge": false, "globals/tc": true} {
+	for path, want := range map[string]bool{
+		"bpfmap": true, "bpfmap/edge": true, "bpfmap/_state/edge": false, "globals/tc": true,
+		"bpfmap/edge/ours": false, "bpfmap/edge/theirs": true, "bpfmap/edge/theirs/deep": false,
+	} {
 		if _, err := os.Lstat(filepath.Join(dir, path)); (err == nil) != want {
 			t.Errorf("%s: %v, want it there: %t", path, err, want)
 		}

@@ -143,11 +143,11 @@ func (d *decision) checkLayout() (ends bool) {
 	case d.ours && d.want.Revision.Policy.Replace == v1alpha1.ReplaceSwap:
 		return d.replace([]revision.Difference{{Field: "layout", Have: fit.Misfit, Want: "as declared"}})
 	default:
-		why := "it is not touched; declare the layout of its programs (bpfmap generate writes it), or load programs with the declared one"
+		why, way := "it is not touched", "; declare the layout of its programs (bpfmap generate writes it), or load programs with the declared one"
 		if d.ours {
-			why = "replacePolicy is Never"
+			why, way = "replacePolicy is Never", ""
 		}
-		d.stall(v1alpha1.NodeReasonSchemaMismatch, fmt.Sprintf("map %d at the pin has another layout than the spec: %s: %s", d.base.ID, why, fit.Misfit))
+		d.stall(v1alpha1.NodeReasonSchemaMismatch, fmt.Sprintf("map %d at the pin has another layout than the spec: %s: %s%s", d.base.ID, why, fit.Misfit, way))
 		p.Layouts = fit.Layouts
 		return true
 	}

@@ -5,14 +5,12 @@ package quota
 
 import "github.com/bpfmap-io/bpfmap-operator/internal/revision"
 
-// account is what one map takes, and what it was promised beyond that, in bytes.
-type account struct{ taken, promised int64 }
+// account is what one map takes, and what it was promised beyond that, in bytes. maps is 1, or how many maps were left in
+// a namespace.
+type account struct{ taken, promised, maps int64 }
 
 // total sums up accounts.
-type total struct {
-	account
-	maps int64 // without what is left of released maps
-}
+type total struct{ account }
 
 func (t total) sum() int64 { return t.taken + t.promised }
 
@@ -22,10 +20,12 @@ type accounts struct {
 	maps       map[revision.Key]account
 	namespaces map[string]total
 	node       total
+	// left are the ids of maps that were left, as they were measured last.
+	left map[uint32]bool
 }
 
 func newAccounts() accounts {
-	return accounts{maps: map[revision.Key]account{}, namespaces: map[string]total{}}
+	return accounts{maps: map[revision.Key]account{}, namespaces: map[string]total{}, left: map[uint32]bool{}}
 }
 
 // of is a map's account.
@@ -34,6 +34,9 @@ func (a *accounts) of(key revision.Key) account { return a.maps[key] }
 // put replaces a map's account.
 func (a *accounts) put(key revision.Key, to account) {
 	a.drop(key)
+	if key.Name != "" {
+		to.maps = 1
+	}
 	a.maps[key] = to
 	a.add(key, to, 1)
 }
@@ -63,6 +66,10 @@ func (a *accounts) takeOver(uses []Use) {
 	for _, u := range uses {
 		m := a.of(u.Key)
 		m.taken += u.Bytes
+		if u.Left != 0 {
+			m.maps++
+			a.left[u.Left] = true
+		}
 		a.put(u.Key, m)
 	}
 }
@@ -72,9 +79,7 @@ func (a *accounts) add(key revision.Key, m account, sign int64) {
 	for _, t := range []*total{&namespace, &a.node} {
 		t.taken += sign * m.taken
 		t.promised += sign * m.promised
-		if key.Name != "" {
-			t.maps += sign
-		}
+		t.maps += sign * m.maps
 	}
 	if a.namespaces[key.Namespace] = namespace; namespace == (total{}) {
 		delete(a.namespaces, key.Namespace)

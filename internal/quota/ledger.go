@@ -22,6 +22,9 @@ type Use struct {
 	// Key is the map's. Maps that nobody manages any more have only a namespace.
 	Key   revision.Key
 	Bytes int64
+	// Left is the id of a map that nobody manages any more and that was made for its namespace: it still counts as one
+	// of its maps. 0 for others.
+	Left uint32
 }
 
 // CgroupLimit is the limit of a memory cgroup that this process, and so every map that it makes, is charged
@@ -81,6 +84,8 @@ type Request struct {
 	Bytes int64
 	// IsNew says that the namespace gets one map more.
 	IsNew bool
+	// Adopts is the id of the map that becomes managed, 0 if one is made. One that was left counts already.
+	Adopts uint32
 }
 
 // Refusal is the error of a request that is over a limit. Trying again helps when something was freed.
@@ -153,7 +158,7 @@ func (l *Ledger) Release(key revision.Key) {
 	if had {
 		l.drop(key)
 		left := revision.Key{Namespace: key.Namespace}
-		l.put(left, account{taken: l.of(left).taken + before.taken})
+		l.put(left, account{taken: l.of(left).taken + before.taken, maps: l.of(left).maps + 1})
 		l.reduced = true
 	}
 	if had || waited {
@@ -250,8 +255,15 @@ func (l *Ledger) check(r Request) (*Refusal, error) {
 		if _, has := l.maps[r.Key]; has {
 			n--
 		}
+		if l.left[r.Adopts] {
+			n--
+		}
 		if n >= limit {
-			return &Refusal{fmt.Sprintf("namespace %s has %s on this node, and its limit is %d (--namespace-map-limit)", namespace, text.Count(n, "map", "maps"), limit)}, nil
+			kept := ""
+			if left := l.of(revision.Key{Namespace: namespace}).maps; left > 0 {
+				kept = fmt.Sprintf(", %d of them kept after their BPFMaps were deleted", left)
+			}
+			return &Refusal{fmt.Sprintf("namespace %s has %s on this node%s, and its limit is %d (--namespace-map-limit)", namespace, text.Count(n, "map", "maps"), kept, limit)}, nil
 		}
 	}
 	if limit := of(l.limits.Memory, namespace); limit > 0 {

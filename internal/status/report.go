@@ -15,8 +15,8 @@ func FromReport(r engine.Report) v1alpha1.NodeMap {
 		Namespace: r.Key.Namespace, Name: r.Key.Name, UID: r.UID, Revision: r.Revision, Digest: r.Digest,
 		MapID: int64(r.MapID), PinPath: r.PinPath, Entries: r.Entries, MemlockBytes: r.MemlockBytes, Frozen: r.Frozen,
 		State: r.State, Reason: r.Reason, Message: text.Truncate(r.Message, maxNodeMessage),
-		SchemaVerified: r.SchemaVerified,
-		Drifted:        r.Drift != nil && !r.Drift.Repaired, DriftCount: r.DriftCount,
+		SchemaVerified: r.SchemaVerified, Origin: r.Origin,
+		Drifted: r.Drift != nil && !r.Drift.Repaired, DriftCount: r.DriftCount,
 	}
 	if r.Drift != nil {
 		m.DriftedEntries = r.Drift.Entries

@@ -4,6 +4,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,9 +24,11 @@ func newDelete() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "delete -f FILE",
 		Short: "Remove the maps named in manifests from this machine",
-		Long: `Remove the maps named in manifests from this machine: their pins are removed, or kept if a map was
-applied with the deletionPolicy Retain. Only the names in the manifests matter. The kernel frees a map
-when no program uses it any more.`,
+		Long: `Remove the maps named in manifests from this machine, as their deletionPolicy said when they were applied.
+Delete, the default for maps that were made here, removes their pins; GiveBack, the default for maps that were
+adopted, takes the declared entries out and leaves the pin and all else as it was found; Retain leaves
+everything. Only the names in the manifests matter. The kernel frees a map when it has no pin and no program
+uses it any more.`,
 		Example: `  bpfmap delete -f maps/`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -80,9 +83,9 @@ func deleteAll(c *cobra.Command, e *locked.Engine, keys []revision.Key, ignoreNo
 			failed = &ExitError{Code: 1}
 		default:
 			deleted.Add(1)
-			word := "deleted"
-			if r.Action == engine.ActionRetained {
-				word = "released (pin kept)"
+			word := map[engine.Action]string{engine.ActionRetained: "released (pin kept)", engine.ActionGivenBack: "given back (pin kept)"}[r.Action]
+			if word = cmp.Or(word, "deleted"); r.Message != "" {
+				word += ": " + r.Message
 			}
 			if _, err := fmt.Fprintf(c.OutOrStdout(), "%s %s (map %d)\n", id(key), word, r.MapID); err != nil {
 				return err

@@ -99,6 +99,9 @@ func (g *generator) liveDocument(ctx context.Context, m *bpf.Map) (*manifest.Doc
 	if !g.live.entries {
 		return doc, nil
 	}
+	if record == nil {
+		doc.Comments = append(doc.Comments, "Deleting the BPFMap takes these entries out of the map: deletionPolicy: Retain leaves them.")
+	}
 	return doc, g.addEntries(ctx, doc, m, root)
 }
 
@@ -246,6 +249,9 @@ func (g *generator) livePin(doc *manifest.Document, root string, pins []string) 
 	}
 	if pin != (v1alpha1.Pin{}) {
 		doc.Spec.Pin = &pin
+	}
+	if !(revision.Key{Namespace: doc.Namespace, Name: doc.Name}).IsOwn(rel) {
+		doc.Spec.AdoptionPolicy = v1alpha1.AdoptionAdopt
 	}
 	if !strings.HasPrefix(rel, revision.PinRoot+"/") {
 		doc.Notes["pin"] = notePinOutside

@@ -118,7 +118,7 @@ func TestUnverifiedAdoptionIsSaid(t *testing.T) {
 	}
 	const notes = "layout not verified: the map has no BTF"
 	const dirty = "the padding of 1 of the first 1 element is not zero, as if the program had another layout"
-	equal(t, run(t, "diff", "-f", path, "--bpffs", dir).out, "edge/rules: adopt\n  "+notes+"\n  "+dirty+"\n")
+	equal(t, run(t, "diff", "-f", path, "--bpffs", dir).out, "edge/rules: adopt\n  "+notes+"\n  "+dirty+"\n  map "+fmt.Sprint(rulesID(t, dir))+" keeps 1 element of others\n")
 	if got := ok(t, "apply", "-f", path, "--bpffs", dir); !strings.Contains(got, "edge/rules adopted: "+notes+"; "+dirty+" (map ") {
 		t.Errorf("apply: %s", got)
 	}

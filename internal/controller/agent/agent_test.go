@@ -33,6 +33,10 @@ func TestEventsFor(t *testing.T) {
 		"nothing": {nil, engine.Report{}, nil},
 		"created": {nil, engine.Report{Action: engine.ActionCreated, PinPath: "/p"}, nil},
 		"adopted": {nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p"}, []string{"Normal Adopted adopted the map at /p with its contents"}},
+		"adopted and emptied": {
+			nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p", Plan: plan.Plan{Adoption: &plan.Adoption{MapID: 3, Discard: 2}}},
+			[]string{"Normal Adopted adopted the map at /p and deleted 2 elements of others from it"},
+		},
 		"adopted without a look": {
 			nil, engine.Report{Action: engine.ActionAdopted, PinPath: "/p", Plan: plan.Plan{Unverified: "layout not verified: x", Suspicion: "the padding is not zero"}},
 			[]string{"Normal Adopted adopted the map at /p with its contents, layout not verified: x", "Warning PaddingNotZero the padding is not zero"},

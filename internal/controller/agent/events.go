@@ -14,6 +14,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // actionSync is the action of all events of an agent.
@@ -48,7 +49,14 @@ func (e *eventEmitter) emit(before *v1alpha1.NodeMap, r engine.Report) {
 
 // removed tells of a map that the node gave up though its BPFMap stays, and why.
 func (e *eventEmitter) removed(r engine.Report, why string) {
-	note := fmt.Sprintf("%s map %d: %s", strings.ToLower(string(r.Action)), r.MapID, why)
+	did := strings.ToLower(string(r.Action))
+	if r.Action == engine.ActionGivenBack {
+		did = "gave back"
+	}
+	note := fmt.Sprintf("%s map %d: %s", did, r.MapID, why)
+	if r.Message != "" {
+		note += " (" + r.Message + ")"
+	}
 	e.send(r, event{corev1.EventTypeNormal, string(r.Action), note})
 }
 
@@ -78,6 +86,9 @@ func eventsFor(before *v1alpha1.NodeMap, r engine.Report) []event {
 	switch r.Action {
 	case engine.ActionAdopted:
 		adopted := event{corev1.EventTypeNormal, string(r.Action), "adopted the map at " + r.PinPath + " with its contents"}
+		if a := r.Plan.Adoption; a != nil && a.Discard > 0 {
+			adopted.note = fmt.Sprintf("adopted the map at %s and deleted %s of others from it", r.PinPath, text.Count(a.Discard, "element", "elements"))
+		}
 		if r.Plan.Unverified != "" {
 			adopted.note += ", " + r.Plan.Unverified
 		}

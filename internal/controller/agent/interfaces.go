@@ -81,7 +81,7 @@ func keepWatching(ctx context.Context, what string, watch func(ctx context.Conte
 			backoff = newRewatchBackoff()
 		}
 		pause := backoff.Step()
-		log.FromContext(ctx).Info("The watch of "+what+" ended and is started again", "reason", text(err), "pause", pause)
+		log.FromContext(ctx).Info("The watch of "+what+" ended and is started again", "reason", errText(err), "pause", pause)
 		if !sleep(ctx, pause) {
 			return
 		}

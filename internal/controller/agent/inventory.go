@@ -30,7 +30,7 @@ func (i *inventory) Start(ctx context.Context) error {
 		case err.Error() != failing:
 			log.FromContext(ctx).Error(err, "Inventory of the node failed")
 		}
-		failing = text(err)
+		failing = errText(err)
 		if !sleep(ctx, jitter(i.period)) {
 			return nil
 		}

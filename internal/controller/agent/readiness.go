@@ -122,7 +122,7 @@ func (r *nodeReadiness) look(ctx context.Context) (changed bool, err error) {
 	}
 	before := r.err
 	r.err = err
-	changed = text(before) != text(err)
+	changed = errText(before) != errText(err)
 	l := log.FromContext(ctx)
 	switch {
 	case moved:
@@ -151,7 +151,7 @@ func (r *nodeReadiness) open() (moved bool, err error) {
 	return moved, nil
 }
 
-func text(err error) string {
+func errText(err error) string {
 	if err == nil {
 		return ""
 	}

@@ -18,7 +18,7 @@ func TestNodeReadiness(t *testing.T) {
 	look := func() error {
 		changed, err := r.look(t.Context())
 		if changed {
-			told = append(told, text(err))
+			told = append(told, errText(err))
 		}
 		return err
 	}
@@ -81,7 +81,7 @@ func TestProbes(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			r.run(ctx, func(_ context.Context, err error) { told = append(told, text(err)) })
+			r.run(ctx, func(_ context.Context, err error) { told = append(told, errText(err)) })
 		}()
 		probes := func(want int, when string) {
 			t.Helper()

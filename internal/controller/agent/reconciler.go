@@ -246,7 +246,7 @@ func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, c c
 		return report.Err
 	}
 	if report.Action != engine.ActionNone {
-		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID, "because", c.removal)
+		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID, "because", c.removal, "detail", report.Message)
 		if c.shown { // of a BPFMap that is deleted nobody reads what thousands of nodes would tell
 			r.events.removed(report, c.removal)
 		}

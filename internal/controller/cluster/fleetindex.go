@@ -139,7 +139,7 @@ func nameOf(m *v1alpha1.NodeMap) types.NamespacedName {
 // reflection takes most of the time.
 func sameState(a, b *v1alpha1.NodeMap) bool {
 	if a.UID != b.UID || a.Revision != b.Revision || a.Digest != b.Digest || a.MapID != b.MapID || a.PinPath != b.PinPath ||
-		a.MemlockBytes != b.MemlockBytes || a.Frozen != b.Frozen || a.SchemaVerified != b.SchemaVerified || a.State != b.State || a.Drifted != b.Drifted ||
+		a.MemlockBytes != b.MemlockBytes || a.Frozen != b.Frozen || a.SchemaVerified != b.SchemaVerified || a.Origin != b.Origin || a.State != b.State || a.Drifted != b.Drifted ||
 		a.Reason != b.Reason || a.Message != b.Message || a.DriftCount != b.DriftCount {
 		return false
 	}

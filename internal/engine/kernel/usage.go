@@ -15,7 +15,8 @@ import (
 )
 
 // Usage is the kernel memory of all maps below the pin root: of each managed map with its record, and by
-// namespace of those that are pinned in its directory without a record, because they were retained.
+// namespace of those that are pinned in its directory without a record. Of these, those that were made for BPFMaps count
+// as maps of the namespace, too.
 func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 	records, err := b.Records(ctx)
 	if err != nil {
@@ -31,11 +32,19 @@ func (b *Backend) Usage(ctx context.Context) ([]quota.Use, error) {
 		owned[id] = id != 0
 		uses = append(uses, quota.Use{Key: records[i].Key, Bytes: bytes})
 	}
+	left, err := b.pins.Left()
+	if err != nil {
+		return nil, explain(err)
+	}
 	err = b.pins.Pins(func(namespace string, m *bpf.Map) error {
 		id, bytes, err := b.taken(ctx, m)
 		if err == nil && !owned[id] {
 			owned[id] = true
-			uses = append(uses, quota.Use{Key: revision.Key{Namespace: namespace}, Bytes: bytes})
+			use := quota.Use{Key: revision.Key{Namespace: namespace}, Bytes: bytes}
+			if left[id] {
+				use.Left = id
+			}
+			uses = append(uses, use)
 		}
 		return err
 	})

@@ -373,6 +373,11 @@ type NodeMap struct {
 	// +kubebuilder:validation:MaxItems=4
 	ReplacedMaps []ReplacedMap `json:"replacedMaps,omitempty"`
 
+	// sharedValues tells how declared parts of values are written beside those that programs own; absent if programs own
+	// none.
+	// +optional
+	SharedValues *SharedValues `json:"sharedValues,omitempty"`
+
 	// drifted says whether the map differs from its revision and was not repaired.
 	// +optional
 	Drifted bool `json:"drifted,omitempty"`
@@ -397,6 +402,38 @@ type NodeMap struct {
 	// driftCount is how many times drift was found since the agent first managed this map.
 	// +optional
 	DriftCount int64 `json:"driftCount,omitempty"`
+}
+
+// StoreWay is how declared parts of a value are written while programs write theirs.
+//
+// +kubebuilder:validation:Enum=Program;Locked;ReadModifyWrite
+type StoreWay string
+
+// The ways, the most exact one first.
+const (
+	// StoreByProgram: a small BPF program of the agent stores only the declared bits.
+	StoreByProgram StoreWay = "Program"
+	// StoreLocked: values are read and written under their spin lock, which programs take, too.
+	StoreLocked StoreWay = "Locked"
+	// StoreReadModifyWrite: whole values are read and written. What a program writes between the two is lost.
+	StoreReadModifyWrite StoreWay = "ReadModifyWrite"
+)
+
+// SharedValues is how values with two owners are written.
+type SharedValues struct {
+	// declaredBytes is how many bytes of a value hold something declared.
+	// +required
+	DeclaredBytes int32 `json:"declaredBytes"`
+
+	// valueBytes is how many bytes a value has.
+	// +required
+	ValueBytes int32 `json:"valueBytes"`
+
+	// way is the least exact way in which declared parts were written into elements that were there. With
+	// ReadModifyWrite, what a program writes between the reading and the writing of a value is lost. Absent if none was
+	// written yet.
+	// +optional
+	Way StoreWay `json:"way,omitempty"`
 }
 
 // ReplacedMap is a map whose pin another one took.

@@ -314,11 +314,13 @@ func inParts(c *revision.Contents, parts []int) iter.Seq[int] {
 	}
 }
 
-// packedKeys are the keys of all entries, pending ones among them, in bytewise order.
-func (c *contents) packedKeys() []byte {
+// packedKeys are the keys of all entries in bytewise order, without those of pending ones unless they are asked for.
+func (c *contents) packedKeys(pending bool) []byte {
 	keys := make([]byte, 0, c.Len()*c.KeySize())
 	for i := range c.InOrder() {
-		keys = append(keys, c.Key(i)...)
+		if pending || !c.IsPending(i) {
+			keys = append(keys, c.Key(i)...)
+		}
 	}
 	return ownership.SortKeys(c.KeySize(), keys)
 }

@@ -24,6 +24,7 @@ func describe(o *Observation, p *plan.Plan, out *Outcome) Report {
 	for _, rec := range []*Record{o.record, out.record} {
 		if rec != nil {
 			r.DriftCount, r.Origin = rec.DriftCount, rec.OriginOf(r.MapID).By
+			r.Shared = sharedOf(o, rec)
 		}
 	}
 	if p.Drift != "" && p.Action != plan.Stall {
@@ -47,13 +48,54 @@ func describe(o *Observation, p *plan.Plan, out *Outcome) Report {
 		r.Reason, r.Message, r.Digest = v1alpha1.NodeReasonDrifted, r.Drift.Summary, ""
 	}
 	r.Message += out.note
-	for _, note := range []string{p.Unverified, p.Suspicion} {
+	for _, note := range []string{p.Unverified, p.Suspicion, p.LeavesOut(), r.tellMissing(o), tellBlind(o, p), r.tellShared()} {
 		if note != "" {
 			r.Message = strings.TrimPrefix(r.Message+"; "+note, "; ")
 		}
 	}
 	r.tellPending(o)
 	return r
+}
+
+// sharedOf tells how values with two owners are written; nil for others.
+func sharedOf(o *Observation, rec *Record) *Shared {
+	if o.mask == nil {
+		return nil
+	}
+	cpus := 1
+	if o.rev.Shape.IsPerCPU() {
+		cpus = o.contents.cpus
+	}
+	return &Shared{Declared: o.mask.Declares() / cpus, Bytes: int(o.rev.Shape.ValueSize), Way: StoreWay(rec.Stored)}
+}
+
+// tellShared says what programs may lose; empty for nothing.
+func (r *Report) tellShared() string {
+	if r.Shared == nil || r.Shared.Way != StoredByReadModifyWrite {
+		return ""
+	}
+	return fmt.Sprintf("the %d declared of the %d bytes of a value are written by reading and writing whole values: what programs write between the two is lost",
+		r.Shared.Declared, r.Shared.Bytes)
+}
+
+// tellMissing says of a seeded map that it holds less than is declared; empty if that isn't known.
+func (r *Report) tellMissing(o *Observation) string {
+	if !o.seeds() || r.Entries == nil {
+		return ""
+	}
+	missing := int64(o.contents.Len()) - *r.Entries
+	if missing <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("at least %d of %s not in the map any more: what was put in once isn't put in again", missing, text.Count(o.contents.Len(), "entry is", "entries are"))
+}
+
+// tellBlind says that others' changes weren't told from those of the revision; empty if they were.
+func tellBlind(o *Observation, p *plan.Plan) string {
+	if !o.blind || p.Changes.Updates() == 0 && p.Changes.Deletes() == 0 {
+		return ""
+	}
+	return "what others changed before this revision is not known, and was overwritten where it differs from what is declared"
 }
 
 // maxWaits bounds the names in a message.

@@ -15,7 +15,7 @@ import (
 // driftedEntries are the first elements that differ, as people read them, and of those that have another value
 // which fields differ. What comes from a Secret, now or in the revision before, is shown nowhere.
 func driftedEntries(o *Observation, p *plan.Plan) (entries []v1alpha1.DriftedEntry, changes []string) {
-	if p.Drift != plan.DriftContents || o.rev.Sensitive || o.last != nil && o.last.sensitive {
+	if p.Drift != plan.DriftContents || o.rev.Sensitive || o.record != nil && o.record.Sensitive {
 		return nil, nil
 	}
 	d, err := newDrifted(o)
@@ -83,6 +83,9 @@ func (d *drifted) add(key, found []byte) {
 	change := ""
 	if i, isDeclared := d.o.contents.Find(key); isDeclared {
 		declared := d.o.contents.AppendValue(nil, i)
+		if found != nil {
+			declared = d.o.mask.Merge(nil, declared, found) // what programs own is as they have it
+		}
 		e.Declared = d.valueText(declared)
 		if found != nil {
 			change = cut(schema.AppendCPUDifference(nil, found, declared, d.value.Size(), d.cpus(), d.value.AppendDifference))

@@ -54,15 +54,11 @@ func New(b Backend, o Options) *Engine {
 	return &Engine{backend: b, options: o, last: map[revision.Key]*applied{}}
 }
 
-// take is what was brought to a map last, nil if that isn't known, or if the map is small and nobody asks what
-// others changed in it. It is forgotten until it is known again.
+// take is what was brought to a map last, nil if that isn't known, or if the map is small. It is forgotten until it is known again.
 func (e *Engine) take(rev *revision.Revision) *applied {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	last := e.last[rev.Key]
-	if rev.Policy.Drift == v1alpha1.DriftReport {
-		return last // work that fails doesn't change what was declared before
-	}
 	delete(e.last, rev.Key)
 	if rev.Contents.Len < e.options.IncrementalThreshold {
 		return nil
@@ -179,13 +175,12 @@ func (e *Engine) conclude(o *Observation, p *plan.Plan, out *Outcome) {
 		return
 	}
 	e.settle(o, out)
-	isLarge, reports := o.rev.Contents.Len >= e.options.IncrementalThreshold, o.rev.Policy.Drift == v1alpha1.DriftReport
-	if o.contents.waiting == 0 && (reports || isLarge && p.Action != plan.Report) {
+	if o.contents.waiting == 0 && o.rev.Contents.Len >= e.options.IncrementalThreshold && p.Action != plan.Report {
 		e.remember(o.rev.Key, &applied{
 			Applied: plan.Applied{
 				Fingerprint: o.want.Fingerprint, MapID: out.after.info.ID, Shape: o.rev.Shape, Policy: o.rev.Policy,
 			},
-			contents: o.contents, count: out.after.entries, sensitive: o.rev.Sensitive, references: len(o.rev.References) > 0,
+			contents: o.contents, count: out.after.entries,
 		})
 	}
 }

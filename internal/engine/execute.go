@@ -50,13 +50,16 @@ func (x *execution) makeNew(ctx context.Context) error {
 	}
 	m := &openMap{Map: locked(o.rev, created)}
 	x.out.made = m
-	all := plan.Fill(o.desired(nil))
-	if err := x.write(ctx, m, &all, &all.Insert); err != nil {
+	all, err := x.fill(ctx)
+	if err != nil {
+		return err
+	}
+	if err := x.write(ctx, m.Write, &all, &all.Insert); err != nil {
 		return fmt.Errorf("fill new map: %w", err)
 	}
 	x.out.count = all.After()
 	carried := &carrier{execution: x, from: o.replaced(), to: m}
-	if p.CarryOver {
+	if p.CarryOver || p.CarryValues {
 		if err := carried.copy(ctx); err != nil {
 			return err
 		}
@@ -85,7 +88,7 @@ func (x *execution) makeNew(ctx context.Context) error {
 		return fmt.Errorf("pin new map: %w", err)
 	}
 	switch {
-	case p.CarryOver:
+	case p.CarryOver || p.CarryValues:
 		if err := carried.copyLate(ctx); err != nil {
 			return err
 		}
@@ -93,6 +96,18 @@ func (x *execution) makeNew(ctx context.Context) error {
 		x.out.note = fmt.Sprintf("replaced map %d; what programs and processes put into that stays there", o.replaced().info.ID)
 	}
 	return x.commitRecord(ctx, m, &keys)
+}
+
+// fill is what a new map gets before it is seen: what was seeded into the one that it replaces comes from there, if
+// programs left it.
+func (x *execution) fill(ctx context.Context) (plan.Changes, error) {
+	o := x.o
+	if !o.seeds() || !x.p.CarryOver {
+		return plan.Fill(o.desired(nil)), nil
+	}
+	mine := o.ownedKeys(ctx, o.replaced())
+	all := plan.Fill(o.desired(o.seeded(o.replaced(), mine)))
+	return all, mine.failed()
 }
 
 // changeExisting brings our or an adopted map to what is declared.
@@ -111,7 +126,8 @@ func (x *execution) changeExisting(ctx context.Context) error {
 	if err := x.save(ctx, rec); err != nil {
 		return err
 	}
-	if err := x.writeChanges(ctx, m); err != nil {
+	w := &writer{x, m, &p.Changes}
+	if err := w.all(ctx); err != nil {
 		return err
 	}
 	x.out.count = p.Changes.After()
@@ -140,13 +156,33 @@ func (x *execution) tidyUp(ctx context.Context) error {
 			return fmt.Errorf("renew the keep-alive pin: %w", err)
 		}
 	}
-	verified := o.verified(x.p)
-	if !o.record.DriftReported && o.record.Revision == o.rev.Name && o.record.SchemaVerified == verified {
+	verified, isKnown := o.verified(x.p), o.isNoted(o.record) && o.record.Seeded == o.seeds()
+	if !o.record.DriftReported && o.record.Revision == o.rev.Name && o.record.SchemaVerified == verified && isKnown {
 		return nil
 	}
 	rec := *o.record
 	rec.DriftReported, rec.Revision, rec.SchemaVerified = false, o.rev.Name, verified
+	rec.KeySchema, rec.ValueSchema = o.rev.KeySchema, o.rev.ValueSchema
+	if err := x.upgrade(ctx, &rec, m); err != nil {
+		return err
+	}
 	return x.save(ctx, &rec)
+}
+
+// upgrade adds to the record of a map that is as declared what records from before don't have.
+func (x *execution) upgrade(ctx context.Context, rec *Record, m *openMap) error {
+	o := x.o
+	if o.seeds() && !rec.Seeded {
+		keys, err := newKeyLogs(ctx, o, m)
+		if err != nil {
+			return err
+		}
+		rec.Seeded, rec.Keys = true, keys.before
+	}
+	if o.isNoted(rec) {
+		return nil
+	}
+	return o.noteDeclared(ctx, rec)
 }
 
 // countDrift notes drift that is only reported, once for each time that it appears.
@@ -160,39 +196,6 @@ func (x *execution) countDrift(ctx context.Context) error {
 	return x.save(ctx, &rec)
 }
 
-// writeChanges makes the changes of the contents. What is missing is added before anything is deleted, so
-// that no reader finds neither, unless the map has no room for both.
-func (x *execution) writeChanges(ctx context.Context, m *openMap) error {
-	c := &x.p.Changes
-	puts := func() error {
-		for _, set := range []*plan.Set{&c.Update, &c.Insert} {
-			if err := x.write(ctx, m, c, set); err != nil {
-				return fmt.Errorf("write entries: %w", err)
-			}
-		}
-		if err := x.zero(ctx, m, c.Zero); err != nil {
-			return fmt.Errorf("zero elements: %w", err)
-		}
-		return nil
-	}
-	deletes := func() error {
-		if err := x.delete(ctx, m, c.Delete); err != nil {
-			return fmt.Errorf("delete entries: %w", err)
-		}
-		return nil
-	}
-	steps := []func() error{puts, deletes}
-	if x.p.DeleteFirst {
-		steps = []func() error{deletes, puts}
-	}
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // commitRecord removes the pins of earlier paths and marks the revision as applied.
 func (x *execution) commitRecord(ctx context.Context, m *openMap, keys *keyLogs) (err error) {
 	rec := newRecord(x.o, x.p, m.info.ID)
@@ -202,6 +205,9 @@ func (x *execution) commitRecord(ctx context.Context, m *openMap, keys *keyLogs)
 		}
 	}
 	rec.PreviousPaths, rec.EarlierMaps = nil, nil
+	if x.out.way != "" {
+		rec.Stored = string(x.out.way)
+	}
 	if x.p.Changes.Incomplete {
 		rec.Keys = keys.before // some may still be there: the next run looks again
 		return x.save(ctx, rec)
@@ -209,7 +215,10 @@ func (x *execution) commitRecord(ctx context.Context, m *openMap, keys *keyLogs)
 	if rec.Keys, err = keys.after(ctx, x.o.bases); err != nil {
 		return err
 	}
-	rec.Applied = x.o.want.Fingerprint
+	if err := x.o.noteDeclared(ctx, rec); err != nil {
+		return err
+	}
+	rec.Applied, rec.Sensitive = x.o.want.Fingerprint, x.o.rev.Sensitive
 	return x.save(ctx, rec)
 }
 

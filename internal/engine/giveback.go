@@ -165,7 +165,7 @@ func (g *giveBack) remove(ctx context.Context, m *openMap, keys []byte) error {
 		}
 		return nil
 	}
-	w := &window{to: locked(g.asRevision(), m.Map)}
+	w := &window{put: locked(g.asRevision(), m.Map).Write}
 	for key := range slices.Chunk(keys, size) {
 		if err := w.add(ctx, key, nothing); err != nil {
 			return err

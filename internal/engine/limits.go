@@ -76,8 +76,8 @@ func growth(o *Observation, p *plan.Plan) int64 {
 	rev, entries := o.rev, o.contents.Len()
 	estimate := footprint.Of(rev.Shape, o.contents.cpus)
 	keySize := int64(rev.Shape.KeySize)
-	if rev.Policy.Sync == v1alpha1.SyncSeed {
-		keySize = 0 // the record holds none
+	if o.reportsDrift() {
+		keySize += 16 // and what was declared
 	}
 	if p.Base == plan.BaseNew {
 		return estimate.With(entries+carriedAtMost(o, p)) + RecordBytes(int64(entries)*keySize)

@@ -51,6 +51,8 @@ func (c *check) asDeclared() error {
 	return c.contents(is)
 }
 
+func allZero(b string) bool { return strings.Trim(b, "\x00") == "" }
+
 // orphans checks that maps of ours are pinned nowhere else.
 func (c *check) orphans() error {
 	for path, v := range c.after.pins {
@@ -82,6 +84,9 @@ func (c *check) contents(is *view) error {
 		}
 		if c.mayStay(key) {
 			continue
+		}
+		if shape := modelShapes[spec.shape]; declared[key] == "" && shape.IsArray() && shape.owned != ownsNothing && allZero(shape.bits(is.elements[key])) {
+			continue // the element of an array stays with what programs own
 		}
 		if spec.policy.Sync == v1alpha1.SyncMirror && declared[key] == "" {
 			return fmt.Errorf("ready, and the map holds %x, want exactly %x", is.elements, declared)
@@ -174,6 +179,7 @@ func (c *check) noteSuccess() {
 		o = &owned{} // of the programs that use it
 	}
 	o.adopted, o.found, o.mode = adopted, found, is.mode
+	c.noteSeeds(o)
 	c.m.maps[is.ID] = o
 	c.m.deletion[c.m.spec.policy.Deletion] = true
 	c.m.drifted = c.keeps()
@@ -207,6 +213,7 @@ func (c *check) noteFailure() {
 			o.maybe, o.sure = map[string]bool{}, map[string]bool{}
 		}
 		maps.Copy(o.maybe, c.keysDeclared())
+		o.maySeed(c.keysDeclared())
 	}
 	for _, v := range []*view{c.after.pins[c.m.spec.pin], c.after.kept[c.key]} {
 		if v == nil || c.m.maps[v.ID] != nil || c.before.has(v.ID) {
@@ -220,6 +227,7 @@ func (c *check) noteFailure() {
 			maps.Copy(o.maybe, c.m.maps[was.ID].maybe)
 			o.adopted, o.found = c.m.maps[was.ID].adopted, c.m.maps[was.ID].found
 		}
+		o.maySeed(c.keysDeclared())
 		c.m.maps[v.ID] = o
 	}
 }

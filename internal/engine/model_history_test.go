@@ -28,6 +28,7 @@ const (
 	opPlan       opKind = "plan"        // somebody asks what would be done
 	opRestart    opKind = "restart"     // the agent starts anew
 	opWrite      opKind = "write"       // others write an element of the map at a pin
+	opCount      opKind = "count"       // programs write what they own of an element of the map at a pin
 	opDelete     opKind = "delete"      // others delete one
 	opFreeze     opKind = "freeze"      // others freeze the map at a pin
 	opUnpin      opKind = "unpin"       // others remove a pin
@@ -67,6 +68,8 @@ func (o op) String() string {
 		return fmt.Sprintf("%s %s", o.kind, modelKeys[o.name])
 	case opWrite:
 		return fmt.Sprintf("write %d=%d into %s", modelIndexes[o.key], o.value, modelPins[o.pin])
+	case opCount:
+		return fmt.Sprintf("count %d=%d in %s", modelIndexes[o.key], o.value, modelPins[o.pin])
 	case opDelete:
 		return fmt.Sprintf("delete %d from %s", modelIndexes[o.key], modelPins[o.pin])
 	case opLink:
@@ -108,7 +111,7 @@ type generator struct {
 // newHistory draws the history of a seed.
 func newHistory(seed uint64) history {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0))}
-	g.theme = []int{0, 0, 0, 1, 2}[g.IntN(5)]
+	g.theme = []int{0, 0, 0, 1, themeOwned, themeOwned, themeLinks}[g.IntN(7)]
 	g.shapes = themeShapes(g.theme)
 	h := history{seed: seed, incremental: []int{1, 100}[g.IntN(2)]}
 	for n := 10 + g.IntN(20); len(h.ops) < n; {
@@ -135,9 +138,13 @@ func (g *generator) step() []op {
 	}
 	at := op{name: name, pin: pin, key: g.IntN(len(modelIndexes)), value: byte(1 + g.IntN(3)), shape: g.shapes[g.IntN(len(g.shapes))]}
 	do := func(kind opKind) op { o := at; o.kind = kind; return o }
-	if g.theme == 2 && g.IntN(6) == 0 {
+	if g.theme == themeLinks && g.IntN(6) == 0 {
 		at.value = byte(g.IntN(2) * (1 + g.IntN(6)))
 		return []op{do(opLink)}
+	}
+	if g.theme == themeOwned && g.IntN(4) == 0 {
+		at.value = byte(10 + g.IntN(90))
+		return []op{do(opCount)}
 	}
 	switch n := g.IntN(100); {
 	case n < 34:
@@ -208,6 +215,12 @@ func (g *generator) sync(name int) op {
 	}
 	if (o.fault == nil || !o.fault.below && o.fault.Kind != enginetest.Incomplete) && g.IntN(4) == 0 {
 		o.other = &intrusion{call: g.IntN(18), key: g.IntN(len(modelIndexes)), value: byte(1 + g.IntN(3)), byPin: g.IntN(2) == 0}
+		if g.theme == themeOwned && g.IntN(3) > 0 {
+			o.other.counts, o.other.value = true, byte(100+g.IntN(100))
+			if s := g.specs[name]; s != nil && len(s.entries) > 0 {
+				o.other.key = slices.Sorted(maps.Keys(s.entries))[g.IntN(len(s.entries))]
+			}
+		}
 	}
 	return o
 }
@@ -244,7 +257,7 @@ func settleSpec(s *modelSpec) {
 	case shape.IsHidden() && s.policy.Sync == v1alpha1.SyncMirror:
 		s.policy.Sync = v1alpha1.SyncMerge
 	}
-	s.policy.Freeze = s.policy.Freeze && !shape.lock
+	s.policy.Freeze = s.policy.Freeze && !shape.lock && shape.owned == ownsNothing
 	for k := len(modelIndexes) - 1; k >= 0 && len(s.entries) > int(shape.MaxEntries); k-- {
 		delete(s.entries, k)
 	}

@@ -22,6 +22,8 @@ type intrusion struct {
 	// byPin says that they open the map at the pin in that moment; otherwise they hold the one that was
 	// there before the sync, as programs do.
 	byPin bool
+	// counts says that it is a program, which writes what it owns.
+	counts bool
 }
 
 func (i *intrusion) String() string {
@@ -32,7 +34,11 @@ func (i *intrusion) String() string {
 	if i.byPin {
 		how = "the map at the pin"
 	}
-	return fmt.Sprintf(", while others write %d=%d before call %d into %s", modelIndexes[i.key], i.value, i.call, how)
+	who := "others write"
+	if i.counts {
+		who = "programs count"
+	}
+	return fmt.Sprintf(", while %s %d=%d before call %d into %s", who, modelIndexes[i.key], i.value, i.call, how)
 }
 
 // intruder writes it.
@@ -99,7 +105,11 @@ func (i *intruder) write() (err error) {
 	if err != nil {
 		return err
 	}
-	key, value, written, err := writeAsOther(i.w.ctx, i.w.Backend, m, i.intrusion.key, i.intrusion.value)
+	write := writeAsOther
+	if i.counts {
+		write = countAsProgram
+	}
+	key, value, written, err := write(i.w.ctx, i.w.Backend, m, i.intrusion.key, i.intrusion.value)
 	if written {
 		i.wrote, i.key, i.value = info.ID, key, value
 		if info.Shape.IsBloom() {
@@ -148,6 +158,9 @@ func (c *check) intruded(i *intruder) {
 // still the same one, or was read again before or after the switch to another one.
 func (c *check) mustKeep(i *intruder) bool {
 	is, was := c.now(), c.base()
+	if is != nil && i.counts && c.want.keys[i.key] {
+		return c.keepsCount(i)
+	}
 	if is == nil || c.want.keys[i.key] || c.m.spec.policy.Sync == v1alpha1.SyncMirror {
 		return false
 	}

@@ -47,6 +47,10 @@ func (s modelShape) names(owner revision.Key, n int, v byte) *v1alpha1.Reference
 func (s modelShape) schemas() (key *v1alpha1.Schema, value v1alpha1.Schema) {
 	number := v1alpha1.Schema{Type: v1alpha1.TypeU32}
 	switch {
+	case s.owned != ownsNothing && s.lock:
+		return &number, s.ownedSchema()
+	case s.owned != ownsNothing:
+		return nil, s.ownedSchema()
 	case s.inKey:
 		return &v1alpha1.Schema{Type: s.link}, number
 	case s.lock:

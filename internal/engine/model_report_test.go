@@ -21,7 +21,7 @@ func (c *check) noteDeclared() {
 		return
 	}
 	// c.want lacks what others wrote meanwhile.
-	c.m.before = &declaredBefore{entries: c.run.want(c.m.spec, c.key, c.before).declared, spec: c.m.spec.clone(), mapID: is.ID, by: c.e, sure: true}
+	c.m.before = &declaredBefore{entries: c.run.want(c.m.spec, c.key, c.before).declared, spec: c.m.spec.clone(), mapID: is.ID, sure: true}
 }
 
 // isNewRevision says whether the revision is another one than the one before, and both ask for a report.
@@ -38,7 +38,8 @@ func (c *check) mayStay(key string) bool {
 	}
 	was, had := c.base().elements[key]
 	is, has := c.now().elements[key]
-	return c.m.before.entries[key] == c.want.declared[key] && was == is && had == has
+	shape := modelShapes[c.m.spec.shape]
+	return shape.bits(c.m.before.entries[key]) == shape.bits(c.want.declared[key]) && shape.bits(was) == shape.bits(is) && had == has
 }
 
 // othersChangesStay checks a new revision over a map that others changed, with driftPolicy Report: what it
@@ -46,7 +47,7 @@ func (c *check) mayStay(key string) bool {
 func (c *check) othersChangesStay() error {
 	was, is, b := c.base(), c.now(), c.m.before
 	switch {
-	case !c.isNewRevision() || !b.sure || b.by != c.e || !c.ready() || c.hit != "" || c.others:
+	case !c.isNewRevision() || !b.sure || !c.ready() || c.hit != "" || c.others:
 		return nil // the engine may not know
 	case was == nil || is == nil || was.ID != is.ID || was.ID != b.mapID || was.elements == nil:
 		return nil // another map
@@ -55,10 +56,10 @@ func (c *check) othersChangesStay() error {
 	}
 	all := maps.Clone(b.entries)
 	maps.Copy(all, was.elements)
-	told := c.report.Drift != nil
+	told, shape := c.report.Drift != nil, modelShapes[c.m.spec.shape]
 	for key := range all {
-		before, declared := b.entries[key], c.want.declared[key]
-		value, now := was.elements[key], is.elements[key]
+		before, declared := shape.bits(b.entries[key]), shape.bits(c.want.declared[key])
+		value, now := shape.bits(was.elements[key]), shape.bits(is.elements[key])
 		drifted := value != before && (before != "" || c.m.spec.policy.Sync == v1alpha1.SyncMirror && !c.isZeroElement(value))
 		switch {
 		case !drifted:

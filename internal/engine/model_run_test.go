@@ -23,6 +23,8 @@ type owned struct {
 	// sure are the keys that are ours and go when they aren't declared any more. maybe are those that may
 	// count as ours: work on them began and failed. Other keys are of others.
 	sure, maybe map[string]bool
+	// seeded are the keys that were put in once by policy Seed, maybeSeeded those that may count as put in.
+	seeded, maybeSeeded map[string]bool
 	// tentative says that the map is of others and was about to be adopted when that failed.
 	tentative bool
 	// adopted says that others made the map, or the one that it replaced, and pinned it at found.
@@ -138,8 +140,7 @@ type declaredBefore struct {
 	entries map[string]string
 	spec    modelSpec
 	mapID   uint32
-	// by is the engine that saw it. sure says that it can't have forgotten it.
-	by   *engine.Engine
+	// sure says that it can't have been forgotten.
 	sure bool
 }
 
@@ -181,6 +182,9 @@ func (w *run) otherChange(o op, m engine.Map) error {
 		return nil // the kernel refuses it
 	case o.kind == opFreeze:
 		return m.Freeze(w.ctx)
+	case o.kind == opCount:
+		_, _, _, err := countAsProgram(w.ctx, w.Backend, m, o.key, o.value)
+		return err
 	case o.kind == opWrite:
 		_, _, _, err := writeAsOther(w.ctx, w.Backend, m, o.key, o.value)
 		return err
@@ -269,6 +273,7 @@ func (w *run) sync(o op) (engine.Report, error) {
 	if m.spec != nil {
 		c.want = w.want(m.spec, c.key, before)
 		c.intruded(other)
+		c.withPrograms()
 	}
 	if err := errors.Join(c.all(), w.closed()); err != nil {
 		return report, fmt.Errorf("%w\n    fault met %q, report: %s", err, hit, tell(&report))

@@ -34,6 +34,8 @@ type modelShape struct {
 	inKey bool
 	// lock says that values begin with a spin lock.
 	lock bool
+	// owned is what programs own of the values.
+	owned programPart
 }
 
 func plainShape(name string, typ v1alpha1.MapType, key, value, entries uint32, flags ...v1alpha1.MapFlag) modelShape {
@@ -71,6 +73,21 @@ var modelShapes = []modelShape{
 	plainShape("ringbuf", v1alpha1.MapTypeRingBuf, 0, 0, 4096),
 	plainShape("hash-locked", v1alpha1.MapTypeHash, 4, 12, 16).locking(),
 
+	plainShape("owned", v1alpha1.MapTypeHash, 4, 4, 20).owning(ownsLast),
+	plainShape("owned-wide", v1alpha1.MapTypeHash, 4, 4, 21).owning(ownsLast),
+	plainShape("owned-v8", v1alpha1.MapTypeHash, 4, 8, 20).owning(ownsLast),
+	plainShape("owned-lru", v1alpha1.MapTypeLRUHash, 4, 4, 513).owning(ownsLast),
+	plainShape("owned-percpu", v1alpha1.MapTypePerCPUHash, 4, 4, 20).owning(ownsLast),
+	plainShape("owned-percpu-wide", v1alpha1.MapTypePerCPUHash, 4, 4, 21).owning(ownsLast),
+	plainShape("owned-lpm", v1alpha1.MapTypeLPMTrie, 8, 4, 20, v1alpha1.FlagNoPrealloc).owning(ownsLast),
+	plainShape("owned-array", v1alpha1.MapTypeArray, 4, 4, 261).owning(ownsLast),
+	plainShape("owned-array-wide", v1alpha1.MapTypeArray, 4, 4, 262).owning(ownsLast),
+	plainShape("owned-array-percpu", v1alpha1.MapTypePerCPUArray, 4, 4, 261).owning(ownsLast),
+	plainShape("owned-whole", v1alpha1.MapTypeHash, 4, 4, 22).owning(ownsWhole),
+	plainShape("owned-whole-wide", v1alpha1.MapTypeHash, 4, 4, 23).owning(ownsWhole),
+	plainShape("owned-locked", v1alpha1.MapTypeHash, 4, 12, 20).locking().owning(ownsLocked),
+	plainShape("owned-locked-wide", v1alpha1.MapTypeHash, 4, 12, 21).locking().owning(ownsLocked),
+
 	plainShape("outer", v1alpha1.MapTypeHashOfMaps, 4, 4, 16).linking(v1alpha1.TypeMapRef),
 	plainShape("outer-wide", v1alpha1.MapTypeHashOfMaps, 4, 4, 17).linking(v1alpha1.TypeMapRef),
 	plainShape("outer-array", v1alpha1.MapTypeArrayOfMaps, 4, 4, 260).linking(v1alpha1.TypeMapRef),
@@ -88,8 +105,16 @@ var modelThemes = [][]string{
 	{"hash", "hash-wide", "hash-lazy", "hash-k2", "hash-v8", "hash-k8", "lru", "percpu", "lpm", "array", "array-short", "array-percpu",
 		"queue", "stack", "bloom", "ringbuf", "hash-locked"},
 	{"outer", "outer-wide", "outer-array", "hash", "hash-wide", "hash-lazy", "hash"},
+	{"owned", "owned-wide", "owned-v8", "owned", "owned-wide", "owned-lru", "owned-percpu", "owned-percpu-wide", "owned-lpm", "owned-array", "owned-array-wide",
+		"owned-array-percpu", "owned-whole", "owned-whole-wide", "owned-locked", "owned-locked-wide", "hash"},
 	{"peers", "peers-wide", "by-interface", "devices", "cgroups", "programs", "hash"},
 }
+
+// The themes that have steps of their own.
+const (
+	themeOwned = 2
+	themeLinks = 3
+)
 
 // themeShapes are the indexes of a theme's shapes.
 func themeShapes(theme int) []int {

@@ -6,7 +6,6 @@ package engine
 import (
 	"context"
 
-	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -18,6 +17,8 @@ type Observation struct {
 	backend Backend
 	// contents are those that the map is to hold.
 	contents *contents
+	// mask are the declared bits of a value; nil if programs own none.
+	mask plan.Mask
 
 	// pinned and keepAlive are the open maps behind both pins, nil if there are none.
 	pinned, keepAlive *openMap
@@ -30,6 +31,9 @@ type Observation struct {
 	last *applied
 	// note is how many of the elements that differ are noted as they are found.
 	note int
+
+	// blind says that it isn't known which differences others made since the revision before.
+	blind bool
 
 	// want and have are the same for the plan; have gets the answers to what that asks for.
 	want plan.DesiredMap
@@ -91,24 +95,6 @@ func (o *Observation) base(b plan.Base) *openMap {
 	return nil
 }
 
-// declaredBefore are the contents from which what others changed is told, nil if nobody asks or they aren't
-// known. Only with driftPolicy Report it stays as it is when a new revision comes. What names stood for may
-// have changed without anybody's doing.
-func (o *Observation) declaredBefore(m *openMap) plan.Contents {
-	rev, last, rec := o.rev, o.last, o.record
-	switch {
-	case rev.Policy.Drift != v1alpha1.DriftReport || last == nil || last.Fingerprint == o.want.Fingerprint:
-		return nil
-	case rec == nil || rec.UID != rev.UID || rec.MapID != m.info.ID || last.MapID != m.info.ID:
-		return nil
-	case rec.Applied == "" && rec.Revision != rev.Name || rec.Applied != "" && rec.Applied != last.Fingerprint:
-		return nil // the map may hold a part of yet another revision
-	case last.Policy.Sync != rev.Policy.Sync || len(rev.Shape.Differences(last.Shape)) > 0 || len(rev.References) > 0 || last.references:
-		return nil
-	}
-	return last.contents
-}
-
 // replaced is the map that a new one takes the pin of, nil for none.
 func (o *Observation) replaced() *openMap {
 	if o.pinned != nil {
@@ -122,8 +108,6 @@ type applied struct {
 	plan.Applied
 	contents *contents
 	count    *int64
-	// sensitive and references are those of the revision.
-	sensitive, references bool
 }
 
 // locked is m, read and written under its values' locks if they have any.

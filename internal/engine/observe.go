@@ -33,6 +33,9 @@ func observe(ctx context.Context, b Backend, rev *revision.Revision, last *appli
 	if o.contents, err = newContents(rev, b.PossibleCPUs(), found); err != nil {
 		return nil, fmt.Errorf("resolve entries: %w", err)
 	}
+	if o.mask, err = maskOf(rev, b.PossibleCPUs()); err != nil {
+		return nil, fmt.Errorf("lay out values: %w", err)
+	}
 	if state, err = b.Open(ctx, rev.Key, &rev.Pin); err != nil {
 		return nil, fmt.Errorf("open map %s: %w", rev.Key, err)
 	}
@@ -55,6 +58,7 @@ func observe(ctx context.Context, b Backend, rev *revision.Revision, last *appli
 func (o *Observation) forPlan(found *targets) {
 	o.want = plan.DesiredMap{
 		Revision: o.rev, Fingerprint: o.rev.Fingerprint() + found.trace, Resolved: found.trace, Contents: o.contents, CPUs: o.contents.cpus, Pin: o.pin,
+		Mask: o.mask,
 	}
 	o.have = plan.Observed{Pinned: o.planned(o.pinned), KeepAlive: o.planned(o.keepAlive), Found: o.found}
 	if o.last != nil {
@@ -66,7 +70,11 @@ func (o *Observation) forPlan(found *targets) {
 	}
 	o.have.Recorded = &plan.Recorded{
 		MapID: rec.MapID, PreviousMapID: rec.PreviousMapID, Applied: rec.Applied, Digest: rec.Digest, Resolved: rec.Linked, PinPath: rec.Pin.Path,
-		Checked: isChecked(rec, o.rev),
+		Checked: isChecked(rec, o.rev), LeftOut: rec.LeftOut,
+	}
+	if o.mask != nil && o.replaced() != nil {
+		carry, otherKeys := o.programValues()
+		o.have.Recorded.Lost, o.have.Recorded.OtherKeys = carry.Lost, otherKeys
 	}
 	if rec.UID != o.rev.UID {
 		o.have.Recorded.Applied = "" // for an earlier BPFMap of that name: the record is to name this one
@@ -92,7 +100,7 @@ func (o *Observation) answer(ctx context.Context, need plan.Need) (err error) {
 		o.have.Changes = &changes
 	case plan.NeedBlindWrite:
 		mine := o.ownedKeys(ctx, m)
-		changes := plan.BlindWrite(o.desired(mine))
+		changes := plan.BlindWrite(o.desired(mine.forPlan()))
 		o.have.Changes, err = &changes, mine.failed()
 	}
 	return err

@@ -13,6 +13,8 @@ type Outcome struct {
 	record *Record
 	// count is how many elements the map holds, as far as that follows from what was read and written.
 	count plan.Count
+	// way is the least exact way in which declared bits were written beside those of programs; empty if none were.
+	way StoreWay
 	// note is what people should know of a success.
 	note string
 	// err is why the plan was not carried out, or not to its end.

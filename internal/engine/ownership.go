@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"iter"
 
-	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -146,15 +145,15 @@ func (o *Observation) ownedKeys(ctx context.Context, m *openMap) *owned {
 }
 
 // desired is what a map is to hold in which some keys are ours.
-func (o *Observation) desired(mine *owned) plan.DesiredContents {
-	return plan.DesiredContents{Contents: o.contents, Shape: o.rev.Shape, Sync: o.rev.Policy.Sync, Owned: mine.forPlan()}
+func (o *Observation) desired(mine plan.Keys) plan.DesiredContents {
+	return plan.DesiredContents{Contents: o.contents, Shape: o.rev.Shape, Sync: o.rev.Policy.Sync, Mask: o.mask, Owned: mine}
 }
 
-// recordedLog are the keys that the record has of a map.
+// recordedLog are the keys that the record has of a map. Those that were seeded are not ours under another policy.
 func (o *Observation) recordedLog(m *openMap) ownership.KeyLog {
 	rec := o.record
 	switch {
-	case rec == nil || m == nil:
+	case rec == nil || m == nil || rec.Seeded && !o.seeds():
 	case m.info.ID == rec.MapID:
 		return rec.Keys
 	case m.info.ID == rec.PreviousMapID:
@@ -179,7 +178,13 @@ func (o *Observation) keyChanges(ctx context.Context, m *openMap) (added, remove
 	if err != nil {
 		return nil, nil, err
 	}
-	declared, size := o.contents.packedKeys(), o.contents.KeySize()
+	added, removed = compareKeys(log, base, o.contents.packedKeys(true))
+	return added, removed, nil
+}
+
+// compareKeys are the declared keys that aren't in a log, and those of the log that aren't declared, packed.
+func compareKeys(log ownership.KeyLog, base, declared []byte) (added, removed []byte) {
+	size := log.KeySize
 	for key := range log.All(base) {
 		for len(declared) > 0 && bytes.Compare(declared[:size], key) < 0 {
 			added, declared = append(added, declared[:size]...), declared[size:]
@@ -191,9 +196,9 @@ func (o *Observation) keyChanges(ctx context.Context, m *openMap) (added, remove
 		removed = append(removed, key...)
 	}
 	if added == nil {
-		return declared, removed, nil // as they are, without a copy
+		return declared, removed // as they are, without a copy
 	}
-	return append(added, declared...), removed, nil
+	return append(added, declared...), removed
 }
 
 // keysSince compares the declared keys with those of earlier contents.
@@ -213,17 +218,20 @@ func (o *Observation) keysSince(earlier *contents) (added, removed []byte, err e
 }
 
 // keyLogs are the keys for the record of a map: before anything is written, all that are declared now or
-// were before, and in the end, without those that were removed, exactly those that are declared.
+// were before, and in the end, without those that were removed, exactly those that are declared. Of seeded maps, those
+// that are put in are added in the end.
 type keyLogs struct {
-	before  ownership.KeyLog
-	removed []byte
+	before         ownership.KeyLog
+	added, removed []byte
 }
 
-// newKeyLogs stores what the record will have no room for. Seeded maps need no keys; Mirror needs them once
-// it becomes Merge.
+// newKeyLogs stores what the record will have no room for. Mirror needs keys once it becomes Merge.
 func newKeyLogs(ctx context.Context, o *Observation, m *openMap) (k keyLogs, err error) {
-	if o.rev.Policy.Sync == v1alpha1.SyncSeed || o.contents.KeySize() == 0 {
+	switch {
+	case o.contents.KeySize() == 0:
 		return k, nil
+	case o.seeds():
+		return o.seedLogs(ctx, m)
 	}
 	added, removed, err := o.keyChanges(ctx, m)
 	if err != nil {
@@ -241,10 +249,10 @@ func newKeyLogs(ctx context.Context, o *Observation, m *openMap) (k keyLogs, err
 
 // after are the keys in the end.
 func (k *keyLogs) after(ctx context.Context, b *bases) (ownership.KeyLog, error) {
-	if len(k.removed) == 0 {
+	if len(k.added) == 0 && len(k.removed) == 0 {
 		return k.before, nil
 	}
-	return b.compact(ctx, k.before.Remove(k.removed))
+	return b.compact(ctx, k.before.Add(k.added).Remove(k.removed))
 }
 
 // newRecord is the record of our map once everything is done, but for its keys and the mark "applied".
@@ -254,6 +262,7 @@ func newRecord(o *Observation, p *plan.Plan, id uint32) *Record {
 		Key: rev.Key, UID: rev.UID, Revision: rev.Name, Digest: rev.Digest, Linked: o.want.Resolved, MapID: id,
 		Pin: o.pin, Deletion: rev.Policy.Deletion, Origin: o.origin(p),
 		KeySchema: rev.KeySchema, ValueSchema: rev.ValueSchema, SchemaVerified: o.verified(p),
+		Seeded: o.seeds(), LeftOut: p.LeftOut, Sensitive: rev.Sensitive,
 	}
 	if o.record != nil {
 		rec.Follow(o.record, o.keepAlive.id())
@@ -272,4 +281,7 @@ func newRecord(o *Observation, p *plan.Plan, id uint32) *Record {
 // crash leaves.
 func keepPrevious(o *Observation, rec *Record, m *openMap) {
 	rec.PreviousMapID, rec.PreviousKeys, rec.PreviousOrigin = m.info.ID, o.recordedLog(m), o.record.OriginOf(m.info.ID)
+	if key, value := o.schemasOf(m); o.mask != nil && value != nil {
+		rec.PreviousKeySchema, rec.PreviousValueSchema = key, value
+	}
 }

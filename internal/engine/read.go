@@ -21,11 +21,14 @@ const readTries = 3
 // compare streams a map's elements through a differ.
 func (o *Observation) compare(ctx context.Context, m *openMap) (*plan.Changes, error) {
 	mine := o.ownedKeys(ctx, m)
+	want := o.desired(o.seeded(m, mine))
+	before, err := o.declaredBefore(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	want.Base = before
+	o.blind = o.reportsDrift() && before == nil && o.record != nil && o.record.MapID == m.info.ID && o.record.Applied != o.want.Fingerprint
 	for try := 1; ; try++ {
-		want := o.desired(mine)
-		if before := o.declaredBefore(m); before != nil {
-			want.Base = before
-		}
 		d := plan.NewDiffer(want, o.note)
 		complete, err := m.Read(ctx, d.Observe)
 		if err = errors.Join(err, mine.failed()); err != nil {
@@ -40,7 +43,7 @@ func (o *Observation) compare(ctx context.Context, m *openMap) (*plan.Changes, e
 
 // question asks a filter for each declared value. What it holds beside them can't be found.
 func (o *Observation) question(ctx context.Context, m *openMap) (*plan.Changes, error) {
-	changes := &plan.Changes{Contents: o.contents, Shape: o.rev.Shape}
+	changes := &plan.Changes{Contents: o.contents, Shape: o.rev.Shape, Mask: o.mask}
 	var value []byte // scratch
 	for i := range o.contents.Len() {
 		value = o.contents.AppendValue(value[:0], i)
@@ -87,6 +90,9 @@ func (o *Observation) losses(ctx context.Context, m *openMap) (*plan.Losses, err
 	var found plan.Losses
 	var scratch []byte
 	shape, mine := m.info.Shape, o.ownedKeys(ctx, m)
+	if o.record != nil && o.record.Seeded {
+		mine = nil // what was seeded is the programs'
+	}
 	foreign := o.foreign(m, mine)
 	sameKeys := shape.KeySize == o.rev.Shape.KeySize
 	mirrored := o.discards(m)
@@ -98,6 +104,8 @@ func (o *Observation) losses(ctx context.Context, m *openMap) (*plan.Losses, err
 			isTheirs := !mirrored && !mine.has(key)
 			if isTheirs || sameKeys && o.isPending(key) {
 				found.Elements++
+			} else if sameKeys && o.holdsPrograms(key, value) {
+				found.Values++
 			}
 			if sameKeys && found.NoPlace == nil && !o.hasPlace(key) && foreign(key, value) {
 				index := binary.NativeEndian.Uint32(key)
@@ -129,6 +137,15 @@ func (o *Observation) foreign(m *openMap, mine *owned) func(key, value []byte) b
 		}
 		return !mirrored && !mine.has(key)
 	}
+}
+
+// holdsPrograms says whether programs changed what they own of a declared entry.
+func (o *Observation) holdsPrograms(key, value []byte) bool {
+	i, declared := o.contents.Find(key)
+	if o.mask == nil || !declared || len(value) != len(o.mask) {
+		return false
+	}
+	return !plan.Mask(o.mask.Programs()).Same(value, o.contents.AppendValue(nil, i))
 }
 
 // isPending says whether the entry of a key is pending.

@@ -53,6 +53,8 @@ type Report struct {
 
 	// Origin is who made the map; empty if nobody knows.
 	Origin v1alpha1.MapOrigin
+	// Shared tells how declared parts of values are written beside those of programs, nil if programs own none.
+	Shared *Shared
 
 	// Drift is what drift was found, nil for none.
 	Drift *Drift
@@ -67,6 +69,14 @@ type Report struct {
 	Plan plan.Plan
 	// Err is the cause of the states Failed and Stalled, and of Pending if the work was interrupted.
 	Err error
+}
+
+// Shared is a map whose values have two owners.
+type Shared struct {
+	// Declared is how many of the Bytes of one value hold declared bits.
+	Declared, Bytes int
+	// Way is the least exact way in which they were written into elements that were there; empty if none were.
+	Way StoreWay
 }
 
 // ReplacedMap is a map that another one took the pin of.

@@ -13,9 +13,12 @@ import (
 // alone has more.
 const windowBytes = 1 << 20
 
+// putter writes packed elements, as Map.Write does.
+type putter func(ctx context.Context, keys, values []byte) error
+
 // window gathers elements and writes them when it is full. Between two windows the context is checked.
 type window struct {
-	to           Map
+	put          putter
 	keys, values []byte
 	count        int
 }
@@ -47,21 +50,21 @@ func (w *window) flush(ctx context.Context) error {
 	if len(keys) == 0 {
 		keys = nil // keyless
 	}
-	err := w.to.Write(ctx, keys, w.values)
+	err := w.put(ctx, keys, w.values)
 	w.keys, w.values, w.count = w.keys[:0], w.values[:0], 0
 	return err
 }
 
-// write writes a set of entries into a map: into a trie in the order of their keys, by which it is filled
+// write writes a set of entries: into a trie in the order of their keys, by which it is filled
 // several times as fast, else in that of their indexes.
-func (x *execution) write(ctx context.Context, m *openMap, c *plan.Changes, set *plan.Set) error {
+func (x *execution) write(ctx context.Context, put putter, c *plan.Changes, set *plan.Set) error {
 	if set.Len() == 0 {
 		return nil
 	}
 	all := x.o.contents
 	each := all.KeySize() + all.ValueSize()
 	room := min(windowBytes/max(each, 1)+1, set.Len())
-	w := &window{to: m.Map, keys: make([]byte, 0, room*all.KeySize()), values: make([]byte, 0, room*all.ValueSize())}
+	w := &window{put: put, keys: make([]byte, 0, room*all.KeySize()), values: make([]byte, 0, room*all.ValueSize())}
 	entries := set.All()
 	if c.Shape.IsLPM() {
 		entries = c.Ordered(set)
@@ -74,32 +77,4 @@ func (x *execution) write(ctx context.Context, m *openMap, c *plan.Changes, set 
 		w.count++
 	}
 	return w.flush(ctx)
-}
-
-// zero sets the elements of an array with packed keys to zero.
-func (x *execution) zero(ctx context.Context, m *openMap, keys []byte) error {
-	w := &window{to: m.Map}
-	nothing := make([]byte, x.o.contents.ValueSize())
-	for size := x.o.contents.KeySize(); len(keys) > 0; keys = keys[size:] {
-		if err := w.add(ctx, keys[:size], nothing); err != nil {
-			return err
-		}
-	}
-	return w.flush(ctx)
-}
-
-// delete deletes packed keys.
-func (x *execution) delete(ctx context.Context, m *openMap, keys []byte) error {
-	for len(keys) > 0 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		size := x.o.contents.KeySize()
-		n := min(len(keys), max(windowBytes/size, 1)*size)
-		if err := m.Delete(ctx, keys[:n]); err != nil {
-			return err
-		}
-		keys = keys[n:]
-	}
-	return nil
 }

@@ -61,6 +61,21 @@ type Record struct {
 	// SchemaVerified says whether they fit what the map MapID tells of its key and value; empty if nobody looked.
 	SchemaVerified v1alpha1.SchemaVerification `json:"schemaVerified,omitempty"`
 
+	// Sensitive says that contents that were applied come from a Secret.
+	Sensitive bool `json:"sensitive,omitempty"`
+	// Declared tells what was declared in the map MapID when a revision was applied last; nil if nobody needs it.
+	Declared *Declared `json:"declared,omitempty"`
+	// Stored is the least exact way in which declared bits were written beside those of programs; empty if none were.
+	Stored string `json:"stored,omitempty"`
+	// Seeded says that Keys are those that were put in once and are the programs' since then. Records from before have
+	// no keys of such maps.
+	Seeded bool `json:"seeded,omitempty"`
+	// LeftOut is how many declared entries were not written.
+	LeftOut int `json:"leftOut,omitempty"`
+	// PreviousKeySchema and PreviousValueSchema are those of the map PreviousMapID, nil if they are the same.
+	PreviousKeySchema   *v1alpha1.Schema `json:"previousKeySchema,omitempty"`
+	PreviousValueSchema *v1alpha1.Schema `json:"previousValueSchema,omitempty"`
+
 	// Keys are the declared keys of the map MapID, the base of the three-way merge, and PreviousKeys
 	// those of the map PreviousMapID. Empty for policies that need none.
 	Keys         KeyLog `json:"-"`
@@ -69,13 +84,21 @@ type Record struct {
 
 // NextGeneration names a base of keys that the record doesn't name yet.
 func (r *Record) NextGeneration() uint64 {
-	return max(r.Keys.Generation, r.PreviousKeys.Generation) + 1
+	newest := max(r.Keys.Generation, r.PreviousKeys.Generation)
+	if r.Declared != nil {
+		newest = max(newest, r.Declared.Generation)
+	}
+	return newest + 1
 }
 
-// Generations are the bases that the record names.
+// Generations are the bases, and the sums of Declared, that the record names.
 func (r *Record) Generations() []uint64 {
-	all := make([]uint64, 0, 2)
-	for _, generation := range []uint64{r.Keys.Generation, r.PreviousKeys.Generation} {
+	all := make([]uint64, 0, 3)
+	var sums uint64
+	if r.Declared != nil {
+		sums = r.Declared.Generation
+	}
+	for _, generation := range []uint64{r.Keys.Generation, r.PreviousKeys.Generation, sums} {
 		if generation != 0 && !slices.Contains(all, generation) {
 			all = append(all, generation)
 		}
@@ -85,7 +108,7 @@ func (r *Record) Generations() []uint64 {
 
 // KeyBytes is how many bytes of keys are stored for the record, in bases and in the record itself.
 func (r *Record) KeyBytes() int64 {
-	n := int64(r.Keys.LogBytes()+r.PreviousKeys.LogBytes()) + r.Keys.BaseBytes()
+	n := int64(r.Keys.LogBytes()+r.PreviousKeys.LogBytes()) + r.Keys.BaseBytes() + r.Declared.Bytes()
 	if r.PreviousKeys.Generation != r.Keys.Generation {
 		n += r.PreviousKeys.BaseBytes()
 	}
@@ -113,6 +136,9 @@ func (r *Record) ClaimedMaps() []uint32 { return distinct(r.MapID, r.PreviousMap
 // pin that an adopted map was found at is somebody else's and stays.
 func (r *Record) Follow(former *Record, kept uint32) {
 	r.DriftCount, r.Replaced = former.DriftCount, former.Replaced
+	if former.MapID == r.MapID {
+		r.Declared, r.Stored, r.Sensitive = former.Declared, former.Stored, r.Sensitive || former.Sensitive
+	}
 	r.PreviousPaths, r.EarlierMaps = nil, nil
 	for _, path := range append(slices.Clone(former.PreviousPaths), former.Pin.Path) {
 		if path != r.Pin.Path && path != "" && !former.Origin.IsPinOf(path) && !former.PreviousOrigin.IsPinOf(path) && !slices.Contains(r.PreviousPaths, path) && len(r.PreviousPaths) < MaxEarlier {
@@ -168,5 +194,5 @@ func (r *Record) check() error {
 			return err
 		}
 	}
-	return nil
+	return r.Declared.check()
 }

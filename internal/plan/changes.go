@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -18,6 +19,8 @@ type Changes struct {
 	// Contents are the declared entries, and Shape their map's; nil if nothing was compared.
 	Contents Contents
 	Shape    revision.Shape
+	// Mask are the declared bits of a value: what Update and Zero write. Nil are all of them.
+	Mask Mask
 	// Insert are the entries that the map lacks, Update those that have another value there.
 	Insert, Update Set
 	// Delete are packed keys to delete, and Zero those of array elements to be zeroed: an array can't lose
@@ -61,7 +64,7 @@ func (c *Changes) keepNothing() {
 		return
 	}
 	c.Overwritten += c.Kept.Total()
-	none := Changes{Contents: c.Contents, Shape: c.Shape}
+	none := Changes{Contents: c.Contents, Shape: c.Shape, Mask: c.Mask}
 	c.Kept = &none
 }
 
@@ -160,10 +163,19 @@ func (c *Changes) Summary() string {
 	return strings.Join(parts, ", ")
 }
 
-// Fill is what fills an empty new map.
+// Fill is what fills an empty new map: everything, but what was seeded into the one before.
 func Fill(want DesiredContents) Changes {
 	c := none(want)
 	c.Insert = written(want)
+	if want.Sync == v1alpha1.SyncSeed && want.Owned != nil {
+		all := c.Insert
+		c.Insert = NewSet(want.Len())
+		for i := range all.All() {
+			if !want.owns(want.Key(i)) {
+				c.Insert.Add(i)
+			}
+		}
+	}
 	if !want.Shape.IsLRU() {
 		c.Before.Basis = Counted
 	}
@@ -205,7 +217,7 @@ func Between(want DesiredContents, had Contents, before *int64) Changes {
 		switch {
 		case there:
 			is, was = want.AppendValue(is[:0], i), had.AppendValue(was[:0], j)
-			if !bytes.Equal(is, was) {
+			if !want.Mask.Same(is, was) {
 				c.Update.Add(i)
 			}
 		case want.Shape.IsArray():
@@ -230,7 +242,9 @@ func Between(want DesiredContents, had Contents, before *int64) Changes {
 }
 
 // none are empty changes.
-func none(want DesiredContents) Changes { return Changes{Contents: want.Contents, Shape: want.Shape} }
+func none(want DesiredContents) Changes {
+	return Changes{Contents: want.Contents, Shape: want.Shape, Mask: want.Mask}
+}
 
 // written are all entries that can be written.
 func written(want DesiredContents) Set {

@@ -47,11 +47,20 @@ type DesiredContents struct {
 	Contents
 	Shape revision.Shape
 	Sync  v1alpha1.SyncPolicy
+	// Mask are the declared bits of a value; nil if programs own none.
+	Mask Mask
 	// Owned are the keys that an earlier revision declared, nil for none. What is owned and not declared any
-	// more is deleted; Merge leaves every other key alone.
+	// more is deleted; Merge leaves every other key alone. With Seed they are those that were put in.
 	Owned Keys
 	// Base is what was declared before, if what others changed since then is to stay; nil otherwise.
-	Base Contents
+	Base Earlier
+}
+
+// Earlier is what was declared before.
+type Earlier interface {
+	// Has says whether a key was declared, and HasValue whether with this value, as far as that is declared.
+	Has(key []byte) bool
+	HasValue(key, value []byte) bool
 }
 
 // owns says whether an earlier revision declared a key.

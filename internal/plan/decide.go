@@ -181,6 +181,7 @@ func (d *decision) compareContents() (ends bool) {
 		p.Changes, p.Freeze, p.Pin = Fill(d.want.contents(nil)), policy.Freeze, true
 		return d.judge()
 	}
+	p.LeftOut = d.leftOut()
 	if d.have.Changes != nil {
 		p.Changes = *d.have.Changes
 	} else if need := d.howToCompare(); need.What != NeedNothing {
@@ -218,7 +219,24 @@ func (d *decision) pinDiffers() bool {
 	return d.have.Pinned != nil && !d.have.Found.SameOwner(d.want.Pin)
 }
 
-// howToCompare says how the contents of the base are compared: nothing is to be in seeded maps, and what
+// isSeeded says whether the entries of this revision were put into the map that is worked on.
+func (d *decision) isSeeded() bool {
+	return d.want.Revision.Policy.Sync == v1alpha1.SyncSeed && d.applied() && d.have.Recorded.MapID == d.base.ID
+}
+
+// leftOut is how many entries aren't written because the map exists already, and nobody can tell what it lacks.
+func (d *decision) leftOut() int {
+	shape, rec, rev := d.want.Revision.Shape, d.have.Recorded, d.want.Revision
+	switch {
+	case rev.Policy.Sync != v1alpha1.SyncSeed || !shape.IsHidden() || shape.IsBloom() || shape.IsFilledAtRuntime():
+		return 0
+	case d.isSeeded() || rec != nil && rec.MapID == d.base.ID && rec.Digest == rev.Digest:
+		return rec.LeftOut
+	}
+	return d.want.Contents.Len()
+}
+
+// howToCompare says how the contents of the base are compared: what was seeded is nobody's business any more, and what
 // this process wrote needs not be read again. Of maps that nobody can list, what is declared is asked for,
 // or written again with each change.
 func (d *decision) howToCompare() Need {
@@ -226,7 +244,7 @@ func (d *decision) howToCompare() Need {
 	switch {
 	case d.have.follows(d.base, d.want):
 		return Need{NeedDifference, of}
-	case d.want.Revision.Policy.Sync == v1alpha1.SyncSeed:
+	case d.isSeeded() || d.want.Revision.Policy.Sync == v1alpha1.SyncSeed && shape.IsHidden() && !shape.IsBloom():
 		return Need{}
 	case shape.IsBloom():
 		return Need{NeedQuestions, of}

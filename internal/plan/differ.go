@@ -20,7 +20,6 @@ type Differ struct {
 	changes Changes
 	mask    []byte // scratch for masked LPM keys
 	value   []byte // scratch for a declared value
-	base    []byte // scratch for the value that was declared before
 }
 
 // NewDiffer starts a comparison. Keyless maps can't be compared. note is how many of the elements that differ
@@ -60,18 +59,21 @@ func (d *Differ) observe(key, value []byte) {
 	case declared && d.want.IsPending(i):
 		c.Foreign++
 	case declared:
-		d.seen.Add(i)
+		d.value = d.want.AppendValue(d.value[:0], i)
 		if d.want.Sync == v1alpha1.SyncSeed {
+			if !d.isUnused(value) || isZero(d.value) {
+				d.seen.Add(i)
+			}
 			return
 		}
-		d.value = d.want.AppendValue(d.value[:0], i)
-		if !bytes.Equal(value, d.value) {
+		d.seen.Add(i)
+		if !d.want.Mask.Same(value, d.value) {
 			d.blame(key, value, d.value).Update.Add(i)
 		}
 	case !d.surplus(key):
 		c.Foreign++
 	case d.want.Shape.IsArray():
-		if !isZero(value) {
+		if !d.want.Mask.IsZero(value) {
 			to := d.blame(key, value, nil)
 			to.Zero = append(to.Zero, key...)
 		}
@@ -93,14 +95,11 @@ func (d *Differ) blame(key, found, want []byte) *Changes {
 		d.noteFound(key, found)
 		return c
 	}
-	j, was := d.want.Base.Find(key)
-	if was = was && !d.want.Base.IsPending(j); was {
-		d.base = d.want.Base.AppendValue(d.base[:0], j)
-	}
+	was := d.want.Base.Has(key)
 	switch {
-	case was && want != nil && bytes.Equal(want, d.base): // the declaration is the same, the element isn't
+	case was && want != nil && d.want.Base.HasValue(key, want): // the declaration is the same, the element isn't
 	case !was && want == nil && !d.want.owns(key): // nobody ever declared it
-	case was && !bytes.Equal(found, d.base):
+	case was && (found == nil || !d.want.Base.HasValue(key, found)):
 		d.noteFound(key, found)
 		c.Overwritten++
 		return c
@@ -127,6 +126,14 @@ func (d *Differ) noteFound(key, value []byte) {
 	}
 }
 
+// isUnused says of an element that is there whether nothing was ever put in: those of arrays always are there.
+func (d *Differ) isUnused(value []byte) bool { return d.want.Shape.IsArray() && isZero(value) }
+
+// wasSeeded says of an entry that is missing whether it was put in once, and so is the programs' business.
+func (d *Differ) wasSeeded(i int) bool {
+	return d.want.Sync == v1alpha1.SyncSeed && d.want.owns(d.want.Key(i))
+}
+
 // surplus says whether an element that isn't declared is to go.
 func (d *Differ) surplus(key []byte) bool {
 	switch d.want.Sync {
@@ -145,17 +152,15 @@ func (d *Differ) Changes(complete bool) Changes {
 	if complete && !d.want.Shape.IsLRU() {
 		c.Before.Basis = Counted
 	}
-	if d.want.Sync != v1alpha1.SyncSeed {
-		for i := range d.want.Len() {
-			if d.seen.Has(i) || d.want.IsPending(i) {
-				continue
-			}
-			switch to := d.blameMissing(i); {
-			case to == &d.changes:
-				c.Insert.Add(i)
-			case complete: // otherwise the next reading tells
-				to.Insert.Add(i)
-			}
+	for i := range d.want.Len() {
+		if d.seen.Has(i) || d.want.IsPending(i) || d.wasSeeded(i) {
+			continue
+		}
+		switch to := d.blameMissing(i); {
+		case to == &d.changes:
+			c.Insert.Add(i)
+		case complete: // otherwise the next reading tells
+			to.Insert.Add(i)
 		}
 	}
 	c.Overwritten = d.changes.Overwritten

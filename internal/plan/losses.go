@@ -5,6 +5,8 @@ package plan
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -36,6 +38,7 @@ func (o *Observed) Replaced() (*Map, Base) {
 func (d *decision) weighReplacement() (ends bool) {
 	old, of := d.have.Replaced()
 	want := d.want.Revision
+	d.weighValues(old)
 	if rec := d.have.Recorded; old.Adopted && of == BaseKeepAlive && rec.PinPath != want.Pin.Path {
 		return d.stall(v1alpha1.NodeReasonIncompatible, fmt.Sprintf(
 			"map %d at pin %s was made by somebody else and can't be replaced by a new one at %s: delete this BPFMap, which gives that map back, and create it anew",
@@ -89,6 +92,35 @@ func (d *decision) weighReplacement() (ends bool) {
 	return false
 }
 
+// weighValues decides whether what programs wrote into declared entries goes with them into the new map. Where it can't,
+// it starts anew: that is told, and no reason not to replace the map. Seeded entries go as they are.
+func (d *decision) weighValues(old *Map) {
+	want, rec := d.want.Revision, d.have.Recorded
+	if d.want.Mask == nil || want.Policy.Sync == v1alpha1.SyncSeed {
+		return
+	}
+	why := ""
+	switch {
+	case old.Shape.IsHidden() || old.Shape.IsFilledAtRuntime() || holdsObjects(old.Shape):
+		why = "the map before is a " + string(old.Shape.Type)
+	case old.Shape.KeySize != want.Shape.KeySize || old.Shape.IsLPM() != want.Shape.IsLPM() || rec != nil && rec.OtherKeys:
+		why = "keys have another layout"
+	case old.Shape.IsPerCPU() != want.Shape.IsPerCPU():
+		why = "one of the two maps has a value for each CPU"
+	}
+	switch {
+	case why != "":
+		d.plan.StartsAnew = "what programs wrote into declared entries starts anew: " + why
+		return
+	case rec != nil && slices.Contains(rec.Lost, ""):
+		d.plan.StartsAnew = "what programs wrote into declared entries starts anew: values have another layout"
+		return
+	case rec != nil && len(rec.Lost) > 0:
+		d.plan.StartsAnew = strings.Join(rec.Lost, ", ") + " in declared entries starts anew: the map before has no such field of that type"
+	}
+	d.plan.CarryValues = true
+}
+
 // weighMove lets a pin move onto another map if our own one, which would be given up for that, holds nothing
 // that isn't declared. Mirror owns everything.
 func (d *decision) weighMove() (ends bool) {
@@ -106,10 +138,14 @@ func (d *decision) weighMove() (ends bool) {
 		if d.have.Losses == nil {
 			return d.ask(Need{NeedLosses, BaseKeepAlive})
 		}
-		if d.have.Losses.Elements == 0 {
+		switch losses := d.have.Losses; {
+		case losses.Elements == 0 && losses.Values == 0:
 			return false
+		case losses.Elements == 0:
+			holds = "it holds what programs wrote into " + text.Count(losses.Values, "declared entry", "declared entries")
+		default:
+			holds = "it holds " + text.Count(losses.Elements, "undeclared element", "undeclared elements")
 		}
-		holds = "it holds " + text.Count(d.have.Losses.Elements, "undeclared element", "undeclared elements")
 	}
 	return d.stall(v1alpha1.NodeReasonPinConflict, fmt.Sprintf(
 		"pin %s is already taken by unmanaged map %d; moving there would abandon managed map %d (currently at %s): %s (remove one of the pins, or set syncPolicy: Mirror to discard them)",

@@ -24,13 +24,15 @@ type DesiredMap struct {
 	Pin revision.Pin
 	// Explain says that people ask what would be done if it were allowed.
 	Explain bool
+	// Mask are the declared bits of a value; nil if programs own none.
+	Mask Mask
 	// CPUs is how many values an element of a per-CPU map has.
 	CPUs int
 }
 
 // Contents of d as a whole: owned are the keys that earlier revisions declared in the same map.
 func (d *DesiredMap) contents(owned Keys) DesiredContents {
-	return DesiredContents{Contents: d.Contents, Shape: d.Revision.Shape, Sync: d.Revision.Policy.Sync, Owned: owned}
+	return DesiredContents{Contents: d.Contents, Shape: d.Revision.Shape, Sync: d.Revision.Policy.Sync, Mask: d.Mask, Owned: owned}
 }
 
 // Observed is what the node shows. Of what costs much to find out, Decide asks for what it needs; until then
@@ -79,6 +81,12 @@ type Recorded struct {
 	Digest, Resolved string
 	// PinPath is where the map was pinned.
 	PinPath string
+	// LeftOut is how many of the declared entries were not written.
+	LeftOut int
+	// OtherKeys says that keys of the map that may be replaced have another layout, and Lost are the fields that programs
+	// own now and that its values don't have.
+	OtherKeys bool
+	Lost      []string
 	// Checked says that these schemas were compared with the map's own description of key and value, or that it has
 	// none.
 	Checked bool
@@ -126,6 +134,8 @@ type Owners struct{ OfPin, OfMap string }
 type Losses struct {
 	// Elements is how many aren't ours, or are pending.
 	Elements int
+	// Values is how many others hold what programs wrote and own.
+	Values int
 	// NoPlace is the first index of such an element beyond the new map's maxEntries; nil for none.
 	NoPlace *uint32
 }

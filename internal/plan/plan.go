@@ -5,6 +5,7 @@ package plan
 
 import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // Action is what a plan does as a whole.
@@ -92,12 +93,30 @@ type Plan struct {
 	DeleteFirst bool
 	// CarryOver says that the new map gets the elements of the replaced one which are not ours.
 	CarryOver bool
+	// CarryValues says that the new map gets what programs wrote into the declared entries of the replaced one, as far
+	// as they own it.
+	CarryValues bool
+	// StartsAnew says what programs own and can't be taken from the replaced map, and why; empty for nothing.
+	StartsAnew string
+	// LeftOut is how many declared entries are not written: only a new map gets them.
+	LeftOut int
 	// Abandons says that elements which programs and processes put into the replaced map stay there.
 	Abandons bool
 	// Freeze says that the map is to be frozen at the end.
 	Freeze bool
 	// Pin says that the pin is to be made or its mode and owner set.
 	Pin bool
+}
+
+// LeavesOut says what isn't written of what is declared; empty for nothing.
+func (p *Plan) LeavesOut() string { return LeavesOut(p.LeftOut) }
+
+// LeavesOut says that declared entries weren't written; empty for none.
+func LeavesOut(entries int) string {
+	if entries == 0 {
+		return ""
+	}
+	return text.Count(entries, "entry is", "entries are") + " not written: a map of this type gets its entries only when it is made (with replacePolicy: Swap, another maxEntries makes a new one)"
 }
 
 // IsEmpty says that there is nothing to do.

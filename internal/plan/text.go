@@ -22,6 +22,19 @@ type Differencer interface {
 	Difference(from, to []byte) string
 }
 
+// DeclaredFormatter is a Formatter that leaves out what programs own.
+type DeclaredFormatter interface {
+	FormatDeclared(b []byte) string
+}
+
+// declared is a value without what programs own, if f can do that.
+func declared(f Formatter, b []byte) string {
+	if d, ok := f.(DeclaredFormatter); ok {
+		return d.FormatDeclared(b)
+	}
+	return f.Format(b)
+}
+
 // difference is what differs between two values, or both of them.
 func difference(f Formatter, from, to []byte) string {
 	if d, ok := f.(Differencer); ok {
@@ -52,7 +65,7 @@ func (p *Plan) Text(key, value Formatter) string {
 	for line := range strings.Lines(p.Layouts) {
 		b.WriteString("  " + line)
 	}
-	for _, note := range []string{p.Unverified, p.Suspicion} {
+	for _, note := range []string{p.Unverified, p.Suspicion, p.StartsAnew, p.LeavesOut()} {
 		if note != "" {
 			b.WriteString("  " + note + "\n")
 		}
@@ -76,7 +89,7 @@ func (p *Plan) Text(key, value Formatter) string {
 	for _, note := range []struct {
 		isSo bool
 		text string
-	}{{p.DeleteFirst, "delete first"}, {p.CarryOver, "carry over what is not declared"}, {p.Abandons, "leave behind what programs and processes put in"}} {
+	}{{p.DeleteFirst, "delete first"}, {p.CarryOver, "carry over what is not declared"}, {p.CarryValues, "carry over what programs wrote into declared entries"}, {p.Abandons, "leave behind what programs and processes put in"}} {
 		if note.isSo {
 			b.WriteString("  " + note.text + "\n")
 		}
@@ -112,7 +125,11 @@ func (c *Changes) lines(line func(format string, args ...any), key, value Format
 	var scratch []byte
 	changed := func(k, to []byte) {
 		if found, ok := c.FoundAt(k); ok {
-			line("~ %s: %s", key.Format(k), difference(value, found, to))
+			line("~ %s: %s", key.Format(k), difference(value, found, c.Mask.Merge(nil, to, found)))
+			return
+		}
+		if c.Mask != nil {
+			line("~ %s = %s", key.Format(k), declared(value, to))
 			return
 		}
 		line("~ %s = %s", key.Format(k), value.Format(to))

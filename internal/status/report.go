@@ -18,6 +18,9 @@ func FromReport(r engine.Report) v1alpha1.NodeMap {
 		SchemaVerified: r.SchemaVerified, Origin: r.Origin,
 		Drifted: r.Drift != nil && !r.Drift.Repaired, DriftCount: r.DriftCount,
 	}
+	if s := r.Shared; s != nil {
+		m.SharedValues = &v1alpha1.SharedValues{DeclaredBytes: int32(s.Declared), ValueBytes: int32(s.Bytes), Way: v1alpha1.StoreWay(s.Way)}
+	}
 	if r.Drift != nil {
 		m.DriftedEntries = r.Drift.Entries
 	}

@@ -6,7 +6,6 @@ package field_test
 import (
 	"fmt"
 	"path/filepath"
-	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 
@@ -31,7 +30,7 @@ type runner struct {
 	program    string
 }
 
-// load loads an object with a map that is pinned in bpfmap/edge.
+// runner loads an object with a map that is pinned in bpfmap/edge.
 func (m *machine) runner(object, program, name string) *runner {
 	m.Helper()
 	spec, err := ebpf.LoadCollectionSpec(object)
@@ -57,9 +56,17 @@ func (r *runner) run(n int) (verdict uint32, err error) {
 	return r.collection.Programs[r.program].Run(&ebpf.RunOptions{Data: make([]byte, frame), Repeat: uint32(n)})
 }
 
-// start runs the program as fast as it can, until stop tells how often it ran.
-func (r *runner) start(want uint32) (stop func() uint64) {
-	var runs atomic.Uint64
+// number is the first one in a map of the program's own.
+func (r *runner) number(name string) (n uint64) {
+	r.Helper()
+	if err := r.collection.Maps[name].Lookup(uint32(0), &n); err != nil {
+		r.Fatal(err)
+	}
+	return n
+}
+
+// start runs the program as fast as it can until stop is called.
+func (r *runner) start(want uint32) (stop func()) {
 	ended, end := make(chan error), make(chan struct{})
 	go func() {
 		for {
@@ -74,15 +81,13 @@ func (r *runner) start(want uint32) (stop func() uint64) {
 				ended <- fmt.Errorf("the program's verdict is %d, want %d: %w", verdict, want, err)
 				return
 			}
-			runs.Add(repeat)
 		}
 	}()
-	return func() uint64 {
+	return func() {
 		r.Helper()
 		close(end)
 		if err := <-ended; err != nil {
 			r.Error(err)
 		}
-		return runs.Load()
 	}
 }

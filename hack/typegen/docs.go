@@ -106,7 +106,7 @@ func drift(t *maptype.Type) string {
 	case t.Reading != maptype.Listed:
 		return "can't be found"
 	case t.LRU:
-		return "other values and foreign keys; an evicted key is written again and isn't called drift"
+		return "other values and foreign keys; an evicted key is written again, in a full map [some at a time](performance.md#what-a-resync-does-to-programs), and isn't called drift"
 	}
 	return "found"
 }

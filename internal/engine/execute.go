@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // execution carries a plan out.
@@ -131,6 +132,9 @@ func (x *execution) changeExisting(ctx context.Context) error {
 		return err
 	}
 	x.out.count = p.Changes.After()
+	if p.Deferred > 0 {
+		x.out.note = fmt.Sprintf("%s that the map evicted wait for later resyncs: each would evict another element now", text.Count(p.Deferred, "entry", "entries"))
+	}
 	if p.Freeze {
 		if err := m.Freeze(ctx); err != nil {
 			return fmt.Errorf("freeze map: %w", err)

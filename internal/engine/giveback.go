@@ -77,6 +77,9 @@ func (e *Engine) giveBack(ctx context.Context, state *State, rec *Record) (leave
 
 // takeOut takes the keys that the record has of each of the maps out of it.
 func (g *giveBack) takeOut(ctx context.Context, maps ...*openMap) error {
+	if g.rec.Seeded {
+		return nil // what was put in once is the programs' since then
+	}
 	for i, m := range maps {
 		log := g.logOf(m)
 		if log == nil || log.BaseLen == 0 && log.LogBytes() == 0 || i > 0 && m.id() == maps[0].id() {
@@ -114,8 +117,8 @@ func (g *giveBack) takeOutOf(ctx context.Context, m *openMap, log *ownership.Key
 	if int(m.info.Shape.KeySize) != size {
 		return nil // the kernel gave the id to another map
 	}
-	if g.rec.Applied != "" { // from here on the map doesn't hold what was applied
-		g.rec.Applied = ""
+	if g.rec.Applied != "" || g.rec.Declared != nil { // from here on the map doesn't hold what was applied
+		g.rec.Applied, g.rec.Declared = "", nil
 		if err := g.backend.SaveRecord(ctx, &g.rec); err != nil {
 			return fmt.Errorf("save record: %w", err)
 		}
@@ -153,7 +156,7 @@ func (g *giveBack) remove(ctx context.Context, m *openMap, keys []byte) error {
 		return nil
 	}
 	nothing := make([]byte, plan.Stride(m.info.Shape, g.backend.PossibleCPUs()))
-	declared, err := g.declared(m.info.Shape)
+	declared, err := g.declared(m)
 	if err != nil {
 		return err
 	}
@@ -165,7 +168,7 @@ func (g *giveBack) remove(ctx context.Context, m *openMap, keys []byte) error {
 		}
 		return nil
 	}
-	w := &window{put: locked(g.asRevision(), m.Map).Write}
+	w := &window{put: locked(g.asRevision(m), m.Map).Write}
 	for key := range slices.Chunk(keys, size) {
 		if err := w.add(ctx, key, nothing); err != nil {
 			return err
@@ -174,17 +177,21 @@ func (g *giveBack) remove(ctx context.Context, m *openMap, keys []byte) error {
 	return w.flush(ctx)
 }
 
-// asRevision is what a revision would say of values.
-func (g *giveBack) asRevision() *revision.Revision {
+// asRevision is what a revision would say of a map's values.
+func (g *giveBack) asRevision(m *openMap) *revision.Revision {
+	if previous := g.rec.PreviousValueSchema; previous != nil && m.id() == g.rec.PreviousMapID {
+		return &revision.Revision{ValueSchema: *previous}
+	}
 	return &revision.Revision{ValueSchema: g.rec.ValueSchema}
 }
 
 // declared are the bits of one value on this node that were declared; nil for all of them.
-func (g *giveBack) declared(shape revision.Shape) ([]byte, error) {
-	if rev := g.asRevision(); rev.ProgramParts() == nil {
+func (g *giveBack) declared(m *openMap) ([]byte, error) {
+	rev, shape := g.asRevision(m), m.info.Shape
+	if rev.ProgramParts() == nil {
 		return nil, nil
 	}
-	layout, err := schema.New(&g.rec.ValueSchema)
+	layout, err := schema.New(&rev.ValueSchema)
 	if err != nil {
 		return nil, fmt.Errorf("read the recorded schema: %w", err)
 	}

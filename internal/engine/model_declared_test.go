@@ -129,7 +129,7 @@ func (c *check) removed() error {
 			}
 			continue
 		}
-		if arrived := c.before.pins[record.Pin.Path]; path != record.Pin.Path && arrived != nil && arrived.ID == record.MapID {
+		if arrived := c.before.pins[record.Pin.Path]; path != record.Pin.Path && arrived != nil && arrived.ID == record.MapID && !(o.adopted && path == o.found) {
 			if c.after.pins[path] != nil {
 				return fmt.Errorf("removed, and the earlier pin %s of map %d is left", path, v.ID)
 			}
@@ -178,6 +178,7 @@ func (c *check) noteSuccess() {
 	if c.m.spec.policy.Sync == v1alpha1.SyncSeed {
 		o = &owned{} // of the programs that use it
 	}
+	c.noteSeeds(o)
 	o.adopted, o.found, o.mode = adopted, found, is.mode
 	c.noteSeeds(o)
 	c.m.maps[is.ID] = o

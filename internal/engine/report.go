@@ -53,6 +53,7 @@ type Report struct {
 
 	// Origin is who made the map; empty if nobody knows.
 	Origin v1alpha1.MapOrigin
+
 	// Shared tells how declared parts of values are written beside those of programs, nil if programs own none.
 	Shared *Shared
 

@@ -193,6 +193,7 @@ func (d *decision) compareContents() (ends bool) {
 	if d.base.Frozen && !p.Changes.IsEmpty() {
 		return d.replaceFrozen()
 	}
+	d.deferEvicted()
 	p.Freeze = policy.Freeze && !d.base.Frozen
 	p.Pin = p.Base == BaseKeepAlive || d.pinDiffers()
 	p.DeleteFirst = takesNoMore(&p.Changes, d.want.Revision.Shape)

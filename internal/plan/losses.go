@@ -38,12 +38,12 @@ func (o *Observed) Replaced() (*Map, Base) {
 func (d *decision) weighReplacement() (ends bool) {
 	old, of := d.have.Replaced()
 	want := d.want.Revision
-	d.weighValues(old)
 	if rec := d.have.Recorded; old.Adopted && of == BaseKeepAlive && rec.PinPath != want.Pin.Path {
 		return d.stall(v1alpha1.NodeReasonIncompatible, fmt.Sprintf(
 			"map %d at pin %s was made by somebody else and can't be replaced by a new one at %s: delete this BPFMap, which gives that map back, and create it anew",
 			old.ID, rec.PinPath, want.Pin.Path))
 	}
+	d.weighValues(old)
 	if want.Discards(old.Adopted) && !d.hasPending() {
 		return false
 	}

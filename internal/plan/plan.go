@@ -89,6 +89,9 @@ type Plan struct {
 	Drift DriftKind
 	// Changes are the changes of the contents. A new map gets all entries.
 	Changes Changes
+	// Deferred is how many entries that an LRU map has evicted aren't among the changes: later resyncs write
+	// them.
+	Deferred int
 	// DeleteFirst says that the map has no room for new elements before others are deleted.
 	DeleteFirst bool
 	// CarryOver says that the new map gets the elements of the replaced one which are not ours.

@@ -82,7 +82,7 @@ func (p *Plan) Text(key, value Formatter) string {
 			fmt.Fprintf(&b, "  "+format+"\n", args...)
 		}
 	}
-	p.Changes.lines(line, key, value)
+	p.Changes.lines(line, key, value, p.CarryValues)
 	if lines > maxLines {
 		fmt.Fprintf(&b, "  … and %d more\n", lines-maxLines)
 	}
@@ -120,8 +120,9 @@ func (p *Plan) headline() string {
 	return s
 }
 
-// lines prints each changed element. What is zeroed is among what is updated, in the order of the keys.
-func (c *Changes) lines(line func(format string, args ...any), key, value Formatter) {
+// lines prints each changed element. What is zeroed is among what is updated, in the order of the keys. carried says that
+// what programs own comes from elsewhere.
+func (c *Changes) lines(line func(format string, args ...any), key, value Formatter, carried bool) {
 	var scratch []byte
 	changed := func(k, to []byte) {
 		if found, ok := c.FoundAt(k); ok {
@@ -140,6 +141,8 @@ func (c *Changes) lines(line func(format string, args ...any), key, value Format
 			line("%s %s", sign, value.Format(scratch))
 		case sign == "~":
 			changed(c.Contents.Key(i), scratch)
+		case carried:
+			line("%s %s = %s", sign, key.Format(c.Contents.Key(i)), declared(value, scratch))
 		default:
 			line("%s %s = %s", sign, key.Format(c.Contents.Key(i)), value.Format(scratch))
 		}

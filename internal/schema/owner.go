@@ -115,23 +115,20 @@ func (l *Layout) clearProgram(mask []byte) {
 	}
 }
 
-// FormatDeclared is Format without the fields that programs own.
-func (l *Layout) FormatDeclared(b []byte) string { return l.withoutProgram().Format(b) }
-
-// withoutProgram is a layout for texts in which fields that programs own have no value.
-func (l *Layout) withoutProgram() *Layout {
+// WithoutProgram is a layout for texts in which fields that programs own have no value.
+func (l *Layout) WithoutProgram() *Layout {
 	if !l.hasProgram() {
 		return l
 	}
 	bare := *l
 	if l.of != nil {
-		bare.of = l.of.withoutProgram()
+		bare.of = l.of.WithoutProgram()
 	}
 	bare.fields = make([]field, len(l.fields))
 	for i := range l.fields {
 		f := l.fields[i]
 		f.silent = f.silent || f.layout.program
-		f.layout = f.layout.withoutProgram()
+		f.layout = f.layout.WithoutProgram()
 		bare.fields[i] = f
 	}
 	return &bare

@@ -110,13 +110,13 @@ func TestCarry(t *testing.T) {
 	}
 }
 
-// TestFormatDeclared leaves out what is the program's.
-func TestFormatDeclared(t *testing.T) {
+// TestWithoutProgram leaves out what is the program's.
+func TestWithoutProgram(t *testing.T) {
 	l, err := ownedLayout(t, `{fields: [{name: a, type: u8}, {name: cnt, type: u8, owner: Program}, {name: s, length: 1, fields: [{name: x, type: u8, owner: Program}, {name: z, type: u8}]}]}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := l.FormatDeclared([]byte{1, 2, 3, 4}), "{a: 1, s: [{z: 4}]}"; got != want {
+	if got, want := l.WithoutProgram().Format([]byte{1, 2, 3, 4}), "{a: 1, s: [{z: 4}]}"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

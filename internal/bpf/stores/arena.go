@@ -31,10 +31,10 @@ type program struct {
 	fd *sys.FD
 }
 
-// The size of the array for keys and values: as much as one call of the other commands carries is copied
-// in no time, and makes the calls' cost small.
+// The size of the array for keys and values, which is copied into the kernel as a whole: large enough to make
+// the cost of the calls small, and small enough for a single element.
 const (
-	arenaBytes = 64 << 10
+	arenaBytes = 16 << 10
 	maxRecords = 1024
 	// maxArena bounds the array where a single record is larger: many CPUs.
 	maxArena = 8 << 20

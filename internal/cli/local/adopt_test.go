@@ -48,7 +48,8 @@ func TestAdoptAndGiveBack(t *testing.T) {
 	}
 	const refusal = "map ID at pin xdp-filter/filter was made by somebody else, and adoptionPolicy is Never where it is not set and the pin is outside bpfmap/edge: set spec.adoptionPolicy: Adopt to take it over with its contents, or another spec.pin.path, or remove the pin\n"
 	equal(t, withoutIDs(apply("", "apply").errOut), "Error: bpfmap.bpfmap.io/edge/filter: AdoptionNotAllowed: "+refusal)
-	equal(t, withoutIDs(apply("", "diff").out), "edge/filter: stalled (AdoptionNotAllowed): "+refusal+`  adopting it would change: 1 entry missing
+	equal(t, withoutIDs(apply("", "diff").out), "edge/filter: stalled (AdoptionNotAllowed): "+refusal+`  layout not verified: the map has no BTF
+  adopting it would change: 1 entry missing
   map ID keeps 1 element of others
   + 1 = 10
 `)
@@ -58,7 +59,7 @@ func TestAdoptAndGiveBack(t *testing.T) {
 	}
 	equal(t, withoutIDs(apply("  adoptionPolicy: Adopt\n", "apply").String()), `exit code 0
 --- stdout
-bpfmap.bpfmap.io/edge/filter adopted (map ID, 2 entries)
+bpfmap.bpfmap.io/edge/filter adopted: layout not verified: the map has no BTF (map ID, 2 entries)
 --- stderr
 `)
 	equal(t, withoutIDs(apply("", "delete").String()), `exit code 0

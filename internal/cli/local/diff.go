@@ -118,6 +118,15 @@ type valueText struct{ typing element.Typing }
 // Format is one value, or those of all CPUs.
 func (v valueText) Format(b []byte) string { return string(v.typing.AppendValueText(nil, b)) }
 
+// FormatDeclared is Format without the fields that programs own.
+func (v valueText) FormatDeclared(b []byte) string {
+	bare := v.typing
+	if l, ok := bare.Value.(*schema.Layout); ok {
+		bare.Value = l.WithoutProgram()
+	}
+	return string(bare.AppendValueText(nil, b))
+}
+
 // Difference is which fields differ.
 func (v valueText) Difference(from, to []byte) string {
 	return string(v.typing.AppendDifference(nil, from, to))

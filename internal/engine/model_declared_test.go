@@ -180,7 +180,6 @@ func (c *check) noteSuccess() {
 	}
 	c.noteSeeds(o)
 	o.adopted, o.found, o.mode = adopted, found, is.mode
-	c.noteSeeds(o)
 	c.m.maps[is.ID] = o
 	c.m.deletion[c.m.spec.policy.Deletion] = true
 	c.m.drifted = c.keeps()

@@ -89,11 +89,12 @@ test: require-root test-tools controlplane build ## Run all tests, on this machi
 	$(GO) vet ./...
 	$(GO) test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $(TEST_PACKAGES)
 
-# bpftool looks at what we made; test/loaders compiles programs and a loader as users do; test/alerts has a
+# bpftool looks at what we made; test/loaders compiles programs and a loader as users do; test/field and test/loop run
+# xdp-filter; test/alerts has a
 # Prometheus scrape and alert.
 .PHONY: test-tools
 test-tools: require-root
-	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/stdio.h:libc6-dev /usr/include/bpf/libbpf.h:libbpf-dev prometheus:prometheus
+	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/stdio.h:libc6-dev /usr/include/bpf/libbpf.h:libbpf-dev prometheus:prometheus xdp-filter:xdp-tools
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need neither root nor kernel nor API server, but clang.

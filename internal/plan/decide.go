@@ -245,7 +245,7 @@ func (d *decision) howToCompare() Need {
 	switch {
 	case d.have.follows(d.base, d.want):
 		return Need{NeedDifference, of}
-	case d.isSeeded() || d.want.Revision.Policy.Sync == v1alpha1.SyncSeed && shape.IsHidden() && !shape.IsBloom():
+	case d.isSeeded() || d.want.Revision.Policy.Sync == v1alpha1.SyncSeed && (shape.IsHidden() && !shape.IsBloom() || shape.IsFilledAtRuntime()):
 		return Need{}
 	case shape.IsBloom():
 		return Need{NeedQuestions, of}

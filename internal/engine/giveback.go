@@ -94,11 +94,11 @@ func (g *giveBack) takeOut(ctx context.Context, maps ...*openMap) error {
 
 // logOf are the keys that the record has of a map; nil if it isn't one of the record's.
 func (g *giveBack) logOf(m *openMap) *ownership.KeyLog {
-	switch id := m.id(); {
-	case id == 0:
-	case id == g.rec.MapID:
+	switch m.id() {
+	case 0:
+	case g.rec.MapID:
 		return &g.rec.Keys
-	case id == g.rec.PreviousMapID:
+	case g.rec.PreviousMapID:
 		return &g.rec.PreviousKeys
 	}
 	return nil
@@ -200,7 +200,8 @@ func (g *giveBack) declared(m *openMap) ([]byte, error) {
 		return mask, nil
 	}
 	cpus := g.backend.PossibleCPUs()
-	slot := append(mask, make([]byte, plan.Stride(shape, 1)-len(mask))...)
+	slot := make([]byte, plan.Stride(shape, 1))
+	copy(slot, mask)
 	return bytes.Repeat(slot, cpus), nil
 }
 

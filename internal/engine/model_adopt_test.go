@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 // adoption is the adoption policy with its default.
@@ -76,12 +77,14 @@ func (c *check) givenBack(path string, v *view, o *owned) error {
 	if v.Shape.IsHidden() || v.Shape.IsBloom() || v.elements == nil {
 		return nil
 	}
+	rev := &revision.Revision{ValueSchema: c.before.records[c.key].ValueSchema}
+	stays := v.Shape.IsArray() && rev.ProgramParts() != nil // what programs own of ours
 	for key, value := range v.elements {
 		now, there := left.elements[key]
 		switch {
 		case v.Frozen && now != value, !o.maybe[key] && now != value:
 			return fmt.Errorf("given back, and key %x of others had the value %x, now %x (there: %t)", key, value, now, there)
-		case !v.Frozen && o.sure[key] && there:
+		case !v.Frozen && o.sure[key] && there && !stays:
 			return fmt.Errorf("given back, and our key %x is still there", key)
 		}
 	}

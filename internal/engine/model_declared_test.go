@@ -35,7 +35,7 @@ func (c *check) asDeclared() error {
 		return fmt.Errorf("ready, and %v", differences)
 	case is.Frozen != spec.policy.Freeze:
 		return fmt.Errorf("ready, and frozen is %t", is.Frozen)
-	case is.differs && c.read() && !(c.isTheirs(is) && c.m.spec.mode == 0o600):
+	case is.differs && c.read() && (!c.isTheirs(is) || c.m.spec.mode != 0o600):
 		return fmt.Errorf("ready, and mode or owner of the pin differ")
 	case record == nil || !strings.HasPrefix(record.Applied, rev.Fingerprint()) || record.MapID != is.ID || record.UID != rev.UID:
 		return fmt.Errorf("ready, and the record is %+v", record)
@@ -57,7 +57,7 @@ func allZero(b string) bool { return strings.Trim(b, "\x00") == "" }
 func (c *check) orphans() error {
 	for path, v := range c.after.pins {
 		o := c.m.maps[v.ID]
-		if path != c.m.spec.pin && o != nil && !o.tentative && !c.m.strays[v.ID] && !(o.adopted && path == o.found) {
+		if path != c.m.spec.pin && o != nil && !o.tentative && !c.m.strays[v.ID] && (!o.adopted || path != o.found) {
 			return fmt.Errorf("the earlier pin %s of map %d is still there", path, v.ID)
 		}
 	}
@@ -129,7 +129,7 @@ func (c *check) removed() error {
 			}
 			continue
 		}
-		if arrived := c.before.pins[record.Pin.Path]; path != record.Pin.Path && arrived != nil && arrived.ID == record.MapID && !(o.adopted && path == o.found) {
+		if arrived := c.before.pins[record.Pin.Path]; path != record.Pin.Path && arrived != nil && arrived.ID == record.MapID && (!o.adopted || path != o.found) {
 			if c.after.pins[path] != nil {
 				return fmt.Errorf("removed, and the earlier pin %s of map %d is left", path, v.ID)
 			}

@@ -180,7 +180,7 @@ func ignoreAbsent(err error) error {
 }
 
 // pinsBelow are all files below root, relative to it, and the directories of maps' states. The directory of
-// all state and those of its index stay.
+// all state and those of its index stay, and so do notes on maps that were left.
 func pinsBelow(root string) ([]string, error) {
 	var all []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -188,6 +188,9 @@ func pinsBelow(root string) ([]string, error) {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
+		if strings.HasPrefix(rel, "bpfmap/_state/_left") {
+			return err // notes on maps that were left stay
+		}
 		if !d.IsDir() || strings.HasPrefix(rel, "bpfmap/_state/") && !strings.HasPrefix(rel, "bpfmap/_state/_owners") {
 			all = append(all, rel)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
@@ -185,7 +186,7 @@ func TestSeedsOfBefore(t *testing.T) {
 		w.must(err)
 		w.must(state.KeepAlive.Close())
 		rec := *state.Record
-		rec.Seeded, rec.Keys.Added = false, nil
+		rec.Seeded, rec.Keys.Added, rec.Origin = false, nil, ownership.Origin{}
 		w.must(w.b.SaveRecord(w.Context(), &rec))
 		w.ready(r, engine.ActionNone)
 		w.ready(as(hash(t, "syncPolicy: Seed, ", "1=10", "2=20", "3=30"), "table-2"), engine.ActionUpdated)

@@ -21,7 +21,7 @@ func (o *Observation) seeds() bool {
 // so that all count as put in that are declared now. A map in which nothing was declared was not seeded.
 func (o *Observation) seededBefore(m *openMap) bool {
 	rec := o.record
-	if !o.seeds() || rec == nil || m == nil || m.info.ID != rec.MapID || rec.Seeded || rec.Digest == "" {
+	if !o.seeds() || rec == nil || m == nil || m.info.ID != rec.MapID || rec.Seeded || rec.Digest == "" || rec.Origin.By != "" {
 		return false
 	}
 	log := rec.Keys

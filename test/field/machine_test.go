@@ -67,13 +67,12 @@ func (m *machine) run(name string, args ...string) string {
 }
 
 // bpftool runs bpftool without the machine's network.
-func (m *machine) bpftool(args ...string) string {
+func (m *machine) bpftool(args ...string) {
 	m.Helper()
 	out, err := exec.Command("bpftool", args...).CombinedOutput()
 	if err != nil {
 		m.Fatalf("bpftool %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return string(out)
 }
 
 // write makes text the manifest of that name.

@@ -4,12 +4,14 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -203,6 +205,8 @@ func lackingIn(schemas map[string]*spec.Schema) error {
 		if len(fields) == 0 {
 			continue
 		}
+		// Those at the top tell people most about what they would lose, and schemas have many fields.
+		slices.SortStableFunc(fields, func(a, b string) int { return cmp.Compare(strings.Count(a, "."), strings.Count(b, ".")) })
 		more := ""
 		if n := len(fields) - maxMissing; n > 0 {
 			fields, more = fields[:maxMissing], fmt.Sprintf(" and %d more", n)

@@ -263,9 +263,12 @@ type PinField string
 
 // The fields of a Pin that revisions may name.
 const (
+	// PinMode are the pin's permissions.
 	PinMode PinField = "mode"
-	PinUID  PinField = "uid"
-	PinGID  PinField = "gid"
+	// PinUID is the pin's owner.
+	PinUID PinField = "uid"
+	// PinGID is the pin's group.
+	PinGID PinField = "gid"
 )
 
 // MaxGroupMembers bounds the BPFMaps of a group.

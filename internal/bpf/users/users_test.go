@@ -94,10 +94,19 @@ var ways = []struct {
 
 func look(t testing.TB) *Snapshot {
 	t.Helper()
-	s, err := Look(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	return known(t, Look)
+}
+
+// known is a look that tells what holds maps: while others on this machine load programs one look may not.
+func known(t testing.TB, look func(context.Context) (*Snapshot, error)) *Snapshot {
+	t.Helper()
+	var s *Snapshot
+	await.Nil(t, time.Minute, func() (err error) {
+		if s, err = look(t.Context()); err == nil && slices.ContainsFunc(s.Maps, func(m Map) bool { return m.Held == -1 }) {
+			err = errors.New("what holds maps can't be told")
+		}
+		return err
+	})
 	return s
 }
 
@@ -107,7 +116,10 @@ func TestLook(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			look := func(t testing.TB) *Snapshot {
 				t.Helper()
-				s, err := way.look(t.Context())
+				if way.name == "iterators" {
+					return known(t, way.look)
+				}
+				s, err := way.look(t.Context()) // it can't tell, if somebody else has a map of maps
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -115,12 +127,12 @@ func TestLook(t *testing.T) {
 			}
 			m, mapID := create(t, table)
 			other, otherID := create(t, table)
-			if programs, others := using(t, look(t), mapID); len(programs) != 0 || others != 0 {
+			if programs, others := using(t, look(t), mapID); len(programs) != 0 || others > 0 {
 				t.Errorf("a new map is used by programs %v and %d others", programs, others)
 			}
 			one, two := reader(t, "one", m, other), reader(t, "two", m)
 			s := look(t)
-			if programs, others := using(t, s, mapID); !slices.Equal(programs, []uint32{id(t, one), id(t, two)}) || others != 0 {
+			if programs, others := using(t, s, mapID); !slices.Equal(programs, []uint32{id(t, one), id(t, two)}) || others > 0 {
 				t.Errorf("used by %v and %d others, want %d and %d", programs, others, id(t, one), id(t, two))
 			}
 			if programs, _ := using(t, s, otherID); !slices.Equal(programs, []uint32{id(t, one)}) {
@@ -135,14 +147,18 @@ func TestLook(t *testing.T) {
 				t.Errorf("%+v, want the tag %s", p, info.Tag)
 			}
 			i = slices.IndexFunc(s.Maps, func(m Map) bool { return m.ID == mapID })
-			if got, want := s.Maps[i], (Map{mapID, uint32(bpf.Hash), "table", 4, 8, 10, 2}); got != want {
+			want := Map{mapID, uint32(bpf.Hash), "table", 4, 8, 10, 2}
+			if s.Maps[i].Held == -1 {
+				want.Held = -1
+			}
+			if got := s.Maps[i]; got != want {
 				t.Errorf("map %+v, want %+v", got, want)
 			}
 			if err := errors.Join(one.Close(), two.Close()); err != nil {
 				t.Fatal(err)
 			}
 			await.Nil(t, time.Minute, func() error { // the kernel frees programs some time later
-				if programs, others := using(t, look(t), mapID); len(programs) != 0 || others != 0 {
+				if programs, others := using(t, look(t), mapID); len(programs) != 0 || others > 0 {
 					return fmt.Errorf("used by %v and %d others though both programs are gone", programs, others)
 				}
 				return nil

@@ -19,7 +19,7 @@ import (
 // conditions are those of a BPFMap.
 var conditions = []string{
 	v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionAccepted,
-	v1alpha1.ConditionDrifted, v1alpha1.ConditionInUse,
+	v1alpha1.ConditionDrifted,
 }
 
 // statuses are those of a condition.
@@ -38,7 +38,7 @@ type clusterCollector struct {
 // clusterMap is what is kept of a status.
 type clusterMap struct {
 	verdict    verdict
-	conditions [6]float64 // as conditions
+	conditions [5]float64 // as conditions
 	nodes      v1alpha1.NodeCounts
 	phase      string // empty before there is a rollout
 }

@@ -97,7 +97,7 @@ func (c *nodeCollector) forget(key revision.Key) {
 
 // nodeDescs are the descriptions of what the collector gives, by the metric.
 var nodeDescs = descs(&nodeMapState, &nodeMapEntries, &nodeMapMaxEntries, &nodeMapFill, &nodeMapMemory, &nodeMapLook,
-	&nodeMapDrift, &nodeMapPrograms, &nodeMapUsed, &nodeMaps, &nodeMapsLeftOut, &nodeMemory, &nodeOldestLook, &nodeResync)
+	&nodeMapDrift, &nodeMapUsed, &nodeMaps, &nodeMapsLeftOut, &nodeMemory, &nodeOldestLook, &nodeResync)
 
 func descs(all ...*Metric) map[*Metric]*prometheus.Desc {
 	result := map[*Metric]*prometheus.Desc{}
@@ -180,9 +180,6 @@ func collectMap(out chan<- prometheus.Metric, m *v1alpha1.NodeMap, known *knownM
 	}
 	if !known.looked.IsZero() {
 		give(&nodeMapLook, unix(known.looked))
-	}
-	if u := m.Usage; u != nil && u.State != v1alpha1.MapUsageUnknown {
-		give(&nodeMapPrograms, float64(u.ProgramCount))
 	}
 	give(&nodeMapUsed, used(m.Usage))
 	class := status.ClassOf(m)

@@ -89,10 +89,6 @@ var (
 		Name: "bpfmap_node_map_drift_total", Type: counter, Of: agent, PerMap: true, Labels: []string{"namespace", "name"},
 		Help: "Times that this agent found that the map differs from its applied revision.",
 	}
-	nodeMapPrograms = Metric{
-		Name: "bpfmap_node_map_programs", Type: gauge, Of: agent, PerMap: true, Labels: []string{"namespace", "name"},
-		Help: "Loaded programs that use the map. No series where the agent may not look at programs.",
-	}
 	nodeMapUsed = Metric{
 		Name: "bpfmap_node_map_used", Type: gauge, Of: agent, PerMap: true, Labels: []string{"namespace", "name"},
 		Help: "1 if a program uses the map or another map holds it, 0 if none does any more, or programs use the map that was at the pin before, -1 if none was seen to, or that isn't known.",
@@ -141,7 +137,7 @@ var (
 
 	clusterMapCondition = Metric{
 		Name: "bpfmap_cluster_map_condition", Type: gauge, Of: controller, PerMap: true, Labels: []string{"namespace", "name", "type"},
-		Help: "The BPFMap's conditions by type (ready, reconciling, stalled, accepted, drifted, in_use): 1 is True, 0 False, -1 Unknown.",
+		Help: "The BPFMap's conditions by type (ready, reconciling, stalled, accepted, drifted): 1 is True, 0 False, -1 Unknown.",
 	}
 	clusterMapNodes = Metric{
 		Name: "bpfmap_cluster_map_nodes", Type: gauge, Of: controller, PerMap: true, Labels: []string{"namespace", "name", "state"},
@@ -180,7 +176,7 @@ var (
 // Table are all metrics, in the order in which people read about them.
 func Table() []Metric {
 	return []Metric{
-		nodeMapState, nodeMapEntries, nodeMapMaxEntries, nodeMapFill, nodeMapMemory, nodeMapLook, nodeMapDrift, nodeMapPrograms, nodeMapUsed,
+		nodeMapState, nodeMapEntries, nodeMapMaxEntries, nodeMapFill, nodeMapMemory, nodeMapLook, nodeMapDrift, nodeMapUsed,
 		nodeMaps, nodeMapsLeftOut, nodeMemory, nodeOldestLook, nodeResync,
 		syncs, syncDuration, drift, chunkBytes, systemCalls,
 		clusterMapCondition, clusterMapNodes, clusterMapUpdated, clusterMapRollout,

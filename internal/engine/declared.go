@@ -89,11 +89,11 @@ func (b *bases) sums(ctx context.Context, d *ownership.Declared) ([]byte, error)
 			return nil, fmt.Errorf("read what was declared: %w", err)
 		}
 	}
-	if d.Check(all) != nil {
+	switch lost := d.Check(all) != nil; {
+	case lost:
 		return nil, nil
-	}
-	if all == nil {
-		all = []byte{} // nothing was declared
+	case all == nil:
+		return []byte{}, nil // nothing was declared
 	}
 	return all, nil
 }

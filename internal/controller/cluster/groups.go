@@ -16,6 +16,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/lru"
@@ -117,10 +119,11 @@ func (r *reconciler) join(ctx context.Context, s *scope) error {
 		if wait > 0 {
 			s.lookAgainIn(wait)
 		}
-		if last != nil && s.changesContentsOnly(last) {
+		if last != nil && (s.changesNothing(last) || s.changesContentsOnly(last)) {
 			s.want.join(last)
 			return nil
 		}
+		s.undecided = unknown == "" && isRefused(s.m)
 		s.held = cmp.Or(unknown, fmt.Sprintf("waits until the layouts of group %s have not changed for %s", s.m.Spec.Group, settleGroup))
 		return nil
 	}
@@ -136,6 +139,17 @@ func (r *reconciler) join(ctx context.Context, s *scope) error {
 		return r.readEarlier(ctx, s.want, types.NamespacedName{Namespace: s.name.Namespace, Name: s.m.Spec.RollbackTo})
 	}
 	return nil
+}
+
+// isRefused says whether the status tells of the present spec that it isn't accepted.
+func isRefused(m *v1alpha1.BPFMap) bool {
+	c := meta.FindStatusCondition(m.Status.Conditions, v1alpha1.ConditionAccepted)
+	return c != nil && c.Status == metav1.ConditionFalse && c.ObservedGeneration == m.Generation
+}
+
+// changesNothing says whether the newest revision, of this group, is what is wanted: there is nothing that could wait.
+func (s *scope) changesNothing(last *v1alpha1.RevisionGroup) bool {
+	return inGroup(s.want.identity, last) == identify(s.own[len(s.own)-1].Spec)
 }
 
 // changesContentsOnly says whether what is wanted concerns nobody else in the group of the newest revision.

@@ -78,6 +78,9 @@ type scope struct {
 	// held says what a new revision waits for, because it belongs together with others; empty if it doesn't wait. Set by
 	// join.
 	held string
+	// undecided says that this process hasn't known the group for long enough to judge the spec, and that the status says
+	// already that it isn't accepted; set by join.
+	undecided bool
 	// refused is what the spec compiles to and may not be; set with rejected by consent and plan.
 	refused *compiled
 	// rejected is why the spec isn't accepted; set by compile, consent, plan and revise.
@@ -132,9 +135,11 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 }
 
 // tells says whether the status is to be written. It isn't while a step didn't come to its end because the
-// cache is behind: it might speak of a spec that nobody looked at.
+// cache is behind: it might speak of a spec that nobody looked at. Nor is it while a controller that has just started
+// doesn't know what the one before it, which may still be at work, has found out: one would take back what the other
+// says, for ever.
 func (r *reconciler) tells(ctx context.Context, s *scope, err error) bool {
-	return ctx.Err() == nil && !r.isPassing(s, err)
+	return ctx.Err() == nil && !s.undecided && !r.isPassing(s, err)
 }
 
 // isPassing says whether an error is of the kind that goes away when the cache has caught up, and isn't there

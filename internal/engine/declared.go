@@ -78,6 +78,8 @@ func (o *Observation) declaredBefore(ctx context.Context, m *openMap) (plan.Earl
 	return &earlier{sums: sums, mask: o.mask}, nil
 }
 
+func isOf(sums []byte, d *ownership.Declared) bool { return d.Check(sums) == nil }
+
 // sums are those that a record tells of; nil if they are lost.
 func (b *bases) sums(ctx context.Context, d *ownership.Declared) ([]byte, error) {
 	all := d.Sums
@@ -89,8 +91,8 @@ func (b *bases) sums(ctx context.Context, d *ownership.Declared) ([]byte, error)
 			return nil, fmt.Errorf("read what was declared: %w", err)
 		}
 	}
-	switch lost := d.Check(all) != nil; {
-	case lost:
+	switch {
+	case !isOf(all, d):
 		return nil, nil
 	case all == nil:
 		return []byte{}, nil // nothing was declared

@@ -78,6 +78,8 @@ func (o *Observation) declaredBefore(ctx context.Context, m *openMap) (plan.Earl
 	return &earlier{sums: sums, mask: o.mask}, nil
 }
 
+func isOf(sums []byte, d *ownership.Declared) bool { return d.Check(sums) == nil }
+
 // sums are those that a record tells of; nil if they are lost.
 func (b *bases) sums(ctx context.Context, d *ownership.Declared) ([]byte, error) {
 	all := d.Sums
@@ -89,11 +91,11 @@ func (b *bases) sums(ctx context.Context, d *ownership.Declared) ([]byte, error)
 			return nil, fmt.Errorf("read what was declared: %w", err)
 		}
 	}
-	if d.Check(all) != nil {
+	switch {
+	case !isOf(all, d):
 		return nil, nil
-	}
-	if all == nil {
-		all = []byte{} // nothing was declared
+	case all == nil:
+		return []byte{}, nil // nothing was declared
 	}
 	return all, nil
 }

@@ -108,7 +108,7 @@ func (c *check) withPrograms() {
 }
 
 // countAsProgram changes what programs own of an element that is there, as a program does.
-func countAsProgram(ctx context.Context, b engine.Backend, m engine.Map, k int, v byte) (key, value string, written bool, err error) {
+func countAsProgram(ctx context.Context, _ engine.Backend, m engine.Map, k int, v byte) (key, value string, written bool, err error) {
 	info, err := m.Info(ctx)
 	if err != nil || info.Frozen || info.Shape.IsFilledAtRuntime() {
 		return "", "", false, err

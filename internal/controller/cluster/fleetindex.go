@@ -146,13 +146,20 @@ func sameState(a, b *v1alpha1.NodeMap) bool {
 	if (a.Entries == nil) != (b.Entries == nil) || (a.Entries != nil && *a.Entries != *b.Entries) {
 		return false
 	}
-	if !sameUsage(a.Usage, b.Usage) {
+	if !sameUsage(a.Usage, b.Usage) || !sameShared(a.SharedValues, b.SharedValues) {
 		return false
 	}
 	if len(a.ReplacedMaps)+len(b.ReplacedMaps)+len(a.DriftedEntries)+len(b.DriftedEntries) == 0 {
 		return true
 	}
 	return equality.Semantic.DeepEqual(a.ReplacedMaps, b.ReplacedMaps) && equality.Semantic.DeepEqual(a.DriftedEntries, b.DriftedEntries)
+}
+
+func sameShared(a, b *v1alpha1.SharedValues) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
 }
 
 // sameUsage compares of usage what the status of a BPFMap says.

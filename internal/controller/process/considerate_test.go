@@ -111,7 +111,7 @@ func TestRefusalIsTold(t *testing.T) {
 	}
 }
 
-// answers answers with a status.
+// answers is a transport that knows one status.
 type answers int
 
 func (a answers) RoundTrip(*http.Request) (*http.Response, error) {

@@ -205,7 +205,7 @@ func (n *node) undeclare() {
 // publishes waits until the node's state lists the map as declared last, or, if it isn't declared, no map.
 func (n *node) publishes(declared bool) {
 	n.Helper()
-	await.Nil(n.T, 2*time.Minute, func() error {
+	await.Nil(n.T, 5*time.Minute, func() error {
 		state := &v1alpha1.BPFNodeState{}
 		if err := n.good.Get(n.Context(), client.ObjectKey{Name: n.name}, state); err != nil {
 			return err

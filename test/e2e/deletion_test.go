@@ -42,8 +42,8 @@ func TestDeletion(t *testing.T) {
 		}
 		awaitForgotten(t, m, true)
 		w.awaitEverywhere("kept", entries)
-		// What was kept is adopted as it is.
-		m = w.make("kept", contents{1: 10, 2: 21})
+		// What was kept is adopted as it is, and is given back unless it is to go.
+		m = w.make("kept", contents{1: 10, 2: 21}, func(s *v1alpha1.BPFMapSpec) { s.DeletionPolicy = v1alpha1.DeletionDelete })
 		w.awaitReady("kept", 3)
 		if after := ids(t, w.namespace, "kept"); !maps.Equal(after, before) {
 			t.Errorf("map ids are %v after adoption, were %v", after, before)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,13 +20,23 @@ import (
 // programHost says which programs there are.
 type programHost struct {
 	fakeHost
+	mu       sync.Mutex
 	programs []inuse.Program
 	maps     []inuse.Map
 	err      error
 	looks    int
 }
 
+// looked is how many looks there were.
+func (h *programHost) looked() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.looks
+}
+
 func (h *programHost) Programs(context.Context) (*inuse.Inventory, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.looks++
 	if h.err != nil {
 		return nil, h.err
@@ -36,6 +47,8 @@ func (h *programHost) Programs(context.Context) (*inuse.Inventory, error) {
 // use makes the host one with map 7, that programs use.
 func (h *programHost) use(programs ...uint32) {
 	const mapID = 7
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.programs, h.maps = nil, []inuse.Map{{ID: mapID, Name: "calls", Held: len(programs)}}
 	for _, id := range programs {
 		h.programs = append(h.programs, inuse.Program{ID: id, Name: "xdp_block", Type: "xdp", Maps: []uint32{mapID}})
@@ -59,6 +72,12 @@ func wantUsage(t *testing.T, when string, s *nodeState, state v1alpha1.MapUsageS
 	}
 }
 
+// pass lets time go by, and everybody do what is due then.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // TestPrograms looks when it is due or wanted, twice where something changed, and wakes the publisher only for news.
 func TestPrograms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -69,32 +88,32 @@ func TestPrograms(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- p.Start(ctx) }()
 		synctest.Wait()
-		if host.looks != 0 {
-			t.Errorf("%d looks though there are no maps", host.looks)
+		if host.looked() != 0 {
+			t.Errorf("%d looks though there are no maps", host.looked())
 		}
 		host.use()
 		state.set(usedMap(7))
 		for range 100 { // many events come at once
 			p.want()
 		}
-		time.Sleep(time.Minute)
-		if wantUsage(t, "a map is made", state, v1alpha1.MapNeverUsed, 0); host.looks != 1 {
-			t.Errorf("%d looks, want 1", host.looks)
+		pass(time.Minute)
+		if wantUsage(t, "a map is made", state, v1alpha1.MapNeverUsed, 0); host.looked() != 1 {
+			t.Errorf("%d looks, want 1", host.looked())
 		}
 		host.use(1, 2)
-		time.Sleep(12 * time.Minute)
-		if wantUsage(t, "programs were loaded", state, v1alpha1.MapUsed, 2); host.looks != 3 {
-			t.Errorf("%d looks, want 3: one that was due, and one that agrees with it", host.looks)
+		pass(12 * time.Minute)
+		if wantUsage(t, "programs were loaded", state, v1alpha1.MapUsed, 2); host.looked() != 3 {
+			t.Errorf("%d looks, want 3: one that was due, and one that agrees with it", host.looked())
 		}
 		state.publish.waiting = nil
-		time.Sleep(2 * time.Hour)
-		if len(state.publish.waiting) != 0 || host.looks < 10 {
-			t.Errorf("%d writes in an idle node, %d looks", len(state.publish.waiting), host.looks)
+		pass(2 * time.Hour)
+		if len(state.publish.waiting) != 0 || host.looked() < 10 {
+			t.Errorf("%d writes in an idle node, %d looks", len(state.publish.waiting), host.looked())
 		}
 		state.set(usedMap(7)) // as each comparison does
 		wantUsage(t, "the map was compared", state, v1alpha1.MapUsed, 2)
 		host.use()
-		time.Sleep(12 * time.Minute)
+		pass(12 * time.Minute)
 		wantUsage(t, "they vanished", state, v1alpha1.MapUnused, 0)
 		state.set(usedMap(8))
 		wantUsage(t, "another map is at the pin", state, "", 0)

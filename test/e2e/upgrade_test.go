@@ -106,7 +106,7 @@ func TestOlderCRDs(t *testing.T) {
 	kubectl(t, "rollout", "restart", "deployment/bpfmap-bpfmap-operator-controller", "--namespace", system)
 	w.awaitEvent("CRDsOutdated")
 	text := kubectl(t, "get", "events", "--namespace", w.namespace, "-o", `jsonpath={.items[?(@.reason=="CRDsOutdated")].message}`)
-	for _, word := range []string{"bpfmaprevisions.bpfmap.io lacks spec.number", "upgrade them"} {
+	for _, word := range []string{"bpfmaprevisions.bpfmap.io lacks", "spec.number", "upgrade them"} {
 		if !strings.Contains(text, word) {
 			t.Errorf("the event %q doesn't say %q", text, word)
 		}

@@ -118,12 +118,12 @@ func (r *reconciler) join(ctx context.Context, s *scope) error {
 	if wait > 0 || unknown != "" {
 		if wait > 0 {
 			s.lookAgainIn(wait)
+			s.undecided = unknown == "" && isRefused(s.m)
 		}
 		if last != nil && (s.changesNothing(last) || s.changesContentsOnly(last)) {
 			s.want.join(last)
 			return nil
 		}
-		s.undecided = unknown == "" && isRefused(s.m)
 		s.held = cmp.Or(unknown, fmt.Sprintf("waits until the layouts of group %s have not changed for %s", s.m.Spec.Group, settleGroup))
 		return nil
 	}

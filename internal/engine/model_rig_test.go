@@ -188,7 +188,7 @@ func pinsBelow(root string) ([]string, error) {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
-		if strings.HasPrefix(rel, "bpfmap/_state/_left") {
+		if strings.HasPrefix(rel, "bpfmap/_left") {
 			return err // notes on maps that were left stay
 		}
 		if !d.IsDir() || strings.HasPrefix(rel, "bpfmap/_state/") && !strings.HasPrefix(rel, "bpfmap/_state/_owners") {

@@ -21,8 +21,9 @@ const (
 	// ownersName is the index of claims in stateDir, ownersDraft the index while it is built.
 	ownersName  = "_owners"
 	ownersDraft = "_owners_new"
-	// leftName is the directory of notes on maps that were made here and given up, in stateDir.
-	leftName = "_left"
+	// leftDir holds notes on maps that were made here and given up. It isn't in stateDir, in which earlier releases take
+	// every name for that of a namespace.
+	leftDir = revision.PinRoot + "/_left"
 )
 
 // The names in a map's state directory.
@@ -91,7 +92,7 @@ const (
 func StatePart(rel string) (owner string, part Part) {
 	below, found := strings.CutPrefix(path.Clean(rel), stateDir+"/")
 	parts := strings.Split(below, "/")
-	if !found || len(parts) != 3 || parts[0] == ownersName || parts[0] == ownersDraft || parts[0] == leftName {
+	if !found || len(parts) != 3 || parts[0] == ownersName || parts[0] == ownersDraft {
 		return "", PartNone
 	}
 	owner = parts[0] + "/" + parts[1]

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"strconv"
 	"strings"
 
@@ -31,7 +30,7 @@ func (s *Store) noteLeft(r *ownership.Record) error {
 	if isThere, err := s.isAt(r.Pin.Path, r.MapID); err != nil || !isThere {
 		return err
 	}
-	left, err := s.makeDirs(path.Join(stateDir, leftName), stateDirMode)
+	left, err := s.makeDirs(leftDir, stateDirMode)
 	if err != nil {
 		return err
 	}
@@ -55,6 +54,22 @@ func (s *Store) isAt(rel string, id uint32) (isThere bool, err error) {
 		return false, nil
 	}
 	return isThere && id != 0, err
+}
+
+// tidyLeft removes notes that aren't true any more, if there are few, and their directory with the last one.
+func (s *Store) tidyLeft() {
+	err := s.in(leftDir, func(above *bpf.Dir, name string) error {
+		left, err := above.Dir(name)
+		if err != nil {
+			return err
+		}
+		names, err := left.Names()
+		if err == nil && len(names) <= pruneLeft {
+			s.prune(left, names)
+		}
+		return errors.Join(err, left.Close(), above.Remove(name))
+	})
+	_ = err // it isn't there, or isn't empty: the next one looks again
 }
 
 // prune removes the notes of maps that aren't at their pins any more, as far as that can be told.
@@ -82,7 +97,7 @@ func idOf(name string) uint32 {
 // Left are the ids of the maps that were made here, were given up, and are still at their pins, as far as the notes
 // tell: a map that is gone, or managed again, may be among them.
 func (s *Store) Left() (map[uint32]bool, error) {
-	names, err := s.list(path.Join(stateDir, leftName))
+	names, err := s.list(leftDir)
 	if err != nil {
 		return nil, fmt.Errorf("list the maps that were left: %w", err)
 	}

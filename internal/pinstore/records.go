@@ -195,6 +195,7 @@ func (s *Store) Forget(ctx context.Context, key revision.Key) error {
 	if err := errors.Join(s.forget(ctx, own, key), own.Close()); err != nil {
 		return err
 	}
+	s.tidyLeft()
 	s.removeEmpty(state(key, ""))
 	return nil
 }

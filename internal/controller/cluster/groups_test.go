@@ -76,6 +76,19 @@ func TestRefusedGroupStaysRefused(t *testing.T) {
 	}
 }
 
+// TestRefusedRevisionStaysRefused starts another controller while a spec isn't accepted because of what became of another
+// member since its revision.
+func TestRefusedRevisionStaysRefused(t *testing.T) {
+	g, clock := groupRig(t, func(*v1alpha1.BPFMapSpec) {})
+	g.settle("foo")
+	g.edit("bar", func(s *v1alpha1.BPFMapSpec) { s.NodeSelector = map[string]string{"role": "edge"} })
+	g.settle("foo")
+	*clock = clock.Add(settleGroup)
+	g.settle("foo")
+	g.condition("foo", v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonInvalidGroup)
+	g.another("foo")
+}
+
 // TestUnchangedRevisionIsNotHeld starts another controller after a rollout was rolled back.
 func TestUnchangedRevisionIsNotHeld(t *testing.T) {
 	g, _ := groupRig(t, func(*v1alpha1.BPFMapSpec) {})

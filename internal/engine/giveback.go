@@ -155,6 +155,7 @@ func (g *giveBack) remove(ctx context.Context, m *openMap, keys []byte) error {
 		}
 		return nil
 	}
+	under := locked(g.asRevision(m), m.Map)
 	nothing := make([]byte, plan.Stride(m.info.Shape, g.backend.PossibleCPUs()))
 	declared, err := g.declared(m)
 	if err != nil {
@@ -162,13 +163,13 @@ func (g *giveBack) remove(ctx context.Context, m *openMap, keys []byte) error {
 	}
 	if declared != nil {
 		for batch := range slices.Chunk(keys, max(windowBytes/(size+len(nothing)), 1)*size) {
-			if _, err := m.Store(ctx, batch, bytes.Repeat(nothing, len(batch)/size), declared); err != nil {
+			if _, err := under.Store(ctx, batch, bytes.Repeat(nothing, len(batch)/size), declared); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	w := &window{put: locked(g.asRevision(m), m.Map).Write}
+	w := &window{put: under.Write}
 	for key := range slices.Chunk(keys, size) {
 		if err := w.add(ctx, key, nothing); err != nil {
 			return err

@@ -56,9 +56,10 @@ func (s *Store) isAt(rel string, id uint32) (isThere bool, err error) {
 	return isThere && id != 0, err
 }
 
-// tidyLeft removes notes that aren't true any more, if there are few, and their directory with the last one.
+// tidyLeft removes notes that aren't true any more, if there are few, and their directory with the last one. What it
+// can't remove, the next one looks at again.
 func (s *Store) tidyLeft() {
-	err := s.in(leftDir, func(above *bpf.Dir, name string) error {
+	_ = s.in(leftDir, func(above *bpf.Dir, name string) error {
 		left, err := above.Dir(name)
 		if err != nil {
 			return err
@@ -69,7 +70,6 @@ func (s *Store) tidyLeft() {
 		}
 		return errors.Join(err, left.Close(), above.Remove(name))
 	})
-	_ = err // it isn't there, or isn't empty: the next one looks again
 }
 
 // prune removes the notes of maps that aren't at their pins any more, as far as that can be told.

@@ -6,7 +6,6 @@ package sys
 import (
 	"errors"
 	"io"
-	"runtime"
 	"structs"
 	"unsafe"
 
@@ -55,28 +54,16 @@ type IterCreateAttr struct {
 // links it, so that ReadIterator can run it. btfID is the type of the kernel's function bpf_iter_<kind>. The
 // verifier's log is cut to len(log); nil is none. It needs CAP_BPF with CAP_PERFMON, or CAP_SYS_ADMIN.
 func LoadIterator(insns []byte, license, name string, btfID uint32, log []byte) (link *FD, err error) {
-	licenseText := append([]byte(license), 0)
 	attr := TracingLoadAttr{
-		ProgLoadAttr: ProgLoadAttr{
-			ProgType: unix.BPF_PROG_TYPE_TRACING, InsnCount: uint32(len(insns) / insnBytes), Insns: PointerTo(insns), License: PointerTo(licenseText),
-			LogBuf: PointerTo(log), LogSize: uint32(len(log)),
-		},
+		ProgLoadAttr:       ProgLoadAttr{ProgType: unix.BPF_PROG_TYPE_TRACING},
 		ExpectedAttachType: unix.BPF_TRACE_ITER, AttachBTFID: btfID,
 	}
-	if len(log) > 0 {
-		attr.LogLevel = 1
-	}
-	copy(attr.ProgName[:len(attr.ProgName)-1], name)
-	raw, err := bpf(ProgLoad, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-	runtime.KeepAlive(insns)
-	runtime.KeepAlive(licenseText)
-	runtime.KeepAlive(log)
+	program, err := load(&attr, unsafe.Sizeof(attr), insns, license, name, log)
 	if err != nil {
 		return nil, err
 	}
-	program := newFD(raw)
-	create := LinkCreateAttr{ProgFD: uint32(raw), AttachType: unix.BPF_TRACE_ITER}
-	raw, err = bpf(LinkCreate, unsafe.Pointer(&create), unsafe.Sizeof(create))
+	create := LinkCreateAttr{ProgFD: uint32(program.raw), AttachType: unix.BPF_TRACE_ITER}
+	raw, err := bpf(LinkCreate, unsafe.Pointer(&create), unsafe.Sizeof(create))
 	if err = errors.Join(err, program.Close()); err != nil { // the link holds the program
 		return nil, err
 	}

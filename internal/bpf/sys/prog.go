@@ -84,16 +84,20 @@ const insnBytes = 8
 // LoadProgram is BPF_PROG_LOAD of packed instructions. The verifier's log is cut to len(log); nil is
 // none.
 func LoadProgram(progType uint32, insns []byte, license, name string, log []byte) (*FD, error) {
+	attr := TracingLoadAttr{ProgLoadAttr: ProgLoadAttr{ProgType: progType}}
+	return load(&attr, unsafe.Sizeof(attr.ProgLoadAttr), insns, license, name, log)
+}
+
+// load loads packed instructions; size is how many bytes of attr the type of program needs.
+func load(attr *TracingLoadAttr, size uintptr, insns []byte, license, name string, log []byte) (*FD, error) {
 	licenseText := append([]byte(license), 0)
-	attr := ProgLoadAttr{
-		ProgType: progType, InsnCount: uint32(len(insns) / insnBytes), Insns: PointerTo(insns), License: PointerTo(licenseText),
-		LogBuf: PointerTo(log), LogSize: uint32(len(log)),
-	}
+	attr.InsnCount, attr.Insns, attr.License = uint32(len(insns)/insnBytes), PointerTo(insns), PointerTo(licenseText)
+	attr.LogBuf, attr.LogSize = PointerTo(log), uint32(len(log))
 	if len(log) > 0 {
 		attr.LogLevel = 1
 	}
 	copy(attr.ProgName[:len(attr.ProgName)-1], name)
-	raw, err := bpf(ProgLoad, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	raw, err := bpf(ProgLoad, unsafe.Pointer(attr), size)
 	runtime.KeepAlive(insns)
 	runtime.KeepAlive(licenseText)
 	runtime.KeepAlive(log)

@@ -233,6 +233,18 @@ func TestFlapping(t *testing.T) {
 	}
 }
 
+// TestSlowFlapping tells less and less also of programs that stay for two looks.
+func TestSlowFlapping(t *testing.T) {
+	n := newNode(t, 1)
+	const days = 6
+	for i := range uint32(days * 24 * 12) {
+		n.look(5*time.Minute, with(map[uint32][]uint32{1: {1000 + i/2}}), nil)
+	}
+	if n.told > 12+24*days {
+		t.Errorf("%d changes were told in %d days", n.told, days)
+	}
+}
+
 // TestForgets doesn't keep maps that are gone.
 func TestForgets(t *testing.T) {
 	n := newNode(t, 1)

@@ -123,6 +123,36 @@ func TestTogether(t *testing.T) {
 	}
 }
 
+// TestTogetherAwaits goes no further where nodes hold the revision of one map and not yet that of the other.
+func TestTogetherAwaits(t *testing.T) {
+	p := newPair(t, 8, rollout.Policy{MaxUnavailable: 2}, rollout.Policy{MaxUnavailable: 2})
+	both := func() {
+		p.now = p.now.Add(time.Second)
+		p.step(0)
+		p.step(1)
+	}
+	both()
+	first := p.told(0)
+	for _, name := range first {
+		p.held[0][name] = true
+	}
+	for range 5 {
+		both()
+	}
+	if n := len(p.told(0)); n == 0 || n != len(first) {
+		t.Errorf("%d nodes were told, then %d: %s", len(first), n, p.last[0].Message)
+	}
+	for _, name := range first {
+		p.held[1][name] = true
+	}
+	for range 2 {
+		both()
+	}
+	if n := len(p.told(0)); n <= len(first) {
+		t.Errorf("%d nodes were told though the first ones hold both: %s", n, p.last[0].Message)
+	}
+}
+
 // TestTogetherHalts stops both maps where a node fails on one.
 func TestTogetherHalts(t *testing.T) {
 	p := newPair(t, 20, rollout.Policy{MaxUnavailable: 5}, rollout.Policy{MaxUnavailable: 5})

@@ -57,7 +57,7 @@ func (p *pair) states(i int) (nodes []rollout.Node) {
 }
 
 // step takes a step for one of the maps, by what is known of the other one.
-func (p *pair) step(i int) rollout.Step {
+func (p *pair) step(i int) {
 	other := 1 - i
 	var partners []rollout.Partner
 	if p.was[other].Phase != rollout.Complete {
@@ -67,7 +67,6 @@ func (p *pair) step(i int) rollout.Step {
 	}
 	s := rollout.NextTogether(pairOrder, false, p.states(i), p.policies[i], p.was[i], p.now, partners)
 	p.was[i], p.last[i] = s.Status, s
-	return s
 }
 
 // tick lets a second pass, in which the controller looks at both maps in some order and nodes do what they are told.

@@ -52,10 +52,15 @@ func trafficMask(bits bool) []byte {
 }
 
 // traffic is a program that counts in the value of a key, in both places, with instructions that are not
-// atomic, as compilers make them of ++.
-func traffic(t *testing.T, m *bpf.Map, outer *bpf.Map, key []byte, locks bool) *sys.FD {
+// atomic, as compilers make them of ++. It counts its runs of each CPU in runs, too, into which nobody stores:
+// the kernel can't tell them, for BPF_PROG_TEST_RUN is begun anew when a signal has interrupted it.
+func traffic(t *testing.T, m, outer, runs *bpf.Map, key []byte, locks bool) *sys.FD {
 	t.Helper()
-	insns := asm.Instructions{}
+	insns := asm.Instructions{
+		asm.StoreImm(asm.R10, -4, 0, asm.Word), asm.LoadMapPtr(asm.R1, runs.FD()), asm.Mov.Reg(asm.R2, asm.R10), asm.Add.Imm(asm.R2, -4),
+		asm.FnMapLookupElem.Call(), asm.JEq.Imm(asm.R0, 0, "end"),
+		asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord), asm.Add.Imm(asm.R1, 1), asm.StoreMem(asm.R0, 0, asm.R1, asm.DWord),
+	}
 	for at := 0; at < len(key); at += 4 {
 		insns = append(insns, asm.StoreImm(asm.R10, int16(at-32), int64(int32(binary.NativeEndian.Uint32(key[at:]))), asm.Word))
 	}
@@ -92,8 +97,8 @@ func traffic(t *testing.T, m *bpf.Map, outer *bpf.Map, key []byte, locks bool) *
 }
 
 // run runs the traffic, on each of some CPUs, while write is called again and again, with another number each
-// time. It returns how often both were done.
-func run(t *testing.T, fd *sys.FD, cpus int, write func(n int) error) (runs, writes int) {
+// time. It returns how often it was.
+func run(t *testing.T, fd *sys.FD, cpus int, write func(n int) error) (writes int) {
 	t.Helper()
 	var busy sync.WaitGroup
 	var running atomic.Int64
@@ -122,7 +127,18 @@ func run(t *testing.T, fd *sys.FD, cpus int, write func(n int) error) (runs, wri
 		}
 	}
 	busy.Wait()
-	return cpus * trafficRuns, writes
+	return writes
+}
+
+// sumOf is the sum of a per-CPU counter.
+func sumOf(t *testing.T, counter *bpf.Map) (sum int) {
+	t.Helper()
+	values := make([]byte, counter.ValueStride())
+	must(t, counter.LookupElem(make([]byte, 4), values))
+	for ; len(values) > 0; values = values[8:] {
+		sum += int(binary.NativeEndian.Uint64(values))
+	}
+	return sum
 }
 
 // mapInTraffic is a map and how it is counted in.
@@ -194,9 +210,10 @@ func lostIn(t *testing.T, x mapInTraffic, mask []byte, store func(context.Contex
 		cpus = slots
 	}
 	must(t, x.m.UpdateElem(key, make([]byte, stride), bpf.Any))
-	fd := traffic(t, x.m, x.outer, append(slices.Clone(key), make([]byte, (4-len(key)%4)%4)...), x.flags == bpf.Lock)
+	counter := create(t, bpf.CreateOpts{Type: bpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	fd := traffic(t, x.m, x.outer, counter, append(slices.Clone(key), make([]byte, (4-len(key)%4)%4)...), x.flags == bpf.Lock)
 	value := make([]byte, stride)
-	runs, writes = run(t, fd, cpus, func(n int) error {
+	writes = run(t, fd, cpus, func(n int) error {
 		for at := 0; at < stride; at += trafficSize {
 			binary.NativeEndian.PutUint32(value[at+ourFirst:], uint32(n))
 			binary.NativeEndian.PutUint32(value[at+sharedWord:], uint32(n)&ourBits)
@@ -205,6 +222,9 @@ func lostIn(t *testing.T, x mapInTraffic, mask []byte, store func(context.Contex
 		_, err := store(t.Context(), key, value)
 		return err
 	})
+	if runs = sumOf(t, counter); runs < cpus*trafficRuns {
+		t.Errorf("%s: the program ran %d times, not %d", x.name, runs, cpus*trafficRuns)
+	}
 	got := make([]byte, stride)
 	must(t, x.m.LookupElemFlags(key, got, x.flags))
 	counted, shared := 0, 0

@@ -72,7 +72,7 @@ func createError(o CreateOpts, err error) error {
 	}
 	switch {
 	case sys.IsPermission(err):
-		e.Kind, e.Hint = ErrNotPermitted, missing(createCapabilities(o.Type))
+		e.Kind, e.Hint = refused(createCapabilities(o.Type), o.leastBytes())
 	case sys.IsNotSupp(err):
 		e.Kind, e.Hint = ErrNotSupported, newerThan(runningKernel(), o.Type, o.Flags)
 	case sys.IsInvalid(err) && isDisabled(o.Type):
@@ -138,8 +138,43 @@ func createCapabilities(t MapType) []sys.Capability {
 	return []sys.Capability{sys.CapBPF}
 }
 
-// missing names those of caps that the calling thread lacks.
+// refused says why the kernel answers EPERM to a call that needs caps, and at least a number of bytes that may
+// be charged to RLIMIT_MEMLOCK: a capability, that limit, or what can't be told.
+func refused(caps []sys.Capability, least uint64) (kind error, hint string) {
+	if hint := lacking(caps); hint != "" {
+		return ErrNotPermitted, hint
+	}
+	if hint, over := overMemlock(least); over {
+		return ErrMemlockLimit, hint
+	}
+	return ErrNotPermitted, missing(caps)
+}
+
+// LoadRefused explains why the kernel didn't load a program that needs caps: ErrNotPermitted with the capability
+// that is missing, or ErrMemlockLimit. kind is nil if err has other reasons, which the verifier may tell.
+func LoadRefused(err error, caps ...sys.Capability) (kind error, hint string) {
+	if !sys.IsPermission(err) {
+		return nil, ""
+	}
+	if hint := lacking(caps); hint != "" {
+		return ErrNotPermitted, hint
+	}
+	if hint, over := overMemlock(0); over && sys.IsNotPermitted(err) {
+		return ErrMemlockLimit, hint
+	}
+	return nil, ""
+}
+
+// missing names those of caps that the calling thread lacks, or says that it is something else.
 func missing(caps []sys.Capability) string {
+	if hint := lacking(caps); hint != "" {
+		return hint
+	}
+	return "no capability is missing: a security module or a seccomp filter may forbid it"
+}
+
+// lacking names those of caps that the calling thread lacks; empty if it has them all.
+func lacking(caps []sys.Capability) string {
 	hint := ""
 	for _, c := range caps {
 		if has, err := sys.HasCapability(c); err == nil && !has {
@@ -150,7 +185,7 @@ func missing(caps []sys.Capability) string {
 		}
 	}
 	if hint == "" {
-		return "no capability is missing: a security module or a seccomp filter may forbid it"
+		return ""
 	}
 	return "missing " + hint
 }

@@ -130,12 +130,7 @@ func hasAll(offsets map[string]place, members []string) bool {
 
 func compare(t *testing.T, ours reflect.Type, members []string, kernel map[string]place) {
 	t.Helper()
-	var fields []reflect.StructField
-	for _, f := range reflect.VisibleFields(ours) { // an embedded struct is the first field
-		if f.Name != "_" && !f.Anonymous {
-			fields = append(fields, f)
-		}
-	}
+	fields := fieldsOf(ours)
 	if len(fields) != len(members) {
 		t.Fatalf("%d fields, %d members", len(fields), len(members))
 	}
@@ -144,4 +139,15 @@ func compare(t *testing.T, ours reflect.Type, members []string, kernel map[strin
 			t.Errorf("%s is at %d (%d bytes), the kernel's %s at %d (%d bytes)", f.Name, got.offset, got.size, members[i], want.offset, want.size)
 		}
 	}
+}
+
+// fieldsOf are the fields of a struct of ours that have names.
+func fieldsOf(ours reflect.Type) []reflect.StructField {
+	var fields []reflect.StructField
+	for _, f := range reflect.VisibleFields(ours) { // an embedded struct is the first field
+		if f.Name != "_" && !f.Anonymous {
+			fields = append(fields, f)
+		}
+	}
+	return fields
 }

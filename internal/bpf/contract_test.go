@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 // outcome is what an operation comes to: "ok", the name of a sentinel, or "" for don't try.
@@ -116,6 +118,11 @@ func needsInner(t *testing.T, c *contract) {
 func TestContract(t *testing.T) {
 	for _, c := range contracts {
 		t.Run(c.typ.String(), func(t *testing.T) {
+			if since := maptype.ByNumber(uint32(c.typ)).Since; !bpftest.Since(t, since.Major, since.Minor) {
+				c.opts.Type, c.opts.MaxEntries = c.typ, 4
+				c.want(t, "create", creates(t, c.opts), unsupp)
+				return
+			}
 			needsInner(t, &c)
 			c.testElements(t)
 			c.testDelete(t)
@@ -155,14 +162,23 @@ func (c *contract) testElements(t *testing.T) {
 	c.want(t, "update again", m.UpdateElem(c.keyOf(m, 0), c.valueOf(t, m, 0), Any), fine)
 	c.want(t, "NoExist on an existing key", m.UpdateElem(c.keyOf(m, 0), c.valueOf(t, m, 0), NoExist), c.noExistDup)
 	c.want(t, "Exist on a missing key", m.UpdateElem(c.keyOf(m, 1), c.valueOf(t, m, 1), Exist), c.existMissing)
-	c.want(t, "an unknown flag", m.UpdateElem(c.keyOf(m, 0), c.valueOf(t, m, 0), 3), invalid)
+	if both := NoExist | Exist; !m.traits.PerCPU || !HaveAllCPUs(c.typ) { // these take any flag below CPU since Linux 7.0
+		c.want(t, "NoExist and Exist", m.UpdateElem(c.keyOf(m, 0), c.valueOf(t, m, 0), both), invalid)
+	}
 	c.want(t, "Lock without a lock in the BTF", m.UpdateElem(c.keyOf(m, 0), c.valueOf(t, m, 0), Lock), unsupp)
 	one := c.valueOf(t, m, 0)
 	if m.traits.PerCPU {
 		one = one[:m.ValueSize()]
 	}
-	c.want(t, "CPU", m.UpdateElem(c.keyOf(m, 0), one, OnCPU(0)), unsupp)
-	c.want(t, "AllCPUs", m.UpdateElem(c.keyOf(m, 0), one, AllCPUs), unsupp)
+	perCPU := unsupp
+	if HaveAllCPUs(c.typ) {
+		perCPU = fine
+	}
+	c.want(t, "AllCPUs", m.UpdateElem(c.keyOf(m, 0), one, AllCPUs), perCPU)
+	c.want(t, "CPU", m.UpdateElem(c.keyOf(m, 0), one, OnCPU(0)), perCPU)
+	if perCPU == fine {
+		c.want(t, "update again", m.UpdateElem(c.keyOf(m, 0), c.valueOf(t, m, 0), Any), fine)
+	}
 	if c.badKey != "" {
 		key := binary.NativeEndian.AppendUint32(nil, 99) // an index out of range, or a prefix that is too long
 		if m.KeySize() > 4 {

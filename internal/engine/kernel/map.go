@@ -96,6 +96,15 @@ func (o openMap) Count(ctx context.Context) (n int64, known bool) {
 	return int64(counted), err == nil
 }
 
+// Hash is the kernel's of a frozen Array.
+func (o openMap) Hash(ctx context.Context) (sum [32]byte, known bool) {
+	if ctx.Err() != nil {
+		return sum, false
+	}
+	sum, known, err := o.m.Hash()
+	return sum, known && err == nil
+}
+
 // Write writes elements in their order.
 func (o openMap) Write(ctx context.Context, keys, values []byte) error {
 	var err error

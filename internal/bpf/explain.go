@@ -81,6 +81,8 @@ func createError(o CreateOpts, err error) error {
 		e.Kind, e.Hint = ErrNotSupported, "the feature "+o.Type.String()+" is disabled on this node"
 	case sys.IsInvalid(err) && !knownByKernel(o.Type):
 		e.Kind, e.Hint = ErrNotSupported, "this kernel doesn't know the type"+cameWith(o.Type)
+	case (sys.IsInvalid(err) || sys.IsTooBig(err)) && o.ExclProgHash != nil && runningKernel().Before(exclusiveMaps):
+		e.Kind, e.Hint = ErrNotSupported, fmt.Sprintf("exclusive maps need %s, this is %s", exclusiveMaps, runningKernel())
 	case sys.IsInvalid(err):
 		e.Hint = fmt.Sprintf("key_size %d, value_size %d, max_entries %d, flags %s", o.KeySize, o.ValueSize, o.MaxEntries, o.Flags)
 		if newer := newerThan(runningKernel(), o.Type, o.Flags); newer != "" {
@@ -93,6 +95,9 @@ func createError(o CreateOpts, err error) error {
 	}
 	return e
 }
+
+// exclusiveMaps is the release that brought maps for one program.
+var exclusiveMaps = maptype.Kernel{Major: 6, Minor: 18}
 
 // cameWith is the release that brought a type, for the end of a sentence; empty if it isn't in the table.
 func cameWith(t MapType) string {

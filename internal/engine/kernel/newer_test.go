@@ -76,7 +76,7 @@ func storing(m *ebpf.Map) (*ebpf.Program, [32]byte, error) {
 		asm.StoreImm(asm.RFP, -4, 0, asm.Word), asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -4),
 		asm.LoadMapPtr(asm.R1, m.FD()), asm.FnMapLookupElem.Call(),
 		{OpCode: asm.JEq.Imm(asm.R0, 0, "").OpCode, Dst: asm.R0, Offset: 3}, // over the next three
-		asm.StoreImm(asm.R0, 0, 1, asm.DWord), asm.Mov.Imm(asm.R0, 1), asm.Return(),
+		asm.StoreImm(asm.R0, 0, 1, asm.Word), asm.Mov.Imm(asm.R0, 1), asm.Return(),
 		asm.Mov.Imm(asm.R0, 0), asm.Return(),
 	}
 	bare := append(asm.Instructions{}, instructions...)
@@ -165,6 +165,7 @@ func TestExclusiveMap(t *testing.T) {
 	n.stalls(theirs, v1alpha1.NodeReasonIncompatible, "exclusiveProgramHash: have unknown (the kernel doesn't tell it of a map that others made), want "+right)
 	// Inner maps can't be exclusive.
 	tables := declare(t, "tables", "{type: ArrayOfMaps, maxEntries: 1, inner: {type: Array, value: {type: u64}, maxEntries: 4}, entries: [{key: 0, value: mine}]}")
-	report := n.Sync(t.Context(), tables)
-	t.Logf("an exclusive map in a map of maps: %s %s: %s", report.State, report.Reason, report.Message)
+	if r := n.Sync(t.Context(), tables); r.Reason != v1alpha1.NodeReasonInvalidReference || !strings.Contains(r.Message, "takes no exclusive map") {
+		t.Errorf("an exclusive map in a map of maps: %s %s: %s", r.State, r.Reason, r.Message)
+	}
 }

@@ -109,6 +109,9 @@ func TestExclusiveMap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if info, err := program.Info(); err != nil || bpftest.Since(t, 6, 18) && info.Tag != fmt.Sprintf("%x", sum[:8]) {
+		t.Errorf("the program's tag is %s (%v), its hash %x", info.Tag, err, sum)
+	}
 	program.Close()
 	right, wrong := fmt.Sprintf("%x", sum), strings.Repeat("ab", 32)
 	if !bpftest.Since(t, 6, 18) {
@@ -163,6 +166,12 @@ func TestExclusiveMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.stalls(theirs, v1alpha1.NodeReasonIncompatible, "exclusiveProgramHash: have unknown (the kernel doesn't tell it of a map that others made), want "+right)
+	// The operator's own program isn't the map's: what programs own is left alone by reading and writing.
+	n.sync(declare(t, "owned", "{type: Hash, key: {type: u32}, value: {fields: [{name: a, type: u32}, {name: b, type: u32, owner: Program}]}, maxEntries: 4, exclusiveProgramHash: "+right+", entries: [{key: 1, value: {a: 1}}]}"),
+		v1alpha1.NodeMapReady, engine.ActionCreated)
+	if report := n.Sync(t.Context(), declare(t, "owned", "{type: Hash, key: {type: u32}, value: {fields: [{name: a, type: u32}, {name: b, type: u32, owner: Program}]}, maxEntries: 4, exclusiveProgramHash: "+right+", entries: [{key: 1, value: {a: 2}}]}")); report.Err != nil || report.Action != engine.ActionUpdated {
+		t.Errorf("values with two owners: %s, %v", report.Action, report.Err)
+	}
 	// Inner maps can't be exclusive.
 	tables := declare(t, "tables", "{type: ArrayOfMaps, maxEntries: 1, inner: {type: Array, value: {type: u64}, maxEntries: 4}, entries: [{key: 0, value: mine}]}")
 	if r := n.Sync(t.Context(), tables); r.Reason != v1alpha1.NodeReasonInvalidReference || !strings.Contains(r.Message, "takes no exclusive map") {

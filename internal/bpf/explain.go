@@ -165,7 +165,7 @@ func (o CreateOpts) newer(running maptype.Kernel) string {
 		since maptype.Kernel
 	}{
 		{o.MapExtra != 0, "map_extra", maptype.Kernel{Major: 5, Minor: 16}},
-		{len(o.ExclProgHash) > 0, "a map for one program alone", maptype.Kernel{Major: 6, Minor: 18}},
+		{len(o.ExclProgHash) > 0, "an exclusive map", maptype.Kernel{Major: 6, Minor: 18}},
 	} {
 		if a.is && (running != maptype.Kernel{}) && running.Before(a.since) {
 			all = append(all, fmt.Sprintf("%s needs %s, this is %s", a.what, a.since, running))

@@ -103,6 +103,9 @@ type Map interface {
 	// Count is how many elements the map holds, if that can be told without reading them. It may be off
 	// by what others are writing meanwhile.
 	Count(ctx context.Context) (n int64, known bool)
+	// Hash is the SHA-256 of a frozen Array's values in the order of their indexes, each padded with zeros to a multiple
+	// of 8 bytes, if the kernel tells it (Linux 6.18).
+	Hash(ctx context.Context) (sum [32]byte, known bool)
 	// Write writes packed elements in their order: arrays set, queues and stacks push (keys nil). Keys of per-CPU maps
 	// are distinct, and written in any order. After an error some of them may have been written.
 	Write(ctx context.Context, keys, values []byte) error

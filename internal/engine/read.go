@@ -30,7 +30,7 @@ func (o *Observation) compare(ctx context.Context, m *openMap) (*plan.Changes, e
 	o.blind = o.reportsDrift() && before == nil && o.record != nil && o.record.MapID == m.info.ID && o.record.Applied != o.want.Fingerprint
 	for try := 1; ; try++ {
 		d := plan.NewDiffer(want, o.note)
-		complete, err := m.Read(ctx, d.Observe)
+		complete, err := o.readElements(ctx, m, d.Observe)
 		if err = errors.Join(err, mine.failed()); err != nil {
 			return nil, fmt.Errorf("read map %s: %w", o.rev.Key, err)
 		}

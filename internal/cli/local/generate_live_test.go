@@ -4,6 +4,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
@@ -79,7 +82,8 @@ func foreigners(t *testing.T, bpffs string) map[string]foreign {
 		"BloomFilter": {spec: ebpf.MapSpec{ValueSize: 4, MaxEntries: 4, MapExtra: 3}},
 		"CGroupArray": {spec: sizes}, "XSKMap": {spec: sizes}, "SockMap": {spec: sizes}, "SockHash": {spec: sizes},
 		"ReusePortSockArray": {spec: ebpf.MapSpec{KeySize: 4, ValueSize: 8, MaxEntries: 4}}, "PerfEventArray": {spec: sizes},
-		"RingBuf": ring, "UserRingBuf": ring, "Arena": {spec: ebpf.MapSpec{MaxEntries: 4, Flags: 1 << 10}},
+		"RingBuf": ring, "UserRingBuf": ring, "Arena": {spec: ebpf.MapSpec{MaxEntries: 4, Flags: 1 << 10, MapExtra: 1 << 44}},
+		"RHash":      {spec: ebpf.MapSpec{KeySize: 4, ValueSize: 4, MaxEntries: 4, Flags: 1, MapExtra: 2}, put: numbers, entries: plain.entries},
 		"StackTrace": {spec: ebpf.MapSpec{KeySize: 4, ValueSize: 80, MaxEntries: 4}},
 		"SKStorage":  storage, "InodeStorage": storage, "TaskStorage": storage, "CGRPStorage": storage,
 		"CGroupStorage": {spec: ebpf.MapSpec{KeySize: 16, ValueSize: 4}}, "PerCPUCGroupStorage": {spec: ebpf.MapSpec{KeySize: 8, ValueSize: 4}},
@@ -159,6 +163,12 @@ func TestGenerateAdopts(t *testing.T) {
 	all := foreigners(t, bpffs)
 	for _, typ := range maptype.Offered() {
 		t.Run(typ.Name, func(t *testing.T) {
+			if !bpftest.Since(t, typ.Since.Major, typ.Since.Minor) {
+				if err := bpf.HaveMapType(bpf.MapType(typ.Number)); !errors.Is(err, bpf.ErrNotSupported) {
+					t.Errorf("a type of %s: %v", typ.Since, err)
+				}
+				return
+			}
 			f, known := all[typ.Name]
 			if !known {
 				t.Fatal("has no map here")

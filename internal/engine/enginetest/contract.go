@@ -28,6 +28,7 @@ func RunContract(t *testing.T, newBackend func(*testing.T) engine.Backend) {
 		"LRU":       testLRU,
 		"LPM":       testLPM,
 		"Array":     testArray,
+		"ArrayHash": testArrayHash,
 		"PerCPU":    testPerCPU,
 		"Keyless":   testKeyless,
 		"Freeze":    testFreeze,

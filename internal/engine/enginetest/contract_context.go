@@ -59,6 +59,9 @@ func testCancelled(t *testing.T, b engine.Backend) {
 			t.Errorf("%s with a cancelled context: %v", name, err)
 		}
 	}
+	if _, known := m.Hash(ctx); known {
+		t.Error("elements were hashed")
+	}
 	if _, known := m.Count(ctx); known {
 		t.Error("elements were counted")
 	}

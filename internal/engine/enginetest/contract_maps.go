@@ -4,6 +4,7 @@
 package enginetest
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"testing"
 
@@ -63,6 +64,26 @@ func testArray(t *testing.T, b engine.Backend) {
 		t.Error("an index out of range was written")
 	}
 	wantReason(t, m.Delete(t.Context(), index(0)), v1alpha1.NodeReasonNotSupported)
+}
+
+// testArrayHash compares the hash of a frozen array with what it holds. Older kernels have none.
+func testArrayHash(t *testing.T, b engine.Backend) {
+	m := create(t, b, shape(v1alpha1.MapTypeArray, 4, 3, 3))
+	must(t, m.Write(t.Context(), binary.NativeEndian.AppendUint32(nil, 1), []byte{7, 8, 9}))
+	if _, known := m.Hash(t.Context()); known {
+		t.Error("an array that isn't frozen has a hash")
+	}
+	must(t, m.Freeze(t.Context()))
+	want := make([]byte, 3*8)
+	copy(want[8:], []byte{7, 8, 9})
+	if sum, known := m.Hash(t.Context()); known && sum != sha256.Sum256(want) {
+		t.Errorf("the hash is %x, want %x", sum, sha256.Sum256(want))
+	}
+	other := create(t, b, shape(v1alpha1.MapTypeHash, 4, 4, 3))
+	must(t, other.Freeze(t.Context()))
+	if _, known := other.Hash(t.Context()); known {
+		t.Error("a hash table has a hash")
+	}
 }
 
 func testPerCPU(t *testing.T, b engine.Backend) {

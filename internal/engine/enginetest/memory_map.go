@@ -6,6 +6,7 @@ package enginetest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -221,6 +222,25 @@ func (h *memoryHandle) Contains(ctx context.Context, value []byte) (found bool, 
 		return nil
 	})
 	return found, err
+}
+
+// Hash is that of a frozen array.
+func (h *memoryHandle) Hash(ctx context.Context) (sum [32]byte, known bool) {
+	err := h.use(ctx, func(m *memoryMap) error {
+		if known = m.frozen && m.shape.Type == v1alpha1.MapTypeArray; !known {
+			return nil
+		}
+		var all []byte
+		for i := range m.shape.MaxEntries {
+			all = append(all, m.values[string(binary.NativeEndian.AppendUint32(nil, i))]...)
+			for len(all)%8 != 0 {
+				all = append(all, 0)
+			}
+		}
+		sum = sha256.Sum256(all)
+		return nil
+	})
+	return sum, known && err == nil
 }
 
 // Fit is what was set, or that the map tells nothing.

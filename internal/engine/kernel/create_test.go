@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
 )
@@ -28,6 +29,10 @@ func TestCompiledIsMade(t *testing.T) {
 				t.Fatalf("%d manifests, %v", len(set.Manifests), set.Problems)
 			}
 			r := compiled(t, set.Manifests[0].Map)
+			if since := needs(set.Manifests[0].Map); !bpftest.Since(t, since.Major, since.Minor) {
+				n.stalls(r, v1alpha1.NodeReasonNotSupported, since.String())
+				return
+			}
 			if report := n.Sync(t.Context(), r); report.Err != nil && report.State != v1alpha1.NodeMapPending {
 				t.Errorf("%s: %v", r.Shape.Type, report.Err)
 			}

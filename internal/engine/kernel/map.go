@@ -96,6 +96,15 @@ func (o openMap) Count(ctx context.Context) (n int64, known bool) {
 	return int64(counted), err == nil
 }
 
+// Hash is the kernel's of a frozen Array.
+func (o openMap) Hash(ctx context.Context) (sum [32]byte, known bool) {
+	if ctx.Err() != nil {
+		return sum, false
+	}
+	sum, known, err := o.m.Hash()
+	return sum, known && err == nil
+}
+
 // Write writes elements in their order.
 func (o openMap) Write(ctx context.Context, keys, values []byte) error {
 	var err error
@@ -115,6 +124,8 @@ func (o openMap) explain(err error) error {
 		return &engine.Error{ReasonCode: v1alpha1.NodeReasonIncompatible, Err: fmt.Errorf("%w: the map's BTF tells of no bpf_spin_lock in its values", err)}
 	case invalid && (t == bpf.ArrayOfMaps || t == bpf.HashOfMaps):
 		return &engine.Error{ReasonCode: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: the map was made for inner maps of another type, size, flags or capacity", err)}
+	case errors.Is(err, bpf.ErrNotSupported) && (t == bpf.ArrayOfMaps || t == bpf.HashOfMaps):
+		return &engine.Error{ReasonCode: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: the kernel takes no exclusive map (exclusiveProgramHash) into a map of maps", err)}
 	case invalid && t == bpf.ProgArray:
 		return &engine.Error{ReasonCode: v1alpha1.NodeReasonInvalidReference, Err: fmt.Errorf("%w: programs in one ProgArray are all of one type, and attached alike", err)}
 	}

@@ -96,7 +96,7 @@ func (n *node) sync(r *revision.Revision, state v1alpha1.NodeMapState, action en
 // declares is there, and again nothing to do after it.
 func TestEveryType(t *testing.T) {
 	n := newNode(t)
-	set := manifest.Read(manifest.Options{Paths: []string{"../../../config/samples", "../../../config/samples/types", "../../../config/samples/node"}})
+	set := manifest.Read(manifest.Options{Paths: []string{"../../../config/samples", "../../../config/samples/types", "../../../config/samples/newer", "../../../config/samples/node"}})
 	if len(set.Problems) > 0 {
 		t.Fatal(set.Problems)
 	}
@@ -104,6 +104,11 @@ func TestEveryType(t *testing.T) {
 	slices.SortStableFunc(set.Manifests, func(a, b manifest.Manifest) int { return holdsMaps(a) - holdsMaps(b) })
 	for _, m := range set.Manifests {
 		r := compiled(t, m.Map)
+		delete(untested, m.Map.Spec.Type)
+		if since := needs(m.Map); !bpftest.Since(t, since.Major, since.Minor) {
+			n.stalls(r, v1alpha1.NodeReasonNotSupported, since.String(), "give the node a kernel that has it")
+			continue
+		}
 		state, countable := v1alpha1.NodeMapReady, !r.Shape.IsArray() && !r.Shape.IsHidden() && !r.Shape.IsFilledAtRuntime()
 		if m.Map.Spec.Type == v1alpha1.MapTypeProgArray {
 			state, countable = v1alpha1.NodeMapPending, false // its programs aren't pinned
@@ -115,7 +120,6 @@ func TestEveryType(t *testing.T) {
 		if report.Frozen != m.Map.Spec.Freeze {
 			t.Errorf("%s: frozen %t", m.Name(), report.Frozen)
 		}
-		delete(untested, m.Map.Spec.Type)
 	}
 	for typ := range untested {
 		t.Errorf("no sample is of type %s", typ)
@@ -129,6 +133,26 @@ func TestEveryType(t *testing.T) {
 	if left, err := os.ReadDir(n.bpffs + "/bpfmap/edge"); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+}
+
+// needs is the kernel that a map needs, by its type, flags and other fields.
+func needs(m *v1alpha1.BPFMap) maptype.Kernel {
+	t := maptype.ByName(string(m.Spec.Type))
+	since := t.Since
+	later := func(k maptype.Kernel) {
+		if since.Before(k) {
+			since = k
+		}
+	}
+	for _, name := range m.Spec.Flags {
+		if f, ok := maptype.FlagByName(string(name)); ok {
+			later(t.FlagSince(f))
+		}
+	}
+	if m.Spec.ExclusiveProgramHash != "" {
+		later(maptype.Kernel{Major: 6, Minor: 18})
+	}
+	return since
 }
 
 func holdsMaps(m manifest.Manifest) int {

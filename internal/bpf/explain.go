@@ -28,7 +28,7 @@ func (m *Map) explain(op string, flags ElemFlags, err error) error {
 	case sys.IsTooBig(err), sys.IsNoSpace(err) && m.traits.FullIsENOSPC:
 		e.Kind, e.Hint = ErrFull, fmt.Sprintf("max_entries %d", m.max)
 	case sys.IsNotSupp(err):
-		e.Kind = ErrNotSupported
+		e.Kind, e.Hint = ErrNotSupported, m.opCameWith(op)
 	case sys.IsNoMemory(err):
 		e.Kind = ErrNoMemory
 	case sys.IsInvalid(err) && flags&(CPU|AllCPUs) != 0:
@@ -43,6 +43,24 @@ func (m *Map) explain(op string, flags ElemFlags, err error) error {
 	return e
 }
 
+// opCameWith is the release that brought an operation for the type of m, if the running kernel is older.
+func (m *Map) opCameWith(op string) string {
+	command, ok := commands[op]
+	known, running := maptype.ByNumber(uint32(m.typ)), runningKernel()
+	if !ok || known == nil || (running == maptype.Kernel{}) {
+		return ""
+	}
+	if since := known.OpSince(command); running.Before(since) {
+		return fmt.Sprintf("for %s it came with %s, this is %s", m.typ, since, running)
+	}
+	return ""
+}
+
+// commands are the operations that some types got later than others.
+var commands = map[string]maptype.Ops{
+	opLookupAndDelete: maptype.LookupAndDelete, opDrainBatch: maptype.LookupAndDeleteBatch,
+}
+
 // notExist is the error of operations on elements that aren't there. That is nothing unusual, so it
 // costs no allocation.
 func (m *Map) notExist(op string) error {
@@ -54,14 +72,20 @@ func (m *Map) notExist(op string) error {
 	return &Error{Op: op, Map: m.describe(), Kind: ErrNotExist, Err: sys.ENOENT}
 }
 
-// whyNotPermitted asks what EPERM doesn't tell: operations on elements need no capability, so it is
-// a frozen map or the mode of the handle.
+// whyNotPermitted asks what EPERM doesn't tell: it is a frozen map, the mode of the handle, or a capability, which
+// older kernels want for every operation (maptype.OpenHandles, maptype.FreezeByHandle).
 func (m *Map) whyNotPermitted(op string) (hint string, kind error) {
 	info, err := m.FDInfo()
 	if err == nil && info.Frozen && op != opLookup && op != opNextKey {
 		return "user space can't write to it any more", ErrFrozen
 	}
-	return "the handle was opened read-only or write-only", ErrNotPermitted
+	switch m.mode {
+	case RdOnly:
+		return "the handle was opened read-only", ErrNotPermitted
+	case WrOnly:
+		return "the handle was opened write-only", ErrNotPermitted
+	}
+	return missing([]sys.Capability{sys.CapBPF}), ErrNotPermitted
 }
 
 // createError explains a failed creation.
@@ -86,10 +110,33 @@ func createError(o CreateOpts, err error) error {
 		}
 	case sys.IsTooBig(err):
 		e.Hint = fmt.Sprintf("key_size %d, value_size %d, max_entries %d are over the limits of the type", o.KeySize, o.ValueSize, o.MaxEntries)
+		e.Hint += o.tighter(runningKernel())
 	case sys.IsNoMemory(err):
 		e.Kind, e.Hint = ErrNoMemory, "no kernel memory, or the memory cgroup limit is reached"
 	}
 	return e
+}
+
+// tighter tells the limits of sizes that a kernel has and newer ones don't, as far as o may be over them.
+func (o CreateOpts) tighter(running maptype.Kernel) (text string) {
+	if (running == maptype.Kernel{}) {
+		return ""
+	}
+	known := maptype.ByNumber(uint32(o.Type)).Or()
+	page := uint32(os.Getpagesize())
+	for _, c := range []struct {
+		b    *maptype.Behaviour
+		over bool
+	}{
+		{&maptype.LargeMaps, o.leastBytes() >= 3<<30}, // the kernel's own share comes on top
+		{&maptype.LongHashKeys, known.MaxElement > 0 && (o.KeySize > 512 || o.KeySize+o.ValueSize > uint32(known.MaxElement)-512)},
+		{&maptype.LargeCGroupStorage, (o.Type == CGroupStorage || o.Type == PerCPUCGroupStorage) && o.ValueSize > page-128},
+	} {
+		if after, _ := c.b.On(running); c.over && !after {
+			text += fmt.Sprintf("; before %s %s, this is %s", c.b.Since, c.b.Before, running)
+		}
+	}
+	return text
 }
 
 // cameWith is the release that brought a type, for the end of a sentence; empty if it isn't in the table.
@@ -171,6 +218,16 @@ func missing(caps []sys.Capability) string {
 		return hint
 	}
 	return "no capability is missing: a security module or a seccomp filter may forbid it"
+}
+
+// lackingForAll names CAP_BPF, if it is missing where every command takes it (maptype.OpenHandles); else it is other.
+func lackingForAll(other string) string {
+	if after, _ := maptype.OpenHandles.On(runningKernel()); !after {
+		if hint := lacking([]sys.Capability{sys.CapBPF}); hint != "" {
+			return hint + ", which every command takes before " + maptype.OpenHandles.Since.String()
+		}
+	}
+	return other
 }
 
 // lacking names those of caps that the calling thread lacks; empty if it has them all.

@@ -35,6 +35,8 @@ func (m *Map) explain(op string, flags ElemFlags, err error) error {
 		e.Kind, e.Hint = ErrNotSupported, "this kernel has no "+(flags&(CPU|AllCPUs)).String()
 	case sys.IsInvalid(err) && flags&Lock != 0:
 		e.Kind, e.Hint = ErrNotSupported, "Lock needs a bpf_spin_lock in the BTF of the value"
+	case sys.IsInvalid(err) && flags == Any && op == opUpdate && (m.typ == ArrayOfMaps || m.typ == HashOfMaps):
+		e.Hint = "the inner map must be as the template: its type, sizes and flags, and of arrays max_entries"
 	case sys.IsPermission(err):
 		e.Hint, e.Kind = m.whyNotPermitted(op)
 	case m.contended(err):
@@ -96,7 +98,7 @@ func createError(o CreateOpts, err error) error {
 	}
 	switch {
 	case sys.IsPermission(err):
-		e.Kind, e.Hint = refused(createCapabilities(o.Type), o.leastBytes())
+		e.Hint, e.Kind = refused(createCapabilities(o.Type), o.leastBytes())
 	case sys.IsNotSupp(err):
 		e.Kind, e.Hint = ErrNotSupported, newerThan(runningKernel(), o.Type, o.Flags)
 	case sys.IsInvalid(err) && isDisabled(o.Type):
@@ -105,9 +107,12 @@ func createError(o CreateOpts, err error) error {
 		e.Kind, e.Hint = ErrNotSupported, "this kernel doesn't know the type"+cameWith(o.Type)
 	case sys.IsInvalid(err):
 		e.Hint = fmt.Sprintf("key_size %d, value_size %d, max_entries %d, flags %s", o.KeySize, o.ValueSize, o.MaxEntries, o.Flags)
-		if newer := newerThan(runningKernel(), o.Type, o.Flags); newer != "" {
+		e.Hint += o.tighter(runningKernel())
+		if newer := o.newer(runningKernel()); newer != "" {
 			e.Kind, e.Hint = ErrNotSupported, e.Hint+"; "+newer
 		}
+	case sys.IsTooBig(err) && o.newer(runningKernel()) != "": // attributes beyond those that it knows
+		e.Kind, e.Hint = ErrNotSupported, o.newer(runningKernel())
 	case sys.IsTooBig(err):
 		e.Hint = fmt.Sprintf("key_size %d, value_size %d, max_entries %d are over the limits of the type", o.KeySize, o.ValueSize, o.MaxEntries)
 		e.Hint += o.tighter(runningKernel())
@@ -130,6 +135,7 @@ func (o CreateOpts) tighter(running maptype.Kernel) (text string) {
 	}{
 		{&maptype.LargeMaps, o.leastBytes() >= 3<<30}, // the kernel's own share comes on top
 		{&maptype.LongHashKeys, known.MaxElement > 0 && (o.KeySize > 512 || o.KeySize+o.ValueSize > uint32(known.MaxElement)-512)},
+		{&maptype.LargeTrieValues, o.Type == LPMTrie && o.ValueSize > 4_194_008},
 		{&maptype.LargeCGroupStorage, (o.Type == CGroupStorage || o.Type == PerCPUCGroupStorage) && o.ValueSize > page-128},
 	} {
 		if after, _ := c.b.On(running); c.over && !after {
@@ -146,6 +152,27 @@ func cameWith(t MapType) string {
 		return ""
 	}
 	return ": it came with " + known.Since.String()
+}
+
+// newer names what of o came with a later kernel than the running one, as newerThan does.
+func (o CreateOpts) newer(running maptype.Kernel) string {
+	var all []string
+	for _, a := range []struct {
+		is    bool
+		what  string
+		since maptype.Kernel
+	}{
+		{o.MapExtra != 0, "map_extra", maptype.Kernel{Major: 5, Minor: 16}},
+		{len(o.ExclProgHash) > 0, "a map for one program alone", maptype.Kernel{Major: 6, Minor: 18}},
+	} {
+		if a.is && (running != maptype.Kernel{}) && running.Before(a.since) {
+			all = append(all, fmt.Sprintf("%s needs %s, this is %s", a.what, a.since, running))
+		}
+	}
+	if flags := newerThan(running, o.Type, o.Flags); flags != "" {
+		all = append(all, flags)
+	}
+	return strings.Join(all, "; ")
 }
 
 // newerThan names the flags that came with a later kernel than the running one; empty if there are none,
@@ -187,29 +214,29 @@ func createCapabilities(t MapType) []sys.Capability {
 
 // refused says why the kernel answers EPERM to a call that needs caps, and at least a number of bytes that may
 // be charged to RLIMIT_MEMLOCK: a capability, that limit, or what can't be told.
-func refused(caps []sys.Capability, least uint64) (kind error, hint string) {
+func refused(caps []sys.Capability, least uint64) (hint string, kind error) {
 	if hint := lacking(caps); hint != "" {
-		return ErrNotPermitted, hint
+		return hint, ErrNotPermitted
 	}
 	if hint, over := overMemlock(least); over {
-		return ErrMemlockLimit, hint
+		return hint, ErrMemlockLimit
 	}
-	return ErrNotPermitted, missing(caps)
+	return missing(caps), ErrNotPermitted
 }
 
 // LoadRefused explains why the kernel didn't load a program that needs caps: ErrNotPermitted with the capability
 // that is missing, or ErrMemlockLimit. kind is nil if err has other reasons, which the verifier may tell.
-func LoadRefused(err error, caps ...sys.Capability) (kind error, hint string) {
+func LoadRefused(err error, caps ...sys.Capability) (hint string, kind error) {
 	if !sys.IsPermission(err) {
-		return nil, ""
+		return "", nil
 	}
 	if hint := lacking(caps); hint != "" {
-		return ErrNotPermitted, hint
+		return hint, ErrNotPermitted
 	}
 	if hint, over := overMemlock(0); over && sys.IsNotPermitted(err) {
-		return ErrMemlockLimit, hint
+		return hint, ErrMemlockLimit
 	}
-	return nil, ""
+	return "", nil
 }
 
 // missing names those of caps that the calling thread lacks, or says that it is something else.

@@ -41,7 +41,7 @@ func tries() trieTraits {
 	return triedTrie.trieTraits
 }
 
-// tryTrie makes a trie of the prefixes 0 and 1 of 8 bits, and asks what is behind 8.
+// tryTrie makes a trie of the prefixes 0 and 128 of 8 bits, and asks what is behind 8: the way to it leads to 0.
 func tryTrie() (found trieTraits, err error) {
 	fd, err := sys.CreateMap(&sys.MapCreateAttr{
 		MapType: uint32(LPMTrie), KeySize: 5, ValueSize: 1, MaxEntries: 4, MapFlags: uint32(NoPrealloc),
@@ -51,7 +51,7 @@ func tryTrie() (found trieTraits, err error) {
 	}
 	defer func() { err = closing(fd, err) }()
 	key := func(b byte) []byte { return append(binary.NativeEndian.AppendUint32(nil, 8), b) }
-	for b := range byte(2) {
+	for _, b := range []byte{0, 128} {
 		if err := fd.Elem(sys.MapUpdateElem, key(b), []byte{0}, 0); err != nil {
 			return found, err
 		}

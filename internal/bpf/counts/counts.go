@@ -109,7 +109,7 @@ func explain(m *bpf.Map, insns []byte, err error) error {
 	if countOf(m) == maptype.TrieEntries {
 		needed = append(needed, sys.CapPerfmon)
 	}
-	if kind, hint := bpf.LoadRefused(err, needed...); kind != nil {
+	if hint, kind := bpf.LoadRefused(err, needed...); kind != nil {
 		return &bpf.Error{Op: op, Map: m.Type().String(), Kind: kind, Hint: hint, Err: err}
 	}
 	e := &bpf.Error{Op: op, Map: m.Type().String(), Hint: whyRefused(m, insns), Err: err}

@@ -157,7 +157,7 @@ func loadProgram(m *bpf.Map, typ uint32, insns []byte) (*sys.FD, error) {
 		return fd, nil
 	}
 	e := &bpf.Error{Op: op, Map: m.Type().String(), Kind: bpf.ErrNotSupported, Err: err}
-	if kind, hint := bpf.LoadRefused(err, sys.CapBPF); kind != nil {
+	if hint, kind := bpf.LoadRefused(err, sys.CapBPF); kind != nil {
 		e.Kind, e.Hint = kind, hint
 		return nil, e
 	}

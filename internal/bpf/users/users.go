@@ -117,7 +117,7 @@ func loadOne(name string, insns asm.Instructions, at btf.TypeID) (*sys.FD, error
 	}
 	link, err := sys.LoadIterator(packed, "Dual BSD/GPL", name, uint32(at), nil)
 	if err != nil {
-		kind, hint := bpf.LoadRefused(err, needed...)
+		hint, kind := bpf.LoadRefused(err, needed...)
 		return nil, &bpf.Error{Op: "load iterator " + name, Kind: kind, Hint: hint, Err: err}
 	}
 	return link, nil

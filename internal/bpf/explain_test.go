@@ -31,7 +31,7 @@ func TestNewerThan(t *testing.T) {
 		}
 	}
 	attributes := CreateOpts{Type: Array, Flags: Mmapable, MapExtra: 1, ExclProgHash: make([]byte, 32)}
-	const want = "map_extra needs Linux 5.16, this is Linux 5.4; a map for one program alone needs Linux 6.18, this is Linux 5.4; flag Mmapable needs Linux 5.5, this is Linux 5.4"
+	const want = "map_extra needs Linux 5.16, this is Linux 5.4; an exclusive map needs Linux 6.18, this is Linux 5.4; flag Mmapable needs Linux 5.5, this is Linux 5.4"
 	if got := attributes.newer(old); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

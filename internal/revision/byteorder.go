@@ -6,6 +6,7 @@ package revision
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -19,11 +20,15 @@ func NativeByteOrder() v1alpha1.ByteOrder {
 	return v1alpha1.BigEndian
 }
 
+// ErrByteOrder: the revision is for machines of another byte order.
+var ErrByteOrder = errors.New("another byte order")
+
 // checkByteOrder refuses entries that were compiled for machines of another order: integers in them would
 // be others here.
 func checkByteOrder(order, native v1alpha1.ByteOrder) error {
 	if order = cmp.Or(order, v1alpha1.LittleEndian); order != native {
-		return fmt.Errorf("it is compiled for %s machines, and this one is %s: the controller must run on a machine with the byte order of the nodes", order, native)
+		return fmt.Errorf("%w: it is compiled for %s machines, and this one is %s: run the controller on a machine with the byte order of the nodes, "+
+			"and leave nodes of the other one out by spec.nodeSelector (kubernetes.io/arch)", ErrByteOrder, order, native)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@
 package revision
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -26,7 +27,7 @@ func TestByteOrder(t *testing.T) {
 		t.Errorf("its own order: %v", err)
 	}
 	object.Spec.ByteOrder = other
-	if _, err := Describe(object); err == nil || !strings.Contains(err.Error(), "read revision m-1: it is compiled for "+string(other)+" machines, and this one is "+string(native)) {
+	if _, err := Describe(object); !errors.Is(err, ErrByteOrder) || !strings.Contains(err.Error(), "it is compiled for "+string(other)+" machines, and this one is "+string(native)) {
 		t.Errorf("another order: %v", err)
 	}
 	if err := checkByteOrder("", v1alpha1.BigEndian); err == nil {

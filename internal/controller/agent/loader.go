@@ -68,7 +68,7 @@ func newRevisionLoader(reader client.Reader, metrics *recorders.Node) *revisionL
 // errInvalid says that a revision is wrong, and that trying again doesn't help.
 var errInvalid = errors.New("invalid revision")
 
-// load is the revision of an object, with its chunks. Errors are errInvalid, or of reading.
+// load is the revision of an object, with its chunks. Errors are errInvalid, revision.ErrByteOrder, or of reading.
 func (l *revisionLoader) load(ctx context.Context, object *v1alpha1.BPFMapRevision) (*revision.Revision, error) {
 	key := mapOf(object)
 	last := l.lastOf(key)
@@ -76,6 +76,9 @@ func (l *revisionLoader) load(ctx context.Context, object *v1alpha1.BPFMapRevisi
 		return last.rev, nil
 	}
 	described, err := revision.Describe(object)
+	if errors.Is(err, revision.ErrByteOrder) {
+		return nil, err // right, but not for this node
+	}
 	if err == nil {
 		err = checkAnnounced(&object.Spec)
 	}

@@ -199,6 +199,8 @@ func (r *reconciler) sync(ctx context.Context, e Engine, object *v1alpha1.BPFMap
 	report := engine.Report{Key: mapOf(object), UID: object.Spec.MapUID, Revision: object.Name}
 	rev, err := r.loader.load(ctx, object)
 	switch {
+	case errors.Is(err, revision.ErrByteOrder):
+		return fail(report, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonNotSupported, err)
 	case errors.Is(err, errInvalid):
 		return fail(report, v1alpha1.NodeMapStalled, v1alpha1.NodeReasonInvalidRevision, err)
 	case err != nil:

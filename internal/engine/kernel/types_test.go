@@ -104,14 +104,14 @@ func TestEveryType(t *testing.T) {
 	slices.SortStableFunc(set.Manifests, func(a, b manifest.Manifest) int { return holdsMaps(a) - holdsMaps(b) })
 	for _, m := range set.Manifests {
 		r := compiled(t, m.Map)
-		delete(untested, m.Map.Spec.Type)
-		if since := needs(m.Map); !bpftest.Since(t, since.Major, since.Minor) {
-			n.stalls(r, v1alpha1.NodeReasonNotSupported, since.String(), "give the node a kernel that has it")
-			continue
-		}
 		state, countable := v1alpha1.NodeMapReady, !r.Shape.IsArray() && !r.Shape.IsHidden() && !r.Shape.IsFilledAtRuntime()
 		if m.Map.Spec.Type == v1alpha1.MapTypeProgArray {
 			state, countable = v1alpha1.NodeMapPending, false // its programs aren't pinned
+		}
+		delete(untested, m.Map.Spec.Type)
+		if isTooNew(t, r.Shape) {
+			wantTooNew(t, r.Shape, n.Sync(t.Context(), r))
+			continue
 		}
 		report := n.sync(r, state, engine.ActionCreated)
 		if countable && (report.Entries == nil || *report.Entries != int64(r.Contents.Len)) {
@@ -133,26 +133,6 @@ func TestEveryType(t *testing.T) {
 	if left, err := os.ReadDir(n.bpffs + "/bpfmap/edge"); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-}
-
-// needs is the kernel that a map needs, by its type, flags and other fields.
-func needs(m *v1alpha1.BPFMap) maptype.Kernel {
-	t := maptype.ByName(string(m.Spec.Type))
-	since := t.Since
-	later := func(k maptype.Kernel) {
-		if since.Before(k) {
-			since = k
-		}
-	}
-	for _, name := range m.Spec.Flags {
-		if f, ok := maptype.FlagByName(string(name)); ok {
-			later(t.FlagSince(f))
-		}
-	}
-	if m.Spec.ExclusiveProgramHash != "" {
-		later(maptype.Kernel{Major: 6, Minor: 18})
-	}
-	return since
 }
 
 func holdsMaps(m manifest.Manifest) int {
@@ -196,6 +176,8 @@ func TestCapabilitiesOfEveryType(t *testing.T) {
 				report := n.Sync(t.Context(), r)
 				refused := !withNetAdmin && slices.Contains(needNetAdmin, r.Shape.Type)
 				switch {
+				case isTooNew(t, r.Shape):
+					wantTooNew(t, r.Shape, report)
 				case refused && (report.Reason != v1alpha1.NodeReasonNotPermitted || !strings.Contains(report.Message, "CAP_NET_ADMIN") ||
 					!strings.Contains(report.Message, "agent.hostNetwork")):
 					t.Errorf("%s (%s) without NET_ADMIN: %s: %s", m.Name(), r.Shape.Type, report.Reason, report.Message)
@@ -225,6 +207,10 @@ func TestFreezeEveryType(t *testing.T) {
 		}
 		r.UID, r.Name = "uid", "name"
 		report := n.Sync(t.Context(), r)
+		if isTooNew(t, r.Shape) {
+			wantTooNew(t, r.Shape, report)
+			continue
+		}
 		if report.Err != nil || !report.Frozen {
 			t.Errorf("%s (%s): frozen %t, %s", m.Name(), r.Shape.Type, report.Frozen, report.Message)
 		}

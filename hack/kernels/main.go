@@ -40,13 +40,15 @@ const codeBroken = 125
 
 func command(ctx context.Context, args []string) (int, error) {
 	if len(args) == 0 {
-		return codeBroken, errors.New("want a subcommand: run")
+		return codeBroken, errors.New("want a subcommand: run or test")
 	}
 	switch args[0] {
 	case "run":
 		return runCommand(ctx, args[1:])
+	case "test":
+		return testCommand(ctx, args[1:])
 	default:
-		return codeBroken, fmt.Errorf("unknown subcommand %q, want run", args[0])
+		return codeBroken, fmt.Errorf("unknown subcommand %q, want run or test", args[0])
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 func newTestMap(t testing.TB, o CreateOpts) *Map {
@@ -108,14 +109,18 @@ func readAll(t testing.TB, m *Map) (n int) {
 // and not the map's capacity.
 func TestReadingIsBoundedInBytes(t *testing.T) {
 	const mib = 1 << 20
+	many := uint32(100000)
+	if !does(t, &maptype.LargeMaps) {
+		many = 3000
+	}
 	for _, c := range []struct {
 		what  string
 		opts  CreateOpts
 		n     int
 		bound uint64
 	}{
-		{"one large element", CreateOpts{Type: Hash, KeySize: 4, ValueSize: mib, MaxEntries: 100000, Flags: NoPrealloc}, 1, 2 * mib},
-		{"large elements", CreateOpts{Type: Hash, KeySize: 4, ValueSize: mib, MaxEntries: 100000, Flags: NoPrealloc}, 8, 8 * mib},
+		{"one large element", CreateOpts{Type: Hash, KeySize: 4, ValueSize: mib, MaxEntries: many, Flags: NoPrealloc}, 1, 2 * mib},
+		{"large elements", CreateOpts{Type: Hash, KeySize: 4, ValueSize: mib, MaxEntries: many, Flags: NoPrealloc}, 8, 8 * mib},
 		{"large array", CreateOpts{Type: Array, KeySize: 4, ValueSize: mib, MaxEntries: 8}, 8, 2 * mib},
 		{"one small element", CreateOpts{Type: Hash, KeySize: 4, ValueSize: 8, MaxEntries: 1000000, Flags: NoPrealloc}, 1, 32 << 10},
 		{"small elements", CreateOpts{Type: Hash, KeySize: 4, ValueSize: 8, MaxEntries: 200000, Flags: NoPrealloc}, 20000, 128 << 10},
@@ -156,7 +161,7 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 		n       int
 		updates int
 	}{{8, 10000, 3}, {64 << 10, 60, 4}, {1 << 20, 3, 3}} {
-		m := newTestMap(t, CreateOpts{Type: Hash, KeySize: 4, ValueSize: c.value, MaxEntries: 10000, Flags: NoPrealloc})
+		m := newTestMap(t, CreateOpts{Type: Hash, KeySize: 4, ValueSize: c.value, MaxEntries: uint32(max(c.n, 1000)), Flags: NoPrealloc})
 		calls := intercept(t, sys.MapUpdateBatch)
 		put(t, m, 0, c.n)
 		if *calls != c.updates {

@@ -16,6 +16,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 // tryCreate creates and closes.
@@ -64,12 +65,18 @@ func TestWithoutCapabilities(t *testing.T) {
 		value := make([]byte, 8)
 		_, infoErr := m.FDInfo()
 		_, batchErr := m.UpdateBatch(t.Context(), key32(2), value, bpf.Any)
+		open, freeze := bpf.Does(t, &maptype.OpenHandles), bpf.Does(t, &maptype.FreezeByHandle)
 		for what, err := range map[string]error{
 			"update": m.UpdateElem(key32(1), value, bpf.Any), "look up": m.LookupElem(key32(1), value), "batch": batchErr,
 			"look up and delete": m.LookupAndDeleteElem(key32(1), value), "delete": m.DeleteElem(key32(2)),
 			"fdinfo": infoErr, "pin": m.Pin(filepath.Join(dir, "pinned")), "freeze": m.Freeze(),
 		} {
-			if err != nil {
+			switch {
+			case what != "fdinfo" && !open, what == "freeze" && !freeze:
+				wantMissing(t, what+" without capabilities", err, "CAP_BPF")
+			case what == "look up and delete" && !bpf.Has(bpf.Hash, maptype.LookupAndDelete):
+				wantErr(t, what, err, bpf.ErrNotSupported)
+			case err != nil:
 				t.Errorf("%s without capabilities: %v", what, err)
 			}
 		}

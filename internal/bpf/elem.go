@@ -27,6 +27,12 @@ func (m *Map) UpdateElem(key, value []byte, flags ElemFlags) error {
 	if err := m.check(opUpdate, m.traits.Update, key, value, flags); err != nil {
 		return err
 	}
+	if flags&(NoExist|Exist) == NoExist|Exist {
+		return m.explain(opUpdate, flags, sys.EINVAL) // since Linux 7.0 some types take both
+	}
+	if err := m.checkTrieFlags(key, flags); err != nil {
+		return err
+	}
 	if err := m.elem(sys.MapUpdateElem, key, value, flags); err != nil {
 		return m.explain(opUpdate, flags, err)
 	}

@@ -29,6 +29,9 @@ var (
 	ErrBusy = errors.New("map is busy")
 	// ErrNotPermitted: a capability, a file permission or the open mode forbids it.
 	ErrNotPermitted = errors.New("not permitted")
+	// ErrMemlockLimit: the kernel charges maps and programs to RLIMIT_MEMLOCK (before Linux 5.11), and the
+	// limit is too low (EPERM).
+	ErrMemlockLimit = errors.New("over the limit of locked memory")
 	// ErrNoMemory: the kernel has no memory for it, or the memory cgroup's limit is reached.
 	ErrNoMemory = errors.New("out of kernel memory")
 	// ErrNotMap: the pin is that of a program, a link or BTF.

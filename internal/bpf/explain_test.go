@@ -30,6 +30,14 @@ func TestNewerThan(t *testing.T) {
 			t.Errorf("%s with %s on %s: %q, want %q", c.typ, c.flags, c.running, got, c.want)
 		}
 	}
+	attributes := CreateOpts{Type: Array, Flags: Mmapable, MapExtra: 1, ExclProgHash: make([]byte, 32)}
+	const want = "map_extra needs Linux 5.16, this is Linux 5.4; a map for one program alone needs Linux 6.18, this is Linux 5.4; flag Mmapable needs Linux 5.5, this is Linux 5.4"
+	if got := attributes.newer(old); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := attributes.newer(maptype.Kernel{Major: 6, Minor: 18}) + attributes.newer(maptype.Kernel{}); got != "" {
+		t.Errorf("%q on Linux 6.18", got)
+	}
 	if k := runningKernel(); k.Before(maptype.Kernel{Major: 4, Minor: 18}) {
 		t.Errorf("this kernel is %s", k)
 	}

@@ -47,7 +47,7 @@ func GetFDByIDOpts(id uint32, o OpenOpts) (*Map, error) {
 	if err != nil {
 		return nil, idError("open map", idName(id), err)
 	}
-	m, err := fromFD(fd)
+	m, err := fromFD(fd, o.OpenFlags)
 	if err != nil {
 		return nil, &Error{Op: "open map", Map: idName(id), Err: err}
 	}

@@ -84,16 +84,22 @@ func freezeBackoff() backoff { return backoff{tries: 10, pause: time.Millisecond
 // Freeze is bpf_map_freeze: user space can't write to the map any more, through any handle; reading,
 // pinning and programs' writes are not affected. There is no way back (Linux 5.2).
 //
-// Errors: ErrFrozen if it is frozen already (the kernel says EPERM, as for a read-only handle, so
-// fdinfo is asked); ErrMapped while a writable shared mapping exists or writers are in the kernel
-// after some retries with growing pauses; ErrNotPermitted for a read-only handle; ErrNotSupported
-// for struct_ops and for maps whose values hold kernel objects.
+// Errors: ErrFrozen if it is frozen already (the kernel says EPERM, as for a read-only handle, or before
+// Linux 6.5 EBUSY, as for a mapped map, so fdinfo is asked); ErrMapped while a writable shared mapping exists
+// or writers are in the kernel after some retries with growing pauses; ErrNotPermitted for a read-only
+// handle, also where the kernel would freeze (before 6.5), and there without CAP_BPF; ErrNotSupported for
+// struct_ops and for maps whose values hold kernel objects (spin locks: since 6.2).
 func (m *Map) Freeze() error {
+	if m.mode == RdOnly && m.FD() >= 0 {
+		return m.explain(opFreeze, Any, sys.EPERM)
+	}
 	for wait := freezeBackoff(); ; {
 		err := m.fd.Freeze()
 		switch {
 		case err == nil:
 			return nil
+		case sys.IsBusy(err) && m.isFrozen():
+			return &Error{Op: opFreeze, Map: m.describe(), Kind: ErrFrozen, Err: err}
 		case sys.IsBusy(err) && wait.again():
 			continue
 		case sys.IsBusy(err):
@@ -101,4 +107,10 @@ func (m *Map) Freeze() error {
 		}
 		return m.explain(opFreeze, Any, err)
 	}
+}
+
+// isFrozen is false if it can't be told.
+func (m *Map) isFrozen() bool {
+	info, err := m.FDInfo()
+	return err == nil && info.Frozen
 }

@@ -50,6 +50,7 @@ type Iterator struct {
 	hasLast bool
 
 	order  func(a, b []byte) int // see keyOrder
+	twice  bool                  // the walk is repeated, which tells whether keys were missed
 	mark   []byte                // with an order: the greatest key that was seen, if there is one
 	marked bool
 
@@ -84,6 +85,10 @@ func (m *Map) Iterate(ctx context.Context, o IterateOptions) *Iterator {
 	it.cursor, it.next, keys = keys[:cursor], keys[cursor:2*cursor], keys[2*cursor:]
 	it.last, it.mark = keys[:m.key], keys[m.key:]
 	it.walking = !m.traits.LookupBatch
+	it.twice = !it.cursorIsKey()
+	if m.typ == LPMTrie && !tries().cursor {
+		it.walking, it.twice = true, true
+	}
 	return it
 }
 
@@ -129,7 +134,8 @@ func (it *Iterator) Err() error { return it.err }
 //   - Arrays and other types whose key is an index: always.
 //   - LPM tries and stack traces: the kernel starts over when the key at the cursor was deleted, which
 //     Restarts counts. It walks in the order of the keys, so what was passed already is left out. False if
-//     that happens so often that four times the map's capacity has been read.
+//     that happens so often that four times the map's capacity has been read. Older kernels may go on
+//     elsewhere instead (maptype.TrieCursor): there, tries are walked a second time, as other types are.
 //   - Other types, key by key: the kernel starts over as above, in an order that isn't that of the keys,
 //     and an update moves an element within its bucket. The keys are therefore walked a second time, and
 //     unless they are the same in the same order, the iteration is not complete.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
 // fill writes n elements whose values equal their keys.
@@ -74,11 +75,13 @@ func TestIterateRestart(t *testing.T) {
 			deleted++
 		}
 	}
-	if it.Err() != nil || it.Restarts() != deleted || !it.Complete() {
+	// Kernels that go on elsewhere instead are found out by a second walk.
+	startsOver := bpf.Does(t, &maptype.TrieCursor)
+	if it.Err() != nil || startsOver && it.Restarts() != deleted || it.Complete() != startsOver {
 		t.Errorf("%d restarts, want %d; complete %t, %v", it.Restarts(), deleted, it.Complete(), it.Err())
 	}
 	for i := range 100 {
-		if seen[string(prefix(i))] == 0 {
+		if seen[string(prefix(i))] == 0 && it.Complete() {
 			t.Errorf("prefix %d was missed", i)
 		}
 	}
@@ -111,7 +114,7 @@ func TestIterateIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if it.Err() != nil || it.Complete() || it.Restarts() == 0 {
+	if it.Err() != nil || it.Complete() || it.Restarts() == 0 && bpf.Does(t, &maptype.TrieCursor) {
 		t.Errorf("after %d batches: complete %t, %d restarts, %v", batches, it.Complete(), it.Restarts(), it.Err())
 	}
 }

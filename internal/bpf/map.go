@@ -57,6 +57,7 @@ type Map struct {
 	stride int // bytes of a value in a system call
 	max    uint32
 	flags  MapFlags
+	mode   MapFlags // RdOnly, WrOnly or neither: what the handle may do
 	// missing are the errors of operations on an element that isn't there.
 	missing [4]Error
 }
@@ -92,7 +93,12 @@ func Create(o CreateOpts) (*Map, error) {
 	if err != nil {
 		return nil, createError(o, err)
 	}
-	return newMap(fd, o.Type, o.Name, o.KeySize, o.ValueSize, o.MaxEntries, o.Flags)
+	m, err := newMap(fd, o.Type, o.Name, o.KeySize, o.ValueSize, o.MaxEntries, o.Flags)
+	if err != nil {
+		return nil, err
+	}
+	m.mode = o.Flags & (RdOnly | WrOnly)
+	return m, nil
 }
 
 func newMap(fd *sys.FD, typ MapType, name string, key, value, entries uint32, flags MapFlags) (*Map, error) {
@@ -116,14 +122,19 @@ func newMap(fd *sys.FD, typ MapType, name string, key, value, entries uint32, fl
 	return m, nil
 }
 
-// fromFD makes a handle of a existing map. It takes fd over, also on failure.
-func fromFD(fd *sys.FD) (*Map, error) {
+// fromFD makes a handle of an existing map, which was opened with mode. It takes fd over, also on failure.
+func fromFD(fd *sys.FD, mode MapFlags) (*Map, error) {
 	info, err := fd.MapInfo()
 	if err != nil {
 		return nil, closing(fd, err)
 	}
-	return newMap(fd, MapType(info.Type), cString(info.Name[:]), info.KeySize, info.ValueSize,
+	m, err := newMap(fd, MapType(info.Type), cString(info.Name[:]), info.KeySize, info.ValueSize,
 		info.MaxEntries, MapFlags(info.MapFlags))
+	if err != nil {
+		return nil, err
+	}
+	m.mode = mode & (RdOnly | WrOnly)
+	return m, nil
 }
 
 // closing closes fd after err; what matters is err.

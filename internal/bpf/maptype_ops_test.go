@@ -4,7 +4,13 @@
 package bpf
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
@@ -28,6 +34,10 @@ func TestTableOps(t *testing.T) {
 		}
 		defer func() { _ = made.Close() }()
 		h := &opsTest{t: t, m: m, handle: made, row: row}
+		h.ops = m.OpsOn(runningKernel())
+		if m.Name == "InodeStorage" && !storesAtInodes(t) {
+			h.row.empty = true
+		}
 		h.singles()
 		h.batches()
 		expect(t, "freeze", m.Ops.Has(maptype.Freeze), made.fd.Freeze())
@@ -39,6 +49,24 @@ type opsTest struct {
 	m      *maptype.Type
 	handle *Map
 	row    contractRow
+	ops    maptype.Ops // of this kernel
+}
+
+// storesAtInodes says whether the kernel was started with the BPF LSM, which inodes' storage is part of. Without
+// it, older kernels know the type and refuse its elements.
+func storesAtInodes(t *testing.T) bool {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "securityfs", 0, ""); err != nil {
+		t.Fatalf("mount securityfs (this test needs root): %v", err)
+	}
+	defer func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	}()
+	text, err := os.ReadFile(filepath.Join(dir, "lsm"))
+	return err == nil && slices.Contains(strings.Split(strings.TrimSpace(string(text)), ","), "bpf")
 }
 
 func (h *opsTest) key(i int) []byte {
@@ -93,13 +121,13 @@ func (h *opsTest) singles() {
 			at = nil
 		}
 		err := h.handle.fd.Elem(c.cmd, at, buffer, 0)
-		if h.row.empty && h.m.Ops.Has(c.op) {
+		if h.row.empty && h.ops.Has(c.op) {
 			if sys.IsNotSupp(err) {
 				h.t.Errorf("%s: the table says that it exists, the kernel %v", c.what, err)
 			}
 			continue
 		}
-		expect(h.t, c.what, h.m.Ops.Has(c.op), err)
+		expect(h.t, c.what, h.ops.Has(c.op), err)
 	}
 }
 
@@ -125,6 +153,6 @@ func (h *opsTest) batches() {
 		if sys.IsNotExist(err) {
 			err = nil // the end of the map
 		}
-		expect(h.t, c.what, h.m.Ops.Has(c.op), err)
+		expect(h.t, c.what, h.ops.Has(c.op), err)
 	}
 }

@@ -35,7 +35,7 @@ var contractRows = map[MapType]contractRow{
 	}},
 	DevMap: {value: loopback}, DevMapHash: {value: loopback}, CPUMap: {value: queueSize},
 	XSKMap: {value: func(t *testing.T, _ *Map, _ int) []byte {
-		return u32(owned(t)(unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)))
+		return u32(withRing(t, owned(t)(unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0))))
 	}},
 	SockMap: {value: connected}, SockHash: {value: connected}, ReusePortSockArray: {value: listening},
 	PerfEventArray: {value: func(t *testing.T, _ *Map, _ int) []byte {
@@ -63,6 +63,15 @@ func owned(t *testing.T) func(fd int, err error) int {
 		t.Cleanup(func() { _ = unix.Close(fd) })
 		return fd
 	}
+}
+
+// withRing gives an AF_XDP socket a receive ring, which newer kernels want before it goes into a map.
+func withRing(t *testing.T, xsk int) int {
+	t.Helper()
+	if err := unix.SetsockoptInt(xsk, unix.SOL_XDP, unix.XDP_RX_RING, 64); err != nil {
+		t.Fatal(err)
+	}
+	return xsk
 }
 
 func opened(t *testing.T, path string) int {

@@ -24,6 +24,9 @@ func forEachType(t *testing.T, do func(t *testing.T, m *maptype.Type, o CreateOp
 	t.Helper()
 	for _, m := range maptype.Offered() {
 		t.Run(m.Name, func(t *testing.T) {
+			if !known(t, MapType(m.Number)) {
+				return
+			}
 			o, done, err := smallest(MapType(m.Number))
 			if err != nil {
 				t.Fatal(err)
@@ -99,7 +102,10 @@ func TestTableNames(t *testing.T) {
 		if !ok { // a name that went out of use is kept beside the new one
 			n, ok = numbers[m.UAPIName()+"_DEPRECATED"]
 		}
-		if !ok || n != uint64(m.Number) {
+		if !ok && runningKernel().Before(m.Since) {
+			continue
+		}
+		if !ok || n != uint64(m.Number) || runningKernel().Before(m.Since) {
 			t.Errorf("%s has number %d in the table, %d (%t) in the kernel", m.UAPIName(), m.Number, n, ok)
 		}
 	}
@@ -121,8 +127,12 @@ func TestTableNames(t *testing.T) {
 		bits[v.Name] = v.Value
 	}
 	for _, f := range maptype.AllFlags() {
-		if bit := bits[f.UAPIName()]; bit != uint64(f.Bit) {
-			t.Errorf("%s is %#x in the table, %#x in the kernel", f.UAPIName(), uint32(f.Bit), bit)
+		want := uint64(f.Bit)
+		if runningKernel().Before(f.Since) {
+			want = 0
+		}
+		if bit := bits[f.UAPIName()]; bit != want {
+			t.Errorf("%s is %#x in the table, %#x in the kernel", f.UAPIName(), want, bit)
 		}
 	}
 }
@@ -149,15 +159,34 @@ func TestTableSizes(t *testing.T) {
 					continue // a map of that size would take all memory
 				}
 				takes := size == 0 && !side.datum.Exists() || size > 0 && side.datum.Takes(size) && size <= limit
+				takes = takes && !tooLargeHere(t, m, side.what, size)
 				if m.BTF == maptype.RequiredBTF && takes && size != 4 {
 					continue // the size must be that of the BTF: TestTableStorageSizes
 				}
 				*side.size = uint32(size)
-				expect(t, fmt.Sprintf("%s of %d bytes", side.what, size), takes, creates(t, o))
+				err := creates(t, o)
+				if m.PerCPU && size == limit+1 && err == nil && runningKernel().Before(maptype.Kernel{Major: 6, Minor: 13}) {
+					continue // it is found out when an element is written
+				}
+				expect(t, fmt.Sprintf("%s of %d bytes", side.what, size), takes, err)
 			}
 			*side.size = was
 		}
 	})
+}
+
+// tooLargeHere says whether this kernel's limits of sizes are below those of the table.
+func tooLargeHere(t *testing.T, m *maptype.Type, what string, size int) bool {
+	t.Helper()
+	switch {
+	case m.LPM && what == "value":
+		return size > 4_194_008 && !does(t, &maptype.LargeTrieValues)
+	case m.MaxElement > 0:
+		return (what == "key" && size > 512 || size > 4<<20-1024) && !does(t, &maptype.LongHashKeys)
+	case m.Name == "CGroupStorage" || m.Name == "PerCPUCGroupStorage":
+		return size > os.Getpagesize() && !does(t, &maptype.LargeCGroupStorage)
+	}
+	return false
 }
 
 // TestTableStorageSizes makes storage maps with values of the largest size, which their BTF must have.

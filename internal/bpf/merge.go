@@ -4,7 +4,6 @@
 package bpf
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -130,22 +129,6 @@ func (g *Merger) one(key, value []byte) error {
 		value = g.value
 	}
 	return g.m.elem(sys.MapUpdateElem, key, value, Exist|g.flags)
-}
-
-// HasPrefix says whether a trie holds a key itself, not only one around it, which is what a look-up finds.
-// buffer has the room of two keys. It is answered by the key after it: of one that isn't there, the kernel
-// gives the first one of all.
-func (m *Map) HasPrefix(key, buffer []byte) (bool, error) {
-	next, first := buffer[:m.key], buffer[m.key:2*m.key]
-	more, err := m.GetNextKey(key, next)
-	if err != nil {
-		return false, err
-	}
-	holds, err := m.GetNextKey(nil, first)
-	if err != nil || !holds {
-		return false, err
-	}
-	return !more || !bytes.Equal(next, first), nil
 }
 
 // hasPrefix is false for all but tries, for which there is a buffer.

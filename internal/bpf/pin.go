@@ -25,7 +25,7 @@ func (m *Map) pin(path, shown string) error {
 		case sys.IsNotExist(err):
 			e.Kind, e.Hint = ErrNotExist, "the directory is missing"
 		case sys.IsPermission(err):
-			e.Kind, e.Hint = ErrNotPermitted, "pins need a BPF file system, names without '.', and write permission on the directory"
+			e.Kind, e.Hint = ErrNotPermitted, lackingForAll("pins need a BPF file system, names without '.', and write permission on the directory")
 		}
 		return e
 	}
@@ -43,7 +43,7 @@ func getPinned(path, shown string, flags MapFlags) (*Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := fromFD(fd)
+	m, err := fromFD(fd, flags)
 	if err != nil {
 		return nil, &Error{Op: "open pin", Map: shown, Err: err}
 	}
@@ -60,7 +60,7 @@ func openPin(path, shown string, flags MapFlags, kind string, other error) (*sys
 		case sys.IsNotExist(err):
 			e.Kind = ErrNotExist
 		case sys.IsPermission(err):
-			e.Kind, e.Hint = ErrNotPermitted, "by its mode, or because it is not a pin"
+			e.Kind, e.Hint = ErrNotPermitted, lackingForAll("by its mode, or because it is not a pin")
 		}
 		return nil, e
 	}

@@ -83,7 +83,12 @@ func eachIterated(t *testing.T, do func(t *testing.T, m *Map)) {
 }
 
 // isWalk says whether the kernel's order isn't that of the keys, and they are read one by one.
-func isWalk(m *Map) bool { return keyOrder(m.typ) == nil && len(disabled) > 0 }
+func isWalk(m *Map) bool {
+	if m.typ == LPMTrie {
+		return !tries().cursor
+	}
+	return keyOrder(m.typ) == nil && len(disabled) > 0
+}
 
 // TestDeletesBetweenBatches deletes what an iteration has just passed, its first key and the one that it
 // stands at among them: nothing that stays is missed, and if the iteration is called complete, nothing was
@@ -112,7 +117,7 @@ func TestDeletesBetweenBatches(t *testing.T) {
 			remove(keys[last:])
 		})
 		for i := range uint32(changing) {
-			if r.seen[i] == 0 && !deleted[i] {
+			if r.seen[i] == 0 && !deleted[i] && (r.complete || !isWalk(m)) {
 				t.Errorf("element %d was missed", i)
 			}
 		}
@@ -122,7 +127,7 @@ func TestDeletesBetweenBatches(t *testing.T) {
 		if !isWalk(m) && !r.complete {
 			t.Error("not complete")
 		}
-		if m.typ == LPMTrie && r.restarts == 0 {
+		if m.typ == LPMTrie && !isWalk(m) && r.restarts == 0 {
 			t.Error("no restart was seen")
 		}
 		// In peace, all of them are exact.

@@ -46,7 +46,7 @@ func wantNone(t *testing.T, m *bpf.Map, key, value []byte) {
 func TestXSKMap(t *testing.T) {
 	m := create(t, bpf.CreateOpts{Type: bpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: 2})
 	xsk, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW, 0)
-	fd := key32(descriptor(t, xsk, err))
+	fd := key32(bpf.WithRing(t, descriptor(t, xsk, err)))
 	wantErr(t, "Exist on an empty slot", m.UpdateElem(key32(0), fd, bpf.Exist), bpf.ErrNotExist)
 	if err := m.UpdateElem(key32(0), fd, bpf.NoExist); err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func TestXSKMap(t *testing.T) {
 		t.Errorf("NoExist with the same socket: %v", err)
 	}
 	other, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW, 0)
-	another := key32(descriptor(t, other, err))
+	another := key32(bpf.WithRing(t, descriptor(t, other, err)))
 	wantErr(t, "NoExist with another socket", m.UpdateElem(key32(0), another, bpf.NoExist), bpf.ErrExist)
 	if err := m.UpdateElem(key32(0), another, bpf.Exist); err != nil {
 		t.Errorf("Exist with another socket: %v", err)

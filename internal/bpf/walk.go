@@ -36,13 +36,13 @@ func (it *Iterator) step() {
 	}
 	it.read++
 	it.bound()
-	if it.order != nil {
-		if !it.isNew(key) {
-			return
-		}
-	} else {
-		_, _ = it.walked.Write(key) // never fails
+	if it.order == nil {
 		it.setLast(key)
+	} else if !it.isNew(key) {
+		return
+	}
+	if it.twice {
+		_, _ = it.walked.Write(key) // never fails
 	}
 	err = it.m.elem(sys.MapLookupElem, key, it.buffer.value(it.m, it.n), it.flags)
 	switch {
@@ -63,7 +63,7 @@ func (it *Iterator) lastKey() []byte {
 // walksAgain says whether the keys are the same in the same order if they are walked once more. It is
 // true where nothing else is possible.
 func (it *Iterator) walksAgain() bool {
-	if it.cursorIsKey() || it.incomplete {
+	if !it.twice || it.incomplete {
 		return true
 	}
 	// The end leaves room in the buffer for a key, and another one is in the cursors, which a walk doesn't use.

@@ -132,11 +132,27 @@ func (s *Store) tryPlace(own *bpf.Dir, note exchangeNote) error {
 		return own.Exchange(nameNext, target, name)
 	})
 	if errors.Is(err, bpf.ErrNotSupported) {
-		// Before Linux 5.16 there is no way to take a pin's place in one step and to see what was there: a
-		// map that appears between look and rename is lost.
-		err = s.step("rename over pin", func() error { return own.Rename(nameNext, target, name, true) })
+		return s.placeOver(own, target, note)
 	}
 	if err != nil {
+		return again(err)
+	}
+	return s.settleExchange(own, note)
+}
+
+// placeOver gives what is prepared its pin where the kernel can't exchange pins, before Linux 5.16: there is no
+// way to take a pin's place in one step and to see what was there. A map of a stranger that appears between
+// the look here, which is the last one, and the rename is unpinned.
+func (s *Store) placeOver(own, target *bpf.Dir, note exchangeNote) error {
+	name := path.Base(note.path)
+	there, err := look(target, name, note.ids)
+	switch {
+	case err != nil:
+		return err
+	case there.isForeign, there.isNothing():
+		return fmt.Errorf("%w: %s", errAgain, s.Path(note.path))
+	}
+	if err := s.step("rename over pin", func() error { return own.Rename(nameNext, target, name, true) }); err != nil {
 		return again(err)
 	}
 	return s.settleExchange(own, note)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 )
 
@@ -42,6 +43,37 @@ func newScene(t *testing.T, noExchange bool) *scene {
 		return s.before(len(s.steps)-1, step)
 	}})
 	return s
+}
+
+// exchanging are the ways in which pins are replaced on this kernel: in exchange, and by rename(2) as before
+// Linux 5.16.
+func exchanging(t *testing.T) map[string]bool {
+	t.Helper()
+	ways := map[string]bool{"rename": true}
+	if canExchange(t) {
+		ways["exchange"] = false
+	}
+	return ways
+}
+
+// canExchange says whether this kernel exchanges pins, as all do since Linux 5.16.
+func canExchange(t *testing.T) bool {
+	t.Helper()
+	d, err := bpf.OpenDir(bpftest.BPFFS(t), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, name := range []string{"a", "b"} {
+		if err := d.Pin(newMap(t), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = d.Exchange("a", d, "b")
+	if newer := !bpftest.Kernel(t).Before(maptype.Kernel{Major: 5, Minor: 16}); err != nil && (newer || !errors.Is(err, bpf.ErrNotSupported)) {
+		t.Fatalf("exchange pins: %v", err)
+	}
+	return err == nil
 }
 
 // intrude puts a new map of a stranger at the pin.
@@ -74,15 +106,17 @@ func (s *scene) wantPin(m *bpf.Map, why string) {
 	}
 }
 
-// changes are the ways in which a pin changes: what is done, with which map at the pin at the end, and the
+// pinChange is a way in which a pin changes: what is done, with which map at the pin at the end, and the
 // step from which on the work is done.
-var changes = []struct {
+type pinChange struct {
 	name    string
 	prepare func(s *scene) error
 	change  func(s *scene) error
 	want    func(s *scene) *bpf.Map
 	done    string
-}{
+}
+
+var changes = []pinChange{
 	{
 		"publish where nothing is",
 		func(*scene) error { return nil },
@@ -120,45 +154,60 @@ var changes = []struct {
 // TestStrangersMapStays lets a stranger's map appear at the pin before each step of each change. It stays
 // there, and unless the pin was already ours the error says which map it is.
 func TestStrangersMapStays(t *testing.T) {
-	for _, c := range changes {
-		t.Run(c.name, func(t *testing.T) {
-			for at := 0; ; at++ {
-				s := newScene(t, false)
-				if err := c.prepare(s); err != nil {
-					t.Fatal(err)
+	for way, noExchange := range exchanging(t) {
+		for _, c := range changes {
+			t.Run(c.name+" by "+way, func(t *testing.T) {
+				at := 0
+				for intrudeAt(t, c, noExchange, at) {
+					at++
 				}
-				done := false
-				s.before = func(n int, step string) error {
-					if n == at {
-						s.intrude()
-						done = step == c.done
-					}
-					return nil
+				if at < 3 {
+					t.Errorf("only %d steps", at)
 				}
-				err := c.change(s)
-				if len(s.steps) <= at {
-					if err != nil {
-						t.Error(err)
-					}
-					s.wantPin(c.want(s), "undisturbed")
-					if at < 3 {
-						t.Errorf("only %d steps", at)
-					}
-					return
-				}
-				why := fmt.Sprintf("a map appears before step %d (%s)", at, s.steps[at])
-				s.wantPin(s.strangers[0], why)
-				switch named := err != nil && strings.Contains(err.Error(), fmt.Sprintf("map %d", mapID(t, s.strangers[0]))); {
-				case c.name == "unpin" || done:
-					if err != nil {
-						t.Errorf("%s: %v", why, err)
-					}
-				case !errors.Is(err, pinstore.ErrOccupied) || !named:
-					t.Errorf("%s: %v, want it to name the map", why, err)
-				}
-			}
-		})
+			})
+		}
 	}
+}
+
+// intrudeAt lets a stranger's map appear before a step, and says whether there is that step.
+func intrudeAt(t *testing.T, c pinChange, noExchange bool, at int) bool {
+	t.Helper()
+	s := newScene(t, noExchange)
+	if err := c.prepare(s); err != nil {
+		t.Fatal(err)
+	}
+	done, isLost := false, false
+	s.before = func(n int, step string) error {
+		if n == at {
+			s.intrude()
+			done = step == c.done
+			isLost = step == "rename over pin" // nothing can be done about it there
+		}
+		return nil
+	}
+	err := c.change(s)
+	if len(s.steps) <= at {
+		if err != nil {
+			t.Error(err)
+		}
+		s.wantPin(c.want(s), "undisturbed")
+		return false
+	}
+	why := fmt.Sprintf("a map appears before step %d (%s)", at, s.steps[at])
+	if isLost {
+		s.wantPin(c.want(s), why)
+	} else {
+		s.wantPin(s.strangers[0], why)
+	}
+	switch named := err != nil && strings.Contains(err.Error(), fmt.Sprintf("map %d", mapID(t, s.strangers[0]))); {
+	case c.name == "unpin" || done || isLost:
+		if err != nil {
+			t.Errorf("%s: %v", why, err)
+		}
+	case !errors.Is(err, pinstore.ErrOccupied) || !named:
+		t.Errorf("%s: %v, want it to name the map", why, err)
+	}
+	return true
 }
 
 // TestCrashInExchange kills the process before each step that follows the appearance of a stranger's map in
@@ -244,6 +293,13 @@ func TestTwoStrangers(t *testing.T) {
 		return nil
 	}
 	err := s.store.Publish(key, s.next, pin, mapID(t, s.ours))
+	if !canExchange(t) { // nothing is taken from the pin that would have to go back
+		if !errors.Is(err, pinstore.ErrOccupied) || len(s.strangers) != 1 {
+			t.Fatalf("%d strangers: %v", len(s.strangers), err)
+		}
+		s.wantPin(s.strangers[0], "refused")
+		return
+	}
 	if !errors.Is(err, pinstore.ErrOccupied) || !strings.Contains(err.Error(), "is kept at") || len(s.strangers) != 2 {
 		t.Fatalf("%d strangers: %v", len(s.strangers), err)
 	}

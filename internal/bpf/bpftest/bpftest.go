@@ -43,6 +43,8 @@ const leakExitCode = 99
 // Main runs a package's tests and fails with exit code 99 if they leak: a handle that was collected
 // without having been closed, or a descriptor of a map, a program or BTF that is still open.
 func Main(m *testing.M) {
+	// Kernels before 5.11 charge maps to it; elsewhere it doesn't matter, and may not be permitted.
+	_ = sys.SetMemlockLimit(sys.RLimitInfinity, sys.RLimitInfinity)
 	var collected atomic.Int64
 	hook := func(int) { collected.Add(1) }
 	sys.OnLeak.Store(&hook)

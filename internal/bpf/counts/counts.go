@@ -109,12 +109,8 @@ func explain(m *bpf.Map, insns []byte, err error) error {
 	if countOf(m) == maptype.TrieEntries {
 		needed = append(needed, sys.CapPerfmon)
 	}
-	if sys.IsPermission(err) {
-		for _, c := range needed {
-			if has, capErr := sys.HasCapability(c); capErr == nil && !has {
-				return &bpf.Error{Op: op, Map: m.Type().String(), Kind: bpf.ErrNotPermitted, Hint: "missing " + c.String(), Err: err}
-			}
-		}
+	if hint, kind := bpf.LoadRefused(err, needed...); kind != nil {
+		return &bpf.Error{Op: op, Map: m.Type().String(), Kind: kind, Hint: hint, Err: err}
 	}
 	e := &bpf.Error{Op: op, Map: m.Type().String(), Hint: whyRefused(m, insns), Err: err}
 	if sys.IsPermission(err) || sys.IsInvalid(err) || sys.IsNotSupp(err) {

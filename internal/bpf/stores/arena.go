@@ -157,8 +157,8 @@ func loadProgram(m *bpf.Map, typ uint32, insns []byte) (*sys.FD, error) {
 		return fd, nil
 	}
 	e := &bpf.Error{Op: op, Map: m.Type().String(), Kind: bpf.ErrNotSupported, Err: err}
-	if has, capErr := sys.HasCapability(sys.CapBPF); sys.IsPermission(err) && capErr == nil && !has {
-		e.Kind, e.Hint = bpf.ErrNotPermitted, "missing "+sys.CapBPF.String()
+	if hint, kind := bpf.LoadRefused(err, sys.CapBPF); kind != nil {
+		e.Kind, e.Hint = kind, hint
 		return nil, e
 	}
 	log := make([]byte, maxLog)

@@ -4,6 +4,9 @@
 package sys
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -68,6 +71,7 @@ func TestLayouts(t *testing.T) {
 	for _, l := range layouts {
 		ours := reflect.TypeOf(l.ours)
 		t.Run(ours.Name()+" "+l.kernel, func(t *testing.T) {
+			has := onThisKernel(t, l.members)
 			candidates := attr.Members
 			if name, isStruct := strings.CutPrefix(l.kernel, "struct "); isStruct {
 				var info *btf.Struct
@@ -80,14 +84,41 @@ func TestLayouts(t *testing.T) {
 				if c.Name != l.kernel {
 					continue
 				}
-				if offsets := flatten(c.Type, 0); hasAll(offsets, l.members) {
-					compare(t, ours, l.members, offsets)
+				if offsets := flatten(c.Type, 0); hasAll(offsets, has) {
+					if len(has) < len(l.members) && hasAll(offsets, l.members[:len(has)+1]) {
+						t.Errorf("this kernel has %s already", l.members[len(has)])
+					}
+					compare(t, ours, l.members, len(has), offsets)
 					return
 				}
 			}
-			t.Fatalf("the kernel has no struct %q with the members %v", l.kernel, l.members)
+			t.Fatalf("the kernel has no struct %q with the members %v", l.kernel, has)
 		})
 	}
+}
+
+// since is when members came that a kernel may not have; they are the last ones of their structs.
+var since = map[string][2]int{
+	"map_extra": {5, 16}, "btf_vmlinux_id": {5, 11}, "btf_log_true_size": {6, 4}, "path_fd": {6, 5},
+	"value_type_btf_obj_fd": {6, 9}, "map_token_fd": {6, 9}, "fd_by_id_token_fd": {6, 9}, "btf_flags": {6, 9}, "btf_token_fd": {6, 9},
+	"excl_prog_hash": {6, 18}, "excl_prog_hash_size": {6, 18}, "hash": {6, 18}, "hash_size": {6, 18},
+}
+
+// onThisKernel are the members that the running kernel has, by its release.
+func onThisKernel(t *testing.T, members []string) []string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	var major, minor int
+	_, scanErr := fmt.Sscanf(string(text), "%d.%d", &major, &minor)
+	if err := errors.Join(err, scanErr); err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range members {
+		if s := since[m]; major < s[0] || major == s[0] && minor < s[1] {
+			return members[:i]
+		}
+	}
+	return members
 }
 
 type place struct{ offset, size int }
@@ -128,7 +159,8 @@ func hasAll(offsets map[string]place, members []string) bool {
 	return true
 }
 
-func compare(t *testing.T, ours reflect.Type, members []string, kernel map[string]place) {
+// compare holds the first n fields against the kernel's members.
+func compare(t *testing.T, ours reflect.Type, members []string, n int, kernel map[string]place) {
 	t.Helper()
 	var fields []reflect.StructField
 	for _, f := range reflect.VisibleFields(ours) { // an embedded struct is the first field
@@ -139,7 +171,7 @@ func compare(t *testing.T, ours reflect.Type, members []string, kernel map[strin
 	if len(fields) != len(members) {
 		t.Fatalf("%d fields, %d members", len(fields), len(members))
 	}
-	for i, f := range fields {
+	for i, f := range fields[:n] {
 		if want, got := kernel[members[i]], (place{int(f.Offset), int(f.Type.Size())}); got != want {
 			t.Errorf("%s is at %d (%d bytes), the kernel's %s at %d (%d bytes)", f.Name, got.offset, got.size, members[i], want.offset, want.size)
 		}

@@ -60,9 +60,13 @@ var errnos = func() (all [600]errnoError) {
 	return all
 }()
 
-// The errors that callers return themselves: of what isn't there, and of buffers that are too small.
+// The errors that callers return themselves: of what isn't there or already is, of what a handle may not do, and of buffers that are too small.
 var (
 	ENOENT = errnoOf(unix.ENOENT)
+	EINVAL = errnoOf(unix.EINVAL)
+	EAGAIN = errnoOf(unix.EAGAIN)
+	EPERM  = errnoOf(unix.EPERM)
+	EEXIST = errnoOf(unix.EEXIST)
 	ENOSPC = errnoOf(unix.ENOSPC)
 )
 

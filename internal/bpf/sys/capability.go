@@ -16,6 +16,7 @@ type Capability int
 // The capabilities that operations on maps may need.
 const (
 	CapChown       Capability = unix.CAP_CHOWN
+	CapSysResource Capability = unix.CAP_SYS_RESOURCE
 	CapDACOverride Capability = unix.CAP_DAC_OVERRIDE
 	CapNetAdmin    Capability = unix.CAP_NET_ADMIN
 	CapSysAdmin    Capability = unix.CAP_SYS_ADMIN
@@ -28,6 +29,8 @@ func (c Capability) String() string {
 	switch c {
 	case CapChown:
 		return "CAP_CHOWN"
+	case CapSysResource:
+		return "CAP_SYS_RESOURCE"
 	case CapDACOverride:
 		return "CAP_DAC_OVERRIDE"
 	case CapNetAdmin:

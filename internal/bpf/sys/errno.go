@@ -30,6 +30,9 @@ func IsInvalid(err error) bool { return errors.Is(err, unix.EINVAL) }
 // IsPermission is EPERM or EACCES.
 func IsPermission(err error) bool { return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) }
 
+// IsNotPermitted is EPERM: the verifier says EACCES of what a program may not do.
+func IsNotPermitted(err error) bool { return errors.Is(err, unix.EPERM) }
+
 // IsNoMemory is ENOMEM.
 func IsNoMemory(err error) bool { return errors.Is(err, unix.ENOMEM) }
 

@@ -16,8 +16,15 @@ func CreateMap(attr *MapCreateAttr, keep ...any) (*FD, error) {
 	if err := checkType(attr.MapType); err != nil {
 		return nil, err
 	}
-	raw, err := bpf(MapCreate, unsafe.Pointer(attr), unsafe.Sizeof(*attr))
+	limitMu.RLock()
+	defer limitMu.RUnlock()
+	fd, err := createMap(attr)
 	runtime.KeepAlive(keep)
+	return fd, err
+}
+
+func createMap(attr *MapCreateAttr) (*FD, error) {
+	raw, err := bpf(MapCreate, unsafe.Pointer(attr), unsafe.Sizeof(*attr))
 	if err != nil {
 		return nil, err
 	}

@@ -97,6 +97,8 @@ func load(attr *TracingLoadAttr, size uintptr, insns []byte, license, name strin
 		attr.LogLevel = 1
 	}
 	copy(attr.ProgName[:len(attr.ProgName)-1], name)
+	limitMu.RLock()
+	defer limitMu.RUnlock()
 	raw, err := bpf(ProgLoad, unsafe.Pointer(attr), size)
 	runtime.KeepAlive(insns)
 	runtime.KeepAlive(licenseText)

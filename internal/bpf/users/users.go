@@ -46,7 +46,11 @@ func Look(ctx context.Context) (*Snapshot, error) {
 	its, err := load()
 	switch {
 	case errors.Is(err, errNoIterators):
-		return lookByIDs(ctx)
+		s, idErr := lookByIDs(ctx)
+		if idErr != nil && errors.Is(err, bpf.ErrMemlockLimit) {
+			return nil, errors.Join(idErr, err) // either way is barred, and this one can be mended, too
+		}
+		return s, idErr
 	case err != nil:
 		return nil, err
 	}
@@ -113,14 +117,18 @@ func loadOne(name string, insns asm.Instructions, at btf.TypeID) (*sys.FD, error
 	}
 	link, err := sys.LoadIterator(packed, "Dual BSD/GPL", name, uint32(at), nil)
 	if err != nil {
-		return nil, &bpf.Error{Op: "load iterator " + name, Err: err}
+		hint, kind := bpf.LoadRefused(err, needed...)
+		return nil, &bpf.Error{Op: "load iterator " + name, Kind: kind, Hint: hint, Err: err}
 	}
 	return link, nil
 }
 
+// needed are the capabilities that loading an iterator takes.
+var needed = []sys.Capability{sys.CapBPF, sys.CapPerfmon}
+
 // mayIterate is ErrNotPermitted for a process that may neither load iterators nor go from id to id.
 func mayIterate() error {
-	for _, c := range []sys.Capability{sys.CapBPF, sys.CapPerfmon} {
+	for _, c := range needed {
 		if has, err := sys.HasCapability(c); err != nil {
 			return fmt.Errorf("read own capabilities: %w", err)
 		} else if !has {

@@ -8,10 +8,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -77,6 +80,21 @@ func create(t *testing.T, b engine.Backend, s revision.Shape) engine.Map {
 		t.Fatalf("created %+v, want the shape %+v", info, s)
 	}
 	return m
+}
+
+// createIfKnown is create for a type that not every kernel has: one without it says which one is needed.
+func createIfKnown(t *testing.T, b engine.Backend, s revision.Shape) (m engine.Map, isKnown bool) {
+	t.Helper()
+	since := maptype.ByName(string(s.Type)).Since
+	if _, isMemory := b.(*Memory); isMemory || !bpftest.Kernel(t).Before(since) {
+		return create(t, b, s), true
+	}
+	_, err := b.Create(t.Context(), &revision.Revision{Key: contractKey, Shape: s})
+	wantReason(t, err, v1alpha1.NodeReasonNotSupported)
+	if err == nil || !strings.Contains(err.Error(), since.String()) {
+		t.Errorf("error %v doesn't name %s", err, since)
+	}
+	return nil, false
 }
 
 func must(t *testing.T, err error) {

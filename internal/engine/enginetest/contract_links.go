@@ -15,7 +15,10 @@ import (
 )
 
 func testBloom(t *testing.T, b engine.Backend) {
-	m := create(t, b, shape(v1alpha1.MapTypeBloomFilter, 0, 2, 64))
+	m, isKnown := createIfKnown(t, b, shape(v1alpha1.MapTypeBloomFilter, 0, 2, 64))
+	if !isKnown {
+		return
+	}
 	must(t, m.Write(t.Context(), nil, []byte{1, 2, 3, 4}))
 	for value, want := range map[string]bool{"\x01\x02": true, "\x03\x04": true, "\x02\x03": false} {
 		if got, err := m.Contains(t.Context(), []byte(value)); err != nil || got != want {

@@ -58,9 +58,9 @@ func TestCostPerMap(t *testing.T) {
 		}
 		return float64(bpf.SystemCalls()-startCalls) / sample, float64(steps-startSteps) / sample
 	}
-	fewCalls, fewSteps := cost(50)
-	manyCalls, manySteps := cost(500)
-	t.Logf("per map: %.1f bpf(2) calls and %.1f changes of the file system beside 50 others, %.1f and %.1f beside 500", fewCalls, fewSteps, manyCalls, manySteps)
+	fewCalls, fewSteps := cost(20)
+	manyCalls, manySteps := cost(200)
+	t.Logf("per map: %.1f bpf(2) calls and %.1f changes of the file system beside 20 others, %.1f and %.1f beside 200", fewCalls, fewSteps, manyCalls, manySteps)
 	if manyCalls > 1.1*fewCalls || manySteps > 1.1*fewSteps {
 		t.Errorf("what a map costs grows with the number of others")
 	}

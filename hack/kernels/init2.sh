@@ -14,6 +14,9 @@ box mount -t tracefs tracefs /sys/kernel/tracing
 box mount -t securityfs securityfs /sys/kernel/security
 box mount -t bpf bpf /sys/fs/bpf
 box mount -t cgroup2 cgroup2 /sys/fs/cgroup
+for controller in $(box cat /sys/fs/cgroup/cgroup.controllers); do
+	echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
+done
 box ip link set lo up
 box hostname vm
 

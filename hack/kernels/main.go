@@ -40,15 +40,20 @@ const codeBroken = 125
 
 func command(ctx context.Context, args []string) (int, error) {
 	if len(args) == 0 {
-		return codeBroken, errors.New("want a subcommand: run or test")
+		return codeBroken, errors.New("want a subcommand: run, test or render")
 	}
 	switch args[0] {
 	case "run":
 		return runCommand(ctx, args[1:])
 	case "test":
 		return testCommand(ctx, args[1:])
+	case "render":
+		if err := renderCommand("."); err != nil {
+			return codeBroken, fmt.Errorf("render the table of kernels: %w", err)
+		}
+		return 0, nil
 	default:
-		return codeBroken, fmt.Errorf("unknown subcommand %q, want run or test", args[0])
+		return codeBroken, fmt.Errorf("unknown subcommand %q, want run, test or render", args[0])
 	}
 }
 

@@ -59,10 +59,8 @@ func (t testRun) all(ctx context.Context, atOnce int) (int, error) {
 	if len(t.kernels) == 0 {
 		return codeBroken, errors.New("no kernel is named")
 	}
-	for _, k := range t.kernels {
-		if err := t.prepare(ctx, k); err != nil {
-			return codeBroken, err
-		}
+	if err := t.prepare(ctx); err != nil {
+		return codeBroken, err
 	}
 	places := make(chan struct{}, atOnce)
 	failed := make([]error, len(t.kernels))
@@ -81,20 +79,29 @@ func (t testRun) all(ctx context.Context, atOnce int) (int, error) {
 	return 0, nil
 }
 
-// prepare does what is done once and not at the same time: packages, downloads and builds.
-func (t testRun) prepare(ctx context.Context, k kernel) error {
-	if err := installPackages(ctx, k); err != nil {
-		return err
+// prepare does what is done once and not at the same time: packages, downloads, and a build for each architecture.
+func (t testRun) prepare(ctx context.Context) error {
+	built := map[string]bool{}
+	for _, k := range t.kernels {
+		if err := installPackages(ctx, k); err != nil {
+			return err
+		}
+		if _, err := k.fetch(ctx); err != nil {
+			return err
+		}
+		if built[k.arch] {
+			continue
+		}
+		built[k.arch] = true
+		if err := build(ctx, t.top, t.binaries(k), k.arch, t.partsOf(k)); err != nil {
+			return err
+		}
 	}
-	if _, err := k.fetch(ctx); err != nil {
-		return err
-	}
-	return build(ctx, t.top, t.binaries(k), k.arch, t.partsOf(k))
+	return nil
 }
 
 func (t testRun) binaries(k kernel) string  { return filepath.Join(t.results, k.arch) }
 func (t testRun) resultsOf(k kernel) string { return filepath.Join(t.results, k.name) }
-func (t testRun) partsOf(kernel) []part     { return t.parts }
 func (t testRun) logOf(k kernel, p part) string {
 	return filepath.Join(t.resultsOf(k), p.name()+".log")
 }
@@ -137,5 +144,5 @@ func (t testRun) one(ctx context.Context, k kernel) error {
 		return errors.Join(fmt.Errorf("on kernel %s, %d packages have no result", k.name, missing), watcher.failed())
 	}
 	k.say("%d packages in %d s, %d failed", watcher.parts, int(time.Since(began).Seconds()), len(watcher.failures))
-	return watcher.failed()
+	return errors.Join(watcher.failed(), t.matrix(k))
 }

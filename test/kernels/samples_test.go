@@ -4,46 +4,22 @@
 package kernels_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/test/kernels"
+	"github.com/bpfmap-io/bpfmap-operator/test/program"
 )
 
-// program is the path of the bpfmap binary: that of BPFMAP, or one of this run.
-var program = os.Getenv("BPFMAP")
+// bpfmapPath is the path of the bpfmap binary.
+var bpfmapPath string
 
-func TestMain(m *testing.M) {
-	code, err := runTests(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func runTests(m *testing.M) (code int, err error) {
-	if program != "" {
-		return m.Run(), nil
-	}
-	dir, err := os.MkdirTemp("", "bpfmap-kernels-")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	program = filepath.Join(dir, "bpfmap")
-	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/bpfmap").CombinedOutput(); err != nil {
-		return 1, fmt.Errorf("build the program: %w\n%s", err, out)
-	}
-	return m.Run(), nil
-}
+func TestMain(m *testing.M) { os.Exit(program.Main(m, &bpfmapPath)) }
 
 // version is the running kernel's.
 func version(t *testing.T, m kernels.Matrix) (k maptype.Kernel) {
@@ -65,7 +41,7 @@ func TestSamples(t *testing.T) {
 		for _, path := range paths {
 			args = append(args, "-f", path)
 		}
-		out, err := exec.Command(program, args...).CombinedOutput()
+		out, err := exec.Command(bpfmapPath, args...).CombinedOutput()
 		t.Logf("bpfmap %s: %v\n%s", strings.Join(args, " "), err, out)
 		made, refused := 0, 0
 		for _, m := range samples(t) {

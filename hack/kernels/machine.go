@@ -154,9 +154,9 @@ func (m machine) writeControl(control string, kernel fetched) error {
 	if err := os.Mkdir(control, 0o755); err != nil {
 		return err
 	}
-	foreign := "no"
+	foreign, path := "no", os.Getenv("PATH")
 	if m.kernel.arch != runtime.GOARCH {
-		foreign = "yes"
+		foreign, path = "yes", "/bin"
 	}
 	top, err := moduleTop(m.folder)
 	if err != nil {
@@ -165,7 +165,7 @@ func (m machine) writeControl(control string, kernel fetched) error {
 	facts := fmt.Sprintf("FOREIGN=%s\nFOLDERS=%s\nMODULES=%s\nOUT=%s\n",
 		foreign, quote(top+" "+kernel.folder), quote(kernel.modules()), quote(m.out))
 	command := "cd " + quote(m.folder) + " || exit 125\n" +
-		"export HOME=/root TMPDIR=/tmp OUT=" + quote(m.out) + " PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n" +
+		"export HOME=/root TMPDIR=/tmp OUT=" + quote(m.out) + " PATH=" + quote(path) + "\n" +
 		"exec"
 	for _, word := range m.command {
 		command += " " + quote(word)

@@ -44,7 +44,7 @@ SOAK_TIME     ?= 30m
 UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/... ./internal/compile/... ./internal/liveness/... \
 	./internal/manifest/... ./internal/mapdef/... ./internal/maptype/... ./internal/metrics/... \
 	./internal/ownership/... ./internal/plan/... ./internal/revision/... ./internal/rollout/... ./internal/schema/... \
-	./internal/source/... ./internal/status/...
+	./internal/source/... ./internal/status/... ./internal/uapi/...
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
 # race detector on each of its backends.
 RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/compile ./internal/controller/agent \
@@ -113,6 +113,14 @@ test-race: require-root controlplane ## Run the tests of packages that are safe 
 	hack/packages.sh gcc:gcc clang:clang /usr/include/string.h:libc6-dev
 	CGO_ENABLED=1 HISTORIES=$(RACE_HISTORIES) $(GO) test -race $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
 
+# Tests compare the tables of map types, flags, commands and attributes with internal/uapi/newest.txt; these
+# compare with the newest package as it is now, which fails once a kernel brings something new.
+UAPI_TESTS := -run Newest ./internal/uapi ./internal/maptype ./internal/bpf ./internal/bpf/sys
+.PHONY: test-uapi
+test-uapi: ## Compare our tables with the newest kernel's header (Debian's linux-libc-dev of $UAPI_SUITE).
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; hack/uapi/fetch.sh "$$dir"; \
+		UAPI_HEADER="$$dir/bpf.h" $(GO) test -count=1 $(UAPI_TESTS)
+
 .PHONY: fuzz
 fuzz: ## Fuzz the readers of what users and other programs write, $FUZZTIME for each function.
 	GO=$(GO) hack/fuzz.sh $(FUZZTIME) $(FUZZ_FOLDERS)
@@ -149,6 +157,12 @@ controlplane: ## Build etcd, kube-apiserver, kubectl and helm into the user's ca
 	hack/controlplane/build.sh >/dev/null
 
 ##@ Develop
+
+.PHONY: uapi
+uapi: ## Write internal/uapi/newest.txt from the newest kernel's header (Debian's linux-libc-dev of $UAPI_SUITE).
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; hack/uapi/fetch.sh "$$dir"; \
+		$(GO) run ./hack/uapi -header "$$dir/bpf.h" -kernel "$$(cat "$$dir/kernel")" -origin "$$(cat "$$dir/origin")" >"$$dir/newest.txt"; \
+		mv "$$dir/newest.txt" internal/uapi/newest.txt
 
 .PHONY: generate
 generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API docs and the chart's copies.

@@ -5,11 +5,12 @@
 
 package v1alpha1
 
-// MapType is a kernel map type, BPF_MAP_TYPE_* in CamelCase. Of the types of Linux 6.18 only these
-// are not among them: StructOps (it holds the functions of a loaded program, which is its loader's
-// to register).
+// MapType is a kernel map type, BPF_MAP_TYPE_* in CamelCase. Of the types of Linux 7.2 only these
+// are not among them: InsnArray (it holds places in the instructions of the one program that is
+// loaded with it, so its loader makes it) and StructOps (it holds the functions of a loaded
+// program, which is its loader's to register).
 //
-// +kubebuilder:validation:Enum=Hash;LRUHash;PerCPUHash;LRUPerCPUHash;Array;PerCPUArray;LPMTrie;Queue;Stack;BloomFilter;ArrayOfMaps;HashOfMaps;ProgArray;CGroupArray;DevMap;DevMapHash;CPUMap;XSKMap;SockMap;SockHash;ReusePortSockArray;PerfEventArray;RingBuf;UserRingBuf;StackTrace;SKStorage;InodeStorage;TaskStorage;CGRPStorage;CGroupStorage;PerCPUCGroupStorage;Arena
+// +kubebuilder:validation:Enum=Hash;LRUHash;PerCPUHash;LRUPerCPUHash;RHash;Array;PerCPUArray;LPMTrie;Queue;Stack;BloomFilter;ArrayOfMaps;HashOfMaps;ProgArray;CGroupArray;DevMap;DevMapHash;CPUMap;XSKMap;SockMap;SockHash;ReusePortSockArray;PerfEventArray;RingBuf;UserRingBuf;StackTrace;SKStorage;InodeStorage;TaskStorage;CGRPStorage;CGroupStorage;PerCPUCGroupStorage;Arena
 type MapType string
 
 // The map types.
@@ -22,6 +23,8 @@ const (
 	MapTypePerCPUHash MapType = "PerCPUHash"
 	// MapTypeLRUPerCPUHash is BPF_MAP_TYPE_LRU_PERCPU_HASH (Linux 4.10).
 	MapTypeLRUPerCPUHash MapType = "LRUPerCPUHash"
+	// MapTypeRHash is BPF_MAP_TYPE_RHASH (Linux 7.1).
+	MapTypeRHash MapType = "RHash"
 	// MapTypeArray is BPF_MAP_TYPE_ARRAY (Linux 3.19).
 	MapTypeArray MapType = "Array"
 	// MapTypePerCPUArray is BPF_MAP_TYPE_PERCPU_ARRAY (Linux 4.6).
@@ -82,14 +85,14 @@ const (
 
 // MapFlag is a flag of map creation, BPF_F_* in CamelCase.
 //
-// +kubebuilder:validation:Enum=NoPrealloc;NoCommonLRU;StackBuildID;ZeroSeed;RdOnlyProg;WrOnlyProg;Clone;Mmapable;PreserveElems;InnerMap
+// +kubebuilder:validation:Enum=NoPrealloc;NoCommonLRU;StackBuildID;ZeroSeed;RdOnlyProg;WrOnlyProg;Clone;Mmapable;PreserveElems;InnerMap;SegvOnFault;NoUserConv;RBOverwrite
 type MapFlag string
 
 // The map flags.
 const (
 	// FlagNoPrealloc allocates entries when they are written instead of at creation
-	// (BPF_F_NO_PREALLOC, Linux 4.6). LPMTrie, SKStorage, InodeStorage, TaskStorage and CGRPStorage
-	// always carry it.
+	// (BPF_F_NO_PREALLOC, Linux 4.6). RHash, LPMTrie, SKStorage, InodeStorage, TaskStorage and
+	// CGRPStorage always carry it.
 	FlagNoPrealloc MapFlag = "NoPrealloc"
 	// FlagNoCommonLRU keeps one LRU list per CPU (BPF_F_NO_COMMON_LRU, Linux 4.10).
 	FlagNoCommonLRU MapFlag = "NoCommonLRU"
@@ -113,4 +116,13 @@ const (
 	// FlagInnerMap lets inner maps of one outer map differ in maxEntries (BPF_F_INNER_MAP, Linux
 	// 5.10).
 	FlagInnerMap MapFlag = "InnerMap"
+	// FlagSegvOnFault makes user space get SIGSEGV at an arena's absent page instead of a new page
+	// (BPF_F_SEGV_ON_FAULT, Linux 6.9).
+	FlagSegvOnFault MapFlag = "SegvOnFault"
+	// FlagNoUserConv leaves pointers into an arena as they are when programs cast them for user space
+	// (BPF_F_NO_USER_CONV, Linux 6.9).
+	FlagNoUserConv MapFlag = "NoUserConv"
+	// FlagRBOverwrite makes a full ring buffer drop its oldest records instead of refusing new ones
+	// (BPF_F_RB_OVERWRITE, Linux 6.19).
+	FlagRBOverwrite MapFlag = "RBOverwrite"
 )

@@ -34,20 +34,21 @@ func (m *Map) UpdateBatch(ctx context.Context, keys, values []byte, flags ElemFl
 	if values == nil {
 		values = []byte{} // no values are too few, not none asked for
 	}
-	count, err := m.batchLen(op, keys, values)
+	width := m.width(flags)
+	count, err := m.batchLen(op, keys, values, width)
 	if err != nil {
 		return 0, err
 	}
 	if m.traits.UpdateBatch {
-		done, err = m.inBatches(ctx, op, flags, count, m.key+m.stride, func(from, n int) (int, error) {
+		done, err = m.inBatches(ctx, op, flags, count, m.key+width, func(from, n int) (int, error) {
 			return m.fd.Batch(sys.MapUpdateBatch, nil, nil,
-				keys[from*m.key:(from+n)*m.key], values[from*m.stride:(from+n)*m.stride], n, uint64(flags))
+				keys[from*m.key:(from+n)*m.key], values[from*width:(from+n)*width], n, uint64(flags))
 		})
 		if !sys.IsNotSupp(err) {
 			return done, err
 		}
 	}
-	return m.each(ctx, op, count, func(i int) error { return m.UpdateElem(m.keyAt(keys, i), m.valueAt(values, i), flags) })
+	return m.each(ctx, op, count, func(i int) error { return m.UpdateElem(m.keyAt(keys, i), values[i*width:(i+1)*width], flags) })
 }
 
 // DeleteBatch removes len(keys)/KeySize elements. The first key that doesn't exist ends it with
@@ -58,7 +59,7 @@ func (m *Map) DeleteBatch(ctx context.Context, keys []byte) (done int, err error
 	if !m.traits.Delete {
 		return 0, m.unsupported(op)
 	}
-	count, err := m.batchLen(op, keys, nil)
+	count, err := m.batchLen(op, keys, nil, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -104,7 +105,7 @@ func (m *Map) LookupAndDeleteBatch(ctx context.Context, keys, values []byte, fla
 	if !m.traits.LookupAndDeleteBatch {
 		return 0, false, m.unsupported(op)
 	}
-	count, err := m.batchLen(op, keys, values)
+	count, err := m.batchLen(op, keys, values, m.stride)
 	if err != nil {
 		return 0, false, err
 	}
@@ -204,23 +205,23 @@ func (m *Map) each(ctx context.Context, op string, count int, do func(i int) err
 	return count, nil
 }
 
-// batchLen is how many elements the packed buffers hold. values is nil for deletes.
-func (m *Map) batchLen(op string, keys, values []byte) (int, error) {
+// batchLen is how many elements the packed buffers hold, with values of width bytes. values is nil for deletes.
+func (m *Map) batchLen(op string, keys, values []byte, width int) (int, error) {
 	if m.traits.Keyless {
 		if keys != nil {
 			return 0, sizeError(op, "the key", m, len(keys), 0)
 		}
-		if len(values)%m.stride != 0 {
-			return 0, &Error{Op: op, Map: m.describe(), Err: fmt.Errorf("%d bytes of values are not a multiple of %d", len(values), m.stride)}
+		if len(values)%width != 0 {
+			return 0, &Error{Op: op, Map: m.describe(), Err: fmt.Errorf("%d bytes of values are not a multiple of %d", len(values), width)}
 		}
-		return len(values) / m.stride, nil
+		return len(values) / width, nil
 	}
 	if m.key == 0 || len(keys)%m.key != 0 {
 		return 0, &Error{Op: op, Map: m.describe(), Err: fmt.Errorf("%d bytes of keys are not a multiple of %d", len(keys), m.key)}
 	}
 	count := len(keys) / m.key
-	if values != nil && len(values) != count*m.stride {
-		return 0, &Error{Op: op, Map: m.describe(), Err: fmt.Errorf("%d keys need %d bytes of values, not %d", count, count*m.stride, len(values))}
+	if values != nil && len(values) != count*width {
+		return 0, &Error{Op: op, Map: m.describe(), Err: fmt.Errorf("%d keys need %d bytes of values, not %d", count, count*width, len(values))}
 	}
 	return count, nil
 }

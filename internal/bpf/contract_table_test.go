@@ -39,6 +39,7 @@ func of(c contract, typ MapType, change func(*contract)) contract {
 
 var contracts = []contract{
 	of(hashContract, Hash, nil),
+	of(hashContract, RHash, func(c *contract) { c.opts.Flags = NoPrealloc }),
 	of(hashContract, PerCPUHash, nil),
 	of(hashContract, LRUHash, func(c *contract) { c.tooMany = fine }),
 	of(hashContract, LRUPerCPUHash, func(c *contract) { c.tooMany, c.opts.MaxEntries = fine, 64 }),

@@ -17,6 +17,9 @@ var disabled []string
 const (
 	featureBatch  = "Batch"
 	featureFreeze = "Freeze"
+	// featureAllCPUs are the flags of elements that are named so, featureArrayHash is the hash of frozen arrays.
+	featureAllCPUs   = "AllCPUs"
+	featureArrayHash = "ArrayHash"
 )
 
 // Disable turns off features of the kernel for this process: map types, Batch or Freeze. It replaces what
@@ -31,14 +34,20 @@ func Disable(names ...string) error {
 			d.Batch = true
 		case name == featureFreeze:
 			d.Freeze = true
+		case name == featureAllCPUs:
+			d.AllCPUs = true
+		case name == featureArrayHash:
+			d.ArrayHash = true
 		case err == nil:
 			d.MapTypes = append(d.MapTypes, uint32(t))
 		default:
-			return fmt.Errorf("unknown feature %q: must be a map type such as LPMTrie, %s or %s", name, featureBatch, featureFreeze)
+			return fmt.Errorf("unknown feature %q: must be a map type such as LPMTrie, %s, %s, %s or %s", name,
+				featureBatch, featureFreeze, featureAllCPUs, featureArrayHash)
 		}
 	}
 	disabled = slices.Clone(names)
 	typeProbes.Clear()
+	allCPUProbes.Clear()
 	sys.SetDisabled(d)
 	return nil
 }

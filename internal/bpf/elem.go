@@ -134,14 +134,18 @@ func (m *Map) check(op string, supported bool, key, value []byte, flags ElemFlag
 	if err := m.checkKey(op, supported, key); err != nil {
 		return err
 	}
-	want := m.stride
-	if flags&(CPU|AllCPUs) != 0 && m.traits.PerCPU {
-		want = m.value // of one CPU, and not rounded up
-	}
-	if len(value) != want {
+	if want := m.width(flags); len(value) != want {
 		return sizeError(op, "the value", m, len(value), want)
 	}
 	return nil
+}
+
+// width is how many bytes a value has in a command with these flags.
+func (m *Map) width(flags ElemFlags) int {
+	if flags&(CPU|AllCPUs) != 0 && m.traits.PerCPU {
+		return m.value // of one CPU, and not rounded up
+	}
+	return m.stride
 }
 
 func (m *Map) checkKey(op string, supported bool, key []byte) error {

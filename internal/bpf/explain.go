@@ -31,6 +31,8 @@ func (m *Map) explain(op string, flags ElemFlags, err error) error {
 		e.Kind, e.Hint = ErrNotSupported, m.opCameWith(op)
 	case sys.IsNoMemory(err):
 		e.Kind = ErrNoMemory
+	case sys.IsInvalid(err) && flags&(CPU|AllCPUs) != 0 && flags&(NoExist|Exist|Lock) != 0:
+		e.Kind, e.Hint = ErrNotSupported, "CPU and AllCPUs go with no other flag"
 	case sys.IsInvalid(err) && flags&(CPU|AllCPUs) != 0:
 		e.Kind, e.Hint = ErrNotSupported, "this kernel has no "+(flags&(CPU|AllCPUs)).String()
 	case sys.IsInvalid(err) && flags&Lock != 0:

@@ -108,6 +108,9 @@ func integerBTF() (*BTF, error) {
 	return LoadBTF(raw)
 }
 
+// Written is how many bytes of keys and values this process has given to the commands that update elements.
+func Written() uint64 { return sys.Written() }
+
 // SystemCalls is how often this process has called bpf(2).
 func SystemCalls() uint64 { return sys.Calls() }
 
@@ -157,7 +160,8 @@ func HaveBatch(t MapType) error {
 }
 
 // Features are the names of what this kernel has of what this project asks for, sorted: the map types
-// that the API offers, "Batch" and "Freeze". Types that need CAP_NET_ADMIN are missing without it. An
+// that the API offers, "Batch", "Freeze", "AllCPUs" (one value for all CPUs in a call) and "ArrayHash" (of frozen
+// arrays). Types that need CAP_NET_ADMIN are missing without it. An
 // error means that it can't be told, for example ErrNotPermitted.
 func Features() ([]string, error) {
 	var names []string
@@ -175,6 +179,12 @@ func Features() ([]string, error) {
 	}
 	if haveFreeze() {
 		names = append(names, featureFreeze)
+	}
+	if HaveAllCPUs(PerCPUArray) {
+		names = append(names, featureAllCPUs)
+	}
+	if haveArrayHash() {
+		names = append(names, featureArrayHash)
 	}
 	slices.Sort(names)
 	return names, nil

@@ -45,10 +45,10 @@ const (
 	Exist ElemFlags = 1 << 1
 	// Lock takes the value's bpf_spin_lock, which the map's BTF must describe (Linux 5.1).
 	Lock ElemFlags = 1 << 2
-	// CPU reads or writes one CPU's value of a per-CPU map; the CPU is in the upper 32 bits. Kernels
-	// up to 6.18 refuse it with EINVAL.
+	// CPU reads or writes one CPU's value of a per-CPU map; the CPU is in the upper 32 bits (Linux 7.0).
+	// Older kernels refuse it with EINVAL.
 	CPU ElemFlags = 1 << 3
-	// AllCPUs writes one value to all CPUs. Kernels up to 6.18 refuse it with EINVAL.
+	// AllCPUs writes one value to all CPUs (Linux 7.0). Older kernels refuse it with EINVAL.
 	AllCPUs ElemFlags = 1 << 4
 )
 

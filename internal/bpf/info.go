@@ -78,6 +78,32 @@ func (m *Map) FDInfo() (FDInfo, error) {
 	return info, nil
 }
 
+// Hash is the SHA-256 that the kernel calculates of a frozen Array's values, each padded with zeros to a multiple of 8
+// bytes (Linux 6.18). known is false for maps that aren't frozen, other types and older kernels.
+func (m *Map) Hash() (sum [32]byte, known bool, err error) {
+	if m.typ != Array {
+		return sum, false, nil
+	}
+	known, err = m.fd.MapHash(&sum)
+	if sys.IsPermission(err) {
+		return sum, false, nil // it isn't frozen
+	}
+	return sum, known, m.explained("get the hash", Any, err)
+}
+
+func haveArrayHash() bool {
+	m, err := Create(CreateOpts{Type: Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		return false
+	}
+	defer func() { _ = m.Close() }() // it is gone with its descriptor
+	if m.Freeze() != nil {
+		return false
+	}
+	_, known, err := m.Hash()
+	return known && err == nil
+}
+
 // freezeBackoff is for writers that are in the kernel: 10 tries within half a second.
 func freezeBackoff() backoff { return backoff{tries: 10, pause: time.Millisecond} }
 

@@ -26,7 +26,7 @@ type contractRow struct {
 
 // contractRows has a row for every type of internal/maptype.
 var contractRows = map[MapType]contractRow{
-	Hash: {}, LRUHash: {}, PerCPUHash: {}, LRUPerCPUHash: {}, Array: {}, PerCPUArray: {}, Queue: {}, Stack: {}, BloomFilter: {},
+	Hash: {}, RHash: {}, LRUHash: {}, PerCPUHash: {}, LRUPerCPUHash: {}, Array: {}, PerCPUArray: {}, Queue: {}, Stack: {}, BloomFilter: {},
 	LPMTrie:     {key: func(_ *testing.T, _ *Map, i int) []byte { return append(u32(8), byte(i)) }},
 	ArrayOfMaps: {value: innerMap}, HashOfMaps: {value: innerMap},
 	ProgArray: {value: func(t *testing.T, _ *Map, _ int) []byte { return u32(filter(t)) }},
@@ -42,7 +42,7 @@ var contractRows = map[MapType]contractRow{
 		attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_BPF_OUTPUT, Sample_type: unix.PERF_SAMPLE_RAW}
 		return u32(owned(t)(unix.PerfEventOpen(&attr, -1, 0, -1, unix.PERF_FLAG_FD_CLOEXEC)))
 	}},
-	StackTrace: {empty: true}, CGroupStorage: {empty: true}, PerCPUCGroupStorage: {empty: true}, StructOps: {empty: true},
+	StackTrace: {empty: true}, CGroupStorage: {empty: true}, PerCPUCGroupStorage: {empty: true}, StructOps: {empty: true}, InsnArray: {empty: true},
 	RingBuf: {empty: true}, UserRingBuf: {empty: true}, Arena: {empty: true},
 	SKStorage:    {key: func(t *testing.T, m *Map, i int) []byte { return connected(t, m, i)[:4] }},
 	InodeStorage: {key: func(t *testing.T, _ *Map, _ int) []byte { return u32(opened(t, os.DevNull)) }},

@@ -19,7 +19,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
-// forEachType runs a test for each type that the API offers, with the attributes of a small map.
+// forEachType runs a test for each type that the API offers, with the attributes of a small map. A type that came
+// with a later kernel than this one is to be refused with that release.
 func forEachType(t *testing.T, do func(t *testing.T, m *maptype.Type, o CreateOpts)) {
 	t.Helper()
 	for _, m := range maptype.Offered() {
@@ -102,10 +103,7 @@ func TestTableNames(t *testing.T) {
 		if !ok { // a name that went out of use is kept beside the new one
 			n, ok = numbers[m.UAPIName()+"_DEPRECATED"]
 		}
-		if !ok && runningKernel().Before(m.Since) {
-			continue
-		}
-		if !ok || n != uint64(m.Number) || runningKernel().Before(m.Since) {
+		if bpftest.Since(t, m.Since.Major, m.Since.Minor) != ok || ok && n != uint64(m.Number) {
 			t.Errorf("%s has number %d in the table, %d (%t) in the kernel", m.UAPIName(), m.Number, n, ok)
 		}
 	}
@@ -127,12 +125,8 @@ func TestTableNames(t *testing.T) {
 		bits[v.Name] = v.Value
 	}
 	for _, f := range maptype.AllFlags() {
-		want := uint64(f.Bit)
-		if runningKernel().Before(f.Since) {
-			want = 0
-		}
-		if bit := bits[f.UAPIName()]; bit != want {
-			t.Errorf("%s is %#x in the table, %#x in the kernel", f.UAPIName(), want, bit)
+		if bit, ok := bits[f.UAPIName()]; bpftest.Since(t, f.Since.Major, f.Since.Minor) != ok || ok && bit != uint64(f.Bit) {
+			t.Errorf("%s is %#x in the table, %#x in the kernel", f.UAPIName(), uint32(f.Bit), bit)
 		}
 	}
 }
@@ -287,19 +281,62 @@ func TestTableFlags(t *testing.T) {
 			case f.Offered:
 				p.Flags |= MapFlags(f.Bit)
 				p.ValueSize = uint32(m.ValueWith(f.Bit).Smallest())
-				expect(t, f.Name, m.Flags&f.Bit != 0 || leftOut(m, f.Name), creates(t, p))
+				err := creates(t, p)
+				if since := m.FlagSince(f); m.Flags&f.Bit != 0 && !bpftest.Since(t, since.Major, since.Minor) {
+					if !errors.Is(err, ErrNotSupported) || !strings.Contains(err.Error(), fmt.Sprintf("flag %s needs %s", f.Name, since)) {
+						t.Errorf("%s, of %s: %v", f.Name, since, err)
+					}
+					continue
+				}
+				expect(t, f.Name, m.Flags&f.Bit != 0 || leftOut(m, f.Name), err)
 			}
 		}
 		for _, hashes := range []int{1, 15, 16} {
 			o.MapExtra = uint64(hashes)
-			if m.Capacity == maptype.Pages {
-				o.MapExtra *= uint64(os.Getpagesize()) << 20 // an address
-				continue
+			if m.Extra == maptype.NoExtra {
+				expect(t, fmt.Sprintf("%d hash functions", hashes), hashes <= m.HashFunctions, creates(t, o))
 			}
-			expect(t, fmt.Sprintf("%d hash functions", hashes), hashes <= m.HashFunctions, creates(t, o))
 		}
 	})
 }
+
+// TestTableExtra holds the meanings of map_extra to the kernel's.
+func TestTableExtra(t *testing.T) {
+	forEachType(t, func(t *testing.T, m *maptype.Type, o CreateOpts) {
+		page := uint64(os.Getpagesize())
+		for extra, takes := range map[maptype.Extra]map[uint64]bool{
+			// An arena ends below the next 4 GiB.
+			maptype.Address:  {0: true, 1 << 44: true, 1<<44 + page: true, 1<<44 + 1: false, 1<<44 - page: true, 1<<44 - page/2: false},
+			maptype.SizeHint: {0: true, 1: true, maptype.MaxSizeHint: true, maptype.MaxSizeHint + 1: false, 1 << 32: false},
+		} {
+			for value, takes := range takes {
+				o := o // the order of the two is random
+				o.MapExtra, o.MaxEntries = value, max(o.MaxEntries, 1)
+				if extra == maptype.SizeHint {
+					o.MaxEntries = maptype.MaxSizeHint + 1
+				}
+				if m.Extra == extra {
+					expect(t, fmt.Sprintf("map_extra %#x", value), takes, creates(t, o))
+				}
+			}
+		}
+		switch m.Extra {
+		case maptype.Address:
+			o.MapExtra, o.MaxEntries = 1<<44-page, 2
+			expect(t, "an arena across 4 GiB", false, creates(t, o))
+			o.MapExtra, o.MaxEntries = 1<<44, uint32(maxArena/page)
+			expect(t, "the largest arena", true, creates(t, o))
+			o.MapExtra, o.MaxEntries = 0, uint32(maxArena/page)+1
+			expect(t, "a larger arena", false, creates(t, o))
+		case maptype.SizeHint:
+			o.MapExtra, o.MaxEntries = 3, 2
+			expect(t, "a hint above max_entries", false, creates(t, o))
+		}
+	})
+}
+
+// maxArena is the largest arena in bytes.
+const maxArena = 4 << 30
 
 // TestTableCapabilities makes maps with CAP_BPF alone, and with CAP_NET_ADMIN.
 func TestTableCapabilities(t *testing.T) {

@@ -319,6 +319,12 @@ func TestFeatures(t *testing.T) {
 		typ, err := bpf.ParseMapType(name)
 		return err == nil && !bpf.Known(t, typ)
 	})
+	for name, since := range map[string][2]int{"ArrayHash": {6, 18}, "AllCPUs": {7, 0}, "RHash": {7, 1}} {
+		if bpftest.Since(t, since[0], since[1]) {
+			want = append(want, name)
+		}
+	}
+	slices.Sort(want)
 	if !slices.Equal(features, want) {
 		t.Errorf("features %v, want %v", features, want)
 	}
@@ -332,6 +338,6 @@ func TestFeatures(t *testing.T) {
 			}
 		}
 	}
-	wantErr(t, "a type of the future", bpf.HaveMapType(bpf.Arena+50), bpf.ErrNotSupported)
+	wantErr(t, "a type of the future", bpf.HaveMapType(bpf.RHash+50), bpf.ErrNotSupported)
 	wantErr(t, "batches of a queue", bpf.HaveBatch(bpf.Queue), bpf.ErrNotSupported)
 }

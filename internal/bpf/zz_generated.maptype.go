@@ -5,7 +5,7 @@
 
 package bpf
 
-// The map types of Linux 6.18, enum bpf_map_type.
+// The map types of Linux 7.2, enum bpf_map_type.
 const (
 	// Unspec is BPF_MAP_TYPE_UNSPEC, no type.
 	Unspec MapType = 0
@@ -17,6 +17,8 @@ const (
 	PerCPUHash MapType = 5
 	// LRUPerCPUHash is BPF_MAP_TYPE_LRU_PERCPU_HASH (Linux 4.10).
 	LRUPerCPUHash MapType = 10
+	// RHash is BPF_MAP_TYPE_RHASH (Linux 7.1).
+	RHash MapType = 35
 	// Array is BPF_MAP_TYPE_ARRAY (Linux 3.19).
 	Array MapType = 2
 	// PerCPUArray is BPF_MAP_TYPE_PERCPU_ARRAY (Linux 4.6).
@@ -73,11 +75,13 @@ const (
 	PerCPUCGroupStorage MapType = 21
 	// Arena is BPF_MAP_TYPE_ARENA (Linux 6.9).
 	Arena MapType = 33
+	// InsnArray is BPF_MAP_TYPE_INSN_ARRAY (Linux 6.19).
+	InsnArray MapType = 34
 	// StructOps is BPF_MAP_TYPE_STRUCT_OPS (Linux 5.6).
 	StructOps MapType = 26
 )
 
-// The map flags of Linux 6.18.
+// The map flags of Linux 7.2.
 const (
 	// NoPrealloc allocates entries when they are written instead of at creation (BPF_F_NO_PREALLOC,
 	// Linux 4.6).
@@ -119,8 +123,13 @@ const (
 	VTypeBTFObjFD MapFlags = 1 << 15
 	// TokenFD makes the kernel look at a BPF token (BPF_F_TOKEN_FD, Linux 6.9).
 	TokenFD MapFlags = 1 << 16
-	// SegvOnFault raises SIGSEGV for absent arena pages (BPF_F_SEGV_ON_FAULT, Linux 6.9).
+	// SegvOnFault makes user space get SIGSEGV at an arena's absent page instead of a new page
+	// (BPF_F_SEGV_ON_FAULT, Linux 6.9).
 	SegvOnFault MapFlags = 1 << 17
-	// NoUserConv leaves arena pointers unconverted (BPF_F_NO_USER_CONV, Linux 6.9).
+	// NoUserConv leaves pointers into an arena as they are when programs cast them for user space
+	// (BPF_F_NO_USER_CONV, Linux 6.9).
 	NoUserConv MapFlags = 1 << 18
+	// RBOverwrite makes a full ring buffer drop its oldest records instead of refusing new ones
+	// (BPF_F_RB_OVERWRITE, Linux 6.19).
+	RBOverwrite MapFlags = 1 << 19
 )

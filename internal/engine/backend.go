@@ -103,8 +103,8 @@ type Map interface {
 	// Count is how many elements the map holds, if that can be told without reading them. It may be off
 	// by what others are writing meanwhile.
 	Count(ctx context.Context) (n int64, known bool)
-	// Write writes packed elements in their order: arrays set, queues and stacks push (keys nil). After an
-	// error some of them may have been written.
+	// Write writes packed elements in their order: arrays set, queues and stacks push (keys nil). Keys of per-CPU maps
+	// are distinct, and written in any order. After an error some of them may have been written.
 	Write(ctx context.Context, keys, values []byte) error
 	// Add writes packed elements whose keys aren't in the map yet, and leaves those that are as they are.
 	// added is how many were written. Arrays, whose keys are always there, and keyless maps can't. After

@@ -32,6 +32,12 @@ var declared = []Type{
 		Ops: hashOps, Count: Sum, Memory: Memory{Formula: HashTable},
 	},
 	{
+		Number: 35, Name: "RHash", UAPI: "RHASH", Since: Kernel{7, 1},
+		Key: Datum{Min: 1, Max: math.MaxUint16}, Value: hashValue, MaxElement: maxHashElement, Extra: SizeHint, InPlace: true,
+		Flags: noPrealloc | accessFlags, Implied: noPrealloc, NUMA: true, BTF: OptionalBTF, SpinLock: true, Inner: AnyCapacity,
+		Ops: hashOps, Memory: Memory{Formula: ResizableHash},
+	},
+	{
 		Number: 2, Name: "Array", UAPI: "ARRAY", Since: Kernel{3, 19},
 		Key: index, Value: Datum{Min: 1, Max: math.MaxInt32}, Indexed: true, Array: true,
 		Flags: mmapable | innerMap | accessFlags, NUMA: true, BTF: OptionalBTF, SpinLock: true, Inner: SameCapacity,

@@ -9,8 +9,9 @@
 // sample in config/samples; tests fail for a type that lacks one of them. `make generate` then writes
 // the constants, the CRD and the table in docs/concepts.md.
 //
-// The facts hold for Linux 6.18 and are compared with the running kernel by the tests of internal/bpf.
-// They come from kernel/bpf/*.c and include/uapi/linux/bpf.h.
+// The facts hold for Linux 7.2 and are compared with the running kernel by the tests of internal/bpf.
+// They come from kernel/bpf/*.c and include/uapi/linux/bpf.h; a test compares names and numbers with the newest
+// header (internal/uapi).
 //
 // Out of scope: asking the kernel what it has (internal/bpf), and formulas (internal/footprint).
 package maptype

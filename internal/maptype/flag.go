@@ -52,6 +52,7 @@ const (
 	tokenFD
 	segvOnFault
 	noUserConv
+	rbOverwrite
 )
 
 // The flags that are more than names of the API: NUMANode makes the kernel look at the number of the node, and
@@ -75,7 +76,7 @@ type Flag struct {
 	Does string
 }
 
-// allFlags are the flags of Linux 6.18, bit by bit.
+// allFlags are the flags of Linux 7.2, bit by bit.
 var allFlags = []Flag{
 	{noPrealloc, "NoPrealloc", "NO_PREALLOC", Kernel{4, 6}, true, "allocates entries when they are written instead of at creation"},
 	{noCommonLRU, "NoCommonLRU", "NO_COMMON_LRU", Kernel{4, 10}, true, "keeps one LRU list per CPU"},
@@ -94,8 +95,9 @@ var allFlags = []Flag{
 	{pathFD, "PathFD", "PATH_FD", Kernel{6, 5}, false, "makes pin and get take a directory's file descriptor"},
 	{vtypeBTFObjFD, "VTypeBTFObjFD", "VTYPE_BTF_OBJ_FD", Kernel{6, 9}, false, "makes the kernel look at the BTF object of the value's type"},
 	{tokenFD, "TokenFD", "TOKEN_FD", Kernel{6, 9}, false, "makes the kernel look at a BPF token"},
-	{segvOnFault, "SegvOnFault", "SEGV_ON_FAULT", Kernel{6, 9}, false, "raises SIGSEGV for absent arena pages"},
-	{noUserConv, "NoUserConv", "NO_USER_CONV", Kernel{6, 9}, false, "leaves arena pointers unconverted"},
+	{segvOnFault, "SegvOnFault", "SEGV_ON_FAULT", Kernel{6, 9}, true, "makes user space get SIGSEGV at an arena's absent page instead of a new page"},
+	{noUserConv, "NoUserConv", "NO_USER_CONV", Kernel{6, 9}, true, "leaves pointers into an arena as they are when programs cast them for user space"},
+	{rbOverwrite, "RBOverwrite", "RB_OVERWRITE", Kernel{6, 19}, true, "makes a full ring buffer drop its oldest records instead of refusing new ones"},
 }
 
 // AllFlags are the flags of map creation in the order of their bits.

@@ -38,7 +38,7 @@ var atRuntime = []Type{
 	},
 	{
 		Number: 27, Name: "RingBuf", UAPI: "RINGBUF", Since: Kernel{5, 8},
-		Capacity: Bytes, Runtime: true, Reading: Unreadable,
+		Capacity: Bytes, Runtime: true, Reading: Unreadable, Flags: rbOverwrite,
 		NUMA: true, Inner: AnyCapacity, Ops: Freeze, Memory: Memory{Formula: RingBuffer},
 	},
 	{
@@ -93,9 +93,15 @@ var atRuntime = []Type{
 	},
 	{
 		Number: 33, Name: "Arena", UAPI: "ARENA", Since: Kernel{6, 9},
-		Capacity: Pages, Runtime: true, Reading: Unreadable,
-		Flags: mmapable, Implied: mmapable,
+		Capacity: Pages, Runtime: true, Reading: Unreadable, Extra: Address,
+		Flags: mmapable | segvOnFault | noUserConv, Implied: mmapable,
 		Ops: Freeze, Memory: Memory{Formula: LazyPages},
+	},
+	{
+		Number: 34, Name: "InsnArray", UAPI: "INSN_ARRAY", Since: Kernel{6, 19},
+		NotOffered: "it holds places in the instructions of the one program that is loaded with it, so its loader makes it",
+		Key:        index, Value: Datum{Min: 16, Max: 16}, Indexed: true, Runtime: true,
+		Ops: Lookup | Update | NextKey | Freeze, Memory: Memory{Formula: ValueArray},
 	},
 	{
 		Number: 26, Name: "StructOps", UAPI: "STRUCT_OPS", Since: Kernel{5, 6},

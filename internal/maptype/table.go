@@ -75,7 +75,7 @@ func indexed[K comparable](key func(*Type) K) map[K]*Type {
 	return found
 }
 
-// All are the map types of Linux 6.18, in the order in which the API lists them.
+// All are the map types of Linux 7.2, in the order in which the API lists them.
 func All() []*Type {
 	types := make([]*Type, len(all))
 	for i := range all {

@@ -101,6 +101,7 @@ func TestConsistency(t *testing.T) {
 			"a spin lock that BTF can't tell":                m.SpinLock && m.BTF == maptype.NoBTF,
 			"no formula of its memory":                       m.Memory.Formula == maptype.UnknownLayout,
 			"no release":                                     m.Since == maptype.Kernel{},
+			"two meanings of map_extra":                      m.HashFunctions > 0 && m.Extra != maptype.NoExtra,
 			"hash functions of what isn't a filter":          m.HashFunctions > 0 && m.Reading != maptype.Asked,
 			"a smallest key or value that it doesn't take":   m.Key.Exists() && !m.Key.Takes(m.Key.Smallest()) || m.Value.Exists() && !m.Value.Takes(m.Value.Smallest()),
 			"a size that is none of its multiples":           m.Key.Exists() && !m.Key.Takes(m.Key.Max) || m.Value.Exists() && !m.Value.Takes(m.Value.Max),

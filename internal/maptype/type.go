@@ -3,6 +3,8 @@
 
 package maptype
 
+import "math"
+
 // Type is a map type and all that depends on it.
 type Type struct {
 	// Number is the kernel's, enum bpf_map_type.
@@ -24,6 +26,8 @@ type Type struct {
 	Capacity Capacity
 	// HashFunctions is the most that map_extra may ask for; 0 if it may not.
 	HashFunctions int
+	// Extra is what map_extra means, for types whose map_extra the API has as mapExtra.
+	Extra Extra
 
 	// Indexed says that keys are indexes below max_entries.
 	Indexed bool
@@ -35,6 +39,9 @@ type Type struct {
 	LRU bool
 	// LPM says that keys are prefixes: a 32-bit length in the node's byte order, then the address.
 	LPM bool
+	// InPlace says that an update of an element that is there writes into its value, so that others who read it
+	// meanwhile may see a part of the old value and a part of the new one. All arrays do so, too.
+	InPlace bool
 	// MapOfMaps says that values are maps.
 	MapOfMaps bool
 
@@ -126,6 +133,23 @@ const (
 	// Unbounded: max_entries must be 0, the map grows with what it is attached to.
 	Unbounded
 )
+
+// Extra is what map_extra means.
+type Extra int
+
+// The meanings of map_extra, beside the number of hash functions.
+const (
+	// NoExtra: it must be 0.
+	NoExtra Extra = iota
+	// Address: where user space maps the memory, a multiple of the page size; 0 for any place.
+	Address
+	// SizeHint: for how many elements there is room at creation, at most 65535 and max_entries; 0 for the kernel's
+	// choice.
+	SizeHint
+)
+
+// MaxSizeHint is the largest map_extra that is a SizeHint.
+const MaxSizeHint = math.MaxUint16
 
 // Reading is how the contents of a map can be compared with what is declared.
 type Reading int
@@ -246,6 +270,7 @@ const (
 	LazyPages
 	KernelStruct
 	LocalStorage
+	ResizableHash
 )
 
 // IsKeyless says whether elements have no key.
@@ -256,6 +281,9 @@ func (t *Type) IsOffered() bool { return t.NotOffered == "" }
 
 // UAPIName is the type's name in the kernel's headers, for example "BPF_MAP_TYPE_LPM_TRIE".
 func (t *Type) UAPIName() string { return "BPF_MAP_TYPE_" + t.UAPI }
+
+// TakesExtra says whether map_extra may be something else than 0.
+func (t *Type) TakesExtra() bool { return t.HashFunctions > 0 || t.Extra != NoExtra }
 
 // FlagSince is the kernel that brought a flag for this type.
 func (t *Type) FlagSince(f Flag) Kernel { return later(t.Since, f.Since) }

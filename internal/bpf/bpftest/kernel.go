@@ -19,7 +19,13 @@ func Kernel(t testing.TB) (k maptype.Kernel) {
 		t.Fatal(err)
 	}
 	if _, err := fmt.Sscanf(string(text), "%d.%d", &k.Major, &k.Minor); err != nil {
-		t.Fatal(err)
+		t.Fatalf("kernel release %q: %v", text, err)
 	}
 	return k
+}
+
+// Since says whether the running kernel is of a release or a later one, for what came with it.
+func Since(t testing.TB, major, minor int) bool {
+	t.Helper()
+	return !Kernel(t).Before(maptype.Kernel{Major: major, Minor: minor})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,10 +86,7 @@ func TestLayouts(t *testing.T) {
 					continue
 				}
 				if offsets := flatten(c.Type, 0); hasAll(offsets, has) {
-					if len(has) < len(l.members) && hasAll(offsets, l.members[:len(has)+1]) {
-						t.Errorf("this kernel has %s already", l.members[len(has)])
-					}
-					compare(t, ours, l.members, len(has), offsets)
+					compare(t, ours, l.members, has, offsets)
 					return
 				}
 			}
@@ -97,9 +95,9 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
-// since is when members came that a kernel may not have; they are the last ones of their structs.
+// since is when members came that a kernel may not have.
 var since = map[string][2]int{
-	"map_extra": {5, 16}, "btf_vmlinux_id": {5, 11}, "btf_log_true_size": {6, 4}, "path_fd": {6, 5},
+	"map_extra": {5, 16}, "btf_log_true_size": {6, 4}, "path_fd": {6, 5}, "btf_vmlinux_id": {6, 9},
 	"value_type_btf_obj_fd": {6, 9}, "map_token_fd": {6, 9}, "fd_by_id_token_fd": {6, 9}, "btf_flags": {6, 9}, "btf_token_fd": {6, 9},
 	"excl_prog_hash": {6, 18}, "excl_prog_hash_size": {6, 18}, "hash": {6, 18}, "hash_size": {6, 18},
 }
@@ -113,12 +111,10 @@ func onThisKernel(t *testing.T, members []string) []string {
 	if err := errors.Join(err, scanErr); err != nil {
 		t.Fatal(err)
 	}
-	for i, m := range members {
-		if s := since[m]; major < s[0] || major == s[0] && minor < s[1] {
-			return members[:i]
-		}
-	}
-	return members
+	return slices.DeleteFunc(slices.Clone(members), func(m string) bool {
+		s := since[m]
+		return major < s[0] || major == s[0] && minor < s[1]
+	})
 }
 
 type place struct{ offset, size int }
@@ -159,21 +155,33 @@ func hasAll(offsets map[string]place, members []string) bool {
 	return true
 }
 
-// compare holds the first n fields against the kernel's members.
-func compare(t *testing.T, ours reflect.Type, members []string, n int, kernel map[string]place) {
+// compare holds our fields against the kernel's members, of which it has some.
+func compare(t *testing.T, ours reflect.Type, members, has []string, kernel map[string]place) {
 	t.Helper()
+	fields := fieldsOf(ours)
+	if len(fields) != len(members) {
+		t.Fatalf("%d fields, %d members", len(fields), len(members))
+	}
+	for i, f := range fields {
+		if !slices.Contains(has, members[i]) {
+			if place, ok := kernel[members[i]]; ok {
+				t.Errorf("this kernel has %s, at %d", members[i], place.offset)
+			}
+			continue
+		}
+		if want, got := kernel[members[i]], (place{int(f.Offset), int(f.Type.Size())}); got != want {
+			t.Errorf("%s is at %d (%d bytes), the kernel's %s at %d (%d bytes)", f.Name, got.offset, got.size, members[i], want.offset, want.size)
+		}
+	}
+}
+
+// fieldsOf are the fields of a struct of ours that have names.
+func fieldsOf(ours reflect.Type) []reflect.StructField {
 	var fields []reflect.StructField
 	for _, f := range reflect.VisibleFields(ours) { // an embedded struct is the first field
 		if f.Name != "_" && !f.Anonymous {
 			fields = append(fields, f)
 		}
 	}
-	if len(fields) != len(members) {
-		t.Fatalf("%d fields, %d members", len(fields), len(members))
-	}
-	for i, f := range fields[:n] {
-		if want, got := kernel[members[i]], (place{int(f.Offset), int(f.Type.Size())}); got != want {
-			t.Errorf("%s is at %d (%d bytes), the kernel's %s at %d (%d bytes)", f.Name, got.offset, got.size, members[i], want.offset, want.size)
-		}
-	}
+	return fields
 }

@@ -86,6 +86,18 @@ var calls atomic.Uint64
 // Calls is how often this process has called bpf(2).
 func Calls() uint64 { return calls.Load() }
 
+// written counts the bytes of keys and values that the commands of updates were given.
+var written atomic.Uint64
+
+// Written is how many bytes of keys and values this process has given to the commands that update elements.
+func Written() uint64 { return written.Load() }
+
+func countWritten(cmd Cmd, n int) {
+	if cmd == MapUpdateElem || cmd == MapUpdateBatch {
+		written.Add(uint64(n))
+	}
+}
+
 // Intercept, if set, is called before each bpf(2): if it returns an errno other than 0, that is the result,
 // and the kernel isn't entered. Tests use it.
 var Intercept atomic.Pointer[func(Cmd) unix.Errno]

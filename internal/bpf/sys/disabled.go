@@ -16,6 +16,8 @@ type Disabled struct {
 	MapTypes []uint32
 	// Batch refuses the batch commands, Freeze BPF_MAP_FREEZE.
 	Batch, Freeze bool
+	// AllCPUs refuses the flags CPU and AllCPUs of elements, ArrayHash leaves out the hash of a frozen array.
+	AllCPUs, ArrayHash bool
 }
 
 var disabled atomic.Pointer[Disabled]
@@ -44,6 +46,26 @@ func checkBatch() error {
 func checkFreeze() error {
 	if d := disabled.Load(); d != nil && d.Freeze {
 		return errnoOf(unix.EINVAL)
+	}
+	return nil
+}
+
+// cpuFlags are BPF_F_CPU and BPF_F_ALL_CPUS.
+const cpuFlags = 1<<3 | 1<<4
+
+func checkFlags(flags uint64) error {
+	if flags&cpuFlags == 0 {
+		return nil
+	}
+	if d := disabled.Load(); d != nil && d.AllCPUs {
+		return errnoOf(unix.EINVAL)
+	}
+	return nil
+}
+
+func checkHash() error {
+	if d := disabled.Load(); d != nil && d.ArrayHash {
+		return errnoOf(enotsupp)
 	}
 	return nil
 }

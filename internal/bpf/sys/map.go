@@ -38,6 +38,10 @@ func (fd *FD) Elem(cmd Cmd, key, value []byte, flags uint64) error {
 	if fd.raw < 0 {
 		return ErrClosed
 	}
+	if err := checkFlags(flags); err != nil {
+		return err
+	}
+	countWritten(cmd, len(key)+len(value))
 	attr := MapElemAttr{MapFD: uint32(fd.raw), Key: PointerTo(key), Value: PointerTo(value), Flags: flags}
 	_, err := bpf(cmd, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(key)
@@ -56,6 +60,10 @@ func (fd *FD) Batch(cmd Cmd, in, out, keys, values []byte, count int, elemFlags 
 	if err := checkBatch(); err != nil {
 		return count, err
 	}
+	if err := checkFlags(elemFlags); err != nil {
+		return count, err
+	}
+	countWritten(cmd, len(keys)+len(values))
 	attr := MapBatchAttr{
 		InBatch: PointerTo(in), OutBatch: PointerTo(out), Keys: PointerTo(keys), Values: PointerTo(values),
 		Count: uint32(count), MapFD: uint32(fd.raw), ElemFlags: elemFlags,
@@ -131,6 +139,25 @@ func (fd *FD) MapInfo() (MapInfo, error) {
 	_, err := bpf(ObjGetInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	runtime.KeepAlive(info)
 	return *info, err
+}
+
+// MapHash is BPF_OBJ_GET_INFO_BY_FD of a map for the hash of its values: SHA-256 (Linux 6.18). known is false where
+// the kernel has none for the map or knows no such hash.
+func (fd *FD) MapHash(sum *[32]byte) (known bool, err error) {
+	fd.mu.RLock()
+	defer fd.mu.RUnlock()
+	if fd.raw < 0 {
+		return false, ErrClosed
+	}
+	if err := checkHash(); err != nil {
+		return false, nil //nolint:nilerr // a kernel without hashes says nothing
+	}
+	info := &MapInfo{Hash: PointerTo(sum[:]), HashSize: uint32(len(sum))}
+	attr := InfoAttr{BPFFD: uint32(fd.raw), InfoLen: uint32(unsafe.Sizeof(*info)), Info: Pointer{unsafe.Pointer(info)}}
+	_, err = bpf(ObjGetInfoByFD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	runtime.KeepAlive(info)
+	runtime.KeepAlive(sum)
+	return err == nil && *sum != [32]byte{}, err
 }
 
 // FDInfo reads /proc/self/fdinfo of the descriptor.

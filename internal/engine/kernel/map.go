@@ -98,7 +98,12 @@ func (o openMap) Count(ctx context.Context) (n int64, known bool) {
 
 // Write writes elements in their order.
 func (o openMap) Write(ctx context.Context, keys, values []byte) error {
-	_, err := o.m.UpdateBatch(ctx, keys, values, o.flags)
+	var err error
+	if o.m.Type().Traits().PerCPU {
+		_, err = o.m.UpdateCPUs(ctx, keys, values, o.flags)
+	} else {
+		_, err = o.m.UpdateBatch(ctx, keys, values, o.flags)
+	}
 	return o.explain(err)
 }
 

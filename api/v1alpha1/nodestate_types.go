@@ -264,6 +264,9 @@ const (
 	NodeReasonNotPermitted = "NotPermitted"
 	// NodeReasonNotSupported: the node's kernel doesn't support this map.
 	NodeReasonNotSupported = "NotSupported"
+	// NodeReasonMemlockLimit: the node's kernel, before Linux 5.11, charges maps to RLIMIT_MEMLOCK, and the map is
+	// over it. The message names the limit and how to raise it.
+	NodeReasonMemlockLimit = "MemlockLimit"
 	// NodeReasonOutOfMemory: the kernel couldn't allocate memory for the map.
 	NodeReasonOutOfMemory = "OutOfMemory"
 	// NodeReasonQuotaExceeded: the map would exceed a limit of kernel memory or of maps: its namespace's,

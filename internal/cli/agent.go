@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
@@ -53,6 +54,9 @@ func newAgent(run func(context.Context, agent.Options) error) *cobra.Command {
 			}
 			if err := bpf.Disable(disabled...); err != nil {
 				return fmt.Errorf("--disable-features: %w", err)
+			}
+			if err := bpf.AllowMemlock(); err != nil {
+				log.Log.Info("Large maps can't be made on this node", "reason", err.Error())
 			}
 			if inventory {
 				o.InventoryPeriod = o.ResyncPeriod

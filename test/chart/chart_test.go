@@ -193,6 +193,8 @@ func TestCapabilitiesAskedFor(t *testing.T) {
 		{"agent.verifySchemas.enabled=true", []any{"SYS_ADMIN"}},
 		{"agent.usage.enabled=true", []any{"PERFMON"}},
 		{"agent.usage.enabled=true,agent.extraCapabilities={PERFMON}", []any{"PERFMON"}},
+		{"agent.raiseMemlock=true", []any{"SYS_RESOURCE"}},
+		{"agent.raiseMemlock=true,agent.extraCapabilities={SYS_RESOURCE}", []any{"SYS_RESOURCE"}},
 		{"agent.hostNetwork=true", []any{"NET_ADMIN"}},
 	} {
 		agent := find(t, parse(t, helmTemplate(t, c.set)), "DaemonSet", "-agent")

@@ -103,6 +103,7 @@ var uses = map[string][]string{
 	"agent.inventory.enabled":     {"agent.inventory.enabled=true"},
 	"agent.verifySchemas.enabled": {"agent.verifySchemas.enabled=true"},
 	"agent.usage.enabled":         {"agent.usage.enabled=true"},
+	"agent.raiseMemlock":          {"agent.raiseMemlock=true"},
 	"agent.hostNetwork":           {"agent.hostNetwork=true"},
 	"agent.cgroups.enabled":       {"agent.cgroups.enabled=true"},
 	"agent.cgroups.path":          {"agent.cgroups.enabled=true", "agent.cgroups.path=/cgroup2"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 )
 
@@ -18,16 +19,23 @@ const defaultBPFFS = "/sys/fs/bpf"
 // Commands are all commands of this package.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
-		newApply(),
-		newDelete(),
-		newDiff(),
+		onKernel(newApply()),
+		onKernel(newDelete()),
+		onKernel(newDiff()),
 		newValidate(),
 		newSchema(),
-		newList(),
-		newDump(),
-		newGenerate(),
-		newMap(),
+		onKernel(newList()),
+		onKernel(newDump()),
+		onKernel(newGenerate()),
+		onKernel(newMap()),
 	}
+}
+
+// onKernel raises RLIMIT_MEMLOCK before a command that makes maps or loads programs. Where it may not, what
+// then doesn't fit names the limit: most does, and kernels since Linux 5.11 have no such limit.
+func onKernel(c *cobra.Command) *cobra.Command {
+	c.PersistentPreRun = func(*cobra.Command, []string) { _ = bpf.AllowMemlock() }
+	return c
 }
 
 // ExitError ends a command whose failures are printed already, with an exit code.

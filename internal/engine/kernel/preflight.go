@@ -94,6 +94,8 @@ func cause(err error) error {
 func checkKernel() error {
 	m, err := bpf.Create(bpf.CreateOpts{Type: bpf.Array, Name: "bpfmap_probe", KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	switch {
+	case errors.Is(err, bpf.ErrMemlockLimit):
+		return refuse(v1alpha1.ReasonMissingCapability, "maps can't be created: %w", err)
 	case errors.Is(err, bpf.ErrNotPermitted):
 		return refuse(v1alpha1.ReasonMissingCapability, "maps can't be created: %w: add the capability BPF to the agent", err)
 	case err != nil:

@@ -21,6 +21,7 @@ var reasons = []struct {
 	{pinstore.ErrOccupied, v1alpha1.NodeReasonPinConflict},
 	{bpf.ErrFull, v1alpha1.NodeReasonMapFull},
 	{bpf.ErrFrozen, v1alpha1.NodeReasonFrozen},
+	{bpf.ErrMemlockLimit, v1alpha1.NodeReasonMemlockLimit}, // before those that its EPERM would be
 	{bpf.ErrNotPermitted, v1alpha1.NodeReasonNotPermitted},
 	{fs.ErrPermission, v1alpha1.NodeReasonNotPermitted},
 	{bpf.ErrNotSupported, v1alpha1.NodeReasonNotSupported},

@@ -97,38 +97,45 @@ type summary struct {
 
 var (
 	verdict  = regexp.MustCompile(`^( *)--- (PASS|FAIL|SKIP): (\S+)`)
-	announce = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME) `)
+	announce = regexp.MustCompile(`^=== (?:RUN|PAUSE|CONT|NAME) +(\S+)`)
 )
 
 // failedLines bounds the output that is repeated of a package.
 const failedLines = 80
 
-// summarize reads what a test binary printed with -test.v: what a test says stands before its verdict.
+// summarize reads what a test binary printed with -test.v: what is printed is of the test that was announced last,
+// until the verdicts.
 func summarize(log string) summary {
 	var s summary
-	var said, failed []string
+	var failed []string
+	said, current := map[string][]string{}, ""
 	for line := range strings.Lines(log) {
 		line = strings.TrimRight(line, "\r\n")
+		if found := announce.FindStringSubmatch(line); found != nil {
+			current = found[1]
+			continue
+		}
 		found := verdict.FindStringSubmatch(line)
-		switch {
-		case announce.MatchString(line):
-			said = nil
-		case found == nil:
-			said = append(said, line)
-		case found[2] == "FAIL":
-			if failed = append(failed, append(said, line)...); found[1] == "" {
+		if found == nil {
+			said[current] = append(said[current], line)
+			continue
+		}
+		top := found[1] == ""
+		switch found[2] {
+		case "FAIL":
+			failed = append(append(failed, line), said[found[3]]...)
+			if top {
 				s.tests = append(s.tests, found[3])
 			}
-			said = nil
+		case "SKIP":
+			s.skipped++
 		default:
-			if found[1] == "" && found[2] == "PASS" {
+			if top {
 				s.passed++
 			}
-			if found[2] == "SKIP" {
-				s.skipped++
-			}
-			said = nil
 		}
+		delete(said, found[3])
+		current = ""
 	}
 	if len(failed) > failedLines {
 		failed = append(failed[:failedLines], fmt.Sprintf("... and %d lines more", len(failed)-failedLines))

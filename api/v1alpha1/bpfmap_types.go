@@ -63,6 +63,9 @@ type BPFMapList struct {
 // +kubebuilder:validation:XValidation:rule="!(self.type in ${valueless}) || !has(self.value)",message="${valueless} have no values: leave out spec.value"
 // +kubebuilder:validation:XValidation:rule="(self.type in ${mapOfMaps}) == has(self.inner)",message="spec.inner is needed for ${mapOfMaps}, and only there"
 // +kubebuilder:validation:XValidation:rule="!has(self.hashFunctions) || self.type in ${hashFilter}",message="hashFunctions is only for ${hashFilter}"
+// +kubebuilder:validation:XValidation:rule="!has(self.mapExtra) || self.type in ${extra}",message="mapExtra is only for ${extra}"
+// +kubebuilder:validation:XValidation:rule="!has(self.mapExtra) || !(self.type in ${address}) || self.mapExtra % 4096 == 0",message="mapExtra of ${address} is an address: a multiple of the page size, 4096 or more"
+// +kubebuilder:validation:XValidation:rule="!has(self.mapExtra) || !(self.type in ${sizeHint}) || !has(self.maxEntries) || (self.mapExtra <= 65535 && self.mapExtra <= self.maxEntries)",message="mapExtra of ${sizeHint} is a number of entries: at most 65535 and maxEntries"
 // +kubebuilder:validation:XValidation:rule="self.type in ${unbounded} || has(self.maxEntries)",message="spec.maxEntries is required for this type"
 // +kubebuilder:validation:XValidation:rule="!(self.type in ${unbounded}) || !has(self.maxEntries)",message="${unbounded} have no maxEntries: leave it out"
 // +kubebuilder:validation:XValidation:rule="!(self.type in ${runtime}) || (!has(self.entries) && !has(self.entriesFrom))",message="elements of this type are created at run time, by programs and processes: entries and entriesFrom are not allowed"
@@ -88,6 +91,9 @@ type BPFMapList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('StackBuildID' in self.flags) || self.type in ${flag.StackBuildID}",message="flag StackBuildID is only for ${flag.StackBuildID}"
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('PreserveElems' in self.flags) || self.type in ${flag.PreserveElems}",message="flag PreserveElems is only for ${flag.PreserveElems}"
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('Clone' in self.flags) || self.type in ${flag.Clone}",message="flag Clone is only for ${flag.Clone}"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('SegvOnFault' in self.flags) || self.type in ${flag.SegvOnFault}",message="flag SegvOnFault is only for ${flag.SegvOnFault}"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoUserConv' in self.flags) || self.type in ${flag.NoUserConv}",message="flag NoUserConv is only for ${flag.NoUserConv}"
+// +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('RBOverwrite' in self.flags) || self.type in ${flag.RBOverwrite}",message="flag RBOverwrite is only for ${flag.RBOverwrite}"
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('RdOnlyProg' in self.flags && 'WrOnlyProg' in self.flags)",message="flags RdOnlyProg and WrOnlyProg exclude each other"
 // +kubebuilder:validation:XValidation:rule="!has(self.numaNode) || !(self.type in ${perCPU})",message="numaNode is not allowed for per-CPU maps, which have memory on every NUMA node"
 // +kubebuilder:validation:XValidation:rule="!has(self.flags) || !('NoCommonLRU' in self.flags) || !has(self.numaNode)",message="numaNode and flag NoCommonLRU exclude each other"
@@ -127,6 +133,26 @@ type BPFMapSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=15
 	HashFunctions int32 `json:"hashFunctions,omitempty"`
+
+	// mapExtra is the kernel's map_extra. For an Arena it is the address at which processes map it, for example
+	// 17592186044416 (0x100000000000): a multiple of the page size from which maxEntries pages end below the next
+	// multiple of 4 GiB; the program's own definition of the map must have the same (map_extra in C), or loaders
+	// refuse the pin. For an RHash it is for how many entries its table is made at first, at most 65535 and
+	// maxEntries. Left to the kernel if not given. Changing it requires a new map.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=72057594037927935
+	MapExtra int64 `json:"mapExtra,omitempty"`
+
+	// exclusiveProgramHash makes the map that of one program (Linux 6.18): the kernel loads no program with another
+	// hash that uses it. It is SHA-256 of the program's instructions as they are loaded, with zeros in place of the
+	// file descriptors of maps, in 64 hexadecimal digits; its first 16 are the program's tag. User space, such as this operator, may still read and
+	// write. The kernel doesn't tell of a map whose it is: one that somebody else made can't be adopted with it, and
+	// changing it requires a new map.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	ExclusiveProgramHash string `json:"exclusiveProgramHash,omitempty"`
 
 	// flags are the kernel's map flags. Those that the kernel demands for a type, such as NoPrealloc for
 	// an LPMTrie, are always set, named or not.

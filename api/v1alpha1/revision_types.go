@@ -149,10 +149,17 @@ type BPFMapRevisionSpec struct {
 	// +optional
 	NUMANode *int32 `json:"numaNode,omitempty"`
 
-	// mapExtra is the kernel's map_extra: the hash functions of a BloomFilter.
+	// mapExtra is the kernel's map_extra: the hash functions of a BloomFilter, an Arena's address, or for how many
+	// entries an RHash is made at first.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	MapExtra int64 `json:"mapExtra,omitempty"`
+
+	// exclusiveProgramHash is SHA-256, in hexadecimal digits, of the one program that may use the map.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	ExclusiveProgramHash string `json:"exclusiveProgramHash,omitempty"`
 
 	// inner is the shape of the maps in an ArrayOfMaps or HashOfMaps.
 	// +optional

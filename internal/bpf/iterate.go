@@ -63,6 +63,8 @@ type Iterator struct {
 	done       bool
 	incomplete bool
 	err        error
+
+	resizing resizing // of an RHash
 }
 
 // Iterate starts an iteration, which ends with ctx's error in Err if ctx ends between two batches. Types
@@ -89,6 +91,7 @@ func (m *Map) Iterate(ctx context.Context, o IterateOptions) *Iterator {
 	if m.typ == LPMTrie && !tries().cursor {
 		it.walking, it.twice = true, true
 	}
+	it.resizing.before, it.resizing.known = m.resizableCount()
 	return it
 }
 
@@ -111,6 +114,9 @@ func (it *Iterator) Next() bool {
 		it.n = 0
 	}
 	it.seen += uint64(it.n)
+	if it.n == 0 && it.err == nil && it.m.typ == RHash {
+		it.incomplete = it.incomplete || !it.resizing.isWhole(it.m, it.seen)
+	}
 	return it.n > 0
 }
 
@@ -131,6 +137,8 @@ func (it *Iterator) Err() error { return it.err }
 //
 //   - Hash tables read by batches: always. The kernel reads bucket by bucket, each under its lock, and
 //     an element never changes its bucket.
+//   - RHash: if as many elements were read as the kernel counts before or after it, and the key at the cursor was there
+//     at each call. While the table is resized, one that was read twice may stand for one that was missed.
 //   - Arrays and other types whose key is an index: always.
 //   - LPM tries and stack traces: the kernel starts over when the key at the cursor was deleted, which
 //     Restarts counts. It walks in the order of the keys, so what was passed already is left out. False if
@@ -172,6 +180,9 @@ func (it *Iterator) batch() {
 		// Linux before 6.14 gives up at a key without a value, such as an empty slot of an array of maps.
 		it.walking = true
 		n = it.ofError(n)
+	case it.m.typ == RHash && sys.IsAgain(err):
+		it.done, it.incomplete = true, true // the key at the cursor is gone: there is nowhere to go on from
+		return
 	case it.m.contended(err) && it.backoff.again():
 		if n = it.ofError(n); n > 0 {
 			it.backoff = lockBackoff()

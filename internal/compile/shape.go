@@ -21,7 +21,7 @@ import (
 func (c *compiler) shape(name revision.Key, key, value *schema.Layout) revision.Shape {
 	s := c.spec
 	t := traitsOf(s.Type)
-	shape := revision.Shape{Type: s.Type, NUMANode: s.NUMANode, Name: revision.MapName(name), MapExtra: uint64(s.HashFunctions)}
+	shape := revision.Shape{Type: s.Type, NUMANode: s.NUMANode, Name: revision.MapName(name), ExclusiveProgram: s.ExclusiveProgramHash}
 	if t == nil {
 		c.problems.add("spec.type", "%s", unknownType(s.Type))
 		return shape
@@ -30,9 +30,8 @@ func (c *compiler) shape(name revision.Key, key, value *schema.Layout) revision.
 	shape.KeySize, shape.ValueSize = c.sizes(outer, s.Key, key, value)
 	shape.MaxEntries = c.maxEntries(outer, s.MaxEntries)
 	shape.Flags = c.flags(outer, s.Flags)
-	if s.HashFunctions != 0 && (s.HashFunctions < 1 || int(s.HashFunctions) > t.HashFunctions) {
-		c.problems.add("spec.hashFunctions", "%d: %s", s.HashFunctions, hashFunctionsOf(t))
-	}
+	shape.MapExtra = c.mapExtra(t)
+	c.checkExclusive()
 	shape.Inner = c.inner()
 	c.checkNUMANode(t, shape.Flags)
 	c.checkLocks(t, value)
@@ -58,14 +57,6 @@ func (c *compiler) checkOwner(t *maptype.Type, flags []v1alpha1.MapFlag) {
 	case slices.Contains(flags, v1alpha1.FlagRdOnlyProg):
 		c.problems.add(path, "programs can't write into a map with the flag RdOnlyProg: leave out one of the two")
 	}
-}
-
-// hashFunctionsOf says how many hash functions a type takes.
-func hashFunctionsOf(t *maptype.Type) string {
-	if t.HashFunctions == 0 {
-		return t.Name + " does not have hash functions: leave it out"
-	}
-	return fmt.Sprintf("a %s takes 1…%d", t.Name, t.HashFunctions)
 }
 
 func (c *compiler) checkNUMANode(t *maptype.Type, flags []v1alpha1.MapFlag) {

@@ -70,6 +70,7 @@ func (o *Observation) forPlan(found *targets) {
 	}
 	o.have.Recorded = &plan.Recorded{
 		MapID: rec.MapID, PreviousMapID: rec.PreviousMapID, Applied: rec.Applied, Digest: rec.Digest, Resolved: rec.Linked, PinPath: rec.Pin.Path, Inner: rec.Inner,
+		Exclusive: rec.Exclusive, PreviousExclusive: rec.PreviousExclusive,
 		Checked: isChecked(rec, o.rev), LeftOut: rec.LeftOut,
 	}
 	if o.mask != nil && o.replaced() != nil {

@@ -269,9 +269,9 @@ func newRecord(o *Observation, p *plan.Plan, id uint32) *Record {
 	}
 	switch {
 	case p.Base == plan.BaseNew:
-		rec.Inner = rev.Shape.Inner
+		rec.Inner, rec.Exclusive = rev.Shape.Inner, rev.Shape.ExclusiveProgram
 	case o.record != nil && o.record.MapID == id:
-		rec.Inner = o.record.Inner
+		rec.Inner, rec.Exclusive = o.record.Inner, o.record.Exclusive
 	}
 	if p.Action == plan.Replace {
 		rec.Replace(o.replaced().info.ID)
@@ -287,6 +287,7 @@ func newRecord(o *Observation, p *plan.Plan, id uint32) *Record {
 // crash leaves.
 func keepPrevious(o *Observation, rec *Record, m *openMap) {
 	rec.PreviousMapID, rec.PreviousKeys, rec.PreviousOrigin = m.info.ID, o.recordedLog(m), o.record.OriginOf(m.info.ID)
+	rec.PreviousExclusive, _ = o.have.Recorded.ExclusiveOf(o.planned(m))
 	if key, value := o.schemasOf(m); o.mask != nil && value != nil {
 		rec.PreviousKeySchema, rec.PreviousValueSchema = key, value
 	}

@@ -24,6 +24,7 @@ var formulas = map[maptype.Formula]func(layout) Estimate{
 	maptype.LazyPages:        layout.arena,
 	maptype.KernelStruct:     layout.structOps,
 	maptype.LocalStorage:     layout.storage,
+	maptype.ResizableHash:    layout.resizableHash,
 }
 
 // Sizes of the kernel's structures in bytes, rounded up.
@@ -35,6 +36,11 @@ const (
 	listNode    = 8
 	trieNode    = 40
 	stackBucket = 32
+	// resizableTable is struct bpf_rhtab, resizableElement an element without its key and value, and resizableBuckets
+	// the smallest table, which the kernel makes without a hint.
+	resizableTable   = 640
+	resizableElement = 8
+	resizableBuckets = 64
 	// storageElement is a local storage element without its value.
 	storageElement = 128
 )
@@ -65,6 +71,17 @@ func (m layout) hash() Estimate {
 		n = add(n, times(2, m.cpus))
 	}
 	return Estimate{Empty: add(area(buckets), area(times(n, element)), times(n, values))}
+}
+
+// resizableHash is a table of pointers that grows with its elements, to twice as many buckets at three quarters, while
+// the old table is still there; and elements of a node of the list, key and value from the allocator of elements.
+func (m layout) resizableHash() Estimate {
+	element := resizableElement + m.key + m.value
+	buckets := max(resizableBuckets, roundUpPow2(int64(m.MapExtra)*4/3))
+	return Estimate{
+		Empty: add(area(times(buckets, word)), m.spare(element)), Element: kmalloc(element+listNode) + 4*word, Accounted: element,
+		shown: resizableTable,
+	}
 }
 
 // spare bounds the elements that the allocator keeps ready: a few for each CPU, and up to about 100 small

@@ -5,6 +5,7 @@ package mapdef
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -52,9 +53,12 @@ func (d *Definition) Declare(cpus int) (Declaration, error) {
 	s.Value = w.value()
 	s.Flags = w.flags()
 	s.MaxEntries = w.maxEntries(cpus)
-	if t.HashFunctions > 0 {
+	switch {
+	case t.HashFunctions > 0:
 		s.HashFunctions = int32(d.Extra)
-	} else if d.Extra != 0 {
+	case t.Extra != maptype.NoExtra && d.Extra <= math.MaxInt64:
+		s.MapExtra = int64(d.Extra)
+	case d.Extra != 0:
 		w.remark("map_extra %#x can't be declared for this type", d.Extra)
 	}
 	if d.Flags&maptype.NUMANode != 0 {

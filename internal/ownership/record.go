@@ -79,6 +79,11 @@ type Record struct {
 	// Inner is what inner maps the map MapID takes, which the kernel doesn't tell; nil if nobody knows, and for other types.
 	Inner *revision.Shape `json:"inner,omitempty"`
 
+	// Exclusive and PreviousExclusive are the hashes of the one program that the maps MapID and PreviousMapID were made
+	// for, which the kernel doesn't tell; empty for any program, and for maps that others made.
+	Exclusive         string `json:"exclusive,omitempty"`
+	PreviousExclusive string `json:"previousExclusive,omitempty"`
+
 	// Keys are the declared keys of the map MapID, the base of the three-way merge, and PreviousKeys
 	// those of the map PreviousMapID. Empty for policies that need none.
 	Keys         KeyLog `json:"-"`

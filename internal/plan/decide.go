@@ -117,6 +117,7 @@ func (d *decision) take(base Base, m *Map, ours bool) (ends bool) {
 		differences = append(differences, revision.Difference{Field: fieldFrozen, Have: "true", Want: "false"})
 	}
 	differences = append(differences, d.innerDifferences(m)...)
+	differences = append(differences, d.exclusiveDifferences(m)...)
 	if len(differences) > 0 {
 		return d.replace(differences)
 	}

@@ -81,6 +81,9 @@ type Recorded struct {
 	Digest, Resolved string
 	// Inner is what inner maps MapID takes; nil if nobody knows.
 	Inner *revision.Shape
+	// Exclusive and PreviousExclusive are the hashes of the one program that MapID and PreviousMapID were made for; empty
+	// for any program.
+	Exclusive, PreviousExclusive string
 	// PinPath is where the map was pinned.
 	PinPath string
 	// LeftOut is how many of the declared entries were not written.

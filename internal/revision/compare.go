@@ -30,7 +30,12 @@ func (want Shape) Differences(have Shape) []Difference {
 	add("value size", fmt.Sprint(have.ValueSize), fmt.Sprint(want.ValueSize))
 	add("maxEntries", fmt.Sprint(have.MaxEntries), fmt.Sprint(want.MaxEntries))
 	add("flags", flagText(have.Flags), flagText(want.Flags))
-	if want.MapExtra != 0 {
+	switch t := want.traits(); {
+	case t.Extra == maptype.Address:
+		add("mapExtra", fmt.Sprintf("%#x", have.MapExtra), fmt.Sprintf("%#x", want.MapExtra))
+	case t.Extra != maptype.NoExtra:
+		add("mapExtra", fmt.Sprint(have.MapExtra), fmt.Sprint(want.MapExtra))
+	case want.MapExtra != 0:
 		add("hashFunctions", fmt.Sprint(have.MapExtra), fmt.Sprint(want.MapExtra))
 	}
 	return diffs

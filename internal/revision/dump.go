@@ -27,6 +27,9 @@ func (r *Revision) Dump(key, value Formatter) string {
 	if r.Shape.MapExtra != 0 {
 		fmt.Fprintf(&b, "map_extra %d\n", r.Shape.MapExtra)
 	}
+	if r.Shape.ExclusiveProgram != "" {
+		fmt.Fprintf(&b, "exclusive program %s\n", r.Shape.ExclusiveProgram)
+	}
 	fmt.Fprintf(&b, "policy sync %s drift %s replace %s deletion %s freeze %t\n", r.Policy.Sync, r.Policy.Drift,
 		r.Policy.Replace, cmp.Or(r.Policy.Deletion, "ByOrigin"), r.Policy.Freeze)
 	if r.Policy.Adoption != "" {

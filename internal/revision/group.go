@@ -16,7 +16,7 @@ import (
 func Layout(s *v1alpha1.BPFMapRevisionSpec) string {
 	text, err := json.Marshal(v1alpha1.BPFMapRevisionSpec{
 		Type: s.Type, KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries, Flags: s.Flags,
-		MapExtra: s.MapExtra, Inner: s.Inner, Key: s.Key, Value: s.Value,
+		MapExtra: s.MapExtra, ExclusiveProgramHash: s.ExclusiveProgramHash, Inner: s.Inner, Key: s.Key, Value: s.Value,
 	})
 	if err != nil {
 		panic("layout of a revision: " + err.Error()) // plain data always marshals

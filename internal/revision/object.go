@@ -60,7 +60,7 @@ func ToObject(r *Revision) *v1alpha1.BPFMapRevision {
 		MapName: r.Key.Name, MapUID: r.UID, Number: r.Number,
 		Type: r.Shape.Type, KeySize: int64(r.Shape.KeySize), ValueSize: int64(r.Shape.ValueSize),
 		MaxEntries: int64(r.Shape.MaxEntries), Flags: r.Shape.Flags, NUMANode: r.Shape.NUMANode,
-		MapExtra: int64(r.Shape.MapExtra), Inner: innerObject(r.Shape.Inner),
+		MapExtra: int64(r.Shape.MapExtra), ExclusiveProgramHash: r.Shape.ExclusiveProgram, Inner: innerObject(r.Shape.Inner),
 		Key: r.KeySchema, Value: r.ValueSchema, References: r.References,
 		SyncPolicy: r.Policy.Sync, DriftPolicy: r.Policy.Drift, Freeze: r.Policy.Freeze,
 		ReplacePolicy: r.Policy.Replace, AdoptionPolicy: r.Policy.Adoption, DeletionPolicy: r.Policy.Deletion,
@@ -116,7 +116,7 @@ func Describe(obj *v1alpha1.BPFMapRevision) (*Revision, error) {
 		},
 		NodeSelector: s.NodeSelector, KeySchema: s.Key, ValueSchema: s.Value, References: s.References, Group: s.Group, Sensitive: s.Sensitive, Digest: s.Digest,
 	}
-	r.Shape.MapExtra = uint64(s.MapExtra)
+	r.Shape.MapExtra, r.Shape.ExclusiveProgram = uint64(s.MapExtra), s.ExclusiveProgramHash
 	sizes := []size{
 		{"keySize", s.KeySize, &r.Shape.KeySize},
 		{"valueSize", s.ValueSize, &r.Shape.ValueSize},

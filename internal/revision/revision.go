@@ -63,8 +63,12 @@ type Shape struct {
 	MaxEntries uint32
 	// Flags are sorted and include those that the type implies (LPMTrie: NoPrealloc).
 	Flags []v1alpha1.MapFlag
-	// MapExtra is the number of a bloom filter's hash functions, 0 for the kernel's choice.
+	// MapExtra is the number of a bloom filter's hash functions, an arena's address, or a hint of size; 0 for the
+	// kernel's choice.
 	MapExtra uint64 `json:",omitempty"`
+	// ExclusiveProgram is the hash of the one program that may use the map, in hexadecimal digits; empty for any
+	// program. The kernel doesn't tell it of a map that exists.
+	ExclusiveProgram string `json:",omitempty"`
 	// Inner is what the maps in a map of maps look like; nil for other types. The kernel doesn't tell
 	// it of a map that exists.
 	Inner *Shape `json:",omitempty"`

@@ -98,7 +98,7 @@ func TestLayouts(t *testing.T) {
 // since is when members came that a kernel may not have.
 var since = map[string][2]int{
 	"map_extra": {5, 16}, "btf_log_true_size": {6, 4}, "path_fd": {6, 5}, "btf_vmlinux_id": {6, 9},
-	"value_type_btf_obj_fd": {6, 9}, "map_token_fd": {6, 9}, "fd_by_id_token_fd": {6, 9}, "btf_flags": {6, 9}, "btf_token_fd": {6, 9},
+	"value_type_btf_obj_fd": {6, 9}, "map_token_fd": {6, 9}, "fd_by_id_token_fd": {6, 15}, "btf_flags": {6, 9}, "btf_token_fd": {6, 9},
 	"excl_prog_hash": {6, 18}, "excl_prog_hash_size": {6, 18}, "hash": {6, 18}, "hash_size": {6, 18},
 }
 

@@ -39,6 +39,9 @@ func IsNoMemory(err error) bool { return errors.Is(err, unix.ENOMEM) }
 // IsBusy is EBUSY.
 func IsBusy(err error) bool { return errors.Is(err, unix.EBUSY) }
 
+// IsAgain is EAGAIN.
+func IsAgain(err error) bool { return errors.Is(err, unix.EAGAIN) }
+
 // IsInterrupted is EINTR.
 func IsInterrupted(err error) bool { return errors.Is(err, unix.EINTR) }
 

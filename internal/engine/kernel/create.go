@@ -5,6 +5,7 @@ package kernel
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -121,6 +122,11 @@ func createOpts(s revision.Shape) (bpf.CreateOpts, error) {
 			return bpf.CreateOpts{}, &engine.Error{ReasonCode: v1alpha1.NodeReasonNotSupported, Err: err}
 		}
 		o.Flags |= flag
+	}
+	if s.ExclusiveProgram != "" {
+		if o.ExclProgHash, err = hex.DecodeString(s.ExclusiveProgram); err != nil {
+			return bpf.CreateOpts{}, &engine.Error{ReasonCode: v1alpha1.NodeReasonInvalidRevision, Err: fmt.Errorf("exclusiveProgramHash: %w", err)}
+		}
 	}
 	if s.NUMANode != nil {
 		o.Flags |= bpf.NUMANode

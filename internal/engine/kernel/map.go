@@ -160,7 +160,7 @@ func shapeOf(info bpf.Info) revision.Shape {
 		Type: v1alpha1.MapType(info.Type.String()), KeySize: info.KeySize, ValueSize: info.ValueSize,
 		MaxEntries: info.MaxEntries, Name: info.Name,
 	}
-	if info.Type == bpf.BloomFilter {
+	if maptype.ByNumber(uint32(info.Type)).Or().TakesExtra() {
 		s.MapExtra = info.MapExtra
 	}
 	flags := info.Flags &^ bpf.NUMANode

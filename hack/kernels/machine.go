@@ -42,6 +42,9 @@ const (
 
 var errBoot = errors.New("the machine did not start")
 
+// errSilent is why QEMU ended without an error: a machine of ours that panics restarts, which ends it.
+var errSilent = errors.New("it panicked or was powered off")
+
 // run returns the command's exit status.
 func (m machine) run(ctx context.Context) (int, error) {
 	if err := installPackages(ctx, m.kernel); err != nil {
@@ -122,13 +125,13 @@ func (m machine) await(ctx context.Context, cancel func(), control string, ended
 			booted = time.Now()
 		case booted.IsZero() && time.Since(began) > bootLimit:
 			cancel()
-			<-ended
-			return codeBroken, fmt.Errorf("%w: kernel %s did not get to the command within %v\n%s", errBoot, m.kernel.name, bootLimit, console())
+			stopped := <-ended
+			return codeBroken, fmt.Errorf("%w: kernel %s did not get to the command within %v (%w)\n%s", errBoot, m.kernel.name, bootLimit, stopped, console())
 		case !booted.IsZero() && time.Since(booted) > m.limit:
 			cancel()
-			<-ended
-			return codeBroken, fmt.Errorf("on kernel %s, %s had not ended after %v (-timeout); the kernel's last lines:\n%s",
-				m.kernel.name, strings.Join(m.command, " "), m.limit, console())
+			stopped := <-ended
+			return codeBroken, fmt.Errorf("on kernel %s, %s had not ended after %v (-timeout), and was stopped: %w; the kernel's last lines:\n%s",
+				m.kernel.name, strings.Join(m.command, " "), m.limit, stopped, console())
 		}
 	}
 }
@@ -138,14 +141,17 @@ func (m machine) status(ctx context.Context, control string, stopped error, cons
 	if ctx.Err() != nil {
 		return codeBroken, ctx.Err()
 	}
+	if stopped == nil {
+		stopped = errSilent
+	}
 	text, err := os.ReadFile(filepath.Join(control, "status"))
 	if err == nil {
 		return strconv.Atoi(strings.TrimSpace(string(text)))
 	}
 	if _, err := os.Stat(filepath.Join(control, "booted")); err != nil {
-		return codeBroken, fmt.Errorf("%w: kernel %s stopped before the command (%v)\n%s", errBoot, m.kernel.name, stopped, console())
+		return codeBroken, fmt.Errorf("%w: kernel %s stopped before the command (%w)\n%s", errBoot, m.kernel.name, stopped, console())
 	}
-	return codeBroken, fmt.Errorf("kernel %s stopped during %s (%v); its last lines:\n%s",
+	return codeBroken, fmt.Errorf("kernel %s stopped during %s (%w); its last lines:\n%s",
 		m.kernel.name, strings.Join(m.command, " "), stopped, console())
 }
 
@@ -158,10 +164,7 @@ func (m machine) writeControl(control string, kernel fetched) error {
 	if m.kernel.arch != runtime.GOARCH {
 		foreign, path = "yes", "/bin"
 	}
-	top, err := moduleTop(m.folder)
-	if err != nil {
-		return err
-	}
+	top := moduleTop(m.folder)
 	facts := fmt.Sprintf("FOREIGN=%s\nFOLDERS=%s\nMODULES=%s\nOUT=%s\n",
 		foreign, quote(top+" "+kernel.folder), quote(kernel.modules()), quote(m.out))
 	command := "cd " + quote(m.folder) + " || exit 125\n" +
@@ -176,13 +179,13 @@ func (m machine) writeControl(control string, kernel fetched) error {
 }
 
 // moduleTop returns the folder's parent that has a go.mod, or the folder itself.
-func moduleTop(folder string) (string, error) {
+func moduleTop(folder string) string {
 	for top := folder; top != "/"; top = filepath.Dir(top) {
 		if _, err := os.Stat(filepath.Join(top, "go.mod")); err == nil {
-			return top, nil
+			return top
 		}
 	}
-	return folder, nil
+	return folder
 }
 
 // quote makes one word of the shell.

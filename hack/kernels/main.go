@@ -27,8 +27,8 @@ func main() {
 	// The machines die with the thread that started them.
 	runtime.LockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	code, err := command(ctx, os.Args[1:])
+	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "kernels: %v\n", err)
 	}

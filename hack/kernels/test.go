@@ -105,7 +105,6 @@ func (t testRun) resultsOf(k kernel) string { return filepath.Join(t.results, k.
 func (t testRun) logOf(k kernel, p part) string {
 	return filepath.Join(t.resultsOf(k), p.name()+".log")
 }
-func (t testRun) matrixOf(k kernel) string  { return filepath.Join(t.resultsOf(k), "matrix.json") }
 func (t testRun) consoleOf(k kernel) string { return filepath.Join(t.resultsOf(k), "console") }
 func (k kernel) say(format string, args ...any) {
 	fmt.Printf("%-7s "+format+"\n", append([]any{k.name}, args...)...)

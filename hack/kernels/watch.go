@@ -75,7 +75,7 @@ func (w *watcher) failure(p part, status int, s summary) error {
 	fmt.Fprintf(&b, "on kernel %s, %s failed (status %d)", w.kernel.name, p.folder, status)
 	b.WriteString("\n" + s.failed)
 	for _, test := range s.tests {
-		fmt.Fprintf(&b, "\n\t%s RUN='^%s$'", w.run.repeat(w.kernel, p), test)
+		fmt.Fprintf(&b, "\n\t%s RUN='^%s$$'", w.run.repeat(w.kernel, p), test)
 	}
 	if len(s.tests) == 0 {
 		b.WriteString("\n" + tail(w.run.logOf(w.kernel, p)) + "\n\t" + w.run.repeat(w.kernel, p))
@@ -84,7 +84,7 @@ func (w *watcher) failure(p part, status int, s summary) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(&b, "\n\tall it printed is in %s", relative)
+	fmt.Fprintf(&b, "\n\twhat it printed is in %s", relative)
 	return errors.New(b.String())
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
@@ -28,7 +29,7 @@ import (
 // samples are all sample maps, those of maps that refer to others last.
 func samples(t *testing.T) []*v1alpha1.BPFMap {
 	t.Helper()
-	set := manifest.Read(manifest.Options{Paths: []string{"../../config/samples", "../../config/samples/types", "../../config/samples/node"}})
+	set := manifest.Read(manifest.Options{Paths: []string{"../../config/samples", "../../config/samples/types", "../../config/samples/node", "../../config/samples/newer"}})
 	for _, p := range set.Problems {
 		t.Fatal(p)
 	}
@@ -68,6 +69,9 @@ func newNode(t *testing.T) *node {
 			t.Error(err)
 		}
 	})
+	if err := bpf.AllowMemlock(); err != nil {
+		t.Fatal(err)
+	}
 	b, err := kernel.New(n.bpffs, kernel.Options{References: kernel.ReferenceOptions{Cgroups: cgroups}})
 	if err != nil {
 		t.Fatal(err)

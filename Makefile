@@ -25,13 +25,19 @@ export PATH := $(CACHE):$(PATH)
 
 # What `make generate` writes and `make verify` compares.
 GENERATED := api config/crd/bases config/jsonschema config/rbac/controller_role.yaml config/rbac/agent_role.yaml \
-	$(CHART)/files docs/api.md docs/concepts.md internal/bpf/zz_generated.maptype.go
+	$(CHART)/files docs/api.md docs/concepts.md docs/kernels.md internal/bpf/zz_generated.maptype.go
 
 TEST_TIMEOUT  ?= 20m
 TEST_FLAGS    ?= -count=1
 TEST_PACKAGES ?= ./...
 # The tests of test-e2e that run, as a regular expression.
 E2E           ?= .
+# What make test-kernels runs: kernels of hack/kernels, packages of hack/kernels/suite.go (empty: all) and tests, as a
+# regular expression (empty: all). UPDATE=1 writes docs/kernels/*.json instead of comparing them.
+KERNELS       ?= 5.10 6.1 6.12 newest
+PACKAGE       ?=
+RUN           ?=
+UPDATE        ?=
 # How long make soak plays on each of its backends. SEED=n HISTORIES=1 plays one history again.
 SOAK_TIME     ?= 30m
 # Packages whose tests need neither root, nor the kernel, nor the API server.
@@ -124,6 +130,15 @@ test-e2e: require-root build ## Run the tests that need a cluster, in $CLUSTER_D
 	hack/controlplane/build.sh kube-apiserver etcd kubelet kube-controller-manager kube-scheduler kubectl helm >/dev/null
 	$(GO) test -tags e2e $(TEST_FLAGS) -run '$(E2E)' -v -timeout 40m ./test/e2e
 
+.PHONY: test-kernels
+test-kernels: ## Run the tests that touch the kernel on each of $KERNELS, in virtual machines; PACKAGE and RUN pick some.
+	$(GO) build -o bin/kernels ./hack/kernels
+	GO=$(GO) bin/kernels test -kernels '$(KERNELS)' -packages '$(PACKAGE)' -run '$(RUN)' $(if $(UPDATE),-update)
+
+.PHONY: test-arm64
+test-arm64: ## Run test-kernels' system calls and command line on an emulated arm64 machine (nightly).
+	$(MAKE) test-kernels KERNELS=arm64
+
 .PHONY: soak
 soak: require-root ## Play histories of faults for $SOAK_TIME on each backend, from $SEED on (root, nightly).
 	SOAK_TIME=$(SOAK_TIME) $(GO) test -count=1 -v -run 'TestModelOn' -timeout 0 ./internal/engine
@@ -160,6 +175,7 @@ generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API
 	bin/tools/controller-gen rbac:roleName=bpfmap-agent,fileName=agent_role.yaml \
 		paths=./internal/controller/agent/... output:rbac:dir=config/rbac
 	$(GO) run ./hack/apidoc config/crd/bases >docs/api.md
+	$(GO) run ./hack/kernels render
 	mkdir -p $(CHART)/files/crds $(CHART)/files/rbac $(CHART)/files/monitoring
 	cp config/crd/bases/*.yaml $(CHART)/files/crds/
 	cp config/rbac/controller_role.yaml config/rbac/agent_role.yaml $(CHART)/files/rbac/

@@ -22,7 +22,7 @@ func TestDocumentation(t *testing.T) {
 		script.WriteString(shown + "\necho ==\n")
 	}
 	m := onWire(t)
-	out := m.run("env", "--chdir", m.manifests, "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"), "sh", "-ec", script.String())
+	out := m.run("env", "--chdir", m.manifests, "PATH="+filepath.Dir(bpfmapPath)+":"+os.Getenv("PATH"), "sh", "-ec", script.String())
 	parts := strings.Split(out, "==")
 	const shown = 4
 	if len(parts) != shown+1 {

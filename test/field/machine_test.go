@@ -5,7 +5,6 @@ package field_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,31 +15,14 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
+	"github.com/bpfmap-io/bpfmap-operator/test/program"
 	"github.com/bpfmap-io/bpfmap-operator/test/wire"
 )
 
-// program is the path of the bpfmap binary.
-var program string
+// bpfmapPath is the path of the bpfmap binary.
+var bpfmapPath string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "bpfmap-field-")
-	if err == nil {
-		program = filepath.Join(dir, "bpfmap")
-		var out []byte
-		if out, err = exec.Command("go", "build", "-o", program, "../../cmd/bpfmap").CombinedOutput(); err != nil {
-			err = fmt.Errorf("build the program: %w\n%s", err, out)
-		}
-	}
-	code := 1
-	if err == nil {
-		code = m.Run()
-	}
-	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(program.Main(m, &bpfmapPath)) }
 
 // machine has a BPF file system, and no network unless a test gives it one.
 type machine struct {
@@ -89,7 +71,7 @@ func (m *machine) write(name, text string) (path string) {
 func (m *machine) try(command, manifest string, args ...string) (string, error) {
 	m.Helper()
 	path := m.write("manifest", manifest)
-	out, err := exec.Command(program, append([]string{command, "--bpffs", m.bpffs, "-f", path}, args...)...).CombinedOutput()
+	out, err := exec.Command(bpfmapPath, append([]string{command, "--bpffs", m.bpffs, "-f", path}, args...)...).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
@@ -106,7 +88,7 @@ func (m *machine) bpfmap(command, manifest string, args ...string) string {
 // valid holds a manifest to a program's object.
 func (m *machine) valid(manifest, object string) string {
 	m.Helper()
-	out, err := exec.Command(program, "validate", "-f", m.write("manifest", manifest), "--object", object).CombinedOutput()
+	out, err := exec.Command(bpfmapPath, "validate", "-f", m.write("manifest", manifest), "--object", object).CombinedOutput()
 	if err != nil {
 		m.Errorf("validate: %v\n%s", err, out)
 	}

@@ -42,15 +42,15 @@ func table(b *testing.B, typ v1alpha1.MapType) *revision.Revision {
 	return rev
 }
 
-// BenchmarkApply creates and fills a map by the engine, beside a bare loop of batches over the same
-// entries.
+// BenchmarkApply creates and fills a map by the engine, also as on a kernel without batches for its type, beside a bare
+// loop of batches over the same entries.
 func BenchmarkApply(b *testing.B) {
 	for _, typ := range []v1alpha1.MapType{v1alpha1.MapTypeHash, v1alpha1.MapTypeLPMTrie} {
 		rev := table(b, typ)
 		perEntry := func(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/applied, "ns/entry")
 		}
-		b.Run(string(typ)+"/engine", func(b *testing.B) {
+		byEngine := func(b *testing.B) {
 			backend, err := kernel.New(bpftest.BPFFS(b), kernel.Options{})
 			if err != nil {
 				b.Fatal(err)
@@ -65,6 +65,11 @@ func BenchmarkApply(b *testing.B) {
 				}
 			}
 			perEntry(b)
+		}
+		b.Run(string(typ)+"/engine", byEngine)
+		b.Run(string(typ)+"/engine one by one", func(b *testing.B) {
+			disable(b, "Batch")
+			byEngine(b)
 		})
 		b.Run(string(typ)+"/batches", func(b *testing.B) {
 			kind, err := bpf.ParseMapType(string(typ))
@@ -93,13 +98,23 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-// BenchmarkResync compares a map in sync with its revision.
+// BenchmarkResync compares a map in sync with its revision, also as on a kernel without batches for its type.
 func BenchmarkResync(b *testing.B) {
+	for _, typ := range []v1alpha1.MapType{v1alpha1.MapTypeHash, v1alpha1.MapTypeLPMTrie} {
+		rev := table(b, typ)
+		b.Run(string(typ), func(b *testing.B) { resync(b, rev) })
+		b.Run(string(typ)+"/one by one", func(b *testing.B) {
+			disable(b, "Batch")
+			resync(b, rev)
+		})
+	}
+}
+
+func resync(b *testing.B, rev *revision.Revision) {
 	backend, err := kernel.New(bpftest.BPFFS(b), kernel.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	rev := table(b, v1alpha1.MapTypeHash)
 	e := engine.New(backend, engine.Options{})
 	if r := e.Sync(b.Context(), rev); r.Err != nil {
 		b.Fatal(r.Err)

@@ -75,7 +75,7 @@ func TestOldKernel(t *testing.T) {
 	wantRefusal(t, kernel.Preflight("", dir), v1alpha1.ReasonKernelUnsupported, "Linux 5.8")
 }
 
-func disable(t *testing.T, features ...string) {
+func disable(t testing.TB, features ...string) {
 	t.Helper()
 	if err := bpf.Disable(features...); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,30 @@
+# The first process after the root is in place: mounts what a node has, runs the command, reports its status.
+vm=/run/vm
+busybox=$vm/busybox
+box() { $busybox "$@"; }
+
+box umount -l /proc 2>/dev/null
+box mount -t proc proc /proc
+box mount -t sysfs sys /sys
+box mkdir -p /dev/pts /dev/shm
+box mount -t devpts devpts /dev/pts
+box mount -t tmpfs -o mode=1777 shm /dev/shm
+box mount -t debugfs debugfs /sys/kernel/debug
+box mount -t tracefs tracefs /sys/kernel/tracing
+box mount -t securityfs securityfs /sys/kernel/security
+box mount -t bpf bpf /sys/fs/bpf
+box mount -t cgroup2 cgroup2 /sys/fs/cgroup
+for controller in $(box cat /sys/fs/cgroup/cgroup.controllers); do
+	echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
+done
+box ip link set lo up
+box hostname vm
+
+for port in /sys/class/virtio-ports/*; do
+	[ "$(box cat "$port/name")" = output ] && output=/dev/${port##*/}
+done
+echo >"$vm/control/booted"
+box setsid $busybox sh "$vm/control/command" </dev/null >"$output" 2>&1
+echo $? >"$vm/control/status"
+box sync
+box poweroff -f

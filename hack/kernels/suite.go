@@ -1,0 +1,133 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// part is the tests of one package on a kernel.
+type part struct {
+	folder string   // of the package, in the module
+	env    []string // NAME=VALUE, for fewer cases than on a real machine
+	// skip are tests that don't run here, a regular expression: they build Go programs on the spot, which takes minutes.
+	skip string
+	// everywhere says that it runs on other architectures, too.
+	everywhere bool
+}
+
+// parts are the packages that touch the kernel. The API server's and the cluster's tests aren't among them.
+var parts = []part{
+	{folder: "internal/bpf", everywhere: true},
+	{folder: "internal/bpf/sys", everywhere: true},
+	{folder: "internal/bpf/counts"},
+	{folder: "internal/bpf/stores"},
+	{folder: "internal/bpf/users"},
+	{folder: "internal/pinstore"},
+	{folder: "internal/pinwatch"},
+	{folder: "internal/mounts"},
+	{folder: "internal/nodelock"},
+	{folder: "internal/cgroup"},
+	{folder: "internal/inuse"},
+	{folder: "internal/btfschema"},
+	{folder: "internal/footprint"},
+	{folder: "internal/quota"},
+	{folder: "internal/engine", env: []string{"HISTORIES=200"}},
+	{folder: "internal/engine/enginetest"},
+	{folder: "internal/engine/kernel"},
+	{folder: "cmd/bpfmap"},
+	{folder: "internal/cli"},
+	{folder: "internal/cli/local"},
+	{folder: "internal/cli/inventory"},
+	{folder: matrixPackage, everywhere: true},
+	{folder: "test/loaders", skip: "^(TestDocumentation|TestGenerate.*)$"},
+	{folder: "test/wire"},
+	{folder: "test/field"},
+}
+
+// partLimit is how long a package's tests may take: an emulated CPU is some ten times slower than its host's.
+const partLimit = 10 * time.Minute
+
+// partsOf are the parts that run on a kernel. Without hardware support another architecture is slower still, and it
+// has no compilers: there it is the system calls, the engine over them, and the command line.
+func (t testRun) partsOf(k kernel) []part {
+	if k.arch == runtime.GOARCH {
+		return t.parts
+	}
+	return slices.DeleteFunc(slices.Clone(t.parts), func(p part) bool { return !p.everywhere })
+}
+
+func (p part) name() string   { return strings.ReplaceAll(p.folder, "/", "-") }
+func (p part) binary() string { return filepath.Base(p.folder) + ".test" }
+
+// choose returns the parts of the packages that are named, all of them if none is.
+func choose(folders []string) ([]part, error) {
+	if len(folders) == 0 {
+		return parts, nil
+	}
+	var chosen []part
+	for _, folder := range folders {
+		folder = strings.Trim(strings.TrimPrefix(folder, "./"), "/")
+		at := slices.IndexFunc(parts, func(p part) bool { return p.folder == folder })
+		if at < 0 {
+			return nil, fmt.Errorf("package %q has no tests for other kernels; those that have are in hack/kernels/suite.go", folder)
+		}
+		chosen = append(chosen, parts[at])
+	}
+	return chosen, nil
+}
+
+// build compiles the tests and the operator, which run on every kernel of the architecture, into the folder.
+func build(ctx context.Context, top, folder, arch string, chosen []part) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	const plain = "-ldflags=-s -w"
+	tests := []string{"test", "-c", plain, "-o", folder + "/"}
+	for _, p := range chosen {
+		tests = append(tests, "./"+p.folder)
+	}
+	program := "go"
+	if chosen := os.Getenv("GO"); chosen != "" {
+		program = chosen
+	}
+	for _, args := range [][]string{{"build", plain, "-o", filepath.Join(folder, "bpfmap"), "./cmd/bpfmap"}, tests} {
+		cmd := exec.CommandContext(ctx, program, args...)
+		cmd.Dir = top
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch)
+		if err := call(cmd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// script writes the shell script that runs the parts, each in its package's folder, and prints a line of
+// its result. run picks tests by a regular expression; empty picks all.
+func script(w io.Writer, top, binaries, results, run string, chosen []part) error {
+	var b strings.Builder
+	b.WriteString("#!/bin/sh\n")
+	fmt.Fprintf(&b, "export BPFMAP=%s RESULTS=%s\n", quote(filepath.Join(binaries, "bpfmap")), quote(results))
+	for _, p := range chosen {
+		fmt.Fprintf(&b, "cd %s || exit 125\nbegan=$(date +%%s)\n", quote(filepath.Join(top, p.folder)))
+		fmt.Fprintf(&b, "env %s %s -test.v -test.timeout=%s -test.run=%s -test.skip=%s >%s 2>&1\n",
+			strings.Join(p.env, " "), quote(filepath.Join(binaries, p.binary())), partLimit, quote(run), quote(p.skip),
+			quote(filepath.Join(results, p.name()+".log")))
+		fmt.Fprintf(&b, "echo \"%s%s $? $(($(date +%%s) - began))\"\n", resultPrefix, p.folder)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// resultPrefix begins the line of a part's result: its folder, exit status and seconds.
+const resultPrefix = "RESULT "

@@ -1,0 +1,148 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const moduleFolder = "../.."
+
+// TestEveryPackageThatNeedsAKernel wants the packages whose tests mount a BPF file system on every kernel, too.
+func TestEveryPackageThatNeedsAKernel(t *testing.T) {
+	elsewhere := []string{"test/loop"} // it needs an API server, which doesn't run in the machines
+	found := map[string]bool{}
+	err := filepath.WalkDir(moduleFolder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		folder, err := filepath.Rel(moduleFolder, filepath.Dir(path))
+		if strings.Contains(string(text), `/internal/bpf/bpftest"`) && !strings.Contains(string(text), "//go:build e2e") {
+			found[folder] = true
+		}
+		return err
+	})
+	if err != nil || len(found) < 10 {
+		t.Fatalf("%d packages were found: %v", len(found), err)
+	}
+	for folder := range found {
+		if _, err := choose([]string{folder}); err != nil && !slices.Contains(elsewhere, folder) {
+			t.Error(err)
+		}
+	}
+	for _, p := range parts {
+		if tests, err := filepath.Glob(filepath.Join(moduleFolder, p.folder, "*_test.go")); err != nil || len(tests) == 0 {
+			t.Errorf("%s has no tests (%v)", p.folder, err)
+		}
+	}
+	if _, err := choose([]string{"./internal/bpf/", "nowhere"}); err == nil || !strings.Contains(err.Error(), `"nowhere"`) {
+		t.Errorf("a package that isn't there: %v", err)
+	}
+}
+
+// TestScript runs the script with tests that pass, that fail and that are missing.
+func TestScript(t *testing.T) {
+	top, binaries, results := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "it's here")
+	if err := os.Mkdir(results, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	chosen := []part{{folder: "good", env: []string{"HISTORIES=7"}, skip: "^(A|B)$"}, {folder: "bad"}, {folder: "absent"}}
+	for i, p := range chosen {
+		if err := os.Mkdir(filepath.Join(top, p.folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if p.folder == "absent" {
+			continue
+		}
+		text := fmt.Sprintf("#!/bin/sh\necho \"${PWD##*/} $HISTORIES $*\"\nexit %d\n", i)
+		if err := os.WriteFile(filepath.Join(binaries, p.binary()), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b strings.Builder
+	if err := script(&b, top, binaries, results, "^Test$", chosen); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh")
+	cmd.Stdin = strings.NewReader(b.String())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for i, status := range []int{0, 1, 127} {
+		want := fmt.Sprintf("RESULT %s %d ", chosen[i].folder, status)
+		if lines := strings.Split(string(out), "\n"); !strings.HasPrefix(lines[i], want) {
+			t.Errorf("line %d is %q, want %q and seconds", i, lines[i], want)
+		}
+	}
+	log, err := os.ReadFile(filepath.Join(results, "good.log"))
+	if want := "good 7 -test.v -test.timeout=10m0s -test.run=^Test$ -test.skip=^(A|B)$\n"; err != nil || string(log) != want {
+		t.Errorf("the test was called as %q (%v), want %q", log, err, want)
+	}
+}
+
+func TestSummarize(t *testing.T) {
+	s := summarize(`=== RUN   TestGood
+    good_test.go:1: said by one that passes
+--- PASS: TestGood (0.00s)
+=== RUN   TestBad
+=== RUN   TestBad/one
+    bad_test.go:7: the map is
+        of the wrong type
+=== RUN   TestBad/two
+--- FAIL: TestBad (0.10s)
+    --- FAIL: TestBad/one (0.00s)
+    --- PASS: TestBad/two (0.00s)
+=== RUN   TestSkipped
+--- SKIP: TestSkipped (0.00s)
+FAIL
+`)
+	if s.passed != 1 || s.skipped != 1 || !slices.Equal(s.tests, []string{"TestBad"}) {
+		t.Errorf("summary %+v", s)
+	}
+	if !strings.Contains(s.failed, "of the wrong type") || strings.Contains(s.failed, "by one that passes") {
+		t.Errorf("what failed is told as\n%s", s.failed)
+	}
+}
+
+func TestKernelParts(t *testing.T) {
+	for name, want := range map[string]bool{
+		"linux-image-6.1.0-50-cloud-amd64": true, "linux-binary-7.2.13+deb14-cloud-amd64": true,
+		"linux-modules-7.2.13+deb14-cloud-amd64": true, "linux-base": false, "linux-base-7.2.13+deb14-cloud-amd64": false,
+		"initramfs-tools": false, "linux-image-cloud-amd64": false,
+	} {
+		if kernelPart.MatchString(name) != want {
+			t.Errorf("%s is a part of a kernel: %t, want %t", name, !want, want)
+		}
+	}
+}
+
+func TestModuleName(t *testing.T) {
+	for path, want := range map[string]string{
+		"kernel/drivers/virtio/virtio_pci.ko.xz": "virtio_pci", "kernel/drivers/char/virtio-rng.ko": "virtio_rng",
+	} {
+		if got := moduleName(path); got != want {
+			t.Errorf("%s is module %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestQuote(t *testing.T) {
+	const word = `it's "$HOME" \ * `
+	out, err := exec.Command("sh", "-c", "printf %s "+quote(word)).Output()
+	if err != nil || string(out) != word {
+		t.Errorf("the shell reads %q (%v), want %q", out, err, word)
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
+	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
 )
 
 // TestEvictedEntriesAreSparing lets a program fill an LRU map, which evicts the declared entries: a resync
@@ -55,6 +56,27 @@ func TestEvictedEntriesAreSparing(t *testing.T) {
 		w.ready(r, engine.ActionUpdated)
 		if got := j.count(w, m); got != declared {
 			t.Errorf("%d deleted entries came back, want %d", got, declared)
+		}
+	})
+}
+
+// TestUnchangedKeysAreNotWritten: an update of a key in a full LRU map may evict another one, so what is as declared
+// isn't written again, neither by a comparison nor by a revision that changes another entry.
+func TestUnchangedKeysAreNotWritten(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		watched := &enginetest.Watched{Backend: w.b}
+		w = &world{t, engine.New(watched, engine.Options{}), watched}
+		const spec = "{type: LRUHash, key: {type: u32}, value: {type: u8}, maxEntries: 1024, "
+		first, second := table(t, spec, "1=1", "2=2", "3=3"), table(t, spec, "1=1", "2=7", "3=3")
+		w.ready(first, engine.ActionCreated)
+		watched.KeyBytes = 0
+		w.ready(first, engine.ActionNone)
+		if watched.KeyBytes != 0 {
+			t.Errorf("a comparison wrote %d bytes of keys", watched.KeyBytes)
+		}
+		w.ready(second, engine.ActionUpdated)
+		if watched.KeyBytes != 4 {
+			t.Errorf("%d bytes of keys were written for one changed entry, want 4", watched.KeyBytes)
 		}
 	})
 }

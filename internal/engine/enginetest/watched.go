@@ -10,11 +10,13 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// Watched is a Backend that notes how often maps are read as a whole.
+// Watched is a Backend that notes how often maps are read as a whole, and what is written.
 type Watched struct {
 	engine.Backend
 	// Reads is how many times a map was read.
 	Reads int
+	// KeyBytes is how many bytes of keys were written.
+	KeyBytes int
 	// CantCount makes maps unable to tell how many elements they hold, as on older kernels or without
 	// the capabilities.
 	CantCount bool
@@ -52,6 +54,12 @@ func (w *Watched) Publish(ctx context.Context, key revision.Key, m engine.Map, p
 type watchedMap struct {
 	engine.Map
 	w *Watched
+}
+
+// Write writes elements.
+func (m watchedMap) Write(ctx context.Context, keys, values []byte) error {
+	m.w.KeyBytes += len(keys)
+	return m.Map.Write(ctx, keys, values)
 }
 
 // Read streams the elements.

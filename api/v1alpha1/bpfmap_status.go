@@ -94,6 +94,12 @@ type BPFMapStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// sources are what was read from each source of spec.entriesFrom, in their order: the first 64.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Sources []SourceStatus `json:"sources,omitempty"`
+
 	// conditions are Ready, Reconciling, Stalled, Accepted, Drifted and InUse.
 	// +optional
 	// +listType=map

@@ -44,7 +44,7 @@ const (
 
 // EntrySource is one source of entries. Gzipped data are decompressed, to at most 64 MiB.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.configMapRef) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) == 1",message="exactly one of configMapRef, secretRef and configMapSelector is needed"
+// +kubebuilder:validation:XValidation:rule="(has(self.configMapRef) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) + (has(self.http) ? 1 : 0) + (has(self.artifact) ? 1 : 0) == 1",message="exactly one of configMapRef, secretRef, configMapSelector, http and artifact is needed"
 type EntrySource struct {
 	// configMapRef names one key of a ConfigMap.
 	// +optional
@@ -58,6 +58,30 @@ type EntrySource struct {
 	// of their names, so that several teams can contribute to one map.
 	// +optional
 	ConfigMapSelector *SourceSelector `json:"configMapSelector,omitempty"`
+
+	// http is a document that the controller fetches.
+	// +optional
+	HTTP *HTTPSource `json:"http,omitempty"`
+
+	// artifact is a file of a Flux source object (GitRepository, OCIRepository, Bucket, ExternalArtifact).
+	// +optional
+	Artifact *ArtifactSource `json:"artifact,omitempty"`
+
+	// mapping says how an item of the source becomes an entry. If not given, sources have keys and values.
+	// +optional
+	Mapping *EntryMapping `json:"mapping,omitempty"`
+
+	// hostBits says what becomes of prefixes with bits behind their length: Error (default) or Mask.
+	// +optional
+	HostBits HostBitsPolicy `json:"hostBits,omitempty"`
+
+	// limits say which contents are believed.
+	// +optional
+	Limits *SourceLimits `json:"limits,omitempty"`
+
+	// aggregate merges prefixes of equal value into the fewest that cover the same addresses.
+	// +optional
+	Aggregate bool `json:"aggregate,omitempty"`
 
 	// format is how the source writes entries.
 	// +required

@@ -23,6 +23,8 @@ type Entry struct {
 	// Key is nil if there is none, as is Value. Values are those of a per-CPU map CPU by CPU.
 	Key, Value []byte
 	Values     [][]byte
+	// Expires is when the entry is to go: a JSON string or number; nil or null for never.
+	Expires []byte
 	// Cells says that strings in Key and in a Value of the text are cells of a table: text whose type
 	// the schema knows (schema.Layout.EncodeCells). Options.Value never is.
 	Cells bool
@@ -38,6 +40,9 @@ type Options struct {
 	// Left is how many bytes the texts of all sources of one map may still have; Read takes those that it
 	// reads from it. Nil is no bound but MaxBytes.
 	Left *int64
+	// LeaveOut is called for an item that makes no entry, with one of the reasons v1alpha1.LeftOut…, and what is to be
+	// said of it; nil makes every invalid item an error. Reading ends with the error that it returns.
+	LeaveOut func(line int, reason, what string) error
 }
 
 // MaxAllBytes bounds the texts of all sources of one map together, once they are decompressed: reading them

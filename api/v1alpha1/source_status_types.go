@@ -5,6 +5,22 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+// The reasons for which an item of a source makes no entry.
+const (
+	// LeftOutInvalid is an item that can't be an entry, under limits.maxInvalid.
+	LeftOutInvalid = "Invalid"
+	// LeftOutOtherFamily is an address of the family that the map's keys don't have.
+	LeftOutOtherFamily = "OtherFamily"
+	// LeftOutFiltered is an item for which mapping.filter is false.
+	LeftOutFiltered = "Filtered"
+	// LeftOutRepeated is an entry that is equal to one before it.
+	LeftOutRepeated = "Repeated"
+	// LeftOutAggregated is a prefix that is part of another one.
+	LeftOutAggregated = "Aggregated"
+	// LeftOutExpired is an entry whose time is over.
+	LeftOutExpired = "Expired"
+)
+
 // SourceStatus is what was read from one source. No text of a Secret is in it.
 type SourceStatus struct {
 	// name says where the entries are from: "spec.entriesFrom[0] (ConfigMap feed, key drop.txt)".

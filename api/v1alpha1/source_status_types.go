@@ -10,26 +10,27 @@ const MaxSources = 64
 
 // The reasons for which an item of a source makes no entry.
 const (
-	// LeftOutInvalid: the item isn't valid, and limits.maxInvalid tolerates it.
+	// LeftOutInvalid is an item that can't be an entry, under limits.maxInvalid.
 	LeftOutInvalid = "Invalid"
-	// LeftOutFamily: the item is an address of a family that the map's keys can't hold.
-	LeftOutFamily = "OtherFamily"
-	// LeftOutFiltered: the mapping's filter is false.
+	// LeftOutOtherFamily is an address of the family that the map's keys don't have.
+	LeftOutOtherFamily = "OtherFamily"
+	// LeftOutFiltered is an item for which mapping.filter is false.
 	LeftOutFiltered = "Filtered"
-	// LeftOutRepeated: another item has the same key and the same value.
+	// LeftOutRepeated is an entry that is equal to one before it.
 	LeftOutRepeated = "Repeated"
-	// LeftOutOverridden: another item has the same key and another value, which conflictPolicy prefers.
-	LeftOutOverridden = "Overridden"
-	// LeftOutAggregated: how many entries fewer there are after prefixes were merged.
+	// LeftOutAggregated is a prefix that is part of another one.
 	LeftOutAggregated = "Aggregated"
-	// LeftOutExpired: the item's time is over.
+	// LeftOutExpired is an entry whose time is over.
 	LeftOutExpired = "Expired"
 )
+
+// LeftOutOverridden is an entry with the key of another one and another value, which conflictPolicy doesn't take.
+const LeftOutOverridden = "Overridden"
 
 // LeftOutReasons are all of them, in the order in which they are told.
 func LeftOutReasons() []string {
 	return []string{
-		LeftOutInvalid, LeftOutFamily, LeftOutFiltered, LeftOutRepeated, LeftOutOverridden, LeftOutAggregated, LeftOutExpired,
+		LeftOutInvalid, LeftOutOtherFamily, LeftOutFiltered, LeftOutRepeated, LeftOutOverridden, LeftOutAggregated, LeftOutExpired,
 	}
 }
 

@@ -40,8 +40,9 @@ type Options struct {
 	// Left is how many bytes the texts of all sources of one map may still have; Read takes those that it
 	// reads from it. Nil is no bound but MaxBytes.
 	Left *int64
-	// LeaveOut is called for an item that makes no entry, with one of the reasons v1alpha1.LeftOut…, and what is to be
-	// said of it; nil makes every invalid item an error. Reading ends with the error that it returns.
+	// LeaveOut takes items that make no entry: the line, a reason (v1alpha1.LeftOut…), and what the item is or is
+	// wrong with. Its error ends the reading. If it is nil, invalid items are errors, and others are left out
+	// without a word.
 	LeaveOut func(line int, reason, what string) error
 }
 

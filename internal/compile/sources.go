@@ -272,7 +272,7 @@ func (p *sourcePacker) entry(e source.Entry) error {
 	if !p.shape.IsKeyless() {
 		clear(p.key)
 		var err error
-		if p.keys, err = p.c.key.EncodeKeys(p.key, e.Key, e.Cells); err != nil {
+		if p.keys, err = p.c.key.EncodeKeys(p.key, e.Key, p.reading(e.Cells)); err != nil {
 			return p.problemAt(e.Line, " key", err)
 		}
 		if message := keyProblem(p.shape, p.c.key, p.key); message != "" {

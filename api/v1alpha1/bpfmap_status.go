@@ -94,9 +94,10 @@ type BPFMapStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// sources are what was read from each source of spec.entriesFrom, in their order: the first 64.
+	// sources are what was read from each element of spec.entriesFrom, in their order.
 	// +optional
-	// +listType=atomic
+	// +listType=map
+	// +listMapKey=index
 	// +kubebuilder:validation:MaxItems=64
 	Sources []SourceStatus `json:"sources,omitempty"`
 

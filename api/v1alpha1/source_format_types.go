@@ -140,6 +140,12 @@ type EntryMapping struct {
 	// value.FIELD. What an item doesn't give is taken from the source's value, then from the schema's default.
 	// +optional
 	Value *PartMapping `json:"value,omitempty"`
+
+	// expires is where an item says when its entry is to go: a time (RFC 3339, such as 2026-12-31T23:59:59Z), or seconds
+	// since 1970. Nothing, null or an empty text is never. If not given, it is its member or column expires.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="has(self.path) != has(self.expression)",message="exactly one of path and expression is needed"
+	Expires *FieldMapping `json:"expires,omitempty"`
 }
 
 // PartMapping is where an item has a key or a value: as a whole, or field by field.

@@ -71,7 +71,8 @@ type EntrySource struct {
 	// +optional
 	Limits *SourceLimits `json:"limits,omitempty"`
 
-	// aggregate merges prefixes of equal value into the fewest that cover the same addresses.
+	// aggregate merges prefixes into the fewest with which every address has the value that it had, none if it had
+	// none. It is for LPMTrie keys whose last part is an address.
 	// +optional
 	Aggregate bool `json:"aggregate,omitempty"`
 

@@ -25,6 +25,8 @@ type Entry struct {
 	// Key is nil if there is none, as is Value. Values are those of a per-CPU map CPU by CPU.
 	Key, Value []byte
 	Values     [][]byte
+	// Expires is when the entry is to go: a JSON string or number; nil or null for never.
+	Expires []byte
 	// Cells says that strings in Key and in a Value of the text are cells of a table: text whose type
 	// the schema knows (schema.Layout.EncodeCells). Options.Value never is.
 	Cells bool

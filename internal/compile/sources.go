@@ -15,6 +15,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/source"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // Source is the data of one object that an element of spec.entriesFrom names.
@@ -161,12 +162,16 @@ type sourcePacker struct {
 	fallback []byte // stands for the value of entries without one; nil if they need one
 	constant []byte // that value, encoded
 	count    int    // entries so far
+	others   int    // items of the other address family
 }
 
 // options say how the source is read. They are false if the spec is wrong.
 func (p *sourcePacker) options() (source.Options, bool) {
 	c, from := p.c, p.from
-	o := source.Options{Format: from.Format, Keyless: p.shape.IsKeyless()}
+	o := source.Options{
+		Format: from.Format, Text: from.Text, Mapping: c.mappings[p.source.Index], Budget: c.budget,
+		Keyless: p.shape.IsKeyless(), Words: isWord(c.key),
+	}
 	path := fmt.Sprintf("spec.entriesFrom[%d].value", p.source.Index)
 	p.constant = make([]byte, len(p.value))
 	switch {
@@ -174,14 +179,16 @@ func (p *sourcePacker) options() (source.Options, bool) {
 		return o, true
 	case from.Value == nil:
 		o.Value = []byte("null") // which no value is
-	case from.Format == v1alpha1.SourceJSON || from.Format == v1alpha1.SourceYAML:
-		c.problems.add(path, "is for the formats Lines and CSV: entries in %s have their own", from.Format)
-		return o, false
 	default:
 		o.Value = from.Value.Raw
 	}
 	p.fallback = o.Value
-	if err := encodeConstant(c.value, p.constant, from.Value); err != nil {
+	err := encodeConstant(c.value, p.constant, from.Value)
+	if p.completes(err) {
+		p.constant = nil
+		return o, true
+	}
+	if err != nil {
 		c.problems.addAt(path, err)
 		return o, false
 	}
@@ -204,8 +211,12 @@ func (p *sourcePacker) read(data []byte) {
 	c := p.c
 	before := c.problems.total
 	o.Left = &c.textLeft
+	o.LeaveOut = p.leaveOut
 	if err := source.Read(data, o, p.entry); err != nil && !errors.Is(err, errStop) {
 		c.problems.add(p.source.place(), "%v", err)
+	}
+	if p.count == 0 && p.others > 0 && c.problems.total == before {
+		c.problems.add(p.source.place(), "holds %s of the other address family and none of the one that the keys have (%s)", text.Count(int64(p.others), "entry", "entries"), c.key.Scalar())
 	}
 	if p.count == 0 && !c.spec.AllowEmptySources && c.problems.total == before {
 		c.problems.add(p.source.place(), "holds no entries: that is refused unless spec.allowEmptySources is true")
@@ -273,7 +284,12 @@ func (p *sourcePacker) entry(e source.Entry) error {
 		clear(p.key)
 		var err error
 		if p.keys, err = p.c.key.EncodeKeys(p.key, e.Key, p.reading(e.Cells)); err != nil {
-			return p.problemAt(e.Line, " key", err)
+			if p.isOtherFamily(e) {
+				p.count--
+				p.others++
+				return p.leaveOut(e.Line, v1alpha1.LeftOutOtherFamily, string(e.Key))
+			}
+			return p.problemAt(e.Line, " key", p.hinted(e, err))
 		}
 		if message := keyProblem(p.shape, p.c.key, p.key); message != "" {
 			return p.problem(e.Line, " key", "%s", message)

@@ -115,7 +115,9 @@ func (l *Layout) encodeStruct(dst []byte, value literal) *Error {
 		switch {
 		case seen[i] || f.silent:
 		case !f.layout.fallback.known:
-			return errorf("."+f.name, "is missing, and has no default")
+			missing := errorf("."+f.name, "is missing, and has no default")
+			missing.IsMissing = true
+			return missing
 		default:
 			if err := f.fillDefault(dst); err != nil {
 				return err.below("." + f.name)

@@ -5,6 +5,7 @@ package source
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/expression"
@@ -17,14 +18,15 @@ type mapper struct {
 	yield      func(Entry) error
 	filter     *expression.Program
 	key, value *part
+	expires    *part
 	isList     bool
 	cells      bool
 	budget     *expression.Budget
 
-	entry               Entry
-	keyRoom, valueRoom  []byte
-	keyTexts, nextEntry func(raw []byte) bool
-	stopped             error
+	entry                           Entry
+	keyRoom, valueRoom, expiresRoom []byte
+	nextEntry                       func(raw []byte) bool
+	stopped                         error
 }
 
 // newMapper is one for items of these columns, or for documents if lines is empty: lines says in messages what has the
@@ -43,6 +45,7 @@ func newMapper(o Options, key, value *part, yield func(Entry) error) *mapper {
 
 // forColumns is a mapper for records, with the default parts where the mapping has none.
 func forColumns(o Options, names columnNames, lines string, key, value *part, yield func(Entry) error) (*mapper, error) {
+	var expires *part
 	if o.Mapping != nil {
 		for _, name := range o.Mapping.needs {
 			if _, ok := names.column(name); !ok {
@@ -50,6 +53,12 @@ func forColumns(o Options, names columnNames, lines string, key, value *part, yi
 			}
 		}
 		var err error
+		if expires, err = o.Mapping.expires.bound(names, lines); err != nil {
+			return nil, errorf(0, "%v", err)
+		}
+		if column := slices.Index(names, "expires"); expires == nil && column >= 0 {
+			expires = &part{from: ofColumn, column: column}
+		}
 		if o.Mapping.key != nil {
 			if key, err = o.Mapping.key.bound(names, lines); err != nil {
 				return nil, errorf(0, "%v", err)
@@ -67,7 +76,9 @@ func forColumns(o Options, names columnNames, lines string, key, value *part, yi
 	if o.Keyless {
 		key = nil
 	}
-	return newMapper(o, key, value, yield), nil
+	m := newMapper(o, key, value, yield)
+	m.expires = expires
+	return m, nil
 }
 
 // forDocuments is a mapper for values of documents.
@@ -89,7 +100,12 @@ func forDocuments(o Options, yield func(Entry) error) *mapper {
 	if o.Keyless {
 		key = nil
 	}
-	return newMapper(o, key, value, yield)
+	m := newMapper(o, key, value, yield)
+	m.expires = &part{from: ofPath, path: path{{name: "expires"}}}
+	if o.Mapping != nil && o.Mapping.expires != nil {
+		m.expires = o.Mapping.expires
+	}
+	return m
 }
 
 // take makes the entries of an item.
@@ -110,6 +126,9 @@ func (m *mapper) take(it *item) error {
 	}
 	m.entry = Entry{Line: it.line, Cells: m.cells}
 	if err := m.takeValue(it); err != nil {
+		return m.invalid(it.line, err)
+	}
+	if err := m.takeExpires(it); err != nil {
 		return m.invalid(it.line, err)
 	}
 	if m.key == nil {
@@ -155,6 +174,19 @@ func (m *mapper) takeValue(it *item) error {
 		m.entry.Value = m.valueRoom
 	}
 	return nil
+}
+
+// takeExpires makes the time of an entry's end, if the item has one.
+func (m *mapper) takeExpires(it *item) error {
+	if m.expires == nil {
+		return nil
+	}
+	expires, given, err := m.expires.append(m.expiresRoom[:0], it, m.budget)
+	m.expiresRoom = expires
+	if given {
+		m.entry.Expires = expires
+	}
+	return err
 }
 
 // fillObject adds to an object the members that it doesn't have and another object has.

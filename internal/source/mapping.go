@@ -19,6 +19,7 @@ type Mapping struct {
 	items      path
 	filter     *expression.Program
 	key, value *part
+	expires    *part
 	// isList says that a key is a list.
 	isList bool
 	// needs are the columns that expressions need.
@@ -56,6 +57,12 @@ func NewMapping(from *v1alpha1.EntrySource, key, value Types) (*Mapping, []*Mapp
 	}
 	c.Mapping.key = c.part(".mapping.key", declared.Key, key, true)
 	c.Mapping.value = c.part(".mapping.value", declared.Value, value, false)
+	if declared.Expires != nil {
+		times := func(string) ([]expression.Type, error) {
+			return []expression.Type{expression.String, expression.Int, expression.Uint, expression.Double, expression.Time}, nil
+		}
+		c.expires = c.leaf(".mapping.expires", "", declared.Expires, times, false)
+	}
 	if types, err := key(""); err == nil {
 		c.isList = slices.Contains(types, expression.List)
 	}
@@ -203,7 +210,7 @@ func (c *mappingCompiler) checkNames(from *v1alpha1.EntrySource) {
 	for _, p := range []struct {
 		at   string
 		part *part
-	}{{".mapping.key", c.Mapping.key}, {".mapping.value", c.Mapping.value}} {
+	}{{".mapping.key", c.Mapping.key}, {".mapping.value", c.Mapping.value}, {".mapping.expires", c.expires}} {
 		if _, err := p.part.bound(names, "the source"); err != nil {
 			c.add(p.at, "%v", err)
 		}

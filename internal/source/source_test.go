@@ -132,7 +132,7 @@ func TestRead(t *testing.T) {
 		"yaml no entry":        {"- 192.0.2.0/24\n", yml, "error: line 1, column 3: an entry must be an object with key and value\n"},
 		"json unknown, lines":  {"[{\"key\": 1,\n\"syncToken\": 2,\n\"value\": 3\n}]", js, "error: line 2, column 1: unknown field \"syncToken\": must be one of key, value, values\n"},
 
-		"unknown format": {"", source.Options{Format: "XML"}, "error: invalid format \"XML\": must be one of Lines, CSV, JSON, YAML\n"},
+		"unknown format": {"", source.Options{Format: "XML"}, "error: invalid format \"XML\": must be one of Lines, CSV, JSON, YAML, Hosts, IPSet, NFTables, P2P\n"},
 	} {
 		if diff := cmp.Diff(c.want, read(c.text, c.o)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", name, diff)

@@ -115,7 +115,7 @@ const (
 // An expression is in CEL (https://cel.dev) over the variable item, with optional values (item.?country) and the
 // functions split, join, replace, trim, substring, indexOf, lowerAscii, upperAscii, and ip, cidr, isIP and isCIDR for
 // addresses. Items of texts are objects of strings, those of JSON and YAML are what the document has. An item for which an
-// expression fails, or costs more than 100000, is invalid.
+// expression fails, or costs more than 25000, is invalid.
 type EntryMapping struct {
 	// items is the path to the items in a JSON or YAML document: prefixes[], or values[].properties.addressPrefixes[]
 	// for lists in lists. If not given, the document is the list, or has one item after the other.

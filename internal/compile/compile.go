@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/expression"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/source"
@@ -103,6 +104,10 @@ func (c *compiler) outline(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 	if err := c.problems.err(); err != nil {
 		return nil, err
 	}
+	c.checkMappings(keySchema, valueSchema)
+	if err := c.problems.err(); err != nil {
+		return nil, err
+	}
 	c.key, c.value = key, value
 	return rev, nil
 }
@@ -120,9 +125,12 @@ type compiler struct {
 	unread     error // a source that couldn't be read
 	in         Input
 	allowed    string // of v1alpha1.AnnotationAllowChange
+	links      map[v1alpha1.Reference]bool
 	// elements are those of spec.entriesFrom, once their sources are read.
 	elements []element
-	links    map[v1alpha1.Reference]bool
+	// mappings are those of spec.entriesFrom, nil for elements without one; budget is what their expressions may cost.
+	mappings []*source.Mapping
+	budget   *expression.Budget
 }
 
 func (c *compiler) checkName(m *v1alpha1.BPFMap) {

@@ -188,7 +188,7 @@ func (p *packer) inlineKey(i int, raw *apiextensionsv1.JSON) {
 	}
 	clear(p.key)
 	var err error
-	if p.keys, err = c.key.EncodeKeys(p.key, raw.Raw, false); err != nil {
+	if p.keys, err = c.key.EncodeKeys(p.key, raw.Raw, schema.Reading{}); err != nil {
 		c.problems.addAt(at(i, ".key"), err)
 		return
 	}

@@ -251,7 +251,10 @@ type sourcePacker struct {
 // options say how the source is read. They are false if the spec is wrong.
 func (p *sourcePacker) options() (source.Options, bool) {
 	c, from := p.c, p.from
-	o := source.Options{Format: from.Format, Keyless: p.shape.IsKeyless()}
+	o := source.Options{
+		Format: from.Format, Text: from.Text, Mapping: c.mappings[p.source.Index], Budget: c.budget,
+		Keyless: p.shape.IsKeyless(), Words: isWord(c.key),
+	}
 	path := fmt.Sprintf("spec.entriesFrom[%d].value", p.source.Index)
 	p.constant = make([]byte, len(p.value))
 	switch {
@@ -259,14 +262,16 @@ func (p *sourcePacker) options() (source.Options, bool) {
 		return o, true
 	case from.Value == nil:
 		o.Value = []byte("null") // which no value is
-	case from.Format == v1alpha1.SourceJSON || from.Format == v1alpha1.SourceYAML:
-		c.problems.add(path, "is for the formats Lines and CSV: entries in %s have their own", from.Format)
-		return o, false
 	default:
 		o.Value = from.Value.Raw
 	}
 	p.fallback = o.Value
-	if err := encodeConstant(c.value, p.constant, from.Value); err != nil {
+	err := encodeConstant(c.value, p.constant, from.Value)
+	if p.completes(err) {
+		p.constant = nil
+		return o, true
+	}
+	if err != nil {
 		c.problems.addAt(path, err)
 		return o, false
 	}
@@ -295,7 +300,14 @@ func (p *sourcePacker) read(data []byte) {
 	}
 	d := p.document
 	isTold := d.invalid.total > 0 && p.element.limits.invalid == 0
-	if d.entries+d.gone > 0 || isTold || c.spec.AllowEmptySources || c.problems.total > before || p.duplicates.total > 0 {
+	if d.entries+d.gone > 0 || isTold || c.problems.total > before || p.duplicates.total > 0 {
+		return
+	}
+	if others := d.of(v1alpha1.LeftOutOtherFamily); others > 0 {
+		c.problems.add(p.source.place(), "holds %s of the other address family and none of the one that the keys have (%s)", text.Count(others, "entry", "entries"), c.key.Scalar())
+		return
+	}
+	if c.spec.AllowEmptySources {
 		return
 	}
 	all := ""
@@ -372,8 +384,12 @@ func (p *sourcePacker) entry(e source.Entry) error {
 	if !p.shape.IsKeyless() {
 		clear(p.key)
 		var err error
-		if p.keys, err = p.c.key.EncodeKeys(p.key, e.Key, e.Cells); err != nil {
-			return p.invalidPart(e.Line, " key", p.c.key, err)
+		if p.keys, err = p.c.key.EncodeKeys(p.key, e.Key, p.reading(e.Cells)); err != nil {
+			if p.isOtherFamily(e) {
+				p.document.items--
+				return p.leftOut(e.Line, v1alpha1.LeftOutOtherFamily, string(e.Key))
+			}
+			return p.invalidPart(e.Line, " key", p.c.key, p.hinted(e, err))
 		}
 		if message := keyProblem(p.shape, p.c.key, p.key); message != "" {
 			return p.invalidPart(e.Line, " key", p.c.key, errors.New(message))

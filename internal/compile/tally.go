@@ -50,6 +50,14 @@ func (t *tally) leave(reason string, n int64, example func() string) {
 	}
 }
 
+// of is how many items were left out for a reason.
+func (t *tally) of(reason string) int64 {
+	if t.leftOut == nil {
+		return 0
+	}
+	return t.leftOut[slices.Index(leftOutReasons, reason)].count
+}
+
 // add adds what a part of the items became. Its examples begin with where, if there are several parts.
 func (t *tally) add(of *tally, where string) {
 	t.items, t.entries, t.gone = t.items+of.items, t.entries+of.entries, t.gone+of.gone

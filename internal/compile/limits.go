@@ -118,13 +118,19 @@ func (c *compiler) before(e *element) *v1alpha1.SourceStatus {
 	if c.in.InUse == nil {
 		return nil
 	}
-	var found *v1alpha1.SourceStatus
-	for i := range c.in.InUse.Sources {
-		s := &c.in.InUse.Sources[i]
-		if s.Digest == "" || !sameSource(s.Name, e.name) {
-			continue
-		}
-		if found == nil || int(s.Index) == e.index {
+	was := FindSource(c.in.InUse.Sources, e.index, e.name)
+	if was == nil || was.Digest == "" {
+		return nil
+	}
+	return was
+}
+
+// FindSource is what is known of an element of entriesFrom from before, nil if nothing is. An element is known by its
+// name, also when others were put before it, or when kustomize has given it another hash.
+func FindSource(known []v1alpha1.SourceStatus, index int, name string) (found *v1alpha1.SourceStatus) {
+	for i := range known {
+		s := &known[i]
+		if sameSource(s.Name, name) && (found == nil || int(s.Index) == index) {
 			found = s
 		}
 	}

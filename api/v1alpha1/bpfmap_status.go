@@ -94,6 +94,13 @@ type BPFMapStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// sources are what was read from each element of spec.entriesFrom, in their order.
+	// +optional
+	// +listType=map
+	// +listMapKey=index
+	// +kubebuilder:validation:MaxItems=64
+	Sources []SourceStatus `json:"sources,omitempty"`
+
 	// conditions are Ready, Reconciling, Stalled, Accepted, Drifted and InUse.
 	// +optional
 	// +listType=map

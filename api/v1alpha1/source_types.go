@@ -5,27 +5,6 @@ package v1alpha1
 
 import apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
-// SourceFormat is how a source writes entries.
-//
-// +kubebuilder:validation:Enum=Lines;CSV;JSON;YAML
-type SourceFormat string
-
-// The formats of sources. In all of them keys and values are written as in entries.
-const (
-	// SourceLines has one key per line, and the same value for all of them. Empty lines are ignored, and so
-	// is everything after a '#' at the beginning of a line or after a blank. For Queue and Stack a line is
-	// a value.
-	SourceLines SourceFormat = "Lines"
-	// SourceCSV has a header that names the columns: key and value, or key.FIELD and value.FIELD
-	// (deeper fields with more dots) for schemas with fields. Columns of other names
-	// are an error. Without a column of values, all entries have the same value.
-	SourceCSV SourceFormat = "CSV"
-	// SourceJSON is a list of entries ({"key": …, "value": …}), or one entry per line.
-	SourceJSON SourceFormat = "JSON"
-	// SourceYAML is a list of entries.
-	SourceYAML SourceFormat = "YAML"
-)
-
 // ConflictPolicy says which of several entries with the same key is used.
 //
 // +kubebuilder:validation:Enum=Fail;First;Last
@@ -44,7 +23,14 @@ const (
 
 // EntrySource is one source of entries. Gzipped data are decompressed, to at most 64 MiB.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.configMapRef) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) == 1",message="exactly one of configMapRef, secretRef and configMapSelector is needed"
+// In the keys of an LPMTrie a source may write a single address (a /32, or a /128), a range 192.0.2.0-192.0.2.9, and an
+// address with a netmask, 192.0.2.0/255.255.255.0. In keys of one address family, items of the other one are left out and
+// counted, as long as there are some of the right one.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.text) || self.format in ['Lines','CSV','Hosts','IPSet','P2P']",message="text is for the formats Lines, CSV, Hosts, IPSet and P2P"
+// +kubebuilder:validation:XValidation:rule="!has(self.text) || self.format in ['Lines','CSV'] || !(has(self.text.separator) || has(self.text.header) || has(self.text.columns))",message="separator, header and columns are for the formats Lines and CSV"
+// +kubebuilder:validation:XValidation:rule="!has(self.mapping) || !has(self.mapping.items) || self.format in ['JSON','YAML']",message="mapping.items is for the formats JSON and YAML"
+// +kubebuilder:validation:XValidation:rule="(has(self.configMapRef) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) + (has(self.http) ? 1 : 0) + (has(self.artifact) ? 1 : 0) == 1",message="exactly one of configMapRef, secretRef, configMapSelector, http and artifact is needed"
 type EntrySource struct {
 	// configMapRef names one key of a ConfigMap.
 	// +optional
@@ -59,11 +45,43 @@ type EntrySource struct {
 	// +optional
 	ConfigMapSelector *SourceSelector `json:"configMapSelector,omitempty"`
 
-	// format is how the source writes entries.
+	// http is a document that the controller fetches.
+	// +optional
+	HTTP *HTTPSource `json:"http,omitempty"`
+
+	// artifact is a file of a Flux source object (GitRepository, OCIRepository, Bucket, ExternalArtifact).
+	// +optional
+	Artifact *ArtifactSource `json:"artifact,omitempty"`
+
+	// text says how lines are cut into columns.
+	// +optional
+	Text *TextOptions `json:"text,omitempty"`
+
+	// mapping says how an item of the source becomes an entry. If not given, an item has a key and a value and nothing
+	// else.
+	// +optional
+	Mapping *EntryMapping `json:"mapping,omitempty"`
+
+	// hostBits says what becomes of prefixes with bits behind their length, such as 192.0.2.1/24: Error if not given, or
+	// Mask, which clears them.
+	// +optional
+	HostBits HostBitsPolicy `json:"hostBits,omitempty"`
+
+	// limits say which contents are believed.
+	// +optional
+	Limits *SourceLimits `json:"limits,omitempty"`
+
+	// aggregate merges prefixes into the fewest with which every address has the value that it had, none if it had
+	// none. It is for LPMTrie keys whose last part is an address.
+	// +optional
+	Aggregate bool `json:"aggregate,omitempty"`
+
+	// format is how the source writes its items: Lines, CSV, JSON, YAML, Hosts, IPSet, NFTables or P2P.
 	// +required
 	Format SourceFormat `json:"format"`
 
-	// value is the value of every entry of the format Lines, and of CSV without a column of values.
+	// value is the value of entries for which the source has none. Of a struct, it gives the fields that an entry doesn't
+	// give.
 	// +optional
 	Value *apiextensionsv1.JSON `json:"value,omitempty"`
 }

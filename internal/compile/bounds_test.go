@@ -117,6 +117,14 @@ func TestBounds(t *testing.T) {
 		}
 		return b.Bytes()
 	}
+	const tooMany = "spec.maxEntries: 10 is less than the number of entries that are declared (at least 11, with those of 1 source)"
+	numbered := func(begin, with, end string) []byte {
+		b := []byte(begin)
+		for i := 0; len(b) < size; i++ {
+			b = fmt.Appendf(b, with, i)
+		}
+		return append(b, end...)
+	}
 	fill := func(begin, with, end string) []byte {
 		return []byte(begin + strings.Repeat(with, (size-len(begin)-len(end))/len(with)) + end)
 	}
@@ -149,11 +157,14 @@ func TestBounds(t *testing.T) {
 		"3000 gzipped lines":            {wide(200000) + from("Lines", ", value: x"), gzipped(t, numbers(3000)), "spec.entries: 1343 entries of 200004 bytes each"},
 		"values of half a million CPUs": {"type: PerCPUHash\nkey: {type: u32}\nvalue: {type: string, size: 1024}\nmaxEntries: 10\n" + from("JSON", ""), append(append([]byte(`[{"key": 1, "values": ["x"`), bytes.Repeat([]byte(`,"x"`), 500000)...), "]}]"...), "values has more than 8192 elements, the most CPUs that Linux supports"},
 
-		"YAML, too many":        {hash + from("YAML", ""), fill("", "- {key: 1, value: 1}\n", ""), "line 11: is one entry more than maxEntries 10"},
-		"YAML, gzipped":         {hash + from("YAML", ""), gzipped(t, fill("", "- {key: 1, value: 1}\n", "")), "line 11: is one entry more than maxEntries 10"},
-		"JSON, too many":        {hash + from("JSON", ""), fill("[", "{\"key\":1,\"value\":1},\n", "{}]"), "line 11: is one entry more than maxEntries 10"},
-		"Lines, too many":       {hash + from("Lines", ", value: 1"), fill("", "1\n", ""), "line 11: is one entry more than maxEntries 10"},
-		"CSV, too many":         {hash + from("CSV", ""), fill("key,value\n", "1,1\n", ""), "line 12: is one entry more than maxEntries 10"},
+		"YAML, too many":        {hash + from("YAML", ""), numbered("", "- {key: %d, value: 1}\n", ""), tooMany},
+		"YAML, gzipped":         {hash + from("YAML", ""), gzipped(t, numbered("", "- {key: %d, value: 1}\n", "")), tooMany},
+		"JSON, too many":        {hash + from("JSON", ""), numbered("[", "{\"key\":%d,\"value\":1},\n", "{}]"), tooMany},
+		"Lines, too many":       {hash + from("Lines", ", value: 1"), numbered("", "%d\n", ""), tooMany},
+		"CSV, too many":         {hash + from("CSV", ""), numbered("key,value\n", "%d,1\n", ""), tooMany},
+		"repetitions, Lines":    {hash + from("Lines", ", value: 1"), fill("", "1\n", ""), ""},
+		"repetitions, CSV":      {hash + from("CSV", ""), fill("key,value\n", "1,1\n", ""), ""},
+		"repetitions, gzipped":  {wide(200000) + from("Lines", ", value: x"), gzipped(t, bytes.Repeat([]byte("1\n2\n3\n"), 100000)), ""},
 		"duplicates, First":     {hash + "conflictPolicy: First\n" + from("Lines", ", value: 1"), bytes.Repeat([]byte("1\n2\n3\n"), mib/2), ""},
 		"duplicates, Last":      {hash + "conflictPolicy: Last\n" + from("CSV", ""), append([]byte("key,value\n"), bytes.Repeat([]byte("1,1\n1,2\n"), mib/2)...), ""},
 		"more than it may have": {hash + "conflictPolicy: First\n" + from("Lines", ", value: 1"), numbers(1000000), "spec.maxEntries: 10 is less than the number of entries that are declared (at least 11, with those of 1 source)"},

@@ -26,33 +26,44 @@ type builder struct {
 	// origins are where the entries were declared: a line of a source, or the number of an entry of the
 	// spec.
 	origins []int32
+	// expiries are when the entries are to go, in seconds since 1970; nil as long as none does. until is that of the next
+	// one that is added.
+	expiries []int64
+	until    int64
 	// groups are the spec and its sources so far, with the number of their first entry.
 	groups []group
+	// owners are the elements of entries that were aggregated, see owner; nil if none were.
+	owners []int16
+	// document counts what becomes of the items at hand.
+	document *tally
+	// crossing are entries of the group at hand whose keys are those of earlier groups, too, if they are collected.
+	crossing *crossing
+	// overridden says that an entry of the group at hand took the place of another one of it, or didn't.
+	overridden bool
 	// duplicates are keys that are declared again, under the policy Fail.
 	duplicates problems
 	// ranged says that a declared key was several keys.
 	ranged bool
-	// crossed says that a key of the group at hand is one of an earlier group, too.
-	crossed bool
 }
 
-// group is the spec (source is nil) or a source.
+// group is the spec (source and element are nil) or a source.
 type group struct {
-	source *Source
-	first  int
+	source  *Source
+	element *element
+	first   int
 }
 
 func newBuilder(c *compiler, shape revision.Shape) *builder {
 	return &builder{
 		c: c, shape: shape, policy: c.conflictPolicy(),
-		blocks: newBlocks(int(shape.KeySize), int(shape.ValueSize)),
+		blocks: newBlocks(int(shape.KeySize), int(shape.ValueSize)), until: never, document: &tally{},
 	}
 }
 
 // begin says where the entries that follow are from.
-func (b *builder) begin(source *Source) {
-	b.groups = append(b.groups, group{source, b.blocks.len})
-	b.crossed = false
+func (b *builder) begin(source *Source, of *element) {
+	b.groups = append(b.groups, group{source, of, b.blocks.len})
+	b.document, b.crossing, b.overridden, b.until = &tally{}, nil, false, never
 }
 
 // add takes one entry. It is errStop once the map is full.
@@ -62,18 +73,16 @@ func (b *builder) add(key, values []byte, perCPU bool, origin int) error {
 			return b.again(i, key, values, perCPU, origin)
 		}
 	}
-	if uint64(b.blocks.len) >= uint64(b.shape.MaxEntries) {
-		b.c.full = true
-		b.c.problems.reason = v1alpha1.ReasonInvalidEntry
-		b.c.problems.add("spec.maxEntries", "%d is less than the number of entries that are declared (at least %d%s%s)",
-			b.shape.MaxEntries, b.blocks.len+1, b.sourcesToo(), b.rangesToo())
-		return errStop
+	if err := b.checkLen(); err != nil {
+		return err
 	}
 	if err := b.checkRoom(b.blocks.packedBytes(perCPULen(values, perCPU))); err != nil {
 		return err
 	}
 	b.blocks.append(key, values, perCPU)
 	b.origins = append(b.origins, int32(origin))
+	b.expire(b.blocks.len - 1)
+	b.document.entries++
 	if !b.shape.IsKeyless() {
 		b.index.add(&b.blocks)
 	}
@@ -83,18 +92,25 @@ func (b *builder) add(key, values []byte, perCPU bool, origin int) error {
 // again takes an entry whose key is that of entry i: keys are equal once they are encoded, such as 10 and
 // 0xa.
 func (b *builder) again(i int, key, values []byte, perCPU bool, origin int) error {
-	b.crossed = b.crossed || i < b.groups[len(b.groups)-1].first
-	switch b.policy {
-	case v1alpha1.ConflictFirst:
-	case v1alpha1.ConflictLast:
+	isSame := b.hasValues(i, values, perCPU)
+	crosses := b.crosses(i, key, values, perCPU, origin)
+	switch {
+	case isSame:
+		b.lastLonger(i)
+		b.leaveOut(crosses, v1alpha1.LeftOutRepeated, key, origin)
+	case b.policy == v1alpha1.ConflictFirst:
+		b.leaveOut(crosses, v1alpha1.LeftOutOverridden, key, origin)
+	case b.policy == v1alpha1.ConflictLast:
+		b.leaveOutEarlier(i, crosses, key)
 		if err := b.checkRoom(b.blocks.packedBytes(perCPULen(values, perCPU)) - b.blocks.packedBytes(0)); err != nil {
 			return err
 		}
 		b.blocks.set(i, values, perCPU)
+		b.setExpiry(i, b.until)
 	default:
 		if b.duplicates.total++; len(b.duplicates.list) < maxShown {
 			here, there := b.groups[len(b.groups)-1].place(origin), b.placeOf(i)
-			b.duplicates.list = append(b.duplicates.list, Problem{Path: here, Message: fmt.Sprintf("%s %s: %s", b.sameAs(), there, b.c.keyText(key))})
+			b.duplicates.list = append(b.duplicates.list, Problem{Path: here, Message: fmt.Sprintf("%s %s%s, with another value", b.sameAs(), there, b.shownKey(i, key))})
 		}
 		if b.duplicates.total >= maxCounted {
 			return errStop

@@ -103,7 +103,7 @@ func (s *session) put(k *cacheKey, r *run) {
 	c := s.cache
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.bytes+r.bytes() > MaxCacheBytes && c.dropOldest() {
+	for c.bytes+r.size() > MaxCacheBytes && c.dropOldest() {
 	}
 	if c.maps[s.of] == nil {
 		c.maps[s.of] = map[cacheKey]*cached{}
@@ -111,7 +111,7 @@ func (s *session) put(k *cacheKey, r *run) {
 	c.drop(s.of, *k)
 	c.clock++
 	c.maps[s.of][*k] = &cached{run: r, used: c.clock}
-	c.bytes += r.bytes()
+	c.bytes += r.size()
 }
 
 // end forgets what neither this compilation nor the last one that succeeded used.
@@ -139,7 +139,7 @@ func (c *Cache) drop(of revision.Key, k cacheKey) {
 	if !ok {
 		return
 	}
-	c.bytes -= kept.run.bytes()
+	c.bytes -= kept.run.size()
 	delete(c.maps[of], k)
 	if len(c.maps[of]) == 0 {
 		delete(c.maps, of)

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/expression"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/source"
@@ -29,15 +30,10 @@ var maxTextBytes int64 = source.MaxAllBytes
 // Compile is With without sources.
 func Compile(m *v1alpha1.BPFMap) (*revision.Revision, error) { return With(m, nil, nil) }
 
-// With checks and compiles m with its sources, in the order of spec.entriesFrom. Name and Number of
-// the result are empty: what stores it gives them. The error is an *Error that lists what is
-// wrong and where, or a *LoadError. cache may be nil; it makes sources that haven't changed cheap.
+// With is Run without a time and without contents in use: nothing has expired, and any change is allowed.
 func With(m *v1alpha1.BPFMap, sources []Source, cache *Cache) (*revision.Revision, error) {
-	c := newCompiler(m, sources)
-	c.cache = cache.session(revision.Key{Namespace: m.Namespace, Name: m.Name})
-	rev, err := c.compile(m)
-	c.cache.end(err == nil)
-	return rev, err
+	result, err := Run(m, Input{Sources: sources, Cache: cache})
+	return result.Revision, err
 }
 
 // Outline is what m compiles to but its contents: its entries aren't looked at. The error is an *Error.
@@ -46,8 +42,13 @@ func Outline(m *v1alpha1.BPFMap) (*revision.Revision, error) { return newCompile
 func newCompiler(m *v1alpha1.BPFMap, sources []Source) *compiler {
 	return &compiler{
 		spec: &m.Spec, sources: sources, problems: problems{reason: v1alpha1.ReasonInvalidSpec},
-		links: map[v1alpha1.Reference]bool{}, textLeft: maxTextBytes,
+		links: map[v1alpha1.Reference]bool{}, textLeft: maxTextBytes, cache: (*Cache)(nil).session(revision.Key{}),
 	}
+}
+
+// isSensitive says whether entries come from a Secret.
+func isSensitive(spec *v1alpha1.BPFMapSpec) bool {
+	return slices.ContainsFunc(spec.EntriesFrom, func(from v1alpha1.EntrySource) bool { return from.SecretRef != nil })
 }
 
 func (c *compiler) compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {
@@ -82,7 +83,7 @@ func (c *compiler) outline(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 		Key:          revision.Key{Namespace: m.Namespace, Name: m.Name},
 		UID:          string(m.UID),
 		NodeSelector: m.Spec.NodeSelector,
-		Sensitive:    slices.ContainsFunc(m.Spec.EntriesFrom, func(from v1alpha1.EntrySource) bool { return from.SecretRef != nil }),
+		Sensitive:    isSensitive(&m.Spec),
 	}
 	c.checkName(m)
 	rev.Group = c.group()
@@ -103,6 +104,10 @@ func (c *compiler) outline(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 	if err := c.problems.err(); err != nil {
 		return nil, err
 	}
+	c.checkMappings(keySchema, valueSchema)
+	if err := c.problems.err(); err != nil {
+		return nil, err
+	}
 	c.key, c.value = key, value
 	return rev, nil
 }
@@ -118,7 +123,14 @@ type compiler struct {
 	textLeft   int64 // of source.MaxAllBytes
 	full       bool  // the map has no room for more entries
 	unread     error // a source that couldn't be read
+	in         Input
+	allowed    string // of v1alpha1.AnnotationAllowChange
 	links      map[v1alpha1.Reference]bool
+	// elements are those of spec.entriesFrom, once their sources are read.
+	elements []element
+	// mappings are those of spec.entriesFrom, nil for elements without one; budget is what their expressions may cost.
+	mappings []*source.Mapping
+	budget   *expression.Budget
 }
 
 func (c *compiler) checkName(m *v1alpha1.BPFMap) {
@@ -187,7 +199,11 @@ func (c *compiler) sortedLinks(self revision.Key) []v1alpha1.Reference {
 			c.problems.add("spec.entries", "reference the map itself (%s): a map can't hold itself", l.Name)
 		}
 		symbol := schema.Symbol(l)
-		if other, taken := bySymbol[symbol]; taken {
+		other, taken := bySymbol[symbol]
+		switch {
+		case taken && isSensitive(c.spec):
+			c.problems.add("spec.entries", "two names in the entries have the same symbol %08x: rename one of them", symbol)
+		case taken:
 			c.problems.add("spec.entries", "%s %q and %s %q have the same symbol %08x: rename one of them", other.Type, other.Name, l.Type, l.Name, symbol)
 		}
 		bySymbol[symbol] = l

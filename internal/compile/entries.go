@@ -34,10 +34,13 @@ func (c *compiler) entries(shape revision.Shape) revision.Entries {
 		c.problems = b.duplicates
 		c.problems.reason = v1alpha1.ReasonInvalidEntry
 	}
+	if c.problems.total == 0 && c.unread == nil {
+		c.reduce(b)
+	}
 	if c.problems.total > 0 || c.unread != nil {
 		return none
 	}
-	b.index, b.origins = keyIndex{}, nil
+	b.index, b.origins, b.expiries, b.owners = keyIndex{}, nil, nil, nil
 	return b.blocks.join()
 }
 
@@ -77,7 +80,7 @@ func (c *compiler) fitsChunk(path string, b *blocks, cpus int) bool {
 
 // inline packs the entries of the spec, in their order.
 func (c *compiler) inline(b *builder) {
-	b.begin(nil)
+	b.begin(nil, nil)
 	p := newPacker(b)
 	for i := range c.spec.Entries {
 		if c.problems.total >= maxCounted || c.isFull() {
@@ -185,7 +188,7 @@ func (p *packer) inlineKey(i int, raw *apiextensionsv1.JSON) {
 	}
 	clear(p.key)
 	var err error
-	if p.keys, err = c.key.EncodeKeys(p.key, raw.Raw, false); err != nil {
+	if p.keys, err = c.key.EncodeKeys(p.key, raw.Raw, schema.Reading{}); err != nil {
 		c.problems.addAt(at(i, ".key"), err)
 		return
 	}

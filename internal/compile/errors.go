@@ -66,6 +66,12 @@ func (p *problems) add(path, format string, args ...any) {
 	}
 }
 
+// addAll adds others.
+func (p *problems) addAll(of *problems) {
+	p.list = append(p.list, of.list[:min(len(of.list), max(0, maxShown-len(p.list)))]...)
+	p.total += of.total
+}
+
 // addAt adds an error of package schema, whose path is relative to path.
 func (p *problems) addAt(path string, err error) {
 	var e *schema.Error

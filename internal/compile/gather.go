@@ -94,9 +94,14 @@ func selected(index int, by *v1alpha1.SourceSelector, in Objects) ([]Source, err
 		}
 	}
 	if len(all) == 0 {
-		all = []Source{{Index: index, Name: fmt.Sprintf("ConfigMaps with %s", selector), Err: errors.New("none exist " + in.Where())}}
+		all = []Source{{Index: index, Name: selectorName(by), Err: errors.New("none exist " + in.Where())}}
 	}
 	return all, nil
+}
+
+// selectorName is how messages call the ConfigMaps of a selector.
+func selectorName(by *v1alpha1.SourceSelector) string {
+	return fmt.Sprintf("ConfigMaps with %s", labels.SelectorFromSet(by.MatchLabels))
 }
 
 func sourceName(kind, object, key string) string {
@@ -110,6 +115,9 @@ func sourceOf(index int, kind string, object Object, key string) Source {
 			return nil, err
 		}
 		value, ok := data[key]
+		if !ok && kind == "Secret" { // which keys it has isn't for everybody who reads a status
+			return nil, &MissingError{Message: "has no such key"}
+		}
 		if !ok {
 			return nil, &MissingError{Message: fmt.Sprintf("has no such key: must be one of %v", slices.Sorted(maps.Keys(data)))}
 		}

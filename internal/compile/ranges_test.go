@@ -104,7 +104,8 @@ spec:
 // TestConflictsOfRanges: entries conflict in the prefixes that they share, not in the ports.
 func TestConflictsOfRanges(t *testing.T) {
 	for _, c := range []struct{ more, text, want string }{
-		{"", strings.Repeat("eth0,8000-8127\n", 2), "line 3: holds the same prefix as spec.entriesFrom[0] (feed) line 2: {dev: eth0, port: 8000-8063}"},
+		{"", strings.Repeat("eth0,8000-8127\n", 2), ""},
+		{"  entries: [{key: {dev: eth0, port: 8000-8063}, value: 7}]\n", "eth0,8000-8127\n", "line 2: holds the same prefix as entries[0]: {dev: eth0, port: 8000-8063}, with another value"},
 		{"", "eth0,0-65535\neth0,8000-8127\neth1,8000-8127\n", ""},
 		{"  conflictPolicy: First\n", strings.Repeat("eth0,8000-8127\n", 2), ""},
 		{"  conflictPolicy: Last\n", strings.Repeat("eth0,8000-8127\n", 2), ""},

@@ -15,6 +15,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/source"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // Source is the data of one object that an element of spec.entriesFrom names.
@@ -56,24 +57,43 @@ func (s *Source) place() string { return fmt.Sprintf("spec.entriesFrom[%d] (%s)"
 type run struct {
 	entries revision.Entries
 	lines   []int32
-	links   []v1alpha1.Reference
-	text    int64 // how long it was
+	// expiries are when they are to go; nil if none does.
+	expiries []int64
+	links    []v1alpha1.Reference
+	text     int64 // how long it was
+	// tally is what became of its items, whatever other sources have; digest and bytes are of its data.
+	tally  tally
+	digest string
+	bytes  int64
 }
 
-// bytes is about what the run takes in memory.
-func (r *run) bytes() int64 { return int64(r.entries.PackedSize()) + 4*int64(len(r.lines)) }
+// size is about what the run takes in memory, in bytes.
+func (r *run) size() int64 {
+	return int64(r.entries.PackedSize()) + 4*int64(len(r.lines)) + 8*int64(len(r.expiries))
+}
 
 // fromSources packs the entries of all sources.
 func (c *compiler) fromSources(b *builder) {
 	if c.problems.total == 0 {
 		c.problems.reason = v1alpha1.ReasonInvalidSource
 	}
-	for i := range c.spec.EntriesFrom {
-		sources := 0
+	c.elements = make([]element, len(c.spec.EntriesFrom))
+	for i := range c.elements {
+		e := &c.elements[i]
+		*e = newElement(i, &c.spec.EntriesFrom[i])
+		e.limits = c.limitsOf(e)
+	}
+	c.checkAggregate(b.shape)
+	for i := range c.elements {
+		e := &c.elements[i]
+		sources, before := 0, c.problems.total
 		for j := range c.sources {
 			s := &c.sources[j]
 			if s.Index != i {
 				continue
+			}
+			if e.name == "" {
+				e.name = s.Name
 			}
 			if sources++; c.isFull() {
 				return
@@ -82,11 +102,18 @@ func (c *compiler) fromSources(b *builder) {
 				c.problems.add(s.place(), "%v", s.Err)
 				continue
 			}
-			b.begin(s)
-			c.fromSource(s, b)
+			b.begin(s, e)
+			c.fromSource(s, e, b)
 		}
 		if sources == 0 {
 			c.problems.add(fmt.Sprintf("spec.entriesFrom[%d]", i), "no ConfigMap or Secret was given for this source")
+		}
+		if c.unread != nil {
+			return
+		}
+		c.finish(e)
+		if c.problems.total > before && e.problem == "" {
+			e.problem = c.lastProblem(before)
 		}
 	}
 	if c.problems.total == 0 {
@@ -101,11 +128,11 @@ func (c *compiler) isFull() bool {
 }
 
 // fromSource packs the entries of one source, or takes them from the cache.
-func (c *compiler) fromSource(s *Source, b *builder) {
+func (c *compiler) fromSource(s *Source, e *element, b *builder) {
 	id := c.cache.key(s, c.spec)
 	if r := c.cache.get(id); r != nil && r.text <= c.textLeft {
 		c.textLeft -= r.text
-		c.merge(r, b)
+		c.merge(r, s, e, b)
 		return
 	}
 	if c.textLeft < 0 {
@@ -124,25 +151,81 @@ func (c *compiler) fromSource(s *Source, b *builder) {
 	all := c.links
 	c.links = map[v1alpha1.Reference]bool{}
 	before, first, left := c.problems.total, b.blocks.len, c.textLeft
-	p := sourcePacker{packer: newPacker(b), source: s, from: &c.spec.EntriesFrom[s.Index]}
+	p := sourcePacker{packer: newPacker(b), source: s, element: e, from: e.from, now: c.now()}
+	r := run{digest: digestOf(data), bytes: int64(len(data))}
+	if id != nil {
+		b.crossing = &crossing{}
+	}
 	p.read(data)
 	own := slices.Collect(maps.Keys(c.links))
 	maps.Copy(all, c.links)
 	c.links = all
-	if c.problems.total > before || b.duplicates.total > 0 || b.crossed || c.isFull() {
+	r.links, r.text, r.tally = own, left-c.textLeft, *b.document
+	c.count(e, s, &r)
+	if id == nil || c.problems.total > before || b.duplicates.total > 0 || c.isFull() || b.crossing.full || b.overridden && b.expiries != nil {
 		return
 	}
-	if size := int64(b.blocks.len-first) * (b.blocks.packedBytes(0) + 4); c.cache.fits(id, size) {
-		c.cache.put(id, &run{b.blocks.slice(first), slices.Clone(b.origins[first:]), own, left - c.textLeft})
+	if size := int64(b.blocks.len-first+b.crossing.entries.Len) * (b.blocks.packedBytes(0) + 12); c.cache.fits(id, size) {
+		r.keep(b, first)
+		c.cache.put(id, &r)
 	}
 }
 
+// keep copies the entries from number first on, and those that cross others.
+func (r *run) keep(b *builder, first int) {
+	r.entries = b.blocks.slice(first)
+	r.lines = slices.Clone(b.origins[first:])
+	if b.expiries != nil {
+		r.expiries = make([]int64, r.entries.Len, r.entries.Len+b.crossing.entries.Len)
+		for i := range r.expiries {
+			r.expiries[i] = never
+		}
+		if first < len(b.expiries) {
+			copy(r.expiries, b.expiries[first:])
+		}
+		r.expiries = append(r.expiries, b.crossing.expiries...)
+	} else if slices.ContainsFunc(b.crossing.expiries, func(until int64) bool { return until != never }) {
+		r.expiries = append(slices.Repeat([]int64{never}, r.entries.Len), b.crossing.expiries...)
+	}
+	r.entries.AppendAll(&b.crossing.entries)
+	r.lines = append(r.lines, b.crossing.lines...)
+}
+
+// count adds what a source compiled to to its element.
+func (c *compiler) count(e *element, s *Source, r *run) {
+	where := ""
+	if e.from.ConfigMapSelector != nil {
+		where = s.Name + " "
+	}
+	e.add(&r.tally, where)
+	e.bytes += r.bytes
+	e.digests = append(e.digests, r.digest)
+}
+
+// lastProblem is what the report of an element says of the first of its problems, which come after number before.
+func (c *compiler) lastProblem(before int) string {
+	if before >= len(c.problems.list) {
+		return "is not valid"
+	}
+	return text.Truncate(c.problems.list[before].String(), maxProblem)
+}
+
 // merge takes the entries of a source from the cache.
-func (c *compiler) merge(r *run, b *builder) {
+func (c *compiler) merge(r *run, s *Source, e *element, b *builder) {
 	for _, link := range r.links {
 		c.links[link] = true
 	}
+	c.count(e, s, r)
+	now := c.now()
 	for i := range r.entries.Len {
+		if r.expiries != nil {
+			if b.until = r.expiries[i]; b.until <= now {
+				e.entries--
+				e.gone++
+				e.leave(v1alpha1.LeftOutExpired, 1, nil)
+				continue
+			}
+		}
 		values, perCPU := r.entries.PerCPU[i]
 		if !perCPU {
 			values = r.entries.Value(i)
@@ -157,16 +240,21 @@ func (c *compiler) merge(r *run, b *builder) {
 type sourcePacker struct {
 	packer
 	source   *Source
+	element  *element
 	from     *v1alpha1.EntrySource
+	now      int64
+	most     int64  // invalid items, from which on the others don't change the verdict
 	fallback []byte // stands for the value of entries without one; nil if they need one
 	constant []byte // that value, encoded
-	count    int    // entries so far
 }
 
 // options say how the source is read. They are false if the spec is wrong.
 func (p *sourcePacker) options() (source.Options, bool) {
 	c, from := p.c, p.from
-	o := source.Options{Format: from.Format, Keyless: p.shape.IsKeyless()}
+	o := source.Options{
+		Format: from.Format, Text: from.Text, Mapping: c.mappings[p.source.Index], Budget: c.budget,
+		Keyless: p.shape.IsKeyless(), Words: isWord(c.key),
+	}
 	path := fmt.Sprintf("spec.entriesFrom[%d].value", p.source.Index)
 	p.constant = make([]byte, len(p.value))
 	switch {
@@ -174,14 +262,16 @@ func (p *sourcePacker) options() (source.Options, bool) {
 		return o, true
 	case from.Value == nil:
 		o.Value = []byte("null") // which no value is
-	case from.Format == v1alpha1.SourceJSON || from.Format == v1alpha1.SourceYAML:
-		c.problems.add(path, "is for the formats Lines and CSV: entries in %s have their own", from.Format)
-		return o, false
 	default:
 		o.Value = from.Value.Raw
 	}
 	p.fallback = o.Value
-	if err := encodeConstant(c.value, p.constant, from.Value); err != nil {
+	err := encodeConstant(c.value, p.constant, from.Value)
+	if p.completes(err) {
+		p.constant = nil
+		return o, true
+	}
+	if err != nil {
 		c.problems.addAt(path, err)
 		return o, false
 	}
@@ -203,25 +293,62 @@ func (p *sourcePacker) read(data []byte) {
 	}
 	c := p.c
 	before := c.problems.total
-	o.Left = &c.textLeft
+	p.most = p.element.limits.tolerated(source.MostEntries(data)) + maxCounted
+	o.Left, o.LeaveOut = &c.textLeft, p.leftOut
 	if err := source.Read(data, o, p.entry); err != nil && !errors.Is(err, errStop) {
-		c.problems.add(p.source.place(), "%v", err)
+		c.problems.add(p.source.place(), "%s", p.unreadable(err))
 	}
-	if p.count == 0 && !c.spec.AllowEmptySources && c.problems.total == before {
-		c.problems.add(p.source.place(), "holds no entries: that is refused unless spec.allowEmptySources is true")
+	d := p.document
+	isTold := d.invalid.total > 0 && p.element.limits.invalid == 0
+	if d.entries+d.gone > 0 || isTold || c.problems.total > before || p.duplicates.total > 0 {
+		return
 	}
+	if others := d.of(v1alpha1.LeftOutOtherFamily); others > 0 {
+		c.problems.add(p.source.place(), "holds %s of the other address family and none of the one that the keys have (%s)", text.Count(others, "entry", "entries"), c.key.Scalar())
+		return
+	}
+	if c.spec.AllowEmptySources {
+		return
+	}
+	all := ""
+	if d.items > 0 {
+		all = fmt.Sprintf(" (left out: %s)", summary(d.told()))
+	}
+	c.problems.add(p.source.place(), "holds no entries%s: that is refused unless spec.allowEmptySources is true", all)
 }
 
-// checkCount counts the entries of a source that may be too large for a map before they are packed. Under
-// First and Last there may be fewer than it has: then they are bounded while they are packed.
+// leftOut takes an item that makes no entry from the reader.
+func (p *sourcePacker) leftOut(line int, reason, what string) error {
+	p.document.items++
+	if reason == v1alpha1.LeftOutInvalid {
+		if p.element.isSecret {
+			what = "is not valid" + notShown
+		}
+		return p.invalid(line, "", what)
+	}
+	p.document.leave(reason, 1, func() string {
+		if p.element.isSecret {
+			return fmt.Sprintf("line %d", line)
+		}
+		return fmt.Sprintf("line %d: %s", line, what)
+	})
+	return nil
+}
+
+// checkCount counts the entries of a source that may be too large for a map before they are packed, those with the same
+// text as their key once. Where it counts too few, and under First and Last, they are bounded while they are packed.
 func (p *sourcePacker) checkCount(data []byte, o source.Options) bool {
 	size, have := p.blocks.packedBytes(0), p.blocks.bytes
 	most := min(source.MostEntries(data), int64(p.shape.MaxEntries))
 	if p.policy != v1alpha1.ConflictFail || have+most*size <= maxEntriesBytes-packedHeader {
 		return true
 	}
-	n := int64(p.blocks.len)
-	err := source.Read(data, o, func(source.Entry) error {
+	n, seen := int64(p.blocks.len), newFilter()
+	o.LeaveOut = func(int, string, string) error { return nil }
+	err := source.Read(data, o, func(e source.Entry) error {
+		if seen.add(e.Key) {
+			return nil
+		}
 		n++
 		if have += size; have > maxEntriesBytes-packedHeader {
 			return errStop
@@ -235,48 +362,37 @@ func (p *sourcePacker) checkCount(data []byte, o source.Options) bool {
 	return true // what else is wrong is found with its entry
 }
 
-// problem notes what is wrong with the entry on a line.
-func (p *sourcePacker) problem(line int, where, format string, args ...any) error {
-	p.c.problems.add(fmt.Sprintf("%s line %d%s", p.source.place(), line, where), format, args...)
-	return p.enough()
-}
-
-func (p *sourcePacker) problemAt(line int, where string, err error) error {
-	p.c.problems.addAt(fmt.Sprintf("%s line %d%s", p.source.place(), line, where), err)
-	return p.enough()
-}
-
-// enough ends the reading of a source that is all wrong.
-func (p *sourcePacker) enough() error {
-	if p.c.problems.total >= maxCounted {
-		return errStop
-	}
-	return nil
-}
-
 // entry packs one entry. A bad one doesn't end the reading, so that people see more than the first.
 func (p *sourcePacker) entry(e source.Entry) error {
-	if p.count++; p.count > int(p.shape.MaxEntries) && p.policy == v1alpha1.ConflictFail {
-		_ = p.problem(e.Line, "", "is one entry more than maxEntries %d", p.shape.MaxEntries)
-		return errStop
-	}
+	p.document.items++
 	if c := p.c; c.isFull() {
 		return errStop
 	}
 	switch {
 	case p.shape.IsKeyless() && e.Key != nil:
-		return p.problem(e.Line, " key", "%s has no keys: leave it out", p.shape.Type)
+		return p.invalid(e.Line, " key", fmt.Sprintf("%s has no keys: leave it out", p.shape.Type))
 	case !p.shape.IsKeyless() && (e.Key == nil || e.Cells && p.c.key.LeavesOut(e.Key)):
-		return p.problem(e.Line, " key", "is missing")
+		return p.invalid(e.Line, " key", "is missing")
+	}
+	p.until = never
+	if e.Expires != nil {
+		var err error
+		if p.until, err = expiryOf(e.Expires); err != nil {
+			return p.invalidPart(e.Line, " expires", nil, err)
+		}
 	}
 	if !p.shape.IsKeyless() {
 		clear(p.key)
 		var err error
-		if p.keys, err = p.c.key.EncodeKeys(p.key, e.Key, e.Cells); err != nil {
-			return p.problemAt(e.Line, " key", err)
+		if p.keys, err = p.c.key.EncodeKeys(p.key, e.Key, p.reading(e.Cells)); err != nil {
+			if p.isOtherFamily(e) {
+				p.document.items--
+				return p.leftOut(e.Line, v1alpha1.LeftOutOtherFamily, string(e.Key))
+			}
+			return p.invalidPart(e.Line, " key", p.c.key, p.hinted(e, err))
 		}
 		if message := keyProblem(p.shape, p.c.key, p.key); message != "" {
-			return p.problem(e.Line, " key", "%s", message)
+			return p.invalidPart(e.Line, " key", p.c.key, errors.New(message))
 		}
 	}
 	return p.withValues(e)
@@ -299,7 +415,7 @@ func (p *sourcePacker) withValues(e source.Entry) error {
 	}
 	switch {
 	case e.Values != nil && (e.Value != nil || !p.shape.IsPerCPU()):
-		return p.problem(e.Line, " values", "are for per-CPU maps, and exclude value")
+		return p.invalid(e.Line, " values", "are for per-CPU maps, and exclude value")
 	case e.Values != nil:
 		path := fmt.Sprintf("%s line %d values", p.source.place(), e.Line)
 		if !p.c.fitsChunk(path, &p.blocks, len(e.Values)) {
@@ -308,20 +424,30 @@ func (p *sourcePacker) withValues(e source.Entry) error {
 		values := p.room(len(e.Values))
 		for cpu, raw := range e.Values {
 			if err := encode(p.c.value, p.ofCPU(cpu), raw, e.Cells); err != nil {
-				return p.problemAt(e.Line, fmt.Sprintf(" values[%d]", cpu), err)
+				return p.invalidPart(e.Line, fmt.Sprintf(" values[%d]", cpu), p.c.value, err)
 			}
 		}
-		return p.addAll(values, true, e.Line)
+		return p.pack(values, true, e.Line)
 	case e.Value == nil:
-		return p.problem(e.Line, " value", "is missing")
+		return p.invalid(e.Line, " value", "is missing")
 	case p.constant != nil && sameSlice(e.Value, p.fallback):
-		return p.addAll(p.constant, false, e.Line)
+		return p.pack(p.constant, false, e.Line)
 	}
 	clear(p.value)
 	if err := encode(p.c.value, p.value, e.Value, e.Cells); err != nil {
-		return p.problemAt(e.Line, " value", err)
+		return p.invalidPart(e.Line, " value", p.c.value, err)
 	}
-	return p.addAll(p.value, false, e.Line)
+	return p.pack(p.value, false, e.Line)
+}
+
+// pack adds the encoded entry, unless its time is over.
+func (p *sourcePacker) pack(values []byte, perCPU bool, line int) error {
+	if p.until > p.now {
+		return p.addAll(values, perCPU, line)
+	}
+	p.document.gone++
+	p.document.leave(v1alpha1.LeftOutExpired, 1, func() string { return fmt.Sprintf("line %d", line) })
+	return nil
 }
 
 // sameSlice says whether two slices are one.

@@ -97,13 +97,13 @@ func TestBadSources(t *testing.T) {
 		"host bits":           {"", "192.0.2.1/24\n", rules, "InvalidSource", "line 1 key: "},
 		"bad value in CSV":    {"", "192.0.2.0/24\n", "key,value.action,value.rule\n203.0.113.0/24,300,7\n", "InvalidSource", `spec.entriesFrom[1] (Secret more, key rules.csv) line 2 value.action: `},
 		"missing field":       {"", "192.0.2.0/24\n", "key,value.action\n203.0.113.0/24,1\n", "InvalidSource", "line 2 value.rule: is missing"},
-		"duplicates":          {"", "192.0.2.0/24\n203.0.113.0/24\n", rules, "InvalidEntry", "spec.entriesFrom[1] (Secret more, key rules.csv) line 2: is the same key as spec.entriesFrom[0] (ConfigMap feed, key drop.txt) line 2: 203.0.113.0/24"},
+		"duplicates":          {"", "192.0.2.0/24\n203.0.113.0/24\n", rules, "InvalidEntry", "spec.entriesFrom[1] (Secret more, key rules.csv) line 2: is the same key as spec.entriesFrom[0] (ConfigMap feed, key drop.txt) line 2, with another value"},
 		"duplicate of inline": {"", "10.0.0.0/8\n", rules, "InvalidEntry", "spec.entriesFrom[0] (ConfigMap feed, key drop.txt) line 1: is the same key as entries[0]: 10.0.0.0/8"},
 		"empty":               {"", "# nothing\n", rules, "InvalidSource", "holds no entries: that is refused unless spec.allowEmptySources is true"},
 		"too many":            {"  conflictPolicy: First\n", "1.0.0.0/8\n2.0.0.0/8\n3.0.0.0/8\n4.0.0.0/8\n5.0.0.0/8\n6.0.0.0/8\n7.0.0.0/8\n", rules, "InvalidEntry", "spec.maxEntries: 8 is less than the number of entries that are declared (at least 9, with those of 2 sources)"},
-		"too many of one":     {"", many, rules, "InvalidSource", "line 9: is one entry more than maxEntries 8"},
+		"too many of one":     {"", many, rules, "InvalidSource", "line 101 key: \"192.0.2.0/33\""},
 		"another format":      {"", "key,value\n192.0.2.0/24,1\n", rules, "InvalidSource", `line 1 key: "key,value"`},
-		"broken header":       {"", "192.0.2.0/24\n", "value.action,value.rule\n1,2\n", "InvalidSource", "line 1: the header has no column key"},
+		"broken header":       {"", "192.0.2.0/24\n", "value.action,value.rule\n1,2\n", "InvalidSource", "line 1: is not valid CSV (text of a Secret isn't shown)"},
 	} {
 		_, err := compile.With(blocklist(t, c.more), texts(c.lines, c.csv, nil), nil)
 		var e *compile.Error

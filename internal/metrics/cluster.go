@@ -13,7 +13,6 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
-	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 // Cluster records what the controller does.
@@ -40,20 +39,20 @@ const (
 	rejected = "rejected"
 )
 
-// CompileFunc is compile.With.
-type CompileFunc = func(*v1alpha1.BPFMap, []compile.Source, *compile.Cache) (*revision.Revision, error)
+// CompileFunc is compile.Run.
+type CompileFunc = func(*v1alpha1.BPFMap, compile.Input) (*compile.Result, error)
 
 // Compile is next, timed.
 func (c *Cluster) Compile(next CompileFunc) CompileFunc {
-	return func(m *v1alpha1.BPFMap, sources []compile.Source, cache *compile.Cache) (*revision.Revision, error) {
+	return func(m *v1alpha1.BPFMap, in compile.Input) (*compile.Result, error) {
 		start := time.Now()
-		rev, err := next(m, sources, cache)
+		compiled, err := next(m, in)
 		result := accepted
 		if err != nil {
 			result = rejected
 		}
 		c.compile.WithLabelValues(result).Observe(time.Since(start).Seconds())
-		return rev, err
+		return compiled, err
 	}
 }
 

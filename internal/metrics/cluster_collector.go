@@ -4,6 +4,7 @@
 package metrics
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 
@@ -41,6 +42,14 @@ type clusterMap struct {
 	conditions [5]float64 // as conditions
 	nodes      v1alpha1.NodeCounts
 	phase      string // empty before there is a rollout
+	sources    []clusterSource
+}
+
+// clusterSource is what is kept of a source's status.
+type clusterSource struct {
+	name     string
+	lastGood float64 // 0 for never
+	refused  bool
 }
 
 // verdict is a condition Ready.
@@ -72,6 +81,14 @@ func (c *clusterCollector) set(name types.NamespacedName, s v1alpha1.BPFMapStatu
 	if s.Rollout != nil {
 		m.phase = snake(string(s.Rollout.Phase))
 	}
+	for i := range s.Sources {
+		one := &s.Sources[i]
+		of := clusterSource{name: fmt.Sprintf("%d: %s", one.Index, one.Name), refused: one.Message != ""}
+		if one.LastGoodTime != nil {
+			of.lastGood = float64(one.LastGoodTime.Unix())
+		}
+		m.sources = append(m.sources, of)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.maps[name] = m
@@ -95,7 +112,7 @@ func (c *clusterCollector) delete(name types.NamespacedName) {
 	delete(c.maps, name)
 }
 
-var clusterDescs = descs(&clusterMapCondition, &clusterMapNodes, &clusterMapUpdated, &clusterMapRollout, &clusterMaps,
+var clusterDescs = descs(&clusterMapCondition, &clusterMapNodes, &clusterMapUpdated, &clusterMapRollout, &sourceLastGood, &sourceRefused, &clusterMaps,
 	&clusterMapsLeftOut, &clusterNodes, &clusterCRDs)
 
 // Describe is for the registry.
@@ -160,6 +177,13 @@ func (m *clusterMap) collect(out chan<- prometheus.Metric, of types.NamespacedNa
 	give(&clusterMapUpdated, float64(m.nodes.Updated), name, namespace)
 	if m.phase != "" {
 		give(&clusterMapRollout, 1, name, namespace, pair("phase", m.phase))
+	}
+	for _, s := range m.sources {
+		source := pair("source", s.name)
+		if s.lastGood > 0 {
+			give(&sourceLastGood, s.lastGood, name, namespace, source)
+		}
+		give(&sourceRefused, toFloat(s.refused), name, namespace, source)
 	}
 }
 

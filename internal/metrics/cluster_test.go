@@ -93,16 +93,16 @@ func TestCompileIsTimed(t *testing.T) {
 	// A second recorder of the same process adds to the same metrics.
 	again := NewCluster(r)
 	expect(t, r, `bpfmap_compile_duration_seconds_count{result="rejected"} 0`)
-	build := func(m *v1alpha1.BPFMap, _ []compile.Source, _ *compile.Cache) (*revision.Revision, error) {
+	build := func(m *v1alpha1.BPFMap, _ compile.Input) (*compile.Result, error) {
 		if m.Name == "bad" {
 			return nil, errors.New("bad")
 		}
-		return &revision.Revision{Name: m.Name}, nil
+		return &compile.Result{Revision: &revision.Revision{Name: m.Name}}, nil
 	}
-	if rev, err := c.Compile(build)(bpfMap("good"), nil, nil); err != nil || rev.Name != "good" {
+	if rev, err := c.Compile(build)(bpfMap("good"), compile.Input{}); err != nil || rev.Revision.Name != "good" {
 		t.Errorf("Compile = %v, %v", rev, err)
 	}
-	if _, err := again.Compile(build)(bpfMap("bad"), nil, nil); err == nil {
+	if _, err := again.Compile(build)(bpfMap("bad"), compile.Input{}); err == nil {
 		t.Error("the compiler's error is lost")
 	}
 	expect(t, r,

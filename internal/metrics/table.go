@@ -151,6 +151,14 @@ var (
 		Name: "bpfmap_cluster_map_rollout", Type: gauge, Of: controller, PerMap: true, Labels: []string{"namespace", "name", "phase"},
 		Help: "1, with the phase of the rollout of the BPFMap's newest revision (progressing, paused, halted, rolled_back, complete). No series before there is a revision.",
 	}
+	sourceLastGood = Metric{
+		Name: "bpfmap_source_last_good_timestamp_seconds", Type: gauge, Of: controller, PerMap: true, Labels: []string{"namespace", "name", "source"},
+		Help: "When contents of the source (\"0: ConfigMap feed, key drop.txt\") were read last that could be used: status.sources[].lastGoodTime. No series before the first ones.",
+	}
+	sourceRefused = Metric{
+		Name: "bpfmap_source_refused", Type: gauge, Of: controller, PerMap: true, Labels: []string{"namespace", "name", "source"},
+		Help: "1 if the newest contents of the source aren't used, and those of before stay; 0 if they are.",
+	}
 	clusterMaps = Metric{
 		Name: "bpfmap_cluster_maps", Type: gauge, Of: controller, Labels: []string{"ready", "reason"},
 		Help: "BPFMaps by status (true, false, unknown) and reason of their condition Ready. A reason that was seen once stays, with 0.",
@@ -179,7 +187,7 @@ func Table() []Metric {
 		nodeMapState, nodeMapEntries, nodeMapMaxEntries, nodeMapFill, nodeMapMemory, nodeMapLook, nodeMapDrift, nodeMapUsed,
 		nodeMaps, nodeMapsLeftOut, nodeMemory, nodeOldestLook, nodeResync,
 		syncs, syncDuration, drift, chunkBytes, systemCalls,
-		clusterMapCondition, clusterMapNodes, clusterMapUpdated, clusterMapRollout,
+		clusterMapCondition, clusterMapNodes, clusterMapUpdated, clusterMapRollout, sourceLastGood, sourceRefused,
 		clusterMaps, clusterMapsLeftOut, clusterNodes, clusterCRDs, compileDuration,
 		statusWrites, buildInfo,
 	}

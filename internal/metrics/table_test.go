@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -33,6 +34,7 @@ func served(t *testing.T) map[Component][]*dto.MetricFamily {
 	cluster.nodes = map[metav1.ConditionStatus]int{}
 	s := told(metav1.ConditionTrue, "Ready")
 	s.Rollout = &v1alpha1.RolloutStatus{Phase: "Complete"}
+	s.Sources = []v1alpha1.SourceStatus{{Name: "feed", LastGoodTime: &metav1.Time{Time: time.Unix(1, 0)}}}
 	cluster.ObserveStatus(bpfMap("a"), s)
 	result := map[Component][]*dto.MetricFamily{}
 	for of, r := range map[Component]*prometheus.Registry{Agent: node.registry, Controller: cluster.registry} {

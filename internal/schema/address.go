@@ -59,6 +59,12 @@ func encodeIP(s *scalar, dst []byte, value literal) string {
 	}
 	text := string(usual)
 	a, err := netip.ParseAddr(text)
+	if err != nil && value.published {
+		var single bool
+		if a, single = publishedAddress(text); single {
+			err = nil
+		}
+	}
 	if err != nil {
 		return notIP(s, value)
 	}

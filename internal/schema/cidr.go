@@ -38,7 +38,7 @@ func encodePrefix(s *scalar, dst []byte, value literal) string {
 	}
 	if !ok {
 		var msg string
-		if p, msg = s.parsePrefix(string(text)); msg != "" {
+		if p, msg = s.parsePrefix(string(text), value); msg != "" {
 			return msg
 		}
 	}
@@ -62,8 +62,13 @@ func dottedPrefix(text []byte) (p netip.Prefix, ok bool) {
 	return p, p.IsValid() && p.Masked() == p
 }
 
-// parsePrefix reads a prefix of the type's family.
-func (s *scalar) parsePrefix(text string) (netip.Prefix, string) {
+// parsePrefix reads a prefix of the type's family, as value may be written.
+func (s *scalar) parsePrefix(text string, value literal) (netip.Prefix, string) {
+	if value.published {
+		if p, msg, ok := s.publishedPrefix(text, value.mask); ok {
+			return p, msg
+		}
+	}
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
 		return p, s.notPrefix(text)
@@ -72,7 +77,7 @@ func (s *scalar) parsePrefix(text string) (netip.Prefix, string) {
 		return p, msg
 	}
 	if masked := p.Masked(); masked != p {
-		return p, fmt.Sprintf("%q has host bits set (did you mean %s, or %s/%d?)", text, masked, p.Addr(), p.Addr().BitLen())
+		return p, hostBits(text, p)
 	}
 	return p, ""
 }

@@ -13,22 +13,21 @@ import (
 // *Error that names the place in the value, the value and the bound: ".action: 300 is out of range
 // for u8 (0…255)". A field of a struct that has no default must be given: one that is left out by mistake
 // would silently be zero. {"$hex": "0102"} stands for the bytes of anything.
-func (l *Layout) Encode(dst []byte, raw []byte) error { return l.encodeText(dst, raw, false) }
+func (l *Layout) Encode(dst []byte, raw []byte) error { return l.encodeText(dst, raw, Reading{}) }
 
 // EncodeCells is Encode for values of tables, which have no types of their own: a string in raw is a
 // cell's text, which the schema types. "true", "false", "1" and "0" are bools then, "[1, 2]" is a list
 // where one is needed, and white space around anything but a string doesn't count.
-func (l *Layout) EncodeCells(dst []byte, raw []byte) error { return l.encodeText(dst, raw, true) }
+func (l *Layout) EncodeCells(dst []byte, raw []byte) error {
+	return l.encodeText(dst, raw, Reading{Cells: true})
+}
 
-func (l *Layout) encodeText(dst, raw []byte, cells bool) error {
-	if len(dst) != l.size {
-		return errorf("", "%d bytes of room for %d bytes", len(dst), l.size)
-	}
-	value, err := rawjson.Check(raw)
+func (l *Layout) encodeText(dst, raw []byte, how Reading) error {
+	value, err := l.checked(dst, raw, how)
 	if err != nil {
-		return errorf("", "is not valid JSON: %v", err)
+		return err
 	}
-	if e := l.encode(dst, literal{raw: value, cells: cells}); e != nil {
+	if e := l.encode(dst, value); e != nil {
 		return e
 	}
 	return nil
@@ -116,7 +115,9 @@ func (l *Layout) encodeStruct(dst []byte, value literal) *Error {
 		switch {
 		case seen[i] || f.silent:
 		case !f.layout.fallback.known:
-			return errorf("."+f.name, "is missing, and has no default")
+			missing := errorf("."+f.name, "is missing, and has no default")
+			missing.IsMissing = true
+			return missing
 		default:
 			if err := f.fillDefault(dst); err != nil {
 				return err.below("." + f.name)

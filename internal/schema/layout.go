@@ -57,6 +57,8 @@ type Error struct {
 	Path string
 	// Message says what is wrong, with the value and the bound.
 	Message string
+	// IsMissing says that it is a field that isn't given and has no default.
+	IsMissing bool
 }
 
 // Error is the path and the message.

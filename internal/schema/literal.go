@@ -19,6 +19,8 @@ type literal struct {
 	cells bool
 	// ranges says that a range that is several prefixes may stand for the first of them.
 	ranges bool
+	// published and mask are those of Reading.
+	published, mask bool
 }
 
 // with is a part of v.

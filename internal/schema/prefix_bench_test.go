@@ -5,6 +5,8 @@ package schema_test
 
 import (
 	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
 // BenchmarkEncodeKeys encodes keys of LPM tries as the compiler does.
@@ -22,7 +24,7 @@ func BenchmarkEncodeKeys(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				clear(key)
-				more, err := l.EncodeKeys(key, raw, false)
+				more, err := l.EncodeKeys(key, raw, schema.Reading{})
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -51,7 +53,7 @@ func TestKeysWithoutAllocation(t *testing.T) {
 		key := make([]byte, l.Size())
 		n := testing.AllocsPerRun(100, func() {
 			clear(key)
-			more, err := l.EncodeKeys(key, raw, false)
+			more, err := l.EncodeKeys(key, raw, schema.Reading{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -77,14 +77,14 @@ func (k *Keys) Count() int {
 	return k.rest.count()
 }
 
-// EncodeKeys is Encode or, with cells, EncodeCells for keys, of which a range of addresses or numbers in an LPM trie is
-// several: the fewest prefixes that make up the range. dst holds the first of them; the others follow by Next.
-func (l *Layout) EncodeKeys(dst, raw []byte, cells bool) (Keys, error) {
+// EncodeKeys is Encode for keys, which may be written in more ways. Of them, a range of addresses or numbers in an LPM trie
+// is several: the fewest prefixes that make up the range. dst holds the first of them; the others follow by Next.
+func (l *Layout) EncodeKeys(dst, raw []byte, how Reading) (Keys, error) {
 	p := l.prefix
 	if bytes.IndexByte(raw, '-') < 0 || l.ranges == nil && (p == nil || p.span == nil) {
-		return Keys{}, l.encodeText(dst, raw, cells)
+		return Keys{}, l.encodeText(dst, raw, how)
 	}
-	value, err := l.checked(dst, raw, cells)
+	value, err := l.checked(dst, raw, how)
 	if err != nil {
 		return Keys{}, err
 	}
@@ -124,7 +124,7 @@ func (l *Layout) encodeRange(dst []byte, value literal) (Keys, error) {
 }
 
 // checked is raw as a literal.
-func (l *Layout) checked(dst, raw []byte, cells bool) (literal, error) {
+func (l *Layout) checked(dst, raw []byte, how Reading) (literal, error) {
 	if len(dst) != l.size {
 		return literal{}, errorf("", "%d bytes of room for %d bytes", len(dst), l.size)
 	}
@@ -132,7 +132,7 @@ func (l *Layout) checked(dst, raw []byte, cells bool) (literal, error) {
 	if err != nil {
 		return literal{}, errorf("", "is not valid JSON: %v", err)
 	}
-	return literal{raw: value, cells: cells}, nil
+	return literal{raw: value, cells: how.Cells, published: how.Published, mask: how.MaskHostBits}, nil
 }
 
 // prefixValue is what a key's value says of the prefix.

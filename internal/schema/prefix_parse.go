@@ -28,7 +28,7 @@ func addressSpan(p *prefix, value literal) (span, string) {
 	if from, to, ok := strings.Cut(text, "-"); ok {
 		return p.addressRange(text, from, to)
 	}
-	parsed, msg := s.parsePrefix(text)
+	parsed, msg := s.parsePrefix(text, value)
 	if msg != "" {
 		return span{}, msg
 	}

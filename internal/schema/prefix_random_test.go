@@ -35,7 +35,7 @@ func TestRandomPrefixKeys(t *testing.T) {
 			key := randomKey(r, l)
 			raw := l.Decode(key)
 			again := make([]byte, l.Size())
-			more, err := l.EncodeKeys(again, raw, false)
+			more, err := l.EncodeKeys(again, raw, schema.Reading{})
 			if err != nil || !bytes.Equal(again, key) || more.Count() != 1 {
 				t.Fatalf("%s: %s decodes to %s, which is %s (%v, %d keys)", text, keyText(key), raw, keyText(again), err, more.Count())
 			}

@@ -37,7 +37,7 @@ func layoutOf(t testing.TB, text string) *schema.Layout {
 // keysOf are the keys of a value, each as its prefix length and the bytes behind it: "8 0a000000".
 func keysOf(l *schema.Layout, raw string) ([]string, error) {
 	key := make([]byte, l.Size())
-	all, err := l.EncodeKeys(key, []byte(raw), false)
+	all, err := l.EncodeKeys(key, []byte(raw), schema.Reading{})
 	if err != nil {
 		return nil, err
 	}

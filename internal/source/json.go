@@ -16,10 +16,22 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
 )
 
-// readJSON reads a list of entries, or entries one after the other. at is where in begins.
-func readJSON(in *bufio.Reader, at position, yield func(Entry) error) error {
+// readJSON reads a list of entries or items, or one after the other. at is where in begins.
+func readJSON(in *bufio.Reader, at position, o Options, yield func(Entry) error) error {
 	w := &window{from: in, at: at}
-	r := jsonReader{window: w, decoder: json.NewDecoder(w)}
+	r := jsonReader{window: w, decoder: json.NewDecoder(w), yield: yield, o: &o}
+	if o.Mapping != nil {
+		r.mapper = forDocuments(o, yield)
+	}
+	if o.Mapping != nil && len(o.Mapping.items) > 0 {
+		return r.readItems(o.Mapping.items)
+	}
+	return r.read(in)
+}
+
+// read reads the list that a text is, or its values one after the other.
+func (r *jsonReader) read(in *bufio.Reader) error {
+	w := r.window
 	inList := false
 	if first, err := firstByte(in, w); err == nil && first == '[' {
 		inList = true
@@ -39,7 +51,7 @@ func readJSON(in *bufio.Reader, at position, yield func(Entry) error) error {
 		if err != nil {
 			return r.error(err)
 		}
-		if err := r.entry(raw, at, yield); err != nil {
+		if err := r.take(raw, at); err != nil {
 			return err
 		}
 	}
@@ -68,6 +80,24 @@ type jsonReader struct {
 	decoder *json.Decoder
 	raw     json.RawMessage
 	values  [][]byte
+	yield   func(Entry) error
+	o       *Options
+	mapper  *mapper // of items; nil for entries
+	item    item
+	room    []byte // of a value
+	told    *documentMembers
+}
+
+// take takes one value of the list.
+func (r *jsonReader) take(raw []byte, at position) error {
+	if r.o.Mapping == nil {
+		return r.entry(raw, at)
+	}
+	if !utf8.Valid(raw) {
+		return r.o.invalid(at.line, "is not valid UTF-8")
+	}
+	r.item.line, r.item.raw = at.line, raw
+	return r.mapper.take(&r.item)
 }
 
 // value is the next value and its position.
@@ -129,7 +159,7 @@ func (r *jsonReader) error(err error) error {
 }
 
 // entry yields one entry as manifests have it.
-func (r *jsonReader) entry(raw []byte, at position, yield func(Entry) error) error {
+func (r *jsonReader) entry(raw []byte, at position) error {
 	if !utf8.Valid(raw) {
 		return at.errorf("is not valid UTF-8")
 	}
@@ -141,7 +171,7 @@ func (r *jsonReader) entry(raw []byte, at position, yield func(Entry) error) err
 	for w := rawjson.Walk(raw); ; {
 		quoted, value, offset, ok := w.Member()
 		if !ok {
-			return yield(e)
+			return r.yield(r.filled(e))
 		}
 		name, err := rawjson.Text(quoted)
 		if err != nil {
@@ -155,6 +185,8 @@ func (r *jsonReader) entry(raw []byte, at position, yield func(Entry) error) err
 			e.Key = value
 		case name == "value":
 			e.Value = value
+		case name == "expires":
+			e.Expires = value
 		case !rawjson.IsList(value):
 			return at.after(raw[:offset]).errorf("values must be a list")
 		default:
@@ -163,6 +195,19 @@ func (r *jsonReader) entry(raw []byte, at position, yield func(Entry) error) err
 			}
 		}
 	}
+}
+
+// filled is an entry with what the source has for those that don't give it.
+func (r *jsonReader) filled(e Entry) Entry {
+	switch {
+	case e.Values != nil:
+	case e.Value == nil:
+		e.Value = r.o.Value
+	case len(r.o.Value) > 0:
+		r.room = fillObject(append(r.room[:0], e.Value...), r.o.Value)
+		e.Value = r.room
+	}
+	return e
 }
 
 func (r *jsonReader) elements(list []byte) [][]byte {
@@ -182,9 +227,9 @@ const maxCPUs = 8192
 var tooManyCPUs = fmt.Sprintf("values has more than %d elements, the most CPUs that Linux supports", maxCPUs)
 
 // members are the names of an entry's members so far.
-type members [3]bool
+type members [4]bool
 
-var memberNames = [3]string{"key", "value", "values"}
+var memberNames = [4]string{"key", "value", "values", "expires"}
 
 // add notes a name, and says what is wrong with it: unknown or given twice.
 func (m *members) add(name string) string {
@@ -198,7 +243,7 @@ func (m *members) add(name string) string {
 		m[i] = true
 		return ""
 	}
-	return "unknown field " + shown(name) + ": must be one of key, value, values"
+	return "unknown field " + shown(name) + ": must be one of key, value, values, expires"
 }
 
 // shown is a name from a text in quotes, not longer than a line.

@@ -23,8 +23,11 @@ import (
 type nodeReader struct {
 	first int // the line of the text's first byte
 	// key, value and list are room for JSON.
-	key, value, list []byte
-	values           [][]byte
+	key, value, expires, list []byte
+	values                    [][]byte
+	o                         *Options
+	mapper                    *mapper // of items; nil for entries
+	item                      item
 }
 
 // read yields the entries of a text, which is one list. items is how many of its lines begin an item, -1
@@ -50,11 +53,29 @@ func (r *nodeReader) read(text []byte, first, items int, yield func(Entry) error
 		return errorf(first, "%d lines begin with the list's dash, but it has %d items: indent the lines of a text or a list in brackets deeper than the dash", items, len(list.Content))
 	}
 	for _, node := range list.Content {
-		if err := r.entry(node, yield); err != nil {
+		if err := r.take(node, yield); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// take takes one item of the list.
+func (r *nodeReader) take(n *yaml.Node, yield func(Entry) error) error {
+	if r.o.Mapping == nil {
+		return r.entry(n, yield)
+	}
+	raw, err := r.appendJSON(r.list[:0], n)
+	r.list = raw
+	var own *Error
+	if errors.As(err, &own) {
+		return r.o.invalid(own.Line, own.Message)
+	}
+	if err != nil {
+		return err
+	}
+	r.item.line, r.item.raw = r.at(n).line, raw
+	return r.mapper.take(&r.item)
 }
 
 // countNodes is at least how many nodes a text has: before each there is one of these characters.
@@ -99,11 +120,22 @@ func (r *nodeReader) entry(n *yaml.Node, yield func(Entry) error) error {
 		case "value":
 			r.value, err = r.appendJSON(r.value[:0], value)
 			e.Value = r.value
+		case "expires":
+			r.expires, err = r.appendJSON(r.expires[:0], value)
+			e.Expires = r.expires
 		default:
 			e.Values, err = r.elements(value)
 		}
 		if err != nil {
 			return err
+		}
+	}
+	if e.Values == nil {
+		if e.Value == nil {
+			e.Value = r.o.Value
+		} else if len(r.o.Value) > 0 {
+			r.value = fillObject(r.value, r.o.Value)
+			e.Value = r.value
 		}
 	}
 	return yield(e)

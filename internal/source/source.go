@@ -8,9 +8,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/expression"
 )
 
 // MaxEntryBytes bounds the text of one entry, which is in memory as a whole.
@@ -23,6 +25,8 @@ type Entry struct {
 	// Key is nil if there is none, as is Value. Values are those of a per-CPU map CPU by CPU.
 	Key, Value []byte
 	Values     [][]byte
+	// Expires is when the entry is to go: a JSON string or number; nil or null for never.
+	Expires []byte
 	// Cells says that strings in Key and in a Value of the text are cells of a table: text whose type
 	// the schema knows (schema.Layout.EncodeCells). Options.Value never is.
 	Cells bool
@@ -31,13 +35,27 @@ type Entry struct {
 // Options say how a text is to be read.
 type Options struct {
 	Format v1alpha1.SourceFormat
-	// Value is the value of entries that have none in the text, nil for none.
+	// Text says how lines are cut; nil for the defaults.
+	Text *v1alpha1.TextOptions
+	// Mapping is how items become entries, nil for items that are entries.
+	Mapping *Mapping
+	// Words says that keys are texts in which nearly everything can be one: then lines that are clearly something else
+	// are refused.
+	Words bool
+	// Budget is what the mapping's expressions may cost for all sources of one map; nil for one of their own.
+	Budget *expression.Budget
+	// Value is the value of entries that have none in the text, nil for none. Of an object, it gives the members that
+	// columns or a mapping don't give.
 	Value []byte
 	// Keyless says that the map's elements have no key.
 	Keyless bool
 	// Left is how many bytes the texts of all sources of one map may still have; Read takes those that it
 	// reads from it. Nil is no bound but MaxBytes.
 	Left *int64
+	// LeaveOut takes items that make no entry: the line, a reason (v1alpha1.LeftOut…), and what the item is or is
+	// wrong with. Its error ends the reading. If it is nil, invalid items are errors, and others are left out
+	// without a word.
+	LeaveOut func(line int, reason, what string) error
 }
 
 // MaxAllBytes bounds the texts of all sources of one map together, once they are decompressed: reading them
@@ -82,17 +100,47 @@ func Read(data []byte, o Options, yield func(Entry) error) error {
 	if mark, err := in.Peek(len(byteOrderMark)); err == nil && bytes.Equal(mark, byteOrderMark) {
 		_, _ = in.Discard(len(byteOrderMark)) // what was peeked can be discarded
 	}
+	if err := checkText(in); err != nil {
+		return err
+	}
 	switch o.Format {
 	case v1alpha1.SourceLines:
 		return readLines(in, o, yield)
 	case v1alpha1.SourceCSV:
 		return readCSV(in, o, yield)
 	case v1alpha1.SourceJSON:
-		return readJSON(in, start, yield)
+		return readJSON(in, start, o, yield)
 	case v1alpha1.SourceYAML:
-		return readYAML(in, yield)
+		return readYAML(in, o, yield)
+	case v1alpha1.SourceHosts:
+		return readHosts(in, o, yield)
+	case v1alpha1.SourceIPSet:
+		return readIPSet(in, o, yield)
+	case v1alpha1.SourceNFTables:
+		return readNFTables(in, o, yield)
+	case v1alpha1.SourceP2P:
+		return readP2P(in, o, yield)
 	}
-	return errorf(0, "invalid format %q: must be one of Lines, CSV, JSON, YAML", o.Format)
+	names := make([]string, len(v1alpha1.SourceFormats))
+	for i, f := range v1alpha1.SourceFormats {
+		names[i] = string(f)
+	}
+	return errorf(0, "invalid format %q: must be one of %s", o.Format, strings.Join(names, ", "))
+}
+
+// pages are what web pages begin with, in small letters.
+var pages = []string{"<!doctype html", "<html", "<head", "<body", "<?xml", "<title", "<script", "<meta", "<center", "<h1", "<error", "<!--"}
+
+// checkText refuses a web page, which is what servers answer in place of a list: as lines, it would be words.
+func checkText(in *bufio.Reader) error {
+	beginning, _ := in.Peek(512) // less if there is less; errors come back with the next read
+	text := strings.ToLower(string(bytes.TrimLeft(beginning, " \t\r\n")))
+	for _, tag := range pages {
+		if strings.HasPrefix(text, tag) {
+			return errorf(0, "is a web page (it begins with %s), not a list of entries", shown(text[:min(len(text), len(tag)+1)]))
+		}
+	}
+	return nil
 }
 
 // MostEntries is how many entries data can have at most, as far as their length tells: each takes at least

@@ -13,8 +13,14 @@ import (
 
 // readYAML reads a list of entries. A list of "- " items, one below the other, is read as a stream: it is
 // cut into runs of whole items, which the YAML library parses one after the other.
-func readYAML(in *bufio.Reader, yield func(Entry) error) error {
-	r := yamlReader{lines: lineReader{in: in}, yield: yield, indent: -1}
+func readYAML(in *bufio.Reader, o Options, yield func(Entry) error) error {
+	r := yamlReader{lines: lineReader{in: in}, o: o, yield: yield, indent: -1, nodes: nodeReader{o: &o}}
+	if o.Mapping != nil {
+		r.nodes.mapper = forDocuments(o, yield)
+		if len(o.Mapping.items) > 0 {
+			return r.document(in)
+		}
+	}
 	for {
 		line, err := r.lines.next()
 		if errors.Is(err, io.EOF) {
@@ -39,6 +45,7 @@ const (
 
 type yamlReader struct {
 	lines lineReader
+	o     Options
 	yield func(Entry) error
 
 	indent int    // of the list's dashes; -1 before the first one
@@ -142,7 +149,7 @@ func (r *yamlReader) brackets(line []byte, at position) error {
 		return asError(r.nodes.read(text, at.line, -1, r.yield))
 	}
 	in := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(text), r.lines.in), 64<<10)
-	err = readJSON(in, position{at.line, 1}, r.yield)
+	err = readJSON(in, position{at.line, 1}, r.o, r.yield)
 	var syntax *Error
 	if errors.As(err, &syntax) {
 		syntax.Message += " (a list in brackets of more than " + strconv.Itoa(MaxEntryBytes) + " bytes is read as JSON)"

@@ -15,6 +15,8 @@ import (
 type Input struct {
 	// Map is the BPFMap; its status is the one before.
 	Map *v1alpha1.BPFMap
+	// Sources are what was read from each source.
+	Sources []v1alpha1.SourceStatus
 	// Rejected is why the spec isn't accepted; nil if it is.
 	Rejected *Rejection
 	// Held says what a new revision waits for that the spec asks for; empty if there is none.
@@ -109,6 +111,7 @@ func Aggregate(in Input) v1alpha1.BPFMapStatus {
 		NodeStates:         nodeStates(nodes),
 		ContentDigests:     contents(nodes),
 		Programs:           programs(nodes),
+		Sources:            in.Sources,
 	}
 	if in.Revision != nil {
 		s.UpdateRevision = in.Revision.Name

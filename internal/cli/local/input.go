@@ -7,12 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // inputFlags say which manifests a command reads.
@@ -44,6 +46,19 @@ func (f *inputFlags) read(c *cobra.Command) manifest.Set {
 type declared struct {
 	manifest.Manifest
 	rev *revision.Revision
+	// sources are what was read from each source.
+	sources []compile.SourceReport
+}
+
+// printSources says what was left out of each source of a manifest, in a line each.
+func printSources(c *cobra.Command, m manifest.Manifest, sources []compile.SourceReport) {
+	for i := range sources {
+		s := &sources[i]
+		if len(s.LeftOut) == 0 {
+			continue
+		}
+		c.PrintErrf("%s: spec.entriesFrom[%d] (%s): %s; left out: %s\n", m.Name(), s.Index, s.Name, text.Count(s.Entries, "entry", "entries"), s.Summary())
+	}
 }
 
 // id is how kubectl names the object.
@@ -67,13 +82,16 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 		if ctx := c.Context(); ctx.Err() != nil {
 			return nil, false, context.Cause(ctx)
 		}
-		rev, err := compileManifest(&m, set.Sources)
+		result, err := compileManifest(&m, set.Sources)
+		if result != nil {
+			printSources(c, m, result.Sources)
+		}
 		if err != nil {
 			printProblems(c, m, err)
 			ok = false
 			continue
 		}
-		maps = append(maps, declared{m, rev})
+		maps = append(maps, declared{m, result.Revision, result.Sources})
 	}
 	maps, unique := refusePinConflicts(c, maps)
 	ok = ok && unique && refuseGroups(c, maps)
@@ -83,12 +101,12 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 	return maps, ok, nil
 }
 
-func compileManifest(m *manifest.Manifest, sources []manifest.Source) (*revision.Revision, error) {
+func compileManifest(m *manifest.Manifest, sources []manifest.Source) (*compile.Result, error) {
 	found, err := compile.Gather(&m.Map.Spec, objects{m.Map.Namespace, sources})
 	if err != nil {
 		return nil, err
 	}
-	return compile.With(m.Map, found, nil)
+	return compile.Run(m.Map, compile.Input{Sources: found, Now: time.Now()})
 }
 
 // printProblems prints each problem of a manifest with its place.

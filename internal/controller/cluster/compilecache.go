@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/lru"
@@ -45,6 +46,7 @@ type cacheEntry struct {
 	uid        types.UID
 	generation int64
 	sources    sum
+	allowed    string // of v1alpha1.AnnotationAllowChange
 	compiled   compiled
 	rejected   *status.Rejection
 }
@@ -63,6 +65,10 @@ type compiled struct {
 	digest string
 	// stored is what it takes in the API server. Its chunks are left out if it is too large to be stored.
 	stored stored
+	// reports are what was read from the sources; nil for an earlier revision.
+	reports []compile.SourceReport
+	// next is when compiling again gives something else though nothing has changed; zero for never.
+	next time.Time
 	// fresh is the compiled form; nil if only the outcome was remembered. Then recompile makes it again.
 	fresh     *revision.Revision
 	recompile func(*v1alpha1.BPFMap) (*revision.Revision, error)
@@ -74,19 +80,42 @@ func newCompileCache(build recorders.CompileFunc, maxStored int64) *compileCache
 	return &compileCache{build: build, sources: compile.NewCache(), maxStored: maxStored, last: lru.New(maxCompiled)}
 }
 
+// Entries that expire within expiryPause go together, and compiling takes no more than about a tenth of the time.
+const expiryPause = 5 * time.Second
+
+// nextLook is when entries that expire at next are taken out, if the contents were compiled from start to end.
+func nextLook(next, start, end time.Time) time.Time {
+	pause := end.Add(expiryPause + 10*end.Sub(start))
+	if next.IsZero() || next.After(pause) {
+		return next
+	}
+	return pause
+}
+
 // compile is what m's spec and sources compile to, or why they don't. The error is a source that can't
 // be read for now.
-func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source) (compiled, *status.Rejection, error) {
+func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source, inUse *compile.InUse, now func() time.Time) (compiled, *status.Rejection, error) {
 	name := client.ObjectKeyFromObject(m)
 	found, _ := c.last.Get(name)
 	e, ok := found.(cacheEntry)
 	state := stateOf(sources)
-	if ok && e.uid == m.UID && e.generation == m.Generation && e.sources == state {
+	start, allowed := now(), m.Annotations[v1alpha1.AnnotationAllowChange]
+	isDue := !e.compiled.next.IsZero() && !start.Before(e.compiled.next)
+	if ok && e.uid == m.UID && e.generation == m.Generation && e.sources == state && e.allowed == allowed && !isDue {
 		return e.compiled, e.rejected, nil
 	}
-	build := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { return c.build(m, sources, c.sources) }
-	e = cacheEntry{uid: m.UID, generation: m.Generation, sources: state}
-	fresh, err := build(m)
+	in := compile.Input{Sources: sources, Cache: c.sources, Now: start, InUse: inUse}
+	result, err := c.build(m, in)
+	if result == nil {
+		result = &compile.Result{}
+	}
+	e = cacheEntry{uid: m.UID, generation: m.Generation, sources: state, allowed: allowed}
+	fresh := result.Revision
+	again := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { // what was allowed stays so
+		in.InUse = nil
+		result, err := c.build(m, in)
+		return result.Revision, err
+	}
 	var unread *compile.LoadError
 	switch {
 	case errors.As(err, &unread):
@@ -96,9 +125,10 @@ func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source) (co
 	default:
 		object := revision.ToObject(fresh)
 		e.compiled = compiled{
-			identity: identifyAlone(object.Spec), layout: revision.Layout(&object.Spec), digest: object.Spec.Digest, stored: c.storedOf(fresh), recompile: build,
+			identity: identifyAlone(object.Spec), layout: revision.Layout(&object.Spec), digest: object.Spec.Digest, stored: c.storedOf(fresh), recompile: again,
 		}
 	}
+	e.compiled.reports, e.compiled.next = result.Sources, nextLook(result.NextChange, start, now())
 	c.last.Add(name, e)
 	e.compiled.fresh = fresh
 	return e.compiled, e.rejected, nil

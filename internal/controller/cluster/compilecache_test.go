@@ -8,34 +8,31 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// Short names for what a compiler takes and gives.
-type (
-	source           = compile.Source
-	sourceCache      = compile.Cache
-	compiledRevision = revision.Revision
-)
+// source is a short name.
+type source = compile.Source
 
 func TestCompileCache(t *testing.T) {
 	runs := 0
 	var fails error
-	c := newCompileCache(func(m *v1alpha1.BPFMap, s []source, k *sourceCache) (*compiledRevision, error) {
+	c := newCompileCache(func(m *v1alpha1.BPFMap, in compile.Input) (*compile.Result, error) {
 		if runs++; fails != nil {
 			return nil, fails
 		}
-		return compile.With(m, s, k)
+		return compile.Run(m, in)
 	}, 1<<20)
 	m := newMap("foo", 8, "a")
 	sources := []source{{Index: 0, Name: "ConfigMap feed", Version: "1", Load: func() ([]byte, error) { return []byte("- {key: 7, value: b}\n"), nil }}}
 	m.Spec.EntriesFrom = []v1alpha1.EntrySource{{ConfigMapRef: &v1alpha1.SourceRef{Name: "feed", Key: "x"}, Format: v1alpha1.SourceYAML}}
 	compiles := func(why string, want int) compiled {
 		t.Helper()
-		got, rejected, err := c.compile(m, sources)
+		got, rejected, err := c.compile(m, sources, nil, time.Now)
 		if err != nil || rejected != nil {
 			t.Fatalf("%s: %+v, %v", why, rejected, err)
 		}
@@ -59,7 +56,7 @@ func TestCompileCache(t *testing.T) {
 	sources[0].Version = "2"
 	compiles("another version of a source", 1)
 	sources[0].Err = errors.New("there is no ConfigMap feed")
-	if _, rejected, err := c.compile(m, sources); err != nil || rejected == nil || rejected.Reason != v1alpha1.ReasonInvalidSource {
+	if _, rejected, err := c.compile(m, sources, nil, time.Now); err != nil || rejected == nil || rejected.Reason != v1alpha1.ReasonInvalidSource {
 		t.Errorf("a source that is missing: %+v, %v", rejected, err)
 	}
 	sources[0].Err, runs = nil, 0
@@ -73,7 +70,7 @@ func TestCompileCache(t *testing.T) {
 	m.Generation++
 	fails = &compile.LoadError{Place: "spec.entriesFrom[0]", Err: errors.New("timeout")}
 	for range 2 {
-		if _, _, err := c.compile(m, sources); !errors.Is(err, fails) {
+		if _, _, err := c.compile(m, sources, nil, time.Now); !errors.Is(err, fails) {
 			t.Errorf("%v, want %v", err, fails)
 		}
 	}
@@ -82,7 +79,7 @@ func TestCompileCache(t *testing.T) {
 	}
 	fails, runs = errors.New(strings.Repeat("é", maxRejection)), 0
 	for range 2 {
-		if _, rejected, err := c.compile(m, sources); err != nil || rejected == nil || len(rejected.Message) > maxRejection {
+		if _, rejected, err := c.compile(m, sources, nil, time.Now); err != nil || rejected == nil || len(rejected.Message) > maxRejection {
 			t.Errorf("%v, %+v", err, rejected)
 		}
 	}
@@ -94,8 +91,8 @@ func TestCompileCache(t *testing.T) {
 // TestCompileCacheKeepsNoNamesOfTooMuch remembers of contents that can't be stored nothing but their size.
 func TestCompileCacheKeepsNoNamesOfTooMuch(t *testing.T) {
 	for bound, chunks := range map[int64]int{1 << 20: 8, 500_000: 0} {
-		c := newCompileCache(compile.With, bound)
-		got, rejected, err := c.compile(newMap("foo", 1000, many(600, "x")...), nil)
+		c := newCompileCache(compile.Run, bound)
+		got, rejected, err := c.compile(newMap("foo", 1000, many(600, "x")...), nil, nil, time.Now)
 		if err != nil || rejected != nil || len(got.stored.chunks) != chunks || got.stored.total < 600_000 {
 			t.Errorf("bound %d: %d chunks of %d bytes, %+v, %v; want %d", bound, len(got.stored.chunks), got.stored.total, rejected, err, chunks)
 		}

@@ -120,7 +120,7 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 		index:         newFleetIndex(),
 		keys:          newKeyLists(),
 		events:        s.Events,
-		compiled:      newCompileCache(recorder.Compile(compile.With), limits.perMap),
+		compiled:      newCompileCache(recorder.Compile(compile.Run), limits.perMap),
 		reserved:      &reservations{},
 		lives:         lives,
 		groups:        newGroups(),

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
@@ -89,6 +90,8 @@ type scope struct {
 	cut []v1alpha1.BPFMapRevision
 	// sources identifies what the sources hold, as the cache shows them; set by compile.
 	sources sum
+	// reports are what was read from the sources, whether the spec is accepted or not; set by compile, nil if none were.
+	reports []compile.SourceReport
 	// confirmed says that the API server has what the cache shows; set by confirm.
 	confirmed bool
 	// revised says that the newest revision is known to be what the spec asks for; set by revise.
@@ -99,7 +102,7 @@ type scope struct {
 	withheld string
 	// leaving says how far the nodes are that give the map up because their labels changed; empty if none does.
 	leaving string
-	// requeueAfter is when to look again though nothing changed, zero for never; set by consent, plan, rollOut and release.
+	// requeueAfter is when to look again though nothing changed, zero for never; set by compile, consent, plan, rollOut and release.
 	requeueAfter time.Duration
 }
 

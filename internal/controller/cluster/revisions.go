@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -95,7 +96,11 @@ func (r *reconciler) compile(ctx context.Context, s *scope) error {
 			return readErr
 		}
 		s.sources = stateOf(sources)
-		want, s.rejected, err = r.compiled.compile(s.m, sources)
+		want, s.rejected, err = r.compiled.compile(s.m, sources, r.inUse(ctx, s), r.now)
+		s.reports = want.reports
+		if !want.next.IsZero() {
+			s.lookAgainIn(max(time.Millisecond, want.next.Sub(r.now())))
+		}
 	}
 	if err == nil && s.rejected == nil {
 		s.want = &want

@@ -17,7 +17,8 @@ import (
 
 // statusInput is what a BPFMap's status follows from; failure is what a step ended with.
 func (s *scope) statusInput(failure error, now time.Time) status.Input {
-	in := status.Input{Map: s.m, Rejected: s.rejected, Held: s.held, MapStates: s.fleet.mapStates, Now: now}
+	sources := s.sourceStatuses(now)
+	in := status.Input{Map: s.m, Rejected: withSince(s.rejected, sources), Sources: sources, Held: s.held, MapStates: s.fleet.mapStates, Now: now}
 	if failure != nil {
 		in.Failure = &status.Failure{Message: failure.Error(), Outdated: !s.revised}
 	}

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 )
 
@@ -58,9 +59,9 @@ func TestTooLargeForOneMap(t *testing.T) {
 	}, newMap("foo", 1000, many(50, "x")...), newNode("n1"))
 	g.bound(60_000, 1<<40)
 	build := g.compiled.build
-	g.compiled.build = func(m *v1alpha1.BPFMap, s []source, c *sourceCache) (*compiledRevision, error) {
+	g.compiled.build = func(m *v1alpha1.BPFMap, in compile.Input) (*compile.Result, error) {
 		compiles++
-		return build(m, s, c)
+		return build(m, in)
 	}
 	g.settle("foo")
 	g.reports("n1")

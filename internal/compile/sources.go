@@ -213,7 +213,7 @@ func (p *sourcePacker) read(data []byte) {
 	o.Left = &c.textLeft
 	o.LeaveOut = p.leaveOut
 	if err := source.Read(data, o, p.entry); err != nil && !errors.Is(err, errStop) {
-		c.problems.add(p.source.place(), "%v", err)
+		c.problems.add(p.source.place(), "%v%s", err, p.hintFor(err))
 	}
 	if p.count == 0 && p.others > 0 && c.problems.total == before {
 		c.problems.add(p.source.place(), "holds %s of the other address family and none of the one that the keys have (%s)", text.Count(int64(p.others), "entry", "entries"), c.key.Scalar())

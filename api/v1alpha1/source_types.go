@@ -57,8 +57,9 @@ type EntrySource struct {
 	// +optional
 	Text *TextOptions `json:"text,omitempty"`
 
-	// mapping says how an item of the source becomes an entry. If not given, an item has a key and a value and nothing
-	// else.
+	// mapping says which items of the source become entries, and how. If not given, an item has a key and a value and
+	// nothing else. A path goes into an item by names: a.b, a[0], a[] for all elements, ["a name"]; in formats with columns
+	// it is a column's name, or its number from 1. An expression is in CEL (https://cel.dev) over the variable item.
 	// +optional
 	Mapping *EntryMapping `json:"mapping,omitempty"`
 

@@ -165,6 +165,15 @@ func (p *sourcePacker) hinted(e source.Entry, err error) error {
 	return &schema.Error{Path: own.Path, Message: own.Message + source.Hint(p.from, e.Key)}
 }
 
+// hintFor is what people may have meant where a text can't be read.
+func (p *sourcePacker) hintFor(err error) string {
+	var own *source.Error
+	if !errors.As(err, &own) {
+		return ""
+	}
+	return own.Hint(p.from)
+}
+
 // completes says whether a source's value lacks fields, which its entries may have.
 func (p *sourcePacker) completes(err error) bool {
 	var own *schema.Error

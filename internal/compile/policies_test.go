@@ -16,8 +16,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// trie is a BPFMap of IPv4 prefixes with the rest of a spec.
-func trie(t *testing.T, more string) *v1alpha1.BPFMap {
+// policyTrie is a BPFMap of IPv4 prefixes with the rest of a spec.
+func policyTrie(t *testing.T, more string) *v1alpha1.BPFMap {
 	t.Helper()
 	m := &v1alpha1.BPFMap{}
 	text := "metadata: {namespace: edge, name: blocklist}\nspec:\n  type: LPMTrie\n  key: {type: ipv4Prefix}\n  value: {type: u32}\n  maxEntries: 100\n" + more
@@ -147,7 +147,7 @@ func TestPolicies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cache := compile.NewCache()
 			for range 2 {
-				r, err := compile.Run(trie(t, c.more), compile.Input{Sources: sourcesOf(c.data...), Cache: cache, Now: noon})
+				r, err := compile.Run(policyTrie(t, c.more), compile.Input{Sources: sourcesOf(c.data...), Cache: cache, Now: noon})
 				switch {
 				case c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)):
 					t.Errorf("%v, want %s", err, c.problem)
@@ -202,7 +202,7 @@ func networks(first, n int) string {
 
 func TestMaxChange(t *testing.T) {
 	spec := fromLines(`, limits: {maxChange: "20%"}`, "")
-	first, err := compile.Run(trie(t, spec), compile.Input{Sources: sourcesOf(networks(0, 20), "192.0.2.0/24\n"), InUse: &compile.InUse{}})
+	first, err := compile.Run(policyTrie(t, spec), compile.Input{Sources: sourcesOf(networks(0, 20), "192.0.2.0/24\n"), InUse: &compile.InUse{}})
 	if err != nil {
 		t.Fatalf("the first contents: %v", err)
 	}
@@ -222,7 +222,7 @@ func TestMaxChange(t *testing.T) {
 		"the other source":       {spec, []string{networks(0, 20), networks(100, 50)}, ""},
 		"both":                   {spec, []string{networks(0, 19), networks(100, 50)}, ""},
 	} {
-		r, err := compile.Run(trie(t, c.more), compile.Input{Sources: sourcesOf(c.data...), InUse: inUse(first)})
+		r, err := compile.Run(policyTrie(t, c.more), compile.Input{Sources: sourcesOf(c.data...), InUse: inUse(first)})
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s: %v", name, err)
@@ -233,7 +233,7 @@ func TestMaxChange(t *testing.T) {
 		}
 	}
 	// What people let through is let through.
-	m := trie(t, spec)
+	m := policyTrie(t, spec)
 	sources := sourcesOf(networks(0, 5), "192.0.2.0/24\n")
 	r, err := compile.Run(m, compile.Input{Sources: sources, InUse: inUse(first)})
 	if err == nil || !strings.Contains(err.Error(), r.Sources[0].Digest) {
@@ -247,7 +247,7 @@ func TestMaxChange(t *testing.T) {
 	for name, isSame := range map[string]bool{"ConfigMap a-5g7ht2k9mb, key list": true, "ConfigMap c, key list": false} {
 		was := inUse(first)
 		was.Sources[0].Name = name
-		if _, err := compile.Run(trie(t, spec), compile.Input{Sources: sources, InUse: was}); (err != nil) != isSame {
+		if _, err := compile.Run(policyTrie(t, spec), compile.Input{Sources: sources, InUse: was}); (err != nil) != isSame {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -258,7 +258,7 @@ func TestExpiryFromTheCache(t *testing.T) {
 	loads, cache := 0, compile.NewCache()
 	text := `[{"key": "10.0.0.0/8", "value": 1, "expires": 100}, {"key": "11.0.0.0/8", "value": 1, "expires": 200}, {"key": "12.0.0.0/8", "value": 1}]`
 	sources := []compile.Source{{Name: "ConfigMap a, key list", Version: "1", Load: func() ([]byte, error) { loads++; return []byte(text), nil }}}
-	m := trie(t, "  entriesFrom: [{configMapRef: {name: a, key: list}, format: JSON}]\n")
+	m := policyTrie(t, "  entriesFrom: [{configMapRef: {name: a, key: list}, format: JSON}]\n")
 	for _, c := range []struct {
 		now  int64
 		want string

@@ -58,7 +58,7 @@ func memberNamed(l *schema.Layout, name string) *schema.Layout {
 // unreadable is what is said of a text that can't be read.
 func (p *sourcePacker) unreadable(err error) string {
 	if !p.element.isSecret {
-		return err.Error()
+		return err.Error() + p.hintFor(err)
 	}
 	var e *source.Error
 	if !errors.As(err, &e) || e.Line == 0 {

@@ -12,6 +12,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/expression"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/source"
@@ -345,6 +346,7 @@ func (p *sourcePacker) checkCount(data []byte, o source.Options) bool {
 	}
 	n, seen := int64(p.blocks.len), newFilter()
 	o.LeaveOut = func(int, string, string) error { return nil }
+	o.Budget = expression.NewBudget() // what the map may cost is spent once
 	err := source.Read(data, o, func(e source.Entry) error {
 		if seen.add(e.Key) {
 			return nil

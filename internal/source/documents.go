@@ -92,7 +92,7 @@ func (r *jsonReader) walk(token json.Token, to path, told *documentMembers) erro
 	case outermost: // told at the end, by the names of all
 		return r.skip(token)
 	}
-	return r.next().errorf("mapping.items: %s is needed, and there is %s", needed(to[0]), tokenName(token))
+	return r.here().errorf("mapping.items: %s is needed, and there is %s", needed(to[0]), tokenName(token))
 }
 
 func needed(s step) string {
@@ -186,6 +186,12 @@ func (r *jsonReader) token() (json.Token, error) {
 	return token, nil
 }
 
+// here is where the token that was read last ends.
+func (r *jsonReader) here() position {
+	r.window.seek(max(r.window.base, r.decoder.InputOffset()-1))
+	return r.window.at
+}
+
 // skipValue reads the next value, of any length, and drops it.
 func (r *jsonReader) skipValue() error {
 	token, err := r.token()
@@ -211,7 +217,7 @@ func (r *jsonReader) skip(token json.Token) error {
 			return nil
 		}
 		if depth > maxDocumentDepth {
-			return r.next().errorf("is nested deeper than %d levels", maxDocumentDepth)
+			return r.here().errorf("is nested deeper than %d levels", maxDocumentDepth)
 		}
 		var err error
 		if token, err = r.token(); err != nil {

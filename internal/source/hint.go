@@ -37,6 +37,17 @@ func Hint(from *v1alpha1.EntrySource, key []byte) string {
 	return ""
 }
 
+// Hint is what could be meant by a member or a column that isn't part of an entry, as Hint has it.
+func (e *Error) Hint(from *v1alpha1.EntrySource) string {
+	switch {
+	case from.Mapping != nil || !strings.HasPrefix(e.Message, "unknown "):
+		return ""
+	case strings.HasPrefix(e.Message, `unknown field "nftables"`):
+		return " (this looks like format: " + string(v1alpha1.SourceNFTables) + ")"
+	}
+	return " (mapping says what of an item is the key, and where the items are)"
+}
+
 // formatOf is the format that a line is certainly of; empty for others.
 func formatOf(line string) v1alpha1.SourceFormat {
 	first, rest, _ := strings.Cut(line, " ")

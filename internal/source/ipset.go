@@ -5,6 +5,7 @@ package source
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -54,7 +55,7 @@ func (it *item) setIPSet(rest string) error {
 	}
 	words := ipsetWords(rest)
 	if len(words) < 2 {
-		return fmt.Errorf("add needs a set and an entry")
+		return errors.New("add needs a set and an entry")
 	}
 	for i, word := range words[:2] {
 		it.columns[i], it.missing[i] = word, false

@@ -102,7 +102,7 @@ func (n *nftReader) object(each func(name string) error) error {
 
 func (n *nftReader) members(token json.Token, each func(name string) error) error {
 	if token != json.Delim('{') {
-		return n.next().errorf("must be an object, and is %s", tokenName(token))
+		return n.here().errorf("must be an object, and is %s", tokenName(token))
 	}
 	for n.decoder.More() {
 		token, err := n.token()
@@ -124,7 +124,7 @@ func (n *nftReader) elements(each func() error) error {
 		return err
 	}
 	if token != json.Delim('[') {
-		return n.next().errorf("must be a list, and is %s", tokenName(token))
+		return n.here().errorf("must be a list, and is %s", tokenName(token))
 	}
 	for n.decoder.More() {
 		if err := each(); err != nil {

@@ -218,12 +218,12 @@ func (p *part) each(dst []byte, it *item, budget *expression.Budget, isList bool
 
 // eachAt yields what a path with [] leads to. A list without elements is none, but has to be there.
 func (p *part) eachAt(it *item, yield func(raw []byte) bool) {
-	any := false
+	found := false
 	p.path.each(it.raw, func(raw []byte) bool {
-		any = true
+		found = true
 		return yield(raw)
 	})
-	if any {
+	if found {
 		return
 	}
 	for i, s := range p.path {

@@ -25,6 +25,9 @@ func read(text string, o source.Options) string {
 		for _, v := range e.Values {
 			fmt.Fprintf(&b, " [%s]", v)
 		}
+		if e.Expires != nil {
+			fmt.Fprintf(&b, " until %s", e.Expires)
+		}
 		b.WriteString("\n")
 		return nil
 	})

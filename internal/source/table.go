@@ -104,7 +104,7 @@ func cutColumns(dst []string, line, separator string) []string {
 	return dst
 }
 
-// column is a part that is a column of a format's own, and the mapper for it.
+// ownColumns is the mapper for a format that has always the same columns, of which one is the key.
 func ownColumns(o Options, key string, yield func(Entry) error) (*mapper, *item, error) {
 	names := formatColumns[o.Format]
 	column, _ := names.column(key)

@@ -36,6 +36,12 @@ require (
 require github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring v0.90.0
 
 require (
+	aead.dev/minisign v0.3.0 // indirect
+	github.com/klauspost/compress v1.20.4 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+)
+
+require (
 	cel.dev/expr v0.25.1 // indirect
 	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -44,7 +44,7 @@ const (
 
 // EntrySource is one source of entries. Gzipped data are decompressed, to at most 64 MiB.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.configMapRef) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) + (has(self.http) ? 1 : 0) + (has(self.artifact) ? 1 : 0) == 1",message="exactly one of configMapRef, secretRef, configMapSelector, http and artifact is needed"
+// +kubebuilder:validation:XValidation:rule="(has(self.configMapRef) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) + (has(self.http) ? 1 : 0) + (has(self.artifact) ? 1 : 0) + (has(self.file) ? 1 : 0) == 1",message="exactly one of configMapRef, secretRef, configMapSelector, http, artifact and file is needed"
 type EntrySource struct {
 	// configMapRef names one key of a ConfigMap.
 	// +optional
@@ -66,6 +66,10 @@ type EntrySource struct {
 	// artifact is a file of a Flux source object (GitRepository, OCIRepository, Bucket, ExternalArtifact).
 	// +optional
 	Artifact *ArtifactSource `json:"artifact,omitempty"`
+
+	// file is a local file, for the command line alone.
+	// +optional
+	File *FileSource `json:"file,omitempty"`
 
 	// mapping says how an item of the source becomes an entry. If not given, sources have keys and values.
 	// +optional

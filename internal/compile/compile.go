@@ -82,7 +82,7 @@ func (c *compiler) outline(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 		Key:          revision.Key{Namespace: m.Namespace, Name: m.Name},
 		UID:          string(m.UID),
 		NodeSelector: m.Spec.NodeSelector,
-		Sensitive:    slices.ContainsFunc(m.Spec.EntriesFrom, func(from v1alpha1.EntrySource) bool { return from.SecretRef != nil }),
+		Sensitive:    slices.ContainsFunc(m.Spec.EntriesFrom, isSensitive),
 	}
 	c.checkName(m)
 	rev.Group = c.group()
@@ -105,6 +105,11 @@ func (c *compiler) outline(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 	}
 	c.key, c.value = key, value
 	return rev, nil
+}
+
+// isSensitive says that a source is for the eyes of those alone who may read Secrets.
+func isSensitive(from v1alpha1.EntrySource) bool {
+	return from.SecretRef != nil || from.HTTP != nil && from.HTTP.SecretRef != nil
 }
 
 // compiler is one run over one spec.

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
 )
@@ -38,6 +39,11 @@ func (o objects) Select(by labels.Selector) ([]compile.Object, error) {
 		}
 	}
 	return found, nil
+}
+
+// Fetch is the document of a source that isn't among the manifests.
+func (o objects) Fetch(*v1alpha1.EntrySource) (compile.Object, error) {
+	return nil, &compile.MissingError{Message: "is not fetched yet by this command"}
 }
 
 // Where is for messages.

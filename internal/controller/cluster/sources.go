@@ -138,6 +138,11 @@ func (o objects) Select(by labels.Selector) ([]compile.Object, error) {
 	return found, nil
 }
 
+// Fetch is what was fetched of a source.
+func (o objects) Fetch(*v1alpha1.EntrySource) (compile.Object, error) {
+	return nil, &compile.MissingError{Message: "is not fetched yet by this controller"}
+}
+
 // Where is for messages.
 func (o objects) Where() string { return "in namespace " + o.namespace }
 

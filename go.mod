@@ -33,13 +33,13 @@ require (
 	sigs.k8s.io/yaml v1.6.0
 )
 
-require github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring v0.90.0
-
 require (
-	aead.dev/minisign v0.3.0 // indirect
-	github.com/klauspost/compress v1.20.4 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
+	aead.dev/minisign v0.3.0
+	github.com/klauspost/compress v1.20.4
+	github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring v0.90.0
 )
+
+require golang.org/x/crypto v0.58.0 // indirect
 
 require (
 	cel.dev/expr v0.25.1 // indirect

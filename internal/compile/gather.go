@@ -97,7 +97,11 @@ func fetched(index int, from *v1alpha1.EntrySource, in Objects) ([]Source, error
 		data, err := object.Data()
 		return data[""], err
 	}
-	return []Source{{Index: index, Name: object.Name(), Version: object.Version(), Load: load}}, nil
+	found := Source{Index: index, Name: object.Name(), Version: object.Version(), Load: load}
+	if long, ok := object.(interface{ Bytes() int64 }); ok {
+		found.Bytes = long.Bytes()
+	}
+	return []Source{found}, nil
 }
 
 // FetchedName says what an http, artifact or file source names, for messages. What follows the path of a URL isn't

@@ -25,6 +25,8 @@ type Source struct {
 	Name string
 	// Version changes when the data do; empty if that isn't known.
 	Version string
+	// Bytes is how long the data are that Load reads, if they may be long; 0 if they aren't.
+	Bytes int64
 	// Load reads the data, which may be gzipped. It isn't called for data that the cache knows.
 	Load func() ([]byte, error)
 	// Err is why there are no data.

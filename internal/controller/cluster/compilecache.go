@@ -4,11 +4,13 @@
 package cluster
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,6 +19,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	fetched "github.com/bpfmap-io/bpfmap-operator/internal/source"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
@@ -26,6 +29,8 @@ const (
 	maxCompiled = 20000
 	// maxRejection bounds, in bytes, what is remembered and told of why a spec didn't compile.
 	maxRejection = 8 << 10
+	// maxTexts bounds, in bytes, the fetched texts that are in memory at the same time.
+	maxTexts = fetched.MaxBytes
 )
 
 // compileCache remembers what each generation of a spec and each state of its sources compiled to, but not
@@ -39,6 +44,8 @@ type compileCache struct {
 	// maxStored is the size in bytes above which contents can't be stored, so that no chunks are remembered.
 	maxStored int64
 	last      *lru.Cache // of cacheEntry, by the name of the BPFMap
+	// texts bounds the long texts that are in memory at the same time.
+	texts *semaphore.Weighted
 }
 
 type cacheEntry struct {
@@ -71,7 +78,20 @@ type compiled struct {
 }
 
 func newCompileCache(build recorders.CompileFunc, maxStored int64) *compileCache {
-	return &compileCache{build: build, sources: compile.NewCache(), maxStored: maxStored, last: lru.New(maxCompiled)}
+	return &compileCache{build: build, sources: compile.NewCache(), maxStored: maxStored, last: lru.New(maxCompiled), texts: semaphore.NewWeighted(maxTexts)}
+}
+
+// waitForRoom waits until there is room in memory for the longest of the sources, which are read one after the other,
+// and returns what gives it back.
+func (c *compileCache) waitForRoom(sources []compile.Source) (giveBack func()) {
+	var longest int64
+	for i := range sources {
+		longest = max(longest, min(sources[i].Bytes, maxTexts))
+	}
+	if longest == 0 || c.texts.Acquire(context.Background(), longest) != nil { // only a context that ends makes it fail
+		return func() {}
+	}
+	return func() { c.texts.Release(longest) }
 }
 
 // compile is what m's spec and sources compile to, or why they don't. The error is a source that can't
@@ -84,7 +104,10 @@ func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source) (co
 	if ok && e.uid == m.UID && e.generation == m.Generation && e.sources == state {
 		return e.compiled, e.rejected, nil
 	}
-	build := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { return c.build(m, sources, c.sources) }
+	build := func(m *v1alpha1.BPFMap) (*revision.Revision, error) {
+		defer c.waitForRoom(sources)()
+		return c.build(m, sources, c.sources)
+	}
 	e = cacheEntry{uid: m.UID, generation: m.Generation, sources: state}
 	fresh, err := build(m)
 	var unread *compile.LoadError

@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -157,5 +158,18 @@ func (t *mapTrigger) changed(ctx context.Context, node *corev1.Node) {
 	}
 	for name := range names {
 		q.AddAfter(reconcile.Request{NamespacedName: name}, gatherReports)
+	}
+}
+
+// fetched is called after somebody tried to fetch what these maps read.
+func (t *mapTrigger) fetched(names []types.NamespacedName) {
+	t.mu.Lock()
+	q := t.queue
+	t.mu.Unlock()
+	if q == nil {
+		return
+	}
+	for _, name := range names {
+		q.Add(reconcile.Request{NamespacedName: name})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,6 +86,9 @@ func (s *scope) creates() bool {
 // compile finds out what the newest revision is to be: what the spec and its sources compile to, or an
 // earlier revision that the spec names.
 func (r *reconciler) compile(ctx context.Context, s *scope) error {
+	if err := r.want(ctx, s); err != nil {
+		return err
+	}
 	var want compiled
 	var err error
 	if s.m.Spec.RollbackTo != "" {
@@ -96,6 +100,11 @@ func (r *reconciler) compile(ctx context.Context, s *scope) error {
 		}
 		s.sources = stateOf(sources)
 		want, s.rejected, err = r.compiled.compile(s.m, sources)
+	}
+	var pending *compile.PendingError
+	if errors.As(err, &pending) {
+		s.pending, s.held = err.Error(), err.Error()
+		return nil
 	}
 	if err == nil && s.rejected == nil {
 		s.want = &want

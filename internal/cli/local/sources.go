@@ -9,7 +9,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
 )
@@ -18,6 +17,9 @@ import (
 type objects struct {
 	namespace string
 	all       []manifest.Source
+	// folder is that of the manifest, for file sources.
+	folder    string
+	documents *documents
 }
 
 // Get is one of them.
@@ -39,11 +41,6 @@ func (o objects) Select(by labels.Selector) ([]compile.Object, error) {
 		}
 	}
 	return found, nil
-}
-
-// Fetch is the document of a source that isn't among the manifests.
-func (o objects) Fetch(*v1alpha1.EntrySource) (compile.Object, error) {
-	return nil, &compile.MissingError{Message: "is not fetched yet by this command"}
 }
 
 // Where is for messages.

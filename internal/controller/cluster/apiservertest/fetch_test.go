@@ -41,7 +41,7 @@ type site struct {
 	asked  int
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	s := &site{answer: http.NotFound}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -67,7 +67,7 @@ func (s *site) publish(text string) {
 func (s *site) host() string { return strings.TrimPrefix(s.URL, "http://") }
 
 // fetching lets a world's controller fetch from a site.
-func fetching(t *testing.T, s *site) func(*cluster.Options) {
+func fetching(t testing.TB, s *site) func(*cluster.Options) {
 	dir := t.TempDir()
 	return func(o *cluster.Options) {
 		o.Fetch = cluster.FetchOptions{

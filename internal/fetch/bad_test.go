@@ -80,15 +80,15 @@ func TestBadAnswers(t *testing.T) {
 	}{
 		{"error page with 200", body("\n<!DOCTYPE html><title>Down</title>"), []string{"HTML page"}, nil},
 		{"error page, gzipped", body(gzipped("<html><body>Down")), []string{"HTML page"}, nil},
-		{"500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, []string{"500 Internal Server Error"}, nil},
+		{"500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, []string{"500 Internal Server Error"}, nil},
 		{"404", http.NotFound, []string{"404 Not Found"}, nil},
-		{"204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, []string{"204 No Content"}, nil},
-		{"206", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(206); _, _ = io.WriteString(w, "1") }, []string{"206 Partial Content"}, nil},
-		{"304 that wasn't asked for", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, []string{"304 Not Modified", "wasn't asked"}, nil},
-		{"redirect to a host that is not allowed", http.RedirectHandler(elsewhere.URL+"/drop.txt", 302).ServeHTTP, []string{"redirects", elsewhere.host(), "--allowed-source-hosts"}, nil},
-		{"redirect to the metadata service", http.RedirectHandler("http://169.254.169.254/latest", 302).ServeHTTP, []string{"redirects", "169.254.169.254 is not allowed"}, nil},
-		{"redirect to another scheme", http.RedirectHandler("file:///etc/passwd", 302).ServeHTTP, []string{"must be http or https"}, nil},
-		{"redirects without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", 302) }, []string{"more than 5 redirects"}, nil},
+		{"204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, []string{"204 No Content"}, nil},
+		{"206", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPartialContent); _, _ = io.WriteString(w, "1") }, []string{"206 Partial Content"}, nil},
+		{"304 that wasn't asked for", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) }, []string{"304 Not Modified", "wasn't asked"}, nil},
+		{"redirect to a host that is not allowed", http.RedirectHandler(elsewhere.URL+"/drop.txt", http.StatusFound).ServeHTTP, []string{"redirects", elsewhere.host(), "--allowed-source-hosts"}, nil},
+		{"redirect to the metadata service", http.RedirectHandler("http://169.254.169.254/latest", http.StatusFound).ServeHTTP, []string{"redirects", "169.254.169.254 is not allowed"}, nil},
+		{"redirect to another scheme", http.RedirectHandler("file:///etc/passwd", http.StatusFound).ServeHTTP, []string{"must be http or https"}, nil},
+		{"redirects without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }, []string{"more than 5 redirects"}, nil},
 		{"endless body", endless, []string{"more than 2097152 bytes"}, nil},
 		{"a feed of 2 GB", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(int64(2)<<30))
@@ -145,7 +145,7 @@ func TestBadAnswers(t *testing.T) {
 				if state.Since.Before(before.Good) || !state.Next.After(state.Tried) {
 					t.Errorf("since %s, tried %s, next %s", state.Since, state.Tried, state.Next)
 				}
-				if before.Since = state.Since; state.Failures == 2 && state.Since == state.Tried {
+				if before.Since = state.Since; state.Failures == 2 && state.Since.Equal(state.Tried) {
 					t.Error("the second failure is told as the first")
 				}
 			}

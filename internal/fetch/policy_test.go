@@ -175,14 +175,14 @@ func TestTLS(t *testing.T) {
 	d2.objects.data = d.objects.data
 	open := web(s, "/c")
 	open.HTTP.SecretRef = &v1alpha1.FetchSecretRef{Name: "feed"}
-	s.set(http.RedirectHandler(plain.URL, 302).ServeHTTP)
+	s.set(http.RedirectHandler(plain.URL, http.StatusFound).ServeHTTP)
 	if state := d2.attempt(open); !contains(state.Failure, "from https to http") {
 		t.Errorf("failure is %q", state.Failure)
 	}
 	other := newSite(t, true)
 	d3 := newDesk(t, nil, s, other)
 	d3.objects.data = d.objects.data
-	s.set(http.RedirectHandler(other.URL, 302).ServeHTTP)
+	s.set(http.RedirectHandler(other.URL, http.StatusFound).ServeHTTP)
 	if state := d3.attempt(open); !contains(state.Failure, other.host(), "credentials") || len(other.requests()) > 0 {
 		t.Errorf("failure is %q", state.Failure)
 	}

@@ -57,7 +57,7 @@ func (c *Client) session(ctx context.Context, s Spec) (*session, error) {
 			return nil, err
 		}
 		if err := n.use(data, s.HTTP.URL); err != nil {
-			return nil, fmt.Errorf("Secret %s: %w", ref.Name, err) //nolint:revive // a kind of the API
+			return nil, fmt.Errorf("use Secret %s: %w", ref.Name, err)
 		}
 	}
 	if ref := s.HTTP.ProxySecretRef; ref != nil {
@@ -67,7 +67,7 @@ func (c *Client) session(ctx context.Context, s Spec) (*session, error) {
 		}
 		proxy, err := proxyOf(data, policy)
 		if err != nil {
-			return nil, fmt.Errorf("Secret %s: %w", ref.Name, err) //nolint:revive // a kind of the API
+			return nil, fmt.Errorf("use Secret %s: %w", ref.Name, err)
 		}
 		n.transport.Proxy = http.ProxyURL(proxy)
 	} else if c.Proxy != nil {

@@ -173,7 +173,7 @@ func (c *Client) checkCosign(key, signature []byte, raw *os.File, sum []byte) er
 	if err != nil {
 		return errors.New("the signature is not base64, as cosign sign-blob writes it")
 	}
-	valid := false
+	var valid bool
 	switch public := parsed.(type) {
 	case *ecdsa.PublicKey:
 		valid = ecdsa.VerifyASN1(public, sum, der)

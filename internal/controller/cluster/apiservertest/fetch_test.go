@@ -142,11 +142,11 @@ func TestHTTPSource(t *testing.T) {
 
 	for name, answer := range map[string]http.HandlerFunc{
 		"HTML page":       func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>Sorry</html>") },
-		"500 Internal":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"169.254.169.254": http.RedirectHandler("http://169.254.169.254/latest/meta-data", 302).ServeHTTP,
+		"500 Internal":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"169.254.169.254": http.RedirectHandler("http://169.254.169.254/latest/meta-data", http.StatusFound).ServeHTTP,
 		"at most 67108864": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(int64(2)<<30))
-			w.WriteHeader(200)
+			w.WriteHeader(http.StatusOK)
 		},
 	} {
 		s.set(answer)

@@ -83,7 +83,10 @@ func TestBadAnswers(t *testing.T) {
 		{"500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, []string{"500 Internal Server Error"}, nil},
 		{"404", http.NotFound, []string{"404 Not Found"}, nil},
 		{"204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, []string{"204 No Content"}, nil},
-		{"206", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPartialContent); _, _ = io.WriteString(w, "1") }, []string{"206 Partial Content"}, nil},
+		{"206", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusPartialContent)
+			_, _ = io.WriteString(w, "1")
+		}, []string{"206 Partial Content"}, nil},
 		{"304 that wasn't asked for", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) }, []string{"304 Not Modified", "wasn't asked"}, nil},
 		{"redirect to a host that is not allowed", http.RedirectHandler(elsewhere.URL+"/drop.txt", http.StatusFound).ServeHTTP, []string{"redirects", elsewhere.host(), "--allowed-source-hosts"}, nil},
 		{"redirect to the metadata service", http.RedirectHandler("http://169.254.169.254/latest", http.StatusFound).ServeHTTP, []string{"redirects", "169.254.169.254 is not allowed"}, nil},

@@ -41,14 +41,14 @@ UPDATE        ?=
 # How long make soak plays on each of its backends. SEED=n HISTORIES=1 plays one history again.
 SOAK_TIME     ?= 30m
 # Packages whose tests need neither root, nor the kernel, nor the API server.
-UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/... ./internal/compile/... ./internal/liveness/... \
+UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/... ./internal/compile/... ./internal/fetch/... ./internal/liveness/... \
 	./internal/manifest/... ./internal/mapdef/... ./internal/maptype/... ./internal/metrics/... \
 	./internal/ownership/... ./internal/plan/... ./internal/revision/... ./internal/rollout/... ./internal/schema/... \
 	./internal/source/... ./internal/status/... ./internal/uapi/...
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
 # race detector on each of its backends.
 RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/compile ./internal/controller/agent \
-	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/metrics ./internal/nodelock \
+	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/fetch ./internal/metrics ./internal/nodelock \
 	./internal/ownership ./internal/pinstore ./internal/quota
 RACE_HISTORIES ?= 30
 # The clusters of make scale; go run ./hack/scale -help lists the phases and more flags.

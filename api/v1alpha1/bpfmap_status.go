@@ -26,7 +26,7 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionAccepted says whether the spec compiled and may be stored. Reasons: Accepted (True);
 	// InvalidSpec, InvalidEntry, InvalidSource, TooLarge, QuotaExceeded, NameConflict, InvalidGroup (False);
-	// ReconcileFailed (Unknown). While it is False the nodes keep the last good revision.
+	// ReconcileFailed, FetchPending (Unknown). While it is False the nodes keep the last good revision.
 	ConditionAccepted = "Accepted"
 	// ConditionDrifted is True while some node's map differs from its revision and is not repaired.
 	// Reasons: Drifted (True); InSync (False); NotYetReported (Unknown).
@@ -35,11 +35,20 @@ const (
 	// Reasons: InUse (True); Unused, NeverUsed (False); UsageUnknown, NodesUnknown, NotYetReported, NoNodesSelected
 	// (Unknown).
 	ConditionInUse = "InUse"
+	// ConditionSourcesFresh is there if spec.entriesFrom has http or artifact sources: False while one of them can't be
+	// fetched; its last good contents stay in use. Reasons: Fetched (True); FetchFailed (False); FetchPending (Unknown).
+	ConditionSourcesFresh = "SourcesFresh"
 )
 
 // The condition reasons of a BPFMap.
 const (
 	ReasonReady = "Ready"
+	// ReasonFetched: the newest contents of all sources are known.
+	ReasonFetched = "Fetched"
+	// ReasonFetchFailed: the last attempt to fetch a source failed.
+	ReasonFetchFailed = "FetchFailed"
+	// ReasonFetchPending: a source hasn't been fetched yet.
+	ReasonFetchPending = "FetchPending"
 	// ReasonEarlierRevision: all nodes hold the contents of the revision that spec.rollbackTo names, not those of
 	// the spec.
 	ReasonEarlierRevision = "EarlierRevision"
@@ -101,7 +110,7 @@ type BPFMapStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	Sources []SourceStatus `json:"sources,omitempty"`
 
-	// conditions are Ready, Reconciling, Stalled, Accepted, Drifted and InUse.
+	// conditions are Ready, Reconciling, Stalled, Accepted, Drifted and InUse, and SourcesFresh if there are sources to fetch.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

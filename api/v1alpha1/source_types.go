@@ -30,7 +30,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.text) || self.format in ['Lines','CSV','Hosts','IPSet','P2P']",message="text is for the formats Lines, CSV, Hosts, IPSet and P2P"
 // +kubebuilder:validation:XValidation:rule="!has(self.text) || self.format in ['Lines','CSV'] || !(has(self.text.separator) || has(self.text.header) || has(self.text.columns))",message="separator, header and columns are for the formats Lines and CSV"
 // +kubebuilder:validation:XValidation:rule="!has(self.mapping) || !has(self.mapping.items) || self.format in ['JSON','YAML']",message="mapping.items is for the formats JSON and YAML"
-// +kubebuilder:validation:XValidation:rule="(has(self.configMapRef) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) + (has(self.http) ? 1 : 0) + (has(self.artifact) ? 1 : 0) == 1",message="exactly one of configMapRef, secretRef, configMapSelector, http and artifact is needed"
+// +kubebuilder:validation:XValidation:rule="(has(self.configMapRef) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.configMapSelector) ? 1 : 0) + (has(self.http) ? 1 : 0) + (has(self.artifact) ? 1 : 0) + (has(self.file) ? 1 : 0) == 1",message="exactly one of configMapRef, secretRef, configMapSelector, http, artifact and file is needed"
 type EntrySource struct {
 	// configMapRef names one key of a ConfigMap.
 	// +optional
@@ -52,6 +52,10 @@ type EntrySource struct {
 	// artifact is a file of a Flux source object (GitRepository, OCIRepository, Bucket, ExternalArtifact).
 	// +optional
 	Artifact *ArtifactSource `json:"artifact,omitempty"`
+
+	// file is a local file, for the command line alone.
+	// +optional
+	File *FileSource `json:"file,omitempty"`
 
 	// text says how lines are cut into columns.
 	// +optional

@@ -8,6 +8,9 @@ import (
 	"context"
 	"os"
 
+	// The certificate authorities of Mozilla's programme, for systems without any: the image holds nothing but the binary.
+	_ "golang.org/x/crypto/x509roots/fallback"
+
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 )

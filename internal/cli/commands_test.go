@@ -66,6 +66,7 @@ func TestControllerFlags(t *testing.T) {
 	want := cluster.Options{
 		Options:     process.Options{MetricsBindAddress: "0", MetricsSecure: true, HealthProbeBindAddress: "0", MetricsPerMap: 1000, Version: version, Revision: commit},
 		Concurrency: 4, RevisionHistoryLimit: 5, MaxStoredBytesPerMap: 64 << 20, MaxStoredBytesPerNamespace: 512 << 20,
+		Fetch: cluster.FetchOptions{MinInterval: time.Minute, CacheBytes: 2 << 30, ArtifactHosts: cluster.DefaultArtifactHosts},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("without flags (-want +got)\n%s", diff)
@@ -73,13 +74,19 @@ func TestControllerFlags(t *testing.T) {
 
 	c := newController(keep)
 	err := execute(t, c, append(processArgs, "--leader-elect", "--namespace=ns", "--agent-daemonset=agents", "--concurrency=7", "--revision-history-limit=3",
-		"--max-stored-bytes-per-map=1Mi", "--max-stored-bytes-per-namespace=2Mi")...)
+		"--max-stored-bytes-per-map=1Mi", "--max-stored-bytes-per-namespace=2Mi",
+		"--allowed-source-hosts=a.test,*.b.test", "--allowed-source-networks=10.0.0.0/8", "--min-source-interval=5m", "--source-cache-dir=/c",
+		"--source-cache-size=1Gi", "--source-proxy=http://p:3128", "--artifact-sources", "--artifact-hosts=flux.test")...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	allSet(t, c)
 	want = cluster.Options{Options: processOptions(), LeaderElect: true, Namespace: "ns", AgentDaemonSet: "agents", Concurrency: 7, RevisionHistoryLimit: 3,
-		MaxStoredBytesPerMap: 1 << 20, MaxStoredBytesPerNamespace: 2 << 20}
+		MaxStoredBytesPerMap: 1 << 20, MaxStoredBytesPerNamespace: 2 << 20,
+		Fetch: cluster.FetchOptions{
+			AllowedHosts: []string{"a.test", "*.b.test"}, AllowedNetworks: []string{"10.0.0.0/8"}, MinInterval: 5 * time.Minute,
+			CacheDir: "/c", CacheBytes: 1 << 30, Proxy: "http://p:3128", Artifacts: true, ArtifactHosts: []string{"flux.test"},
+		}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("with all flags (-want +got)\n%s", diff)
 	}
@@ -90,6 +97,7 @@ func TestControllerRefuses(t *testing.T) {
 	for want, args := range map[string][]string{
 		"--max-stored-bytes-per-map":                 {"--max-stored-bytes-per-map=0"},
 		"--max-stored-bytes-per-namespace":           {"--max-stored-bytes-per-namespace=-1"},
+		"invalid value 1Mi of --source-cache-size":   {"--source-cache-size=1Mi"},
 		"unknown flag: --revision-history":           {"--revision-history=1"},
 		"invalid log level \"loud\": must be one of": {"--log-level=loud"},
 	} {

@@ -11,12 +11,14 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
+	"github.com/bpfmap-io/bpfmap-operator/internal/fetch"
 )
 
 // newController is the command controller; run is cluster.Run.
 func newController(run func(context.Context, cluster.Options) error) *cobra.Command {
 	var o cluster.Options
 	var l logFlags
+	cache := quantity(fetch.DefaultSpool)
 	perMap, perNamespace := quantity(cluster.DefaultMaxStoredBytesPerMap), quantity(cluster.DefaultMaxStoredBytesPerNamespace)
 	c := &cobra.Command{
 		Use:   "controller",
@@ -31,10 +33,14 @@ func newController(run func(context.Context, cluster.Options) error) *cobra.Comm
 				return fmt.Errorf("invalid values %s and %s of --max-stored-bytes-per-map and --max-stored-bytes-per-namespace: both must be positive",
 					perMap.String(), perNamespace.String())
 			}
+			if o.Fetch.CacheBytes = cache.Value(); o.Fetch.CacheBytes < fetch.MinSpool {
+				return fmt.Errorf("invalid value %s of --source-cache-size: at least %dMi are needed", cache.String(), fetch.MinSpool>>20)
+			}
 			return run(c.Context(), o)
 		},
 	}
 	addProcessFlags(c, &o.Options, &l)
+	addFetchFlags(c, &o.Fetch, &cache)
 	f := c.Flags()
 	f.BoolVar(&o.LeaderElect, "leader-elect", false, "elect one active controller among several replicas")
 	f.StringVar(&o.Namespace, "namespace", "", "namespace of the lease and of the agents (default the pod's own)")
@@ -51,4 +57,19 @@ func newController(run func(context.Context, cluster.Options) error) *cobra.Comm
 
 func quantity(bytes int64) resource.QuantityValue {
 	return resource.QuantityValue{Quantity: *resource.NewQuantity(bytes, resource.BinarySI)}
+}
+
+// addFetchFlags are the flags of what the controller fetches.
+func addFetchFlags(c *cobra.Command, o *cluster.FetchOptions, cache *resource.QuantityValue) {
+	f := c.Flags()
+	f.StringSliceVar(&o.AllowedHosts, "allowed-source-hosts", nil,
+		"hosts that http sources may be on: names, *.NAME for those below one, * for all, or addresses, each with a port if it isn't 80 or 443 (default none)")
+	f.StringSliceVar(&o.AllowedNetworks, "allowed-source-networks", nil,
+		"networks, such as 10.1.0.0/16, that these hosts may be in though they aren't public: private, loopback, link-local ones (default none)")
+	f.DurationVar(&o.MinInterval, "min-source-interval", fetch.DefaultMinInterval, "least time between two fetches of a source")
+	f.StringVar(&o.CacheDir, "source-cache-dir", "", "folder of the last good contents of sources (default a temporary one)")
+	f.Var(cache, "source-cache-size", "bytes that this folder may take: contents that were used least recently are removed, and fetched again when they are needed")
+	f.StringVar(&o.Proxy, "source-proxy", "", "URL of a proxy for http sources that name none of their own")
+	f.BoolVar(&o.Artifacts, "artifact-sources", false, "allow artifact sources: files of Flux' GitRepositories, OCIRepositories, Buckets and ExternalArtifacts")
+	f.StringSliceVar(&o.ArtifactHosts, "artifact-hosts", cluster.DefaultArtifactHosts, "hosts that artifacts may be on, as in --allowed-source-hosts")
 }

@@ -48,7 +48,12 @@ func newCompiler(m *v1alpha1.BPFMap, sources []Source) *compiler {
 
 // isSensitive says whether entries come from a Secret.
 func isSensitive(spec *v1alpha1.BPFMapSpec) bool {
-	return slices.ContainsFunc(spec.EntriesFrom, func(from v1alpha1.EntrySource) bool { return from.SecretRef != nil })
+	return slices.ContainsFunc(spec.EntriesFrom, isSecret)
+}
+
+// isSecret says that a source is for the eyes of those alone who may read Secrets.
+func isSecret(from v1alpha1.EntrySource) bool {
+	return from.SecretRef != nil || from.HTTP != nil && from.HTTP.SecretRef != nil
 }
 
 func (c *compiler) compile(m *v1alpha1.BPFMap) (*revision.Revision, error) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -21,6 +22,10 @@ type Objects interface {
 	Get(kind, name string) (Object, error)
 	// Select are the ConfigMaps with all these labels, in any order.
 	Select(labels labels.Selector) ([]Object, error)
+	// Fetch is the document of an http, artifact or file source: an Object of one key, the empty one, whose Name is for
+	// messages and whose Version is the digest of its contents. The error is a *MissingError if the spec or the
+	// administrator has to change, a *PendingError if it isn't there yet, or one of looking.
+	Fetch(from *v1alpha1.EntrySource) (Object, error)
 	// Where says where was looked, for messages: "in namespace edge".
 	Where() string
 }
@@ -51,6 +56,8 @@ func Gather(spec *v1alpha1.BPFMapSpec, in Objects) ([]Source, error) {
 			found, err = named(i, "Secret", from.SecretRef, in)
 		case from.ConfigMapSelector != nil:
 			found, err = selected(i, from.ConfigMapSelector, in)
+		case from.HTTP != nil, from.Artifact != nil, from.File != nil:
+			found, err = fetched(i, &spec.EntriesFrom[i], in)
 		}
 		if err != nil {
 			return nil, err
@@ -72,6 +79,45 @@ func named(index int, kind string, ref *v1alpha1.SourceRef, in Objects) ([]Sourc
 		}}, nil
 	}
 	return []Source{sourceOf(index, kind, object, ref.Key)}, nil
+}
+
+// fetched is a source that isn't an object of the API. One that isn't there yet has an Err, too: never are there no
+// entries.
+func fetched(index int, from *v1alpha1.EntrySource, in Objects) ([]Source, error) {
+	object, err := in.Fetch(from)
+	var missing *MissingError
+	var pending *PendingError
+	switch {
+	case errors.As(err, &missing), errors.As(err, &pending):
+		return []Source{{Index: index, Name: FetchedName(from), Err: err}}, nil
+	case err != nil:
+		return nil, fmt.Errorf("look for %s: %w", FetchedName(from), err)
+	}
+	load := func() ([]byte, error) {
+		data, err := object.Data()
+		return data[""], err
+	}
+	found := Source{Index: index, Name: object.Name(), Version: object.Version(), Load: load}
+	if long, ok := object.(interface{ Bytes() int64 }); ok {
+		found.Bytes = long.Bytes()
+	}
+	return []Source{found}, nil
+}
+
+// FetchedName says what an http, artifact or file source names, for messages. What follows the path of a URL isn't
+// shown: it may hold a key.
+func FetchedName(from *v1alpha1.EntrySource) string {
+	switch {
+	case from.HTTP != nil:
+		shown, _, more := strings.Cut(from.HTTP.URL, "?")
+		if more {
+			shown += "?…"
+		}
+		return shown
+	case from.Artifact != nil:
+		return fmt.Sprintf("%s %s, path %s", from.Artifact.Kind, from.Artifact.Name, from.Artifact.Path)
+	}
+	return "file " + from.File.Path
 }
 
 func selected(index int, by *v1alpha1.SourceSelector, in Objects) ([]Source, error) {

@@ -27,6 +27,8 @@ type Source struct {
 	Name string
 	// Version changes when the data do; empty if that isn't known.
 	Version string
+	// Bytes is how long the data are that Load reads, if they may be long; 0 if they aren't.
+	Bytes int64
 	// Load reads the data, which may be gzipped. It isn't called for data that the cache knows.
 	Load func() ([]byte, error)
 	// Err is why there are no data.
@@ -50,6 +52,15 @@ type MissingError struct{ Message string }
 
 // Error is the message.
 func (e *MissingError) Error() string { return e.Message }
+
+// PendingError is a source that is about to be fetched for the first time, or again after its contents were lost.
+type PendingError struct{ Message string }
+
+// Error is the message.
+func (e *PendingError) Error() string { return e.Message }
+
+// Place is what problems and the status of a source begin with: "spec.entriesFrom[0] (ConfigMap feed, key drop.txt)".
+func (s *Source) Place() string { return s.place() }
 
 // place is what problems of a source begin with.
 func (s *Source) place() string { return fmt.Sprintf("spec.entriesFrom[%d] (%s)", s.Index, s.Name) }
@@ -97,6 +108,11 @@ func (c *compiler) fromSources(b *builder) {
 				e.name = s.Name
 			}
 			if sources++; c.isFull() {
+				return
+			}
+			var pending *PendingError
+			if errors.As(s.Err, &pending) {
+				c.unread = &LoadError{s.place(), s.Err}
 				return
 			}
 			if s.Err != nil {

@@ -114,7 +114,7 @@ type element struct {
 }
 
 func newElement(index int, from *v1alpha1.EntrySource) element {
-	e := element{index: index, from: from, isSecret: from.SecretRef != nil, expiry: never}
+	e := element{index: index, from: from, isSecret: isSecret(*from), expiry: never}
 	if from.ConfigMapSelector != nil {
 		e.name = selectorName(from.ConfigMapSelector)
 	}

@@ -6,6 +6,7 @@ package manifest
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -97,6 +98,14 @@ func (p Problem) Error() string {
 
 // Name is "namespace/name".
 func (m *Manifest) Name() string { return m.Map.Namespace + "/" + m.Map.Name }
+
+// Folder is the folder that paths in the manifest are relative to: that of its file, or the current one.
+func (m *Manifest) Folder() string {
+	if m.Place.File == display("-") {
+		return "."
+	}
+	return filepath.Dir(m.Place.File)
+}
 
 // At is the place of a field of the object, as in "spec.entries[7].value.rule": of the nearest enclosing
 // one if the field itself isn't there.

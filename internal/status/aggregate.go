@@ -21,6 +21,11 @@ type Input struct {
 	Rejected *Rejection
 	// Held says what a new revision waits for that the spec asks for; empty if there is none.
 	Held string
+	// Pending says which source hasn't been fetched yet, so that nothing is known of the newest spec; empty if all have.
+	// Then Held is the same.
+	Pending string
+	// Fetched are the sources that are fetched, in their order.
+	Fetched []Fetched
 	// Failure is what kept the controller from its work, which it tries again; nil if nothing did.
 	Failure *Failure
 	// Revision is the newest revision; nil before the first one. Its entries aren't read.
@@ -123,6 +128,7 @@ func Aggregate(in Input) v1alpha1.BPFMapStatus {
 		}
 		s.Entries = in.entries(counts, s.CurrentRevision)
 	}
+	s.Sources = withFetches(s.Sources, in.Fetched)
 	return s
 }
 

@@ -23,11 +23,14 @@ const (
 )
 
 // conditions are Ready, Reconciling, Stalled, Accepted, Drifted and InUse, always all of them and in this
-// order. As kstatus asks, Reconciling and Stalled are never True together.
+// order, and SourcesFresh if sources are fetched. As kstatus asks, Reconciling and Stalled are never True together.
 func conditions(in Input, nodes []node, counts v1alpha1.NodeCounts) []metav1.Condition {
 	reconciling, stalled := progress(in, nodes, counts)
 	wanted := []metav1.Condition{
 		ready(in, nodes, counts), reconciling, stalled, accepted(in), drifted(nodes, counts), inUse(nodes, counts),
+	}
+	if len(in.Fetched) > 0 {
+		wanted = append(wanted, sourcesFresh(in))
 	}
 	result := make([]metav1.Condition, 0, len(wanted))
 	for _, c := range wanted {
@@ -208,10 +211,19 @@ func accepted(in Input) metav1.Condition {
 	case in.outdated():
 		c.Status, c.Reason = metav1.ConditionUnknown, v1alpha1.ReasonReconcileFailed
 		c.Message = "not known yet: " + in.Failure.Message
+	case in.Pending != "":
+		c.Status, c.Reason, c.Message = metav1.ConditionUnknown, v1alpha1.ReasonFetchPending, in.Pending
+		if in.Revision != nil {
+			c.Message += " (the nodes keep revision " + in.Revision.Name + ")"
+		}
 	case in.Held != "":
 		c.Message += "; " + in.Held
 	case in.Map.Spec.RollbackTo != "":
 		c.Message = in.instead("")
+	default:
+		if stale := in.stale(); stale != "" {
+			c.Message += "; " + stale
+		}
 	}
 	return c
 }

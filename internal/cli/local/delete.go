@@ -57,7 +57,7 @@ uses it any more.`,
 			return deleteAll(c, e, keys, ignoreNotFound)
 		},
 	}
-	in.add(c)
+	in.addPaths(c)
 	addBPFFSFlag(c, &bpffs)
 	c.Flags().BoolVar(&ignoreNotFound, "ignore-not-found", false, "succeed if a map doesn't exist")
 	return c

@@ -4,6 +4,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,14 +18,24 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
+// defaultNamespace is that of manifests that have none.
+const defaultNamespace = "default"
+
 // inputFlags say which manifests a command reads.
 type inputFlags struct {
 	paths     []string
 	recursive bool
 	namespace string
+	documents documentFlags
 }
 
+// add adds the flags of a command that compiles what it reads.
 func (f *inputFlags) add(c *cobra.Command) {
+	f.addPaths(c)
+	f.documents.add(c)
+}
+
+func (f *inputFlags) addPaths(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&f.paths, "filename", "f", nil, "file, folder or - for standard input (repeatable)")
 	c.Flags().BoolVarP(&f.recursive, "recursive", "R", false, "descend into the folders of folders")
 	c.Flags().StringVarP(&f.namespace, "namespace", "n", "", "namespace of manifests that have none, and the only one allowed (default \"default\")")
@@ -37,7 +48,7 @@ func (f *inputFlags) read(c *cobra.Command) manifest.Set {
 		Namespace: f.namespace, NamespaceEnforced: f.namespace != "",
 	}
 	if o.Namespace == "" {
-		o.Namespace = "default"
+		o.Namespace = defaultNamespace
 	}
 	return manifest.Read(o)
 }
@@ -78,11 +89,17 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 	for _, p := range set.Problems {
 		printError(c, p)
 	}
+	given, err := f.documents.configMaps(cmp.Or(f.namespace, defaultNamespace))
+	if err != nil {
+		return nil, false, err
+	}
+	set.Sources = append(given, set.Sources...) // the first of a name is found
+	fetched := &documents{ctx: c.Context(), offline: f.documents.offline, known: map[string]fetchedText{}}
 	for _, m := range set.Manifests {
 		if ctx := c.Context(); ctx.Err() != nil {
 			return nil, false, context.Cause(ctx)
 		}
-		result, err := compileManifest(&m, set.Sources)
+		result, err := compileManifest(&m, set.Sources, fetched)
 		if result != nil {
 			printSources(c, m, result.Sources)
 		}
@@ -101,8 +118,8 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 	return maps, ok, nil
 }
 
-func compileManifest(m *manifest.Manifest, sources []manifest.Source) (*compile.Result, error) {
-	found, err := compile.Gather(&m.Map.Spec, objects{m.Map.Namespace, sources})
+func compileManifest(m *manifest.Manifest, sources []manifest.Source, fetched *documents) (*compile.Result, error) {
+	found, err := compile.Gather(&m.Map.Spec, objects{m.Map.Namespace, sources, m.Folder(), fetched})
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,9 @@ import (
 type objects struct {
 	namespace string
 	all       []manifest.Source
+	// folder is that of the manifest, for file sources.
+	folder    string
+	documents *documents
 }
 
 // Get is one of them.

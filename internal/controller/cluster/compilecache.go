@@ -4,12 +4,14 @@
 package cluster
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,6 +20,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	fetched "github.com/bpfmap-io/bpfmap-operator/internal/source"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
@@ -27,6 +30,8 @@ const (
 	maxCompiled = 20000
 	// maxRejection bounds, in bytes, what is remembered and told of why a spec didn't compile.
 	maxRejection = 8 << 10
+	// maxTexts bounds, in bytes, the fetched texts that are in memory at the same time.
+	maxTexts = fetched.MaxBytes
 )
 
 // compileCache remembers what each generation of a spec and each state of its sources compiled to, but not
@@ -40,6 +45,8 @@ type compileCache struct {
 	// maxStored is the size in bytes above which contents can't be stored, so that no chunks are remembered.
 	maxStored int64
 	last      *lru.Cache // of cacheEntry, by the name of the BPFMap
+	// texts bounds the long texts that are in memory at the same time.
+	texts *semaphore.Weighted
 }
 
 type cacheEntry struct {
@@ -77,7 +84,20 @@ type compiled struct {
 }
 
 func newCompileCache(build recorders.CompileFunc, maxStored int64) *compileCache {
-	return &compileCache{build: build, sources: compile.NewCache(), maxStored: maxStored, last: lru.New(maxCompiled)}
+	return &compileCache{build: build, sources: compile.NewCache(), maxStored: maxStored, last: lru.New(maxCompiled), texts: semaphore.NewWeighted(maxTexts)}
+}
+
+// waitForRoom waits until there is room in memory for the longest of the sources, which are read one after the other,
+// and returns what gives it back.
+func (c *compileCache) waitForRoom(sources []compile.Source) (giveBack func()) {
+	var longest int64
+	for i := range sources {
+		longest = max(longest, min(sources[i].Bytes, maxTexts))
+	}
+	if longest == 0 || c.texts.Acquire(context.Background(), longest) != nil { // only a context that ends makes it fail
+		return func() {}
+	}
+	return func() { c.texts.Release(longest) }
 }
 
 // Entries that expire within expiryPause go together, and compiling takes no more than about a tenth of the time.
@@ -104,16 +124,21 @@ func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source, inU
 	if ok && e.uid == m.UID && e.generation == m.Generation && e.sources == state && e.allowed == allowed && !isDue {
 		return e.compiled, e.rejected, nil
 	}
-	in := compile.Input{Sources: sources, Cache: c.sources, Now: start, InUse: inUse}
-	result, err := c.build(m, in)
-	if result == nil {
-		result = &compile.Result{}
+	build := func(m *v1alpha1.BPFMap, in compile.Input) (*compile.Result, error) {
+		defer c.waitForRoom(sources)()
+		result, err := c.build(m, in)
+		if result == nil {
+			result = &compile.Result{}
+		}
+		return result, err
 	}
+	in := compile.Input{Sources: sources, Cache: c.sources, Now: start, InUse: inUse}
+	result, err := build(m, in)
 	e = cacheEntry{uid: m.UID, generation: m.Generation, sources: state, allowed: allowed}
 	fresh := result.Revision
 	again := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { // what was allowed stays so
 		in.InUse = nil
-		result, err := c.build(m, in)
+		result, err := build(m, in)
 		return result.Revision, err
 	}
 	var unread *compile.LoadError

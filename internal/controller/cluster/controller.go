@@ -28,6 +28,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
+	"github.com/bpfmap-io/bpfmap-operator/internal/fetch"
 	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 )
 
@@ -54,6 +55,8 @@ type Options struct {
 	MaxStoredBytesPerNamespace int64
 	// RevisionHistoryLimit is how many revisions of each BPFMap are kept besides the active one.
 	RevisionHistoryLimit int
+	// Fetch says what may be fetched.
+	Fetch FetchOptions
 }
 
 // Run works until ctx ends.
@@ -90,28 +93,38 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 	if err := errors.Join(m.Add(api), m.AddReadyzCheck("crds", api.ready)); err != nil {
 		return nil, fmt.Errorf("set up the comparison of CRDs: %w", err)
 	}
+	fetcher, err := o.newFetcher(m.GetAPIReader(), time.Now)
+	if err != nil {
+		return nil, err
+	}
 	a := assemble(process.Surroundings{
 		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now, Spread: process.ByLot,
-	}, o, api)
-	if err := errors.Join(a.SetUpIndexes(m), a.SetUp(m)); err != nil {
+	}, o, api, fetcher)
+	if err := errors.Join(a.SetUpIndexes(m), a.SetUp(m), m.Add(leader{fetcher})); err != nil {
 		return nil, err
 	}
 	return m, m.AddReadyzCheck("caches", healthz.Ping)
 }
 
 // Assemble makes the controller without a manager, for tests that play its surroundings. It takes the served
-// CRDs for fitting.
+// CRDs for fitting, and fetches nothing.
 func Assemble(s process.Surroundings, o Options) *process.Assembly {
-	return assemble(s, o, fittingCRDs())
+	o.Fetch = FetchOptions{}
+	fetcher, err := o.newFetcher(s.Live, s.Now)
+	if err != nil {
+		panic(err) // nothing was asked for that could be wrong
+	}
+	return assemble(s, o, fittingCRDs(), fetcher)
 }
 
-func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
+func assemble(s process.Surroundings, o Options, api *crds, fetcher *fetch.Fetcher) *process.Assembly {
 	recorder := recorders.NewCluster(s.Metrics)
 	recorders.Build{Version: o.Version, Revision: o.Revision}.Register(s.Metrics, recorders.Controller)
 	nodes := func() (map[metav1.ConditionStatus]int, bool) { return countNodes(s.Client) }
 	recorder.Observe(recorders.Sources{CRDs: api.current, Nodes: nodes}, o.MetricsPerMap)
 	limits := o.limits()
 	trigger := &mapTrigger{client: s.Client}
+	fetcher.Changed = trigger.fetched
 	lives := newLives(s.Client, o.agents(), s.Now, trigger.changed)
 	r := &reconciler{
 		crds:          api,
@@ -124,6 +137,7 @@ func assemble(s process.Surroundings, o Options, api *crds) *process.Assembly {
 		reserved:      &reservations{},
 		lives:         lives,
 		groups:        newGroups(),
+		fetcher:       fetcher,
 		conflicts:     newConflicts(),
 		observeStatus: recorder.ObserveStatus,
 		forget:        recorder.Forget,

@@ -22,6 +22,7 @@ const (
 	actionCompile   = "Compile"
 	actionAggregate = "Aggregate"
 	actionRollout   = "Rollout"
+	actionFetch     = "Fetch"
 )
 
 // The reasons of events that are not reasons of a condition.
@@ -78,6 +79,12 @@ func (r *reconciler) announce(m *v1alpha1.BPFMap, next v1alpha1.BPFMapStatus) {
 	})
 	r.onTransition(m, before, after, v1alpha1.ConditionDrifted, transition{
 		to: metav1.ConditionTrue, kind: corev1.EventTypeWarning, action: actionAggregate,
+	})
+	r.onTransition(m, before, after, v1alpha1.ConditionSourcesFresh, transition{
+		to: metav1.ConditionFalse, kind: corev1.EventTypeWarning, action: actionFetch,
+	})
+	r.onTransition(m, before, after, v1alpha1.ConditionSourcesFresh, transition{
+		from: metav1.ConditionFalse, to: metav1.ConditionTrue, kind: corev1.EventTypeNormal, action: actionFetch,
 	})
 	r.announceComplete(m, next)
 	r.announceNotUsed(m, next)

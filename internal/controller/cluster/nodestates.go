@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -157,5 +158,18 @@ func (t *mapTrigger) changed(ctx context.Context, node *corev1.Node) {
 	}
 	for name := range names {
 		q.AddAfter(reconcile.Request{NamespacedName: name}, gatherReports)
+	}
+}
+
+// fetched is called after somebody tried to fetch what these maps read.
+func (t *mapTrigger) fetched(names []types.NamespacedName) {
+	t.mu.Lock()
+	q := t.queue
+	t.mu.Unlock()
+	if q == nil {
+		return
+	}
+	for _, name := range names {
+		q.Add(reconcile.Request{NamespacedName: name})
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
+	"github.com/bpfmap-io/bpfmap-operator/internal/fetch"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
 
@@ -49,6 +50,7 @@ type reconciler struct {
 	reserved *reservations
 	lives    *lives
 	groups   *groups
+	fetcher  *fetch.Fetcher
 	// conflicts counts how often in a row the cache was behind the API server.
 	conflicts workqueue.TypedRateLimiter[types.NamespacedName]
 	// observeStatus and forget feed the metrics.
@@ -79,6 +81,9 @@ type scope struct {
 	// held says what a new revision waits for, because it belongs together with others; empty if it doesn't wait. Set by
 	// join.
 	held string
+	// pending says which source hasn't been fetched yet, so that it isn't known what the spec compiles to; then held is the
+	// same. Set by compile.
+	pending string
 	// undecided says that this process hasn't known the group for long enough to judge the spec, and that the status says
 	// already that it isn't accepted; set by join.
 	undecided bool
@@ -217,6 +222,7 @@ func (r *reconciler) remove(ctx context.Context, s *scope) error {
 			return err
 		}
 	}
+	r.fetcher.Want(s.name, nil, "")
 	r.compiled.forget(s.name)
 	r.reserved.release(s.name)
 	r.forget(s.name)

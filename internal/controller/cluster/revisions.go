@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -86,6 +87,9 @@ func (s *scope) creates() bool {
 // compile finds out what the newest revision is to be: what the spec and its sources compile to, or an
 // earlier revision that the spec names.
 func (r *reconciler) compile(ctx context.Context, s *scope) error {
+	if err := r.want(ctx, s); err != nil {
+		return err
+	}
 	var want compiled
 	var err error
 	if s.m.Spec.RollbackTo != "" {
@@ -101,6 +105,11 @@ func (r *reconciler) compile(ctx context.Context, s *scope) error {
 		if !want.next.IsZero() {
 			s.lookAgainIn(max(time.Millisecond, want.next.Sub(r.now())))
 		}
+	}
+	var pending *compile.PendingError
+	if errors.As(err, &pending) {
+		s.pending, s.held = err.Error(), err.Error()
+		return nil
 	}
 	if err == nil && s.rejected == nil {
 		s.want = &want

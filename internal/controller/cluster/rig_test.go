@@ -51,11 +51,15 @@ func newRig(t *testing.T, faults interceptor.Funcs, objects ...client.Object) *r
 	checked := make(chan struct{})
 	close(checked)
 	l := limits{history: 2, perMap: DefaultMaxStoredBytesPerMap, perNamespace: DefaultMaxStoredBytesPerNamespace}
+	fetcher, err := (&Options{}).newFetcher(store, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
 	g := &rig{t: t, store: store, recorder: events.NewFakeRecorder(10000)}
 	g.reconciler = &reconciler{
 		client: interceptor.NewClient(store, faults), live: store, index: newFleetIndex(), keys: newKeyLists(), events: g.recorder,
 		crds: &crds{first: checked, told: map[types.NamespacedName]bool{}}, compiled: newCompileCache(compile.Run, l.perMap),
-		reserved: &reservations{}, groups: newGroups(), conflicts: newConflicts(), limits: l, now: time.Now,
+		reserved: &reservations{}, groups: newGroups(), fetcher: fetcher, conflicts: newConflicts(), limits: l, now: time.Now,
 		observeStatus: func(*v1alpha1.BPFMap, v1alpha1.BPFMapStatus) {}, forget: func(types.NamespacedName) {},
 	}
 	return g

@@ -39,6 +39,7 @@ func sourceKey(kind schema.GroupVersionKind, name string) string { return kind.K
 func sourcesOf(o client.Object) []string {
 	var keys []string
 	for _, from := range o.(*v1alpha1.BPFMap).Spec.EntriesFrom {
+		keys = append(keys, fetchKeys(o.GetNamespace(), &from)...)
 		switch {
 		case from.ConfigMapRef != nil:
 			keys = append(keys, sourceKey(process.ConfigMapKind, from.ConfigMapRef.Name))
@@ -168,16 +169,20 @@ func (o object) Keys() ([]string, error) {
 // Data reads the data from the API server: caching all ConfigMaps and Secrets of a cluster would cost more than
 // it saves.
 func (o object) Data() (map[string][]byte, error) {
-	name, live := client.ObjectKeyFromObject(o.about), o.in.live
-	if o.kind == process.SecretKind.Kind {
+	return readData(o.in.ctx, o.in.live, o.kind, client.ObjectKeyFromObject(o.about))
+}
+
+// readData reads the data of a ConfigMap or Secret.
+func readData(ctx context.Context, live client.Reader, kind string, name types.NamespacedName) (map[string][]byte, error) {
+	if kind == process.SecretKind.Kind {
 		var secret corev1.Secret
-		if err := live.Get(o.in.ctx, name, &secret); err != nil {
+		if err := live.Get(ctx, name, &secret); err != nil {
 			return nil, fmt.Errorf("read Secret %s: %w", name, err)
 		}
 		return secret.Data, nil
 	}
 	var config corev1.ConfigMap
-	if err := live.Get(o.in.ctx, name, &config); err != nil {
+	if err := live.Get(ctx, name, &config); err != nil {
 		return nil, fmt.Errorf("read ConfigMap %s: %w", name, err)
 	}
 	data := make(map[string][]byte, len(config.Data)+len(config.BinaryData))

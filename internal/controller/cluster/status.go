@@ -18,7 +18,7 @@ import (
 // statusInput is what a BPFMap's status follows from; failure is what a step ended with.
 func (s *scope) statusInput(failure error, now time.Time) status.Input {
 	sources := s.sourceStatuses(now)
-	in := status.Input{Map: s.m, Rejected: withSince(s.rejected, sources), Sources: sources, Held: s.held, MapStates: s.fleet.mapStates, Now: now}
+	in := status.Input{Map: s.m, Rejected: withSince(s.rejected, sources), Sources: sources, Held: s.held, Pending: s.pending, MapStates: s.fleet.mapStates, Now: now}
 	if failure != nil {
 		in.Failure = &status.Failure{Message: failure.Error(), Outdated: !s.revised}
 	}
@@ -41,7 +41,9 @@ func (s *scope) statusInput(failure error, now time.Time) status.Input {
 
 // updateStatus writes the status if it changed, and then tells people about transitions.
 func (r *reconciler) updateStatus(ctx context.Context, s *scope, failure error) error {
-	next := status.Aggregate(s.statusInput(failure, r.now()))
+	in := s.statusInput(failure, r.now())
+	in.Fetched = r.fetched(s.m)
+	next := status.Aggregate(in)
 	r.observeStatus(s.m, next)
 	if equality.Semantic.DeepEqual(s.m.Status, next) {
 		return nil

@@ -269,6 +269,9 @@ func (f feeds) Get(string, string) (compile.Object, error) { return nil, nil }
 func (f feeds) Select(labels.Selector) ([]compile.Object, error) {
 	return f.w.feeds(f.namespace), nil
 }
+func (f feeds) Fetch(*v1alpha1.EntrySource) (compile.Object, error) {
+	return nil, &compile.MissingError{Message: "nothing is fetched here"}
+}
 func (f feeds) Where() string { return "here" }
 
 func (f feed) Name() string            { return f.ConfigMap.Name }

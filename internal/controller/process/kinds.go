@@ -27,6 +27,9 @@ var (
 	daemonSetKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "DaemonSet"}
 )
 
+// FluxSources is the group of Flux' source objects.
+var FluxSources = schema.GroupVersion{Group: "source.toolkit.fluxcd.io", Version: "v1"}
+
 // Scheme knows the kinds of this project, and those of others that are read as more than metadata.
 func Scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
@@ -66,6 +69,9 @@ func mapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	m.Add(podKind, meta.RESTScopeNamespace)
 	m.Add(podKind.GroupVersion().WithKind("PodList"), meta.RESTScopeNamespace) // a cache of one namespace asks for lists, too
 	m.Add(daemonSetKind, meta.RESTScopeNamespace)
+	for _, kind := range []string{"GitRepository", "OCIRepository", "Bucket", "ExternalArtifact"} {
+		m.Add(FluxSources.WithKind(kind), meta.RESTScopeNamespace) // read without a cache, whether they are installed or not
+	}
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFMap"), meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFMapRevision"), meta.RESTScopeNamespace)
 	m.Add(v1alpha1.GroupVersion.WithKind("BPFMapChunk"), meta.RESTScopeNamespace)

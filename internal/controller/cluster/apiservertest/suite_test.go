@@ -61,7 +61,7 @@ func TestMain(m *testing.M) {
 // world is a namespace of its own and a client with every right.
 type world struct {
 	client.Client
-	t         *testing.T
+	t         testing.TB
 	namespace string
 	// options change those of the controller; nil changes nothing.
 	options func(*cluster.Options)
@@ -77,7 +77,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // newIdleWorld is an empty namespace.
-func newIdleWorld(t *testing.T) *world {
+func newIdleWorld(t testing.TB) *world {
 	t.Helper()
 	scheme := process.Scheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme)); err != nil {
@@ -96,7 +96,7 @@ func newIdleWorld(t *testing.T) *world {
 	return w
 }
 
-func restricted(t *testing.T) *rest.Config {
+func restricted(t testing.TB) *rest.Config {
 	t.Helper()
 	root := controlplane.Root()
 	err := plane.Apply(t.Context(), filepath.Join(root, "config/default/namespace.yaml"),

@@ -1,0 +1,103 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func feedManifest(source string) string {
+	return `apiVersion: bpfmap.io/v1alpha1
+kind: BPFMap
+metadata: {name: feed}
+spec:
+  type: LPMTrie
+  key: {type: ipv4Prefix}
+  value: {type: u32}
+  maxEntries: 16
+  entriesFrom: [{` + source + `, format: Lines, value: 1}]
+`
+}
+
+func TestValidateFetches(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		if _, password, _ := r.BasicAuth(); r.URL.Path == "/private" && password != "pw" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if r.URL.Path == "/page" {
+			_, _ = io.WriteString(w, "<html>")
+			return
+		}
+		_, _ = io.WriteString(w, "192.0.2.0/24\n198.51.100.0/24\n")
+	}))
+	defer server.Close()
+	secret := "apiVersion: v1\nkind: Secret\nmetadata: {name: login}\nstringData: {username: me, password: pw}\n---\n"
+	two := strings.Replace(feedManifest(`http: {url: "`+server.URL+`/a"}`), "name: feed", "name: other", 1)
+	for _, tt := range []struct {
+		name, text string
+		args       []string
+		want       string
+		asks       int
+	}{
+		{"one document of two maps", feedManifest(`http: {url: "`+server.URL+`/a"}`) + "---\n" + two, nil, "2 of 16 entries", 1},
+		{"a Secret among the manifests", secret + feedManifest(`http: {url: "`+server.URL+`/private", secretRef: {name: login}}`), nil, "2 of 16 entries", 1},
+		{"no Secret", feedManifest(`http: {url: "` + server.URL + `/private", secretRef: {name: login}}`), nil, "Secret login does not exist", 0},
+		{"a page", feedManifest(`http: {url: "` + server.URL + `/page"}`), nil, "spec.entriesFrom[0] (" + server.URL + "/page): could not be fetched: the server answers with an HTML page", 1},
+		{"offline", feedManifest(`http: {url: "` + server.URL + `/a"}`), []string{"--offline"}, "is not fetched with --offline", 0},
+		{"an artifact", feedManifest(`artifact: {kind: Bucket, name: b, path: x}`), nil, "artifacts are known to a cluster alone", 0},
+	} {
+		before := asked
+		r := runWith(t, tt.text, append([]string{"validate", "-f", "-"}, tt.args...)...)
+		if !strings.Contains(r.out+r.errOut, tt.want) {
+			t.Errorf("%s: want %q:\n%s", tt.name, tt.want, r)
+		}
+		if asked-before != tt.asks {
+			t.Errorf("%s: the server was asked %d times, want %d", tt.name, asked-before, tt.asks)
+		}
+	}
+}
+
+func TestValidateFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("lists/drop.txt", "192.0.2.0/24\n")
+	beside := write("maps/feed.yaml", feedManifest(`file: {path: ../lists/drop.txt}`))
+	if out := ok(t, "validate", "-f", beside); !strings.Contains(out, "1 of 16 entries") {
+		t.Errorf("a file beside the manifest: %s", out)
+	}
+	for path, want := range map[string]string{
+		"../lists/none.txt": "no such file", "../lists": "is not a regular file", "/dev/zero": "is not a regular file",
+	} {
+		bad := write("maps/bad.yaml", feedManifest(fmt.Sprintf("file: {path: %s}", path)))
+		if text := fails(t, "validate", "-f", bad); !strings.Contains(text, want) || !strings.Contains(text, "spec.entriesFrom[0] (file "+path+")") {
+			t.Errorf("%s: %q, want %q", path, text, want)
+		}
+	}
+	config := write("maps/config.yaml", feedManifest(`configMapRef: {name: lists, key: drop.txt}`))
+	if out := ok(t, "validate", "-f", config, "--from-file", "lists="+filepath.Join(dir, "lists/drop.txt")); !strings.Contains(out, "1 of 16 entries") {
+		t.Errorf("--from-file: %s", out)
+	}
+	if r := run(t, "validate", "-f", config, "--from-file", "drop.txt"); !strings.Contains(r.errOut, "must be NAME=PATH") {
+		t.Errorf("--from-file without a name: %s", r)
+	}
+}

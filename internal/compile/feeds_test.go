@@ -123,9 +123,9 @@ func TestFeeds(t *testing.T) {
 		"hosts in a trie":   {lines, "0.0.0.0 ads.example.com\n", "spec.entriesFrom[0] (feed) line 1 key: \"0.0.0.0 ads.example.com\" is not a valid IPv4 prefix (such as 192.0.2.0/24) (this looks like format: Hosts)\n"},
 		"columns as lines":  {lines, "192.0.2.0/24,5\n", "spec.entriesFrom[0] (feed) line 1 key: \"192.0.2.0/24,5\" is not a valid IPv4 prefix (such as 192.0.2.0/24) (text.separator says what stands between columns, as \",\" may here)\n"},
 		"page":              {table + reads("format: Lines, value: 1"), "<!doctype html>\n<p>x\n", "spec.entriesFrom[0] (feed): is a web page (it begins with \"<!doctype html>\"), not a list of entries\n"},
-		"members":           {trie + reads("format: JSON"), `{"cidr": "192.0.2.0/24"}`, "spec.entriesFrom[0] (feed): line 1, column 2: unknown field \"cidr\": must be one of key, value, values (mapping says what of an item is the key, and where the items are)\n"},
-		"nft as JSON":       {trie + reads("format: JSON"), `{"nftables": []}`, "spec.entriesFrom[0] (feed): line 1, column 2: unknown field \"nftables\": must be one of key, value, values (this looks like format: NFTables)\n"},
-		"all filtered":      {trie + reads(`format: JSON, value: {a: 1}, mapping: {filter: "false"}`), `["192.0.2.0/24"]`, "spec.entriesFrom[0] (feed): holds no entries: that is refused unless spec.allowEmptySources is true\n"},
+		"members":           {trie + reads("format: JSON"), `{"cidr": "192.0.2.0/24"}`, "spec.entriesFrom[0] (feed): line 1, column 2: unknown field \"cidr\": must be one of key, value, values, expires (mapping says what of an item is the key, and where the items are)\n"},
+		"nft as JSON":       {trie + reads("format: JSON"), `{"nftables": []}`, "spec.entriesFrom[0] (feed): line 1, column 2: unknown field \"nftables\": must be one of key, value, values, expires (this looks like format: NFTables)\n"},
+		"all filtered":      {trie + reads(`format: JSON, value: {a: 1}, mapping: {filter: "false"}`), `["192.0.2.0/24"]`, "spec.entriesFrom[0] (feed): holds no entries (left out: 1 Filtered): that is refused unless spec.allowEmptySources is true\n"},
 		"CEL of one item":   {trie + reads(`format: JSON, value: {a: 1}, mapping: {key: {expression: item.n}}`), "{\"n\": \"192.0.2.0/24\"}\n{}\n", "spec.entriesFrom[0] (feed) line 2: mapping.key.expression: no such key: n\n"},
 	} {
 		if got := feedOf(t, c.spec, c.text); got != c.want {

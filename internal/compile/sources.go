@@ -208,7 +208,7 @@ func (r *run) keep(b *builder, first int) {
 	r.lines = append(r.lines, b.crossing.lines...)
 }
 
-// count adds what a source compiled to to its element.
+// count adds to its element what a source compiled to.
 func (c *compiler) count(e *element, s *Source, r *run) {
 	where := ""
 	if e.from.ConfigMapSelector != nil {

@@ -62,9 +62,7 @@ func (t *tally) of(reason string) int64 {
 func (t *tally) add(of *tally, where string) {
 	t.items, t.entries, t.gone = t.items+of.items, t.entries+of.entries, t.gone+of.gone
 	t.invalid.total += of.invalid.total
-	for _, p := range of.invalid.list[:min(len(of.invalid.list), maxShown-len(t.invalid.list))] {
-		t.invalid.list = append(t.invalid.list, p)
-	}
+	t.invalid.list = append(t.invalid.list, of.invalid.list[:min(len(of.invalid.list), maxShown-len(t.invalid.list))]...)
 	for i, l := range of.leftOut {
 		if l.count == 0 {
 			continue

@@ -119,9 +119,9 @@ func replace(args ...ref.Val) ref.Val {
 
 func substring(args ...ref.Val) ref.Val {
 	in := text(args[0])
-	from, to := int(args[1].(types.Int)), len(in) //nolint:errcheck // the checker knows the type
+	from, to := int(args[1].(types.Int)), len(in) // the checker knows the type
 	if len(args) == 3 {
-		to = int(args[2].(types.Int)) //nolint:errcheck // the checker knows the type
+		to = int(args[2].(types.Int)) // the checker knows the type
 	}
 	if from < 0 || to > len(in) || from > to {
 		return types.NewErr("substring(%d, %d) is out of the bounds of a text of %d bytes", from, to, len(in))

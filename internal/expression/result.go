@@ -95,7 +95,7 @@ func appendJSON(dst []byte, v ref.Val, start, depth int) ([]byte, error) {
 	case types.Timestamp:
 		return appendString(dst, v.UTC().Format(time.RFC3339Nano), start)
 	case types.Duration:
-		return appendString(dst, v.Duration.String(), start)
+		return appendString(dst, v.String(), start)
 	case traits.Lister:
 		return appendList(dst, v, start, depth)
 	case traits.Mapper:

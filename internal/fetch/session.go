@@ -195,7 +195,7 @@ func (n *session) get(ctx context.Context, q request, to io.Writer) (answer, err
 	if err != nil {
 		return answer{}, n.explain(ctx, err)
 	}
-	defer response.Body.Close() //nolint:errcheck // it is read to its end, or not of interest
+	defer response.Body.Close() // it is read to its end, or not of interest
 	if response.StatusCode == http.StatusNotModified && q.before != nil && isConditional(r) {
 		return answer{unchanged: true}, nil
 	}

@@ -211,7 +211,7 @@ func (s *spool) read(id string, m Meta) ([]byte, error) {
 	if err != nil {
 		return nil, errLost
 	}
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close() // it was only read
 	data := make([]byte, m.TextBytes)
 	n, err := io.ReadFull(file, data)
 	if sum := sha256.Sum256(data[:n]); err != nil || hex.EncodeToString(sum[:]) != m.TextDigest {

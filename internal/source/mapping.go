@@ -55,8 +55,8 @@ func NewMapping(from *v1alpha1.EntrySource, key, value Types) (*Mapping, []*Mapp
 	if declared.Filter != "" {
 		c.filter = c.program(".mapping.filter", declared.Filter, []expression.Type{expression.Bool})
 	}
-	c.Mapping.key = c.part(".mapping.key", declared.Key, key, true)
-	c.Mapping.value = c.part(".mapping.value", declared.Value, value, false)
+	c.key = c.part(".mapping.key", declared.Key, key, true)
+	c.value = c.part(".mapping.value", declared.Value, value, false)
 	if declared.Expires != nil {
 		times := func(string) ([]expression.Type, error) {
 			return []expression.Type{expression.String, expression.Int, expression.Uint, expression.Double, expression.Time}, nil
@@ -210,7 +210,7 @@ func (c *mappingCompiler) checkNames(from *v1alpha1.EntrySource) {
 	for _, p := range []struct {
 		at   string
 		part *part
-	}{{".mapping.key", c.Mapping.key}, {".mapping.value", c.Mapping.value}, {".mapping.expires", c.expires}} {
+	}{{".mapping.key", c.key}, {".mapping.value", c.value}, {".mapping.expires", c.expires}} {
 		if _, err := p.part.bound(names, "the source"); err != nil {
 			c.add(p.at, "%v", err)
 		}

@@ -144,7 +144,8 @@ func (n *nftReader) element() error {
 	if n.set["name"] == nil {
 		return at.errorf("an element stands before the name of its set")
 	}
-	item := append(n.room[:0], '{')
+	item := n.room[:0]
+	item = append(item, '{')
 	for _, name := range []string{"family", "table"} {
 		if value := n.set[name]; value != nil {
 			item = append(append(append(item, '"'), name...), `":`...)
@@ -155,7 +156,8 @@ func (n *nftReader) element() error {
 	if item, err = appendElement(item, raw); err != nil {
 		return n.o.invalid(at.line, err.Error())
 	}
-	n.room = append(item, '}')
+	item = append(item, '}')
+	n.room = item
 	set, err := rawjson.Check(n.room)
 	if err != nil {
 		return n.o.invalid(at.line, err.Error())

@@ -31,10 +31,10 @@ func (g *rig) feed(text string) {
 }
 
 // numbers are lines of JSON, of keys below n.
-func numbers(n int, more string) string {
+func numbers(n int) string {
 	var b strings.Builder
 	for i := range n {
-		fmt.Fprintf(&b, "{\"key\": %d, \"value\": \"x\"%s}\n", i, more)
+		fmt.Fprintf(&b, "{\"key\": %d, \"value\": \"x\"}\n", i)
 	}
 	return b.String()
 }
@@ -60,7 +60,7 @@ func TestSourceStatus(t *testing.T) {
 		return list[0]
 	}
 
-	g.feed(numbers(10, "") + numbers(1, "") + "{\"key\": \"x\", \"value\": \"x\"}\n")
+	g.feed(numbers(10) + numbers(1) + "{\"key\": \"x\", \"value\": \"x\"}\n")
 	g.settle("foo")
 	first := source()
 	if first.Entries != 10 || first.Digest == "" || first.Message != "" || first.LastGoodTime == nil || len(first.LeftOut) != 2 {
@@ -70,7 +70,7 @@ func TestSourceStatus(t *testing.T) {
 	restart := func() {
 		g.compiled = newCompileCache(g.compiled.build, g.compiled.maxStored)
 	}
-	g.feed(numbers(5, ""))
+	g.feed(numbers(5))
 	for range 2 {
 		now = now.Add(time.Hour)
 		restart()
@@ -105,7 +105,7 @@ func TestSourceStatus(t *testing.T) {
 
 	// One of the entries expires, nothing else happens.
 	until := now.Add(time.Hour).Format(time.RFC3339)
-	g.feed(numbers(4, "") + "{\"key\": 4, \"value\": \"x\", \"expires\": \"" + until + "\"}\n")
+	g.feed(numbers(4) + "{\"key\": 4, \"value\": \"x\", \"expires\": \"" + until + "\"}\n")
 	g.settle("foo")
 	if got := source(); got.Entries != 5 || got.NextExpiryTime == nil {
 		t.Errorf("before it expires: %+v", got)

@@ -88,12 +88,12 @@ func (w *world) fetchAgain(name string) {
 	}
 }
 
-// awaitStatus waits for a condition's status and words of its message.
-func (w *world) awaitStatus(name, condition string, want metav1.ConditionStatus, words ...string) *v1alpha1.BPFMap {
+// awaitStatus waits for a condition's status of the BPFMap blocklist, and for words of its message.
+func (w *world) awaitStatus(condition string, want metav1.ConditionStatus, words ...string) *v1alpha1.BPFMap {
 	w.t.Helper()
 	var m *v1alpha1.BPFMap
 	await.Nil(w.t, limit, func() (err error) {
-		if m, err = w.get(name); err != nil {
+		if m, err = w.get("blocklist"); err != nil {
 			return err
 		}
 		c := meta.FindStatusCondition(m.Status.Conditions, condition)
@@ -127,15 +127,15 @@ func TestHTTPSource(t *testing.T) {
 	w.options = fetching(t, s)
 	w.start()
 	w.create("blocklist", fmt.Sprintf(fetchedMap, s.URL+"/drop.txt?key=secret"))
-	w.awaitStatus("blocklist", v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "could not be fetched since", "404 Not Found")
-	m := w.awaitStatus("blocklist", v1alpha1.ConditionReconciling, metav1.ConditionTrue)
+	w.awaitStatus(v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "could not be fetched since", "404 Not Found")
+	m := w.awaitStatus(v1alpha1.ConditionReconciling, metav1.ConditionTrue)
 	if len(w.revisions("blocklist")) != 0 || m.Status.Entries != nil {
 		t.Fatalf("there are revisions %v of what was never fetched", w.revisions("blocklist"))
 	}
 	s.publish("192.0.2.0/24\n198.51.100.0/24\n")
 	w.fetchAgain("blocklist")
 	m = w.awaitEntries("blocklist", 2)
-	w.awaitStatus("blocklist", v1alpha1.ConditionSourcesFresh, metav1.ConditionTrue)
+	w.awaitStatus(v1alpha1.ConditionSourcesFresh, metav1.ConditionTrue)
 	if len(m.Status.Sources) != 1 || m.Status.Sources[0].LastGoodTime == nil || !strings.HasPrefix(m.Status.Sources[0].Digest, "sha256:") {
 		t.Errorf("status.sources is %+v", m.Status.Sources)
 	}
@@ -151,8 +151,8 @@ func TestHTTPSource(t *testing.T) {
 	} {
 		s.set(answer)
 		w.fetchAgain("blocklist")
-		m = w.awaitStatus("blocklist", v1alpha1.ConditionSourcesFresh, metav1.ConditionFalse, "spec.entriesFrom[0] ("+s.URL+"/drop.txt?…) could not be fetched since", name, "last good contents of")
-		w.awaitStatus("blocklist", v1alpha1.ConditionAccepted, metav1.ConditionTrue, name, "last good contents")
+		m = w.awaitStatus(v1alpha1.ConditionSourcesFresh, metav1.ConditionFalse, "spec.entriesFrom[0] ("+s.URL+"/drop.txt?…) could not be fetched since", name, "last good contents of")
+		w.awaitStatus(v1alpha1.ConditionAccepted, metav1.ConditionTrue, name, "last good contents")
 		text := fmt.Sprint(m.Status.Conditions, m.Status.Sources)
 		if *m.Status.Entries != 2 || m.Status.UpdateRevision != "blocklist-1" || strings.Contains(text, "key=secret") || !strings.Contains(m.Status.Sources[0].Message, name) {
 			t.Errorf("%s: %d entries of %s, %s", name, *m.Status.Entries, m.Status.UpdateRevision, text)
@@ -172,7 +172,7 @@ func TestHTTPSource(t *testing.T) {
 		return nil
 	})
 	since := strings.SplitN(strings.SplitN(before, "since ", 2)[1], ":", 2)[0]
-	w.awaitStatus("blocklist", v1alpha1.ConditionSourcesFresh, metav1.ConditionFalse, "since "+since)
+	w.awaitStatus(v1alpha1.ConditionSourcesFresh, metav1.ConditionFalse, "since "+since)
 
 	// What is wrong in the text keeps the revision, too; then everything is well again.
 	s.publish("no prefix\n")
@@ -181,7 +181,7 @@ func TestHTTPSource(t *testing.T) {
 	s.publish("192.0.2.0/24\n198.51.100.0/24\n203.0.113.0/24\n")
 	w.fetchAgain("blocklist")
 	w.awaitEntries("blocklist", 3)
-	w.awaitStatus("blocklist", v1alpha1.ConditionSourcesFresh, metav1.ConditionTrue)
+	w.awaitStatus(v1alpha1.ConditionSourcesFresh, metav1.ConditionTrue)
 }
 
 // TestTooManyLines: a feed that has become far larger than its map is refused.
@@ -242,7 +242,7 @@ func TestSecretOfASource(t *testing.T) {
 	w.options = fetching(t, s)
 	w.start()
 	w.create("blocklist", strings.Replace(fmt.Sprintf(fetchedMap, s.URL+"/drop.txt"), "http: {", "http: {secretRef: {name: login}, ", 1))
-	w.awaitStatus("blocklist", v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "Secret login does not exist")
+	w.awaitStatus(v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "Secret login does not exist")
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "login"},
 		StringData: map[string]string{"username": "me", "password": "wrong"},
@@ -250,7 +250,7 @@ func TestSecretOfASource(t *testing.T) {
 	if err := w.Create(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
-	w.awaitStatus("blocklist", v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "401 Unauthorized")
+	w.awaitStatus(v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "401 Unauthorized")
 	secret.StringData = map[string]string{"password": "right"}
 	w.update(secret)
 	w.awaitEntries("blocklist", 1)
@@ -293,7 +293,7 @@ spec:
   maxEntries: 64
   entriesFrom: [{artifact: {kind: GitRepository, name: feeds, path: lists/drop.txt}, format: Lines, value: 1}]
 `)
-	w.awaitStatus("blocklist", v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "this cluster has no kind GitRepository", "Flux is not installed")
+	w.awaitStatus(v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "this cluster has no kind GitRepository", "Flux is not installed")
 	crd := filepath.Join(t.TempDir(), "crd.yaml")
 	if err := os.WriteFile(crd, []byte(fluxCRD), 0o600); err != nil {
 		t.Fatal(err)
@@ -302,7 +302,7 @@ spec:
 		t.Fatal(err)
 	}
 	w.fetchAgain("blocklist")
-	w.awaitStatus("blocklist", v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "GitRepository feeds does not exist in namespace")
+	w.awaitStatus(v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "GitRepository feeds does not exist in namespace")
 
 	repository := &unstructured.Unstructured{}
 	repository.SetGroupVersionKind(process.FluxSources.WithKind("GitRepository"))
@@ -312,7 +312,7 @@ spec:
 		t.Fatal(err)
 	}
 	w.fetchAgain("blocklist")
-	w.awaitStatus("blocklist", v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "GitRepository feeds has no artifact yet")
+	w.awaitStatus(v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "GitRepository feeds has no artifact yet")
 	publish := func(archive, digest string) {
 		s.publish(archive)
 		err := unstructured.SetNestedMap(repository.Object, map[string]any{
@@ -334,12 +334,12 @@ spec:
 	publish(second, sumOf(second))
 	w.awaitEntries("blocklist", 2)
 	publish(first, sumOf("else"))
-	w.awaitStatus("blocklist", v1alpha1.ConditionSourcesFresh, metav1.ConditionFalse, "the artifact's checksum is")
+	w.awaitStatus(v1alpha1.ConditionSourcesFresh, metav1.ConditionFalse, "the artifact's checksum is")
 	if err := w.Delete(t.Context(), repository); err != nil {
 		t.Fatal(err)
 	}
 	w.fetchAgain("blocklist")
-	m := w.awaitStatus("blocklist", v1alpha1.ConditionSourcesFresh, metav1.ConditionFalse, "GitRepository feeds does not exist", "last good contents")
+	m := w.awaitStatus(v1alpha1.ConditionSourcesFresh, metav1.ConditionFalse, "GitRepository feeds does not exist", "last good contents")
 	if *m.Status.Entries != 2 || m.Status.UpdateRevision != "blocklist-2" {
 		t.Errorf("%d entries of %s", *m.Status.Entries, m.Status.UpdateRevision)
 	}

@@ -72,6 +72,13 @@ func samples(t *testing.T) []sample {
 				add(sample{CreateOpts: lazy})
 				add(sample{CreateOpts: lazy, fill: int(n)})
 			}
+			if bpf.HaveMapType(bpf.RHash) == nil {
+				for _, hint := range []uint64{0, uint64(n)} {
+					resizable := bpf.CreateOpts{Type: bpf.RHash, KeySize: size, ValueSize: size, MaxEntries: n, Flags: bpf.NoPrealloc, MapExtra: hint}
+					add(sample{CreateOpts: resizable})
+					add(sample{CreateOpts: resizable, fill: int(n)})
+				}
+			}
 			for _, typ := range []bpf.MapType{bpf.Array, bpf.PerCPUArray} {
 				add(sample{CreateOpts: bpf.CreateOpts{Type: typ, KeySize: 4, ValueSize: size, MaxEntries: n}})
 			}

@@ -40,7 +40,7 @@ var parts = []part{
 	{folder: "internal/cgroup"},
 	{folder: "internal/inuse"},
 	{folder: "internal/btfschema"},
-	{folder: "internal/footprint"},
+	{folder: "internal/footprint", env: []string{"FOOTPRINT_ENTRIES=1025"}},
 	{folder: "internal/quota"},
 	{folder: "internal/engine", env: []string{"HISTORIES=200"}},
 	{folder: "internal/engine/enginetest"},

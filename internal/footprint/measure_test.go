@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/sys"
 	"github.com/bpfmap-io/bpfmap-operator/test/await"
@@ -54,8 +56,9 @@ func newCgroup(t *testing.T) *cgroup {
 }
 
 // agentCapabilities are those of an agent's container that can make maps of all types. Without CAP_PERFMON
-// the kernel rounds arrays up, and doesn't show it in memlock.
-var agentCapabilities = []sys.Capability{sys.CapBPF, sys.CapNetAdmin, sys.CapDACOverride}
+// the kernel rounds arrays up, and doesn't show it in memlock. To move to another cgroup, with threads that have more
+// capabilities, older kernels want CAP_SYS_NICE where the cpuset controller is on.
+var agentCapabilities = []sys.Capability{sys.CapBPF, sys.CapNetAdmin, sys.CapDACOverride, unix.CAP_SYS_NICE}
 
 // run does something in the cgroup as an agent would, in a thread that ends with it.
 func (c *cgroup) run(t *testing.T, do func()) {

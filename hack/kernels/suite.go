@@ -42,7 +42,7 @@ var parts = []part{
 	{folder: "internal/btfschema"},
 	{folder: "internal/footprint", env: []string{"FOOTPRINT_ENTRIES=1025"}},
 	{folder: "internal/quota"},
-	{folder: "internal/engine", env: []string{"HISTORIES=200"}},
+	{folder: "internal/engine", env: []string{"BACKEND=kernel", "STRIDE=4", "MILLION=50000", "HISTORIES=60"}},
 	{folder: "internal/engine/enginetest"},
 	{folder: "internal/engine/kernel"},
 	{folder: "cmd/bpfmap"},

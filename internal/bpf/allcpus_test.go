@@ -99,7 +99,7 @@ func TestUpdateCPUs(t *testing.T) {
 				stride := m.ValueStride()
 				slot := stride / cpus
 				var keys, values []byte
-				written, each := 0, 0
+				written := 0
 				for i := range uint32(n) {
 					keys = binary.NativeEndian.AppendUint32(keys, i)
 					value := make([]byte, stride)
@@ -107,7 +107,7 @@ func TestUpdateCPUs(t *testing.T) {
 						value[cpu*slot] = byte(i)
 						value[cpu*slot+size-1] = 0x77
 					}
-					each = 4 + stride
+					each := 4 + stride
 					if i%4 == 1 && cpus > 1 {
 						value[(cpus-1)*slot] = 0xee
 					} else if has {

@@ -149,8 +149,8 @@ func (fd *FD) MapHash(sum *[32]byte) (known bool, err error) {
 	if fd.raw < 0 {
 		return false, ErrClosed
 	}
-	if err := checkHash(); err != nil {
-		return false, nil //nolint:nilerr // a kernel without hashes says nothing
+	if checkHash() != nil {
+		return false, nil // a kernel without hashes says nothing
 	}
 	info := &MapInfo{Hash: PointerTo(sum[:]), HashSize: uint32(len(sum))}
 	attr := InfoAttr{BPFFD: uint32(fd.raw), InfoLen: uint32(unsafe.Sizeof(*info)), Info: Pointer{unsafe.Pointer(info)}}

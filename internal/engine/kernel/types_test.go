@@ -319,7 +319,7 @@ func TestBTF(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `key:
+	want := `key:
   type: ipv6Prefix
 value:
   fields:
@@ -339,6 +339,10 @@ value:
     size: 3
     type: bytes
 `
+	if !bpftest.Since(t, 5, 16) { // no tags: the types of C are left
+		want = strings.Replace(want, "      type: mac\n", "      size: 6\n      type: hex\n", 1)
+		want = strings.Replace(want, "type: bytes", "type: hex", 1)
+	}
 	if got := string(text); got != want {
 		t.Errorf("the kernel tells\n%s", got)
 	}

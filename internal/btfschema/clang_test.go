@@ -95,7 +95,7 @@ func TestWhatCWritesReadsBack(t *testing.T) {
 		}
 		s, _ := In(spec).Of(v.Type)
 		key := &v1alpha1.Schema{Type: v1alpha1.TypeU32}
-		_, read := written(t, key, s, false, parsed(t))
+		_, read := written(t, key, s, false, false, parsed(t))
 		if diff := cmp.Diff(normal(s, "", 0), normal(read, "", 0)); diff != "" {
 			t.Errorf("%s (-written +read)\n%s", name, diff)
 		}

@@ -115,7 +115,7 @@ func TestCrashAfterEveryStep(t *testing.T) {
 	for name, newBackend := range backends {
 		for _, j := range journeys {
 			t.Run(name+"/"+j.name, func(t *testing.T) {
-				for steps := 0; ; steps++ {
+				for steps := 0; ; steps += stride {
 					if !crashAt(t, newBackend(t, pinstore.Options{}), j, steps) {
 						if steps < 3 {
 							t.Errorf("the journey has %d steps", steps)
@@ -147,7 +147,7 @@ func crashAt(t *testing.T, b engine.Backend, j journey, steps int) (crashed bool
 func TestCrashBetweenPins(t *testing.T) {
 	for _, j := range journeys {
 		t.Run(j.name, func(t *testing.T) {
-			for steps := 0; ; steps++ {
+			for steps := 0; ; steps += stride {
 				crashed := false
 				t.Run(fmt.Sprintf("step %d", steps), func(t *testing.T) {
 					left, armed := steps, false

@@ -39,7 +39,7 @@ func onRigs(t *testing.T, test func(w *wrecked)) {
 // cutOff lets an engine die at each call of a Sync, one after the other, each time in a new world.
 // before makes the world, after checks what a new engine finds.
 func cutOff(t *testing.T, before func(w *wrecked), to func(t *testing.T) *revision.Revision, after func(w *wrecked)) {
-	for hit, call := true, 0; hit; call++ {
+	for hit, call := true, 0; hit; call += stride {
 		hit = false
 		onRigs(t, func(w *wrecked) {
 			before(w)
@@ -343,7 +343,7 @@ func TestReportedDriftComesAgain(t *testing.T) {
 // TestNothingIsLeftOfACutOffCreation: not even a directory.
 func TestNothingIsLeftOfACutOffCreation(t *testing.T) {
 	root := bpftest.BPFFS(t)
-	for hit, call := "first", 0; hit != ""; call++ {
+	for hit, call := "first", 0; hit != ""; call += stride {
 		r := kernelRig(t, root, "")
 		w := newWorld(t, r.Backend)
 		stop := r.arms(&modelFault{Fault: enginetest.Fault{Call: call, Dead: true}, errno: syscall.EIO, below: true}, nil)

@@ -213,7 +213,7 @@ func TestMovedAwayFromAnAdoptedPin(t *testing.T) {
 // TestGivingBackCutOff: whichever call was the last one, the next removal ends what the first one began, and leaves what
 // others wrote in between once the record says that it isn't ours any more.
 func TestGivingBackCutOff(t *testing.T) {
-	for hit, call := true, 0; hit; call++ {
+	for hit, call := true, 0; hit; call += stride {
 		hit = false
 		onRigs(t, func(w *wrecked) {
 			r := hash(w.T, "pin: {mode: '0666'},", "1=10", "2=20")
@@ -240,7 +240,7 @@ func TestGivingBackCutOff(t *testing.T) {
 
 // TestDeclaredAgainWhileGivenBack: the keys that were taken out are put in again, and that isn't drift.
 func TestDeclaredAgainWhileGivenBack(t *testing.T) {
-	for hit, call := true, 0; hit; call++ {
+	for hit, call := true, 0; hit; call += stride {
 		hit = false
 		onRigs(t, func(w *wrecked) {
 			r := hash(w.T, "", "1=10", "2=20")

@@ -239,7 +239,7 @@ func TestGroupCrashes(t *testing.T) {
 	for name, newBackend := range backends {
 		t.Run(name, func(t *testing.T) {
 			met := true
-			for step := 0; met; step++ {
+			for step := 0; met; step += stride {
 				t.Run(fmt.Sprint("step ", step), func(t *testing.T) {
 					w := newWorld(t, newBackend(t, pinstore.Options{}))
 					w.make(firewall(t, "u8"))
@@ -260,7 +260,7 @@ func TestGroupFaults(t *testing.T) {
 	for name, newBackend := range backends {
 		for _, kind := range []enginetest.FaultKind{enginetest.Refused, enginetest.Partial, enginetest.Cancelled} {
 			t.Run(name+"/"+kind.String(), func(t *testing.T) {
-				for call := 0; faultyGroup(t, newBackend(t, pinstore.Options{}), kind, call); call++ {
+				for call := 0; faultyGroup(t, newBackend(t, pinstore.Options{}), kind, call); call += stride {
 				}
 			})
 		}

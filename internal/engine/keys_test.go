@@ -113,7 +113,7 @@ func TestCrashWithStoredKeys(t *testing.T) {
 		return (&manyEntries{n: n, value: 4, first: 1, room: 30000}).revision(t)
 	}
 	for name, newBackend := range backends {
-		for steps, hit := 0, "first"; hit != ""; steps++ {
+		for steps, hit := 0, "first"; hit != ""; steps += stride {
 			t.Run(fmt.Sprintf("%s/step %d", name, steps), func(t *testing.T) {
 				w := newWorld(t, newBackend(t, pinstore.Options{}))
 				w.must(w.Sync(t.Context(), of(9000)).Err)

@@ -111,7 +111,7 @@ func TestLoweredLimit(t *testing.T) {
 		for i := range entries {
 			entries[i] = fmt.Sprintf("10.%d.%d.0/24=1", i/256, i%256)
 		}
-		return table(t, "{type: LPMTrie, key: {type: ipv4Prefix}, value: {type: u32}, maxEntries: 100000, syncPolicy: Mirror, ", entries...)
+		return table(t, "{type: LPMTrie, key: {type: ipv4Prefix}, value: {type: u32}, maxEntries: 4000, syncPolicy: Mirror, ", entries...)
 	}
 	w := limited(t, b, quota.Limits{}, nil)
 	w.ready(trie(2000), engine.ActionCreated)

@@ -101,7 +101,7 @@ func TestMovedOntoUnlisted(t *testing.T) {
 // TestRetainedWhileThePinMoved: one pin stays, whichever call was the last one.
 func TestRetainedWhileThePinMoved(t *testing.T) {
 	onRigs(t, func(w *wrecked) {
-		for call, hit := 0, "first"; hit != ""; call++ {
+		for call, hit := 0, "first"; hit != ""; call += stride {
 			first := hash(w.T, "deletionPolicy: Retain,", "1=10")
 			id := w.ready(first, engine.ActionCreated).MapID
 			moved := hash(w.T, "deletionPolicy: Retain, adoptionPolicy: Adopt, pin: {path: globals/table},", "1=10")

@@ -33,7 +33,7 @@ func (p *promises) Unblocked() []revision.Key  { return nil }
 // what the map takes.
 func TestPromisesEnd(t *testing.T) {
 	onRigs(t, func(w *wrecked) {
-		for call, hit := 0, "first"; hit != ""; call++ {
+		for call, hit := 0, "first"; hit != ""; call += stride {
 			p := &promises{}
 			faulty := &enginetest.Faulty{Backend: w.b, Fault: enginetest.Fault{Call: call, Err: syscall.EIO}}
 			e := engine.New(faulty, engine.Options{Quota: p})

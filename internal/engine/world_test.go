@@ -5,6 +5,9 @@ package engine_test
 
 import (
 	"fmt"
+	"maps"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,7 +24,30 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
-func TestMain(m *testing.M) { bpftest.Main(m) }
+// TestMain leaves out the backends that BACKEND doesn't name: on another kernel, the one in memory is the same.
+func TestMain(m *testing.M) {
+	if only := os.Getenv("BACKEND"); only != "" {
+		maps.DeleteFunc(backends, func(name string, _ func(*testing.T, pinstore.Options) engine.Backend) bool { return name != only })
+	}
+	bpftest.Main(m)
+}
+
+// stride is how far the moments lie apart at which a sequence of calls is cut off, fails or is interrupted: 1, or STRIDE
+// where a machine is slow.
+var stride = int(fromEnvironment("STRIDE", 1))
+
+// fromEnvironment is a positive number that the environment may set.
+func fromEnvironment(name string, otherwise uint64) uint64 {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil || n == 0 {
+		panic(fmt.Sprintf("%s=%s: want a positive number", name, text))
+	}
+	return n
+}
 
 // backends makes each kind of backend.
 var backends = map[string]func(t *testing.T, o pinstore.Options) engine.Backend{

@@ -36,9 +36,9 @@ const (
 	listNode    = 8
 	trieNode    = 40
 	stackBucket = 32
-	// resizableTable is struct bpf_rhtab, resizableElement an element without its key and value, and resizableBuckets
+	// resizableTable is struct bpf_rhtab of Linux 7.2, resizableElement an element without its key and value, and resizableBuckets
 	// the smallest table, which the kernel makes without a hint.
-	resizableTable   = 640
+	resizableTable   = 536
 	resizableElement = 8
 	resizableBuckets = 64
 	// storageElement is a local storage element without its value.
@@ -74,7 +74,8 @@ func (m layout) hash() Estimate {
 }
 
 // resizableHash is a table of pointers that grows with its elements, to twice as many buckets at three quarters, while
-// the old table is still there; and elements of a node of the list, key and value from the allocator of elements.
+// the old table is still there; and elements of a node of the list, key and value from the allocator of elements. The
+// kernel makes larger tables in the background, and charges no cgroup with them.
 func (m layout) resizableHash() Estimate {
 	element := resizableElement + m.key + m.value
 	buckets := max(resizableBuckets, roundUpPow2(int64(m.MapExtra)*4/3))

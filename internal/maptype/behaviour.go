@@ -55,6 +55,11 @@ var (
 		Before: "a map whose values hold a spin lock can be frozen", After: "the kernel refuses (ENOTSUPP)",
 		Means: "The API refuses the combination on every kernel.",
 	}
+	MeasuredMemory = Behaviour{
+		Name: "MeasuredMemory", Since: Kernel{6, 4},
+		Before: "memlock in fdinfo is what the map could take when full, from its sizes", After: "it is what the map takes",
+		Means: "Before, a quota counts maps that grow with their elements as if they were full.",
+	}
 	FreezeByHandle = Behaviour{
 		Name: "FreezeByHandle", Since: Kernel{6, 5},
 		Before: "freezing takes CAP_BPF, any handle does, and freezing again is EBUSY",
@@ -96,7 +101,7 @@ var (
 // Behaviours are all of them, in the order of the table in the documentation.
 func Behaviours() []*Behaviour {
 	return []*Behaviour{
-		&MemcgAccounting, &LargeMaps, &LongHashKeys, &LargeCGroupStorage, &OpenHandles, &FreezeRefusesLocks, &FreezeByHandle,
+		&MemcgAccounting, &LargeMaps, &LongHashKeys, &LargeCGroupStorage, &OpenHandles, &FreezeRefusesLocks, &MeasuredMemory, &FreezeByHandle,
 		&TrieFlags, &TrieCursor, &LargeTrieValues, &OneCPUsValue, &PerCPUInner, &XSKRings,
 	}
 }

@@ -68,6 +68,13 @@ func tableReader(t *testing.T, outer, in *ebpf.Map) *ebpf.Program {
 	return p
 }
 
+// The senders rest between bursts of packets: where the CPUs are emulated by turns, ones that are never idle keep a
+// swap, which waits for all of them several times, for many seconds.
+const (
+	burst = 32
+	rest  = 100 * time.Microsecond
+)
+
 // traffic attaches an XDP program to one end of a pair of interfaces and sends packets into the other,
 // from two sockets, until the function that it returns is called.
 func traffic(t *testing.T, p *ebpf.Program) (stop func()) {
@@ -99,7 +106,10 @@ func traffic(t *testing.T, p *ebpf.Program) (stop func()) {
 		binary.BigEndian.PutUint16(frame[12:], 0x88b5) // for local experiments
 		senders.Go(func() {
 			defer syscall.Close(fd)
-			for ctx.Err() == nil {
+			for i := 1; ctx.Err() == nil; i++ {
+				if i%burst == 0 {
+					time.Sleep(rest)
+				}
 				if err := syscall.Sendto(fd, frame, 0, to); err != nil && err != syscall.ENOBUFS {
 					t.Errorf("send: %v", err)
 					return

@@ -174,14 +174,14 @@ func written(t *testing.T, key, value *v1alpha1.Schema, plain, isLPM bool, load 
 		if read[i], notes = r.Of(typ); isLPM && i == 0 {
 			read[i], notes = r.OfLPMKey(typ)
 		}
-		if len(notes) > 0 {
+		if len(notes) > 0 && !plain {
 			t.Errorf("notes: %q", notes)
 		}
 		c := r.Compare([]*v1alpha1.Schema{key, value}[i], typ)
 		if isLPM && i == 0 {
 			c = r.CompareLPMKey(key, typ)
 		}
-		if !c.Fits() {
+		if !c.Fits() && !plain { // plain floats are integers of their size
 			t.Errorf("our own type doesn't fit: %v\n%s", texts(c.Misfits), c.SideBySide())
 		}
 	}

@@ -85,22 +85,31 @@ func errorf(line int, format string, args ...any) *Error {
 	return &Error{Line: line, Message: fmt.Sprintf(format, args...)}
 }
 
-// Read yields the entries of data, which may be gzipped, in their order. It ends with the first error, of
-// the text (an *Error) or of yield. The text is read as a stream: apart from data, no more than a few
-// times MaxEntryBytes are in memory.
-func Read(data []byte, o Options, yield func(Entry) error) error {
+// Text is the text of data, decompressed if they are gzipped, without a byte order mark. A web page is refused. What
+// is read from it is bounded by MaxBytes and MaxRatio.
+func Text(data []byte) (io.Reader, error) { return textOf(data, nil) }
+
+func textOf(data []byte, left *int64) (*bufio.Reader, error) {
 	text, err := open(data)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if o.Left != nil {
-		text = &budgeted{text, o.Left}
+	if left != nil {
+		text = &budgeted{text, left}
 	}
 	in := bufio.NewReaderSize(text, 64<<10)
 	if mark, err := in.Peek(len(byteOrderMark)); err == nil && bytes.Equal(mark, byteOrderMark) {
 		_, _ = in.Discard(len(byteOrderMark)) // what was peeked can be discarded
 	}
-	if err := checkText(in); err != nil {
+	return in, checkText(in)
+}
+
+// Read yields the entries of data, which may be gzipped, in their order. It ends with the first error, of
+// the text (an *Error) or of yield. The text is read as a stream: apart from data, no more than a few
+// times MaxEntryBytes are in memory.
+func Read(data []byte, o Options, yield func(Entry) error) error {
+	in, err := textOf(data, o.Left)
+	if err != nil {
 		return err
 	}
 	switch o.Format {

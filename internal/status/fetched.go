@@ -90,7 +90,7 @@ func withFetches(all []v1alpha1.SourceStatus, fetched []Fetched) []v1alpha1.Sour
 			i = len(all) - 1
 		}
 		s := &all[i]
-		if !f.Good.IsZero() {
+		if !f.Good.IsZero() && s.RefusedSince == nil { // what was fetched but is refused isn't good
 			s.LastGoodTime = new(metav1.NewTime(f.Good).Rfc3339Copy())
 		}
 		if !f.Next.IsZero() {

@@ -49,7 +49,9 @@ func TestEveryAlertFires(t *testing.T) {
 	w.declare("stuck", b, entries+"}")
 	w.declare("restarted", e, entries+"}")
 	w.declare("abandoned", a, entries+"}")
-	for _, name := range []string{"full", "drifting", "watched", "rolled", "stuck", "restarted", "abandoned"} {
+	w.declare("fed", a, "{type: Hash, key: {type: be32}, value: {type: u32}, maxEntries: 4, "+
+		"entriesFrom: [{http: {url: "+w.feed.URL+"/list, interval: 10s}, format: Lines, value: 1}]}")
+	for _, name := range []string{"full", "drifting", "watched", "rolled", "stuck", "restarted", "abandoned", "fed"} {
 		w.awaitReady(name)
 	}
 	program := use(t, a, "abandoned")
@@ -66,6 +68,8 @@ func TestEveryAlertFires(t *testing.T) {
 		{"BPFMapNotReady", `namespace="edge",name="blocked"`},
 		{"BPFMapUnused", `namespace="edge",name="abandoned"`},
 		{"BPFMapSyncErrors", `node="node-a"`},
+		{"BPFMapSourceRefused", `namespace="edge",name="fed"`},
+		{"BPFMapStaleSource", `namespace="edge",name="fed",severity="critical"`},
 		{"BPFMapRolloutFailed", `namespace="edge",name="rolled",phase="halted"`},
 		{"BPFMapNotLookedAt", `node="node-b"`},
 		{"BPFMapMetricsLeftOut", ""},
@@ -75,6 +79,7 @@ func TestEveryAlertFires(t *testing.T) {
 		{"BPFMapNodeUnknown", ""},
 	}
 
+	w.broken.Store(true)
 	doomed.agent.end(syscall.SIGKILL)
 	w.setNode(doomed, corev1.ConditionUnknown)
 	w.edit("full", "[{key: 1, value: 10}, {key: 2, value: 10}, {key: 3, value: 10}, {key: 4, value: 10}]")
@@ -119,6 +124,9 @@ func TestEveryAlertFires(t *testing.T) {
 
 	w.edit("full", "[{key: 1, value: 10}]")
 	set(t, a, "watched", 1, 10)
+	w.broken.Store(false)
+	p.awaitResolved("BPFMapSourceRefused", `name="fed"`)
+	p.awaitResolved("BPFMapStaleSource", `name="fed"`)
 	p.awaitResolved("BPFMapNearlyFull", `name="full"`)
 	p.awaitResolved("BPFMapNotReady", `name="watched"`)
 

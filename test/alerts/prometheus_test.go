@@ -61,11 +61,13 @@ var (
 	forTimes = regexp.MustCompile(`for: \d+m`)
 	ranges   = regexp.MustCompile(`\[\d+m\]`)
 	offsets  = regexp.MustCompile(`offset \d+m`)
+	ages     = regexp.MustCompile(`> \d+ \* 86400`)
 )
 
 func shortened(text string) string {
 	text = forTimes.ReplaceAllString(text, "for: 1s")
 	text = ranges.ReplaceAllString(text, "[15s]")
+	text = ages.ReplaceAllString(text, "> 20")
 	return offsets.ReplaceAllString(text, "offset 15s")
 }
 

@@ -7,14 +7,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -52,6 +56,9 @@ type world struct {
 	program string
 	// targets are what Prometheus scrapes, by the component.
 	targets map[string][]target
+	// feed serves a list until it is broken.
+	feed   *httptest.Server
+	broken atomic.Bool
 	// controller is the running one.
 	controller *process
 }
@@ -60,6 +67,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	controllers.UseLogger(logr.Discard()) // the processes have logs of their own
 	w := &world{t: t, plane: controlplane.New(t), dir: t.TempDir(), targets: map[string][]target{}}
+	w.startFeed()
 	root := controlplane.Root()
 	w.program = filepath.Join(w.dir, "bpfmap")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", w.program, "./cmd/bpfmap")
@@ -78,6 +86,18 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	w.must(w.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: edge}}))
 	return w
+}
+
+// startFeed serves a list until it is broken.
+func (w *world) startFeed() {
+	w.feed = httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		if w.broken.Load() {
+			http.Error(out, "out of order", http.StatusInternalServerError)
+			return
+		}
+		_, _ = io.WriteString(out, "1\n2\n")
+	}))
+	w.t.Cleanup(w.feed.Close)
 }
 
 func (w *world) must(err error) {
@@ -142,7 +162,8 @@ func (w *world) startController() {
 		w.targets["controller"] = []target{{address: w.address(), pod: "controller-0"}}
 	}
 	w.controller = w.launch("controller", "--kubeconfig", w.kubeconfig("system:serviceaccount:"+system+":bpfmap-controller"),
-		"--leader-elect", "--namespace", system, "--metrics-bind-address", w.targets["controller"][0].address)
+		"--leader-elect", "--namespace", system, "--allowed-source-hosts", strings.TrimPrefix(w.feed.URL, "http://"),
+		"--allowed-source-networks", "127.0.0.0/8", "--min-source-interval", "1s", "--metrics-bind-address", w.targets["controller"][0].address)
 }
 
 // node is a Node object, a BPF file system of its own on this machine, and an agent process.

@@ -19,7 +19,7 @@ func TestAPIServerTakesTheSamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, folder := range []string{"samples", "samples/types", "samples/newer", "samples/node", "samples/feeds"} {
+	for _, folder := range []string{"samples", "samples/types", "samples/newer", "samples/node", "samples/feeds", "samples/fetched"} {
 		samples := filepath.Join(controlplane.Root(), "config", folder)
 		rendered, err := tool(t.Context(), "", "kubectl", "kustomize", samples)
 		if err != nil {

@@ -23,6 +23,7 @@ func Commands() []*cobra.Command {
 		onKernel(newDelete()),
 		onKernel(newDiff()),
 		newValidate(),
+		newSplit(),
 		newSchema(),
 		onKernel(newList()),
 		onKernel(newDump()),

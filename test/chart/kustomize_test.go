@@ -1,0 +1,76 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chart_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
+)
+
+// TestGeneratedNames lets kustomize generate a ConfigMap and a Secret: their names arrive in a BPFMap's entriesFrom by
+// config/kustomize/namereference.yaml, and don't without it.
+func TestGeneratedNames(t *testing.T) {
+	reference, err := os.ReadFile(filepath.Join(controlplane.Root(), "config", "kustomize", "namereference.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, withReference := range []bool{true, false} {
+		dir := t.TempDir()
+		kustomization := "resources: [map.yaml]\nconfigMapGenerator: [{name: feed, files: [drop.txt]}]\nsecretGenerator: [{name: private, files: [drop.txt]}]\n"
+		if withReference {
+			kustomization += "configurations: [namereference.yaml]\n"
+		}
+		for name, text := range map[string]string{
+			"kustomization.yaml": kustomization, "namereference.yaml": string(reference), "drop.txt": "192.0.2.0/24\n",
+			"map.yaml": `apiVersion: bpfmap.io/v1alpha1
+kind: BPFMap
+metadata: {name: blocklist}
+spec:
+  type: LPMTrie
+  key: {type: ipv4Prefix}
+  value: {type: u8}
+  maxEntries: 16
+  entriesFrom:
+  - {configMapRef: {name: feed, key: drop.txt}, format: Lines, value: 1}
+  - {secretRef: {name: private, key: drop.txt}, format: Lines, value: 1}
+  - {configMapRef: {name: other, key: drop.txt}, format: Lines, value: 1}
+`,
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out, err := tool(t.Context(), "", "kubectl", "kustomize", dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects := parse(t, out)
+		want := []string{"feed", "private", "other"}
+		if withReference {
+			want = []string{generated(t, objects, "ConfigMap", "feed-"), generated(t, objects, "Secret", "private-"), "other"}
+		}
+		elements := at(t, find(t, objects, "BPFMap", "blocklist"), "spec", "entriesFrom").([]any)
+		for i, field := range []string{"configMapRef", "secretRef", "configMapRef"} {
+			if got := elements[i].(map[string]any)[field].(map[string]any)["name"]; got != want[i] {
+				t.Errorf("with namereference.yaml %v: spec.entriesFrom[%d] names %v, want %s", withReference, i, got, want[i])
+			}
+		}
+	}
+}
+
+// generated is the name that kustomize made of one, with a hash behind it.
+func generated(t *testing.T, objects []*unstructured.Unstructured, kind, prefix string) string {
+	t.Helper()
+	name := find(t, objects, kind, "").GetName()
+	if hash, ok := strings.CutPrefix(name, prefix); !ok || hash == "" {
+		t.Fatalf("kustomize names the %s %s, want %s and a hash", kind, name, prefix)
+	}
+	return name
+}

@@ -4,6 +4,7 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,6 +35,9 @@ type Fetched struct {
 
 // place is what messages about it begin with.
 func (f *Fetched) place() string { return fmt.Sprintf("spec.entriesFrom[%d] (%s)", f.Index, f.Name) }
+
+// maxSourceMessage is the bound of SourceStatus.message, in bytes.
+const maxSourceMessage = 4096
 
 // maxStale bounds the sources that a message names.
 const maxStale = 3
@@ -97,8 +101,9 @@ func withFetches(all []v1alpha1.SourceStatus, fetched []Fetched) []v1alpha1.Sour
 			s.NextFetchTime = new(metav1.NewTime(f.Next).Rfc3339Copy())
 		}
 		if why := f.trouble(); why != "" {
-			s.Message = strings.TrimPrefix(s.Message+"; "+why, "; ")
+			s.Message = text.Truncate(strings.TrimPrefix(s.Message+"; "+why, "; "), maxSourceMessage)
 		}
 	}
+	slices.SortFunc(all, func(a, b v1alpha1.SourceStatus) int { return cmp.Compare(a.Index, b.Index) })
 	return all
 }

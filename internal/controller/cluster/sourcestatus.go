@@ -61,7 +61,7 @@ func (s *scope) sourceStatuses(now time.Time) []v1alpha1.SourceStatus {
 		if len(s.m.Spec.EntriesFrom) == 0 {
 			return nil
 		}
-		return slices.Clone(before) // nothing was read
+		return unread(before, s.m.Spec.EntriesFrom)
 	}
 	isInUse := s.revised && s.rejected == nil
 	list := make([]v1alpha1.SourceStatus, len(s.reports))
@@ -77,6 +77,18 @@ func (s *scope) sourceStatuses(now time.Time) []v1alpha1.SourceStatus {
 			list[i] = notUsed(report, was, now)
 		}
 		list[i].Index, list[i].Name = int32(report.Index), report.Name
+	}
+	return list
+}
+
+// unread is what is known of sources of which none was read now. Why one can't be fetched is told anew each time.
+func unread(before []v1alpha1.SourceStatus, from []v1alpha1.EntrySource) []v1alpha1.SourceStatus {
+	list := slices.Clone(before)
+	for i := range list {
+		at := int(list[i].Index)
+		if at < len(from) && (from[at].HTTP != nil || from[at].Artifact != nil) {
+			list[i].Message = ""
+		}
 	}
 	return list
 }

@@ -127,3 +127,21 @@ func TestSourceStatus(t *testing.T) {
 		t.Errorf("the newest revision has %d entries", newest.Spec.EntryCount)
 	}
 }
+
+// TestUnread: why a source can't be fetched isn't said again and again, each time behind what was said before.
+func TestUnread(t *testing.T) {
+	before := []v1alpha1.SourceStatus{
+		{Index: 0, Name: "https://feeds.example/drop.txt", Message: "could not be fetched since yesterday"},
+		{Index: 1, Name: "ConfigMap feed, key list", Message: "holds no entries"},
+	}
+	from := []v1alpha1.EntrySource{{HTTP: &v1alpha1.HTTPSource{}}, {ConfigMapRef: &v1alpha1.SourceRef{}}}
+	if got := unread(before, from); got[0].Message != "" || got[1].Message != "holds no entries" {
+		t.Errorf("%+v", got)
+	}
+	if before[0].Message == "" {
+		t.Error("what the cache shows was changed")
+	}
+	if got := unread(before, nil); len(got) != 2 { // the spec has changed since
+		t.Errorf("%+v", got)
+	}
+}

@@ -201,7 +201,7 @@ func TestTooManyLines(t *testing.T) {
 		}
 	})
 	w.fetchAgain("blocklist")
-	w.awaitMessage("maxEntries 64", "the nodes keep revision blocklist-1")
+	w.awaitMessage("spec.maxEntries: 64 is less than the number of entries", "the nodes keep revision blocklist-1")
 }
 
 // TestSourcesThatAreNotAllowed: without the administrator's leave nothing is asked for.

@@ -54,8 +54,9 @@ func trafficMask(bits bool) []byte {
 }
 
 // traffic is a program that counts in the value of a key, in both places, with instructions that are not
-// atomic, as compilers make them of ++. It counts its runs of each CPU in runs, too, into which nobody stores:
-// the kernel can't tell them, for BPF_PROG_TEST_RUN is begun anew when a signal has interrupted it.
+// atomic, as compilers make them of ++. It also counts its own runs, per CPU, in the map runs, which nothing else
+// writes: it may run more often than it was asked to, because BPF_PROG_TEST_RUN starts anew when a signal
+// interrupts it.
 func traffic(t *testing.T, m, outer, runs *bpf.Map, key []byte, locks bool) *sys.FD {
 	t.Helper()
 	insns := asm.Instructions{
@@ -99,7 +100,7 @@ func traffic(t *testing.T, m, outer, runs *bpf.Map, key []byte, locks bool) *sys
 }
 
 // run runs the traffic, on each of some CPUs, while write is called again and again, with another number each
-// time. It returns how often it was, and how many runs were asked for: fewer where they take long.
+// time. It returns the number of writes, and of the runs that were asked for: fewer on a slow machine.
 func run(t *testing.T, fd *sys.FD, cpus int, write func(n int) error) (writes, asked int) {
 	t.Helper()
 	var busy sync.WaitGroup

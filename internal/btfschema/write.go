@@ -18,7 +18,8 @@ import (
 // Writer makes types of the schemas of one map. What it makes reads back as the same schema but for defaults, aligned
 // members, which become explicit padding, and names that are no identifiers of C.
 type Writer struct {
-	// Plain leaves out floats and enums of 64 bits, which Linux has known since 5.13 and 6.0.
+	// Plain leaves out floats and enums of 64 bits, which Linux has known since 5.13 and 6.0, and expects that the tags
+	// are left out when the types are marshaled: what only a tag could say becomes bytes.
 	Plain bool
 
 	enums []*btf.Enum

@@ -77,6 +77,9 @@ func (w *Writer) untagged(s *v1alpha1.Schema, name string, in context, tag *Tag)
 	}
 	extent := elementExtent(s)
 	if extent.size > extents[s.Type].size && order(s.Type) == networkByteOrder {
+		if w.Plain {
+			return arrayType(cU8, extent.size)
+		}
 		tag.Type, tag.Properties[tagSize] = s.Type, strconv.Itoa(extent.size)
 		return cU32
 	}
@@ -89,7 +92,10 @@ func (w *Writer) untagged(s *v1alpha1.Schema, name string, in context, tag *Tag)
 	case v1alpha1.TypeHex:
 		return arrayType(cU8, int(s.Size))
 	case v1alpha1.TypeF32, v1alpha1.TypeF64:
-		if !w.Plain && !in.misaligned {
+		switch {
+		case w.Plain: // without a tag, an integer would be taken for one
+			return arrayType(cU8, extent.size)
+		case !in.misaligned:
 			return &btf.Float{Name: map[int]string{4: "float", 8: "double"}[extent.size], Size: uint32(extent.size)}
 		}
 	}

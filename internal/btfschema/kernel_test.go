@@ -230,7 +230,7 @@ func TestOlderKernels(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, _ := In(spec).Of(typ)
-	want := parse(t, `{fields: [{name: addr, type: be32}, {name: ratio, type: u64}, {name: big, type: u64}, {name: mac, type: hex, size: 6}]}`)
+	want := parse(t, `{fields: [{name: addr, type: be32}, {type: padding, size: 4}, {name: ratio, type: hex, size: 8}, {name: big, type: u64}, {name: mac, type: hex, size: 6}]}`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

@@ -71,7 +71,49 @@ func TestAPIServerTakesEveryObject(t *testing.T) {
 // TestBothWaysInstallTheSame compares every object of the chart with default values with config/default,
 // but for the names of objects, which are each way's own.
 func TestBothWaysInstallTheSame(t *testing.T) {
-	chart, config := essence(t, helmTemplate(t)), essence(t, kustomize(t))
+	chart := sameObjects(t, helmTemplate(t), kustomize(t))
+	for _, want := range []string{
+		"ClusterRole bpfmap-agent", "ClusterRole bpfmap-editor", "ClusterRoleBinding bpfmap-agent", "Role bpfmap-controller",
+		"ServiceAccount bpfmap-agent", "Deployment bpfmap-controller", "DaemonSet bpfmap-agent",
+		"ValidatingAdmissionPolicy bpfmap-agent", "ValidatingAdmissionPolicyBinding bpfmap-agent",
+		"CustomResourceDefinition bpfmaps.bpfmap.io",
+	} {
+		if chart[want] == nil {
+			t.Errorf("the chart has no %s", want)
+		}
+	}
+}
+
+// TestComponentsAreValues compares overlays of config/default with a component with the chart's values for the same.
+func TestComponentsAreValues(t *testing.T) {
+	for component, test := range map[string]struct {
+		patches string
+		values  []string
+	}{
+		"memlock": {values: []string{"agent.raiseMemlock=true"}},
+		"sources": {
+			patches: `
+- target: {kind: Deployment, name: bpfmap-controller}
+  patch: |
+    - {op: add, path: /spec/template/spec/containers/0/args/-, value: "--allowed-source-hosts=lists.example.org"}
+`,
+			values: []string{"controller.sources.allowedHosts={lists.example.org}", "controller.sources.artifacts.enabled=true"},
+		},
+	} {
+		t.Run(component, func(t *testing.T) {
+			overlay := kustomizeWith(t, component, test.patches)
+			sameObjects(t, helmTemplate(t, test.values...), overlay)
+			if cmp.Equal(essence(t, kustomize(t)), essence(t, overlay)) {
+				t.Error("the component changes nothing")
+			}
+		})
+	}
+}
+
+// sameObjects compares what both ways make, and returns what the chart does.
+func sameObjects(t *testing.T, chartManifests, configManifests string) map[string]any {
+	t.Helper()
+	chart, config := essence(t, chartManifests), essence(t, configManifests)
 	if namespaces := config["Namespace bpfmap-system"]; namespaces == nil {
 		t.Error("config/default makes no namespace")
 	}
@@ -88,16 +130,7 @@ func TestBothWaysInstallTheSame(t *testing.T) {
 			t.Errorf("%s differs (-chart +config):\n%s", name, diff)
 		}
 	}
-	for _, want := range []string{
-		"ClusterRole bpfmap-agent", "ClusterRole bpfmap-editor", "ClusterRoleBinding bpfmap-agent", "Role bpfmap-controller",
-		"ServiceAccount bpfmap-agent", "Deployment bpfmap-controller", "DaemonSet bpfmap-agent",
-		"ValidatingAdmissionPolicy bpfmap-agent", "ValidatingAdmissionPolicyBinding bpfmap-agent",
-		"CustomResourceDefinition bpfmaps.bpfmap.io",
-	} {
-		if chart[want] == nil {
-			t.Errorf("the chart has no %s", want)
-		}
-	}
+	return chart
 }
 
 // essence is what has to be equal, by kind and name: all but names, labels and annotations of the

@@ -25,30 +25,11 @@ var withMonitoring = []string{
 	"metrics.enabled=true", "metrics.serviceMonitor.enabled=true", "metrics.prometheusRule.enabled=true", "metrics.dashboard.enabled=true",
 }
 
-// kustomizeMonitoring renders an overlay of config/default with the component config/monitoring.
-func kustomizeMonitoring(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	root, err := filepath.Rel(dir, filepath.Join(controlplane.Root(), "config"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlay := "resources: [" + root + "/default]\ncomponents: [" + root + "/monitoring]\n"
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := tool(t.Context(), "", "kubectl", "kustomize", dir)
-	if err != nil {
-		t.Fatalf("render config/monitoring: %v", err)
-	}
-	return out
-}
-
 // TestMonitoringObjectsAreValid reads the Prometheus Operator's objects by its own types, strictly.
 func TestMonitoringObjectsAreValid(t *testing.T) {
 	for way, manifests := range map[string]string{
 		"chart":  helmTemplate(t, append(withMonitoring, "metrics.serviceMonitor.interval=30s", "metrics.serviceMonitor.labels.release=p", "metrics.prometheusRule.labels.release=p")...),
-		"config": kustomizeMonitoring(t),
+		"config": kustomizeWith(t, "monitoring", ""),
 	} {
 		counts := map[string]int{}
 		for _, object := range parse(t, manifests) {
@@ -90,7 +71,7 @@ func TestBothWaysMonitorTheSame(t *testing.T) {
 		}
 		return result
 	}
-	chart, config := added(helmTemplate(t, withMonitoring...), helmTemplate(t)), added(kustomizeMonitoring(t), kustomize(t))
+	chart, config := added(helmTemplate(t, withMonitoring...), helmTemplate(t)), added(kustomizeWith(t, "monitoring", ""), kustomize(t))
 	if diff := cmp.Diff(chart, config); diff != "" {
 		t.Errorf("what is added differs (-chart +config):\n%s", diff)
 	}
@@ -100,7 +81,7 @@ func TestBothWaysMonitorTheSame(t *testing.T) {
 	for _, kind := range []string{"Deployment", "DaemonSet"} {
 		suffix := map[string]string{"Deployment": "-controller", "DaemonSet": "-agent"}[kind]
 		byChart := find(t, parse(t, helmTemplate(t, withMonitoring...)), kind, suffix)
-		byConfig := find(t, parse(t, kustomizeMonitoring(t)), kind, suffix)
+		byConfig := find(t, parse(t, kustomizeWith(t, "monitoring", "")), kind, suffix)
 		for _, want := range metricsFlags(t, byChart) {
 			got := metricsFlags(t, byConfig)
 			if !slices.Contains(got, want) {
@@ -130,7 +111,7 @@ func metricsFlags(t *testing.T, object *unstructured.Unstructured) []string {
 // TestServicesAreFound wants each ServiceMonitor to select the component's Service, and that the component's
 // pods.
 func TestServicesAreFound(t *testing.T) {
-	for way, manifests := range map[string]string{"chart": helmTemplate(t, withMonitoring...), "config": kustomizeMonitoring(t)} {
+	for way, manifests := range map[string]string{"chart": helmTemplate(t, withMonitoring...), "config": kustomizeWith(t, "monitoring", "")} {
 		objects := parse(t, manifests)
 		for component, kind := range map[string]string{"controller": "Deployment", "agent": "DaemonSet"} {
 			monitor := find(t, objects, "ServiceMonitor", "-"+component)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -61,6 +62,28 @@ func kustomize(t *testing.T) string {
 	out, err := tool(t.Context(), "", "kubectl", "kustomize", configDir)
 	if err != nil {
 		t.Fatalf("render config/default: %v", err)
+	}
+	return out
+}
+
+// kustomizeWith renders an overlay of config/default with a component and, if there are any, patches of its own.
+func kustomizeWith(t *testing.T, component, patches string) string {
+	t.Helper()
+	dir := t.TempDir()
+	root, err := filepath.Rel(dir, filepath.Join(controlplane.Root(), "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := "resources: [" + root + "/default]\ncomponents: [" + root + "/" + component + "]\n"
+	if patches != "" {
+		overlay += "patches:" + patches
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := tool(t.Context(), "", "kubectl", "kustomize", dir)
+	if err != nil {
+		t.Fatalf("render config/default with config/%s: %v", component, err)
 	}
 	return out
 }

@@ -33,11 +33,13 @@ TEST_PACKAGES ?= ./...
 # The tests of test-e2e that run, as a regular expression.
 E2E           ?= .
 # What make test-kernels runs: kernels of hack/kernels, packages of hack/kernels/suite.go (empty: all) and tests, as a
-# regular expression (empty: all). UPDATE=1 writes docs/kernels/*.json instead of comparing them.
+# regular expression (empty: all). SLOW=1 adds packages that take minutes each, UPDATE=1 writes docs/kernels/*.json instead
+# of comparing them.
 KERNELS       ?= 5.10 6.1 6.12 newest
 PACKAGE       ?=
 RUN           ?=
 UPDATE        ?=
+SLOW          ?=
 # How long make soak plays on each of its backends. SEED=n HISTORIES=1 plays one history again.
 SOAK_TIME     ?= 30m
 # Packages whose tests need neither root, nor the kernel, nor the API server.
@@ -133,7 +135,7 @@ test-e2e: require-root build ## Run the tests that need a cluster, in $CLUSTER_D
 .PHONY: test-kernels
 test-kernels: ## Run the tests that touch the kernel on each of $KERNELS, in virtual machines; PACKAGE and RUN pick some.
 	$(GO) build -o bin/kernels ./hack/kernels
-	GO=$(GO) bin/kernels test -kernels '$(KERNELS)' -packages '$(PACKAGE)' -run '$(RUN)' $(if $(UPDATE),-update)
+	GO=$(GO) bin/kernels test -kernels '$(KERNELS)' -packages '$(PACKAGE)' -run '$(RUN)' $(if $(SLOW),-slow) $(if $(UPDATE),-update)
 
 .PHONY: test-arm64
 test-arm64: ## Run test-kernels' system calls and command line on an emulated arm64 machine (nightly).

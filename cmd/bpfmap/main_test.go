@@ -96,11 +96,11 @@ func (p *program) ends(t *testing.T, code int, message string) {
 // large pins a Hash with elements.
 func large(t *testing.T, elements int) (pin string) {
 	t.Helper()
+	pin = filepath.Join(bpftest.BPFFS(t), "large")
 	m, err := bpf.Create(bpf.CreateOpts{Type: bpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: uint32(elements)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	pin = filepath.Join(bpftest.BPFFS(t), "large")
 	bytes := make([]byte, 4*elements)
 	for i := range elements {
 		binary.NativeEndian.PutUint32(bytes[4*i:], uint32(i))

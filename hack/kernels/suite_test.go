@@ -38,7 +38,7 @@ func TestEveryPackageThatNeedsAKernel(t *testing.T) {
 		t.Fatalf("%d packages were found: %v", len(found), err)
 	}
 	for folder := range found {
-		if _, err := choose([]string{folder}); err != nil && !slices.Contains(elsewhere, folder) {
+		if _, err := choose([]string{folder}, false); err != nil && !slices.Contains(elsewhere, folder) {
 			t.Error(err)
 		}
 	}
@@ -47,7 +47,7 @@ func TestEveryPackageThatNeedsAKernel(t *testing.T) {
 			t.Errorf("%s has no tests (%v)", p.folder, err)
 		}
 	}
-	if _, err := choose([]string{"./internal/bpf/", "nowhere"}); err == nil || !strings.Contains(err.Error(), `"nowhere"`) {
+	if _, err := choose([]string{"./internal/bpf/", "nowhere"}, true); err == nil || !strings.Contains(err.Error(), `"nowhere"`) {
 		t.Errorf("a package that isn't there: %v", err)
 	}
 }
@@ -72,7 +72,7 @@ func TestScript(t *testing.T) {
 		}
 	}
 	var b strings.Builder
-	if err := script(&b, top, binaries, results, "^Test$", chosen); err != nil {
+	if err := script(&b, top, binaries, results, "^Test$", 7, chosen); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("sh")

@@ -35,6 +35,8 @@ func (m *Map) explain(op string, flags ElemFlags, err error) error {
 		e.Kind, e.Hint = ErrNotSupported, "CPU and AllCPUs go with no other flag"
 	case sys.IsInvalid(err) && flags&(CPU|AllCPUs) != 0:
 		e.Kind, e.Hint = ErrNotSupported, "this kernel has no "+(flags&(CPU|AllCPUs)).String()
+	case sys.IsInvalid(err) && flags != Any && m.opCameWith(op) != "": // it knows no flags of it either
+		e.Kind, e.Hint = ErrNotSupported, m.opCameWith(op)
 	case sys.IsInvalid(err) && flags&Lock != 0:
 		e.Kind, e.Hint = ErrNotSupported, "Lock needs a bpf_spin_lock in the BTF of the value"
 	case sys.IsInvalid(err) && flags == Any && op == opUpdate && (m.typ == ArrayOfMaps || m.typ == HashOfMaps):

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -174,7 +175,14 @@ type MapInfo struct {
 	ID           uint32
 	Shape        revision.Shape
 	Frozen       bool
-	MemlockBytes int64
+	MemlockBytes int64 // as the kernel shows it
+	// Measured says that MemlockBytes is what the map takes, as it is since Linux 6.4, and not what it could take.
+	Measured bool
+}
+
+// memory is how much kernel memory the map takes, in bytes.
+func (i *MapInfo) memory(shape revision.Shape, cpus int) int64 {
+	return footprint.Of(shape, cpus).Charged(i.MemlockBytes, i.Measured)
 }
 
 // Reasoner is an error that knows its reason, one of those of v1alpha1.NodeMap.

@@ -63,7 +63,7 @@ func (e *Engine) settle(o *Observation, out *Outcome) {
 	if rec == nil {
 		rec = o.record
 	}
-	memory := footprint.Of(o.rev.Shape, o.contents.cpus).Charged(out.after.info.MemlockBytes)
+	memory := out.after.info.memory(o.rev.Shape, o.contents.cpus)
 	if rec != nil {
 		memory += RecordBytes(rec.KeyBytes())
 	}
@@ -83,13 +83,17 @@ func growth(o *Observation, p *plan.Plan) int64 {
 		return estimate.With(entries+carriedAtMost(o, p)) + RecordBytes(int64(entries)*keySize)
 	}
 	added := max(0, int64(p.Changes.Insert.Len())-int64(p.Changes.Deletes()))
+	elements := added * estimate.Element
+	if base := o.base(p.Base); base != nil && !base.info.Measured {
+		elements = 0 // it counts as full
+	}
 	if o.record == nil {
-		return added*estimate.Element + RecordBytes(int64(entries)*keySize)
+		return elements + RecordBytes(int64(entries)*keySize)
 	}
 	if added*keySize > ownership.MaxLogBytes/2 {
-		return added*estimate.Element + RecordBytes(int64(entries)*keySize) // a new base beside the old one
+		return elements + RecordBytes(int64(entries)*keySize) // a new base beside the old one
 	}
-	return added * (estimate.Element + keySize)
+	return elements + added*keySize
 }
 
 // carriedAtMost bounds the elements that a new map takes over from the one that it replaces.
@@ -102,7 +106,7 @@ func carriedAtMost(o *Observation, p *plan.Plan) int {
 	if old.Accounted == 0 {
 		return int(min(int64(info.Shape.MaxEntries), int64(o.rev.Shape.MaxEntries)))
 	}
-	return int((old.Charged(info.MemlockBytes) - old.Empty) / old.Element)
+	return int((old.Charged(info.MemlockBytes, info.Measured) - old.Empty) / old.Element)
 }
 
 // recordText bounds what a record holds besides keys.

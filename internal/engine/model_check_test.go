@@ -4,13 +4,16 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/enginetest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -179,6 +182,9 @@ func (c *check) stalledRightly() error {
 	if c.want.invalid {
 		return nil
 	}
+	if c.report.Reason == v1alpha1.NodeReasonNotSupported {
+		return c.unknownType()
+	}
 	if base == nil {
 		return fmt.Errorf("stalled, and nothing is in the way")
 	}
@@ -213,6 +219,15 @@ func (c *check) stalledRightly() error {
 		}
 	}
 	return fmt.Errorf("stalled, and all elements are ours")
+}
+
+// unknownType checks that the kernel doesn't know the type.
+func (c *check) unknownType() error {
+	typ := c.shape().Type
+	if err := bpf.HaveMapType(bpf.MapType(maptype.ByName(string(typ)).Number)); !errors.Is(err, bpf.ErrNotSupported) {
+		return fmt.Errorf("%s isn't supported, and the kernel knows it (%v)", typ, err)
+	}
+	return nil
 }
 
 // hasNoPlace says whether an element of others or one that waits has an index that the declared map

@@ -36,9 +36,12 @@ func (e Estimate) With(n int) int64 { return add(e.Empty, times(int64(n), e.Elem
 func (e Estimate) Full() int64 { return add(e.Empty, times(e.Elements, e.Element)) }
 
 // Charged is what a map really takes of which the kernel shows memlock in fdinfo. The two differ for maps
-// whose elements are allocated one by one, and for arrays that were rounded up. Before Linux 6.4 the kernel shows of the
-// former what they could take, whatever is in them, and they count as full.
-func (e Estimate) Charged(memlock int64) int64 {
+// whose elements are allocated one by one, and for arrays that were rounded up. Before Linux 6.4 the kernel doesn't measure
+// it but shows what sizes and the number of elements come to: then every map counts as full.
+func (e Estimate) Charged(memlock int64, measured bool) int64 {
+	if !measured {
+		return e.Full()
+	}
 	if e.Accounted == 0 {
 		return max(memlock, e.Empty)
 	}

@@ -17,7 +17,7 @@ func TestLargestShapes(t *testing.T) {
 	for _, typ := range []v1alpha1.MapType{"Hash", "PerCPUHash", "Array", "PerCPUArray", "LPMTrie", "Queue", "BloomFilter", "StackTrace", "RingBuf", "Arena", "Unheard"} {
 		for _, flags := range [][]v1alpha1.MapFlag{nil, {v1alpha1.FlagNoPrealloc}, {v1alpha1.FlagMmapable}} {
 			s := revision.Shape{Type: typ, KeySize: math.MaxUint32, ValueSize: math.MaxUint32, MaxEntries: math.MaxUint32, Flags: flags}
-			if e := footprint.Of(s, 8192); e.Empty < 0 || e.Full() < 1<<29 || e.With(math.MaxInt32) < 0 || e.Charged(math.MaxInt64) < 0 {
+			if e := footprint.Of(s, 8192); e.Empty < 0 || e.Full() < 1<<29 || e.With(math.MaxInt32) < 0 || e.Charged(math.MaxInt64, true) < 0 {
 				t.Errorf("%s %v: %+v, full %d", typ, flags, e, e.Full())
 			}
 		}

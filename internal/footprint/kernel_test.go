@@ -189,6 +189,7 @@ func (s sample) write(m *bpf.Map) error {
 type measured struct {
 	charged, memlock int64
 	lag              int64 // by how much charged may be less than the truth
+	others           int64 // how much of charged may be for other things than the map
 }
 
 // measure makes and fills the map in a cgroup of its own. charged is 0 if the cgroup was charged in advance
@@ -207,7 +208,7 @@ func (s sample) measure(t *testing.T) measured {
 		}
 		failed = s.write(m)
 		info, err := m.FDInfo()
-		got = measured{charged: c.used(t), memlock: int64(info.Memlock), lag: c.lag}
+		got = measured{charged: c.used(t), memlock: int64(info.Memlock), lag: c.lag, others: c.others}
 		failed = errors.Join(failed, err, m.Close())
 	})
 	if failed != nil {
@@ -223,8 +224,6 @@ const (
 	batch = 256 << 10
 	// under is how much less than the truth an estimate may be, over how much more, as factors.
 	under, over = 0.95, 1.6
-	// thread is what the measuring thread takes itself, mostly for its files.
-	thread = 20 << 10
 	// small is how much more an estimate may be in any case: what maps of few elements take besides them.
 	small = 64 << 10
 )
@@ -262,20 +261,23 @@ func (s sample) compare(t *testing.T, cpus int) {
 		estimate = e.Empty
 	}
 	t.Logf("estimate %d, charged %d, memlock %d", estimate, got.charged, got.memlock)
-	if float64(estimate) < under*float64(got.charged-thread) {
+	if float64(estimate) < under*float64(got.charged-got.others) {
 		t.Errorf("the estimate %d is too low: the cgroup is charged with %d", estimate, got.charged)
 	}
 	measured := bpftest.Since(t, maptype.MeasuredMemory.Since.Major, maptype.MeasuredMemory.Since.Minor)
-	shown, taken := estimate, e.Charged(got.memlock)
+	shown, taken := estimate, e.Charged(got.memlock, measured)
 	most := estimate
 	if !measured {
 		shown = e.Full() + int64(os.Getpagesize()) // it is whole pages
 		most = shown
+		if s.Type == bpf.BloomFilter { // as if it kept its elements
+			shown += int64(s.MaxEntries) * int64(s.ValueSize+7)
+		}
 	}
 	if float64(shown) < under*float64(got.memlock) {
 		t.Errorf("the estimate %d is too low: memlock is %d", shown, got.memlock)
 	}
-	if float64(taken) < under*float64(got.charged-thread)-small/2 || taken > most+small/16 {
+	if float64(taken) < under*float64(got.charged-got.others)-small/2 || taken > most+small/16 {
 		t.Errorf("Charged(%d) is %d, the cgroup is charged with %d, the estimate is %d", got.memlock, taken, got.charged, most)
 	}
 	truth := max(got.charged+2*batch, got.memlock)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // Interface is the name of the machine's interface.
@@ -129,7 +130,7 @@ func (w *Wire) build(clients []string) (err error) {
 	}
 	for _, port := range ports {
 		for _, address := range []string{IPv4, IPv6} {
-			if w.to[flow{address, port}], err = net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(address), Port: int(port)}); err != nil {
+			if w.to[flow{address, port}], err = listen(address, port); err != nil {
 				return err
 			}
 		}
@@ -189,6 +190,26 @@ func addNeighbors(at net.HardwareAddr, addresses ...string) error {
 		}
 	}
 	return nil
+}
+
+// listen receives at a port of the machine. The socket has room for a burst: before Linux 5.14 a packet that came
+// through a program on a veth is charged to it with a page.
+func listen(address string, port Port) (*net.UDPConn, error) {
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(address), Port: int(port)})
+	if err != nil {
+		return nil, err
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	const room = 4 * burst * 4096
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, room) })
+	if err := errors.Join(err, failed); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
 }
 
 func dial(from string, to Port) (*net.UDPConn, error) {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/test/clang"
 	"github.com/bpfmap-io/bpfmap-operator/test/golden"
 )
@@ -42,9 +44,17 @@ func TestGenerateObject(t *testing.T) {
 	file := write(t, "maps.yaml", out)
 	ok(t, "validate", "-f", file)
 	bpffs := mountBPFFS(t)
-	applied := ok(t, "apply", "-f", file, "--bpffs", bpffs)
-	if created := strings.Count(applied, " created "); created != strings.Count(out, "\nkind: BPFMap\n") {
-		t.Errorf("%d maps were created:\n%s", created, applied)
+	applied, maps := run(t, "apply", "-f", file, "--bpffs", bpffs), strings.Count(out, "\nkind: BPFMap\n")
+	if bloom := maptype.ByName("BloomFilter").Since; !bpftest.Since(t, bloom.Major, bloom.Minor) {
+		maps--
+		if applied.code != 1 || !strings.Contains(applied.errOut, "edge/seen: NotSupported: ") || !strings.Contains(applied.errOut, "it came with "+bloom.String()) {
+			t.Errorf("want the release that brought Bloom filters:\n%s", applied)
+		}
+	} else if applied.code != 0 {
+		t.Errorf("want all maps:\n%s", applied)
+	}
+	if created := strings.Count(applied.out, " created "); created != maps {
+		t.Errorf("%d maps of %d were created:\n%s", created, maps, applied)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 )
 
 // retained is a manifest of a map that stays when it is deleted.
@@ -20,6 +21,13 @@ metadata: {namespace: edge, name: rules}
 spec: {type: Hash, deletionPolicy: Retain, key: {fields: [{name: addr, type: ipv4}, {name: port, type: be16}]}, value: %s, maxEntries: 8,
   entries: [%s]}
 `, value, entries))
+}
+
+// keepsTags says that the kernel takes BTF with decl tags, which say what C's types can't. Without them what is left of
+// a map's types is C's: numbers, and bytes for what isn't one.
+func keepsTags(t *testing.T) bool {
+	t.Helper()
+	return bpftest.Since(t, 5, 16)
 }
 
 // TestRetainedMapsStayReadable: what nobody declares any more is printed from the BTF that we gave it, as before.
@@ -46,6 +54,11 @@ func TestRetainedMapsStayReadable(t *testing.T) {
 	ok(t, "delete", "-f", path, "--bpffs", dir)
 	orphan := ok(t, "dump", "--pin", pin, "--bpffs", dir)
 	_, before, _ := strings.Cut(managed, "{addr")
+	if !keepsTags(t) {
+		before = `: 3221225985, port: 443} = {verdict: 1, mode: 5, level: 9, options: 2, six: 2001:db8::1, to: {mac: 02005e000001}, name: edge, grid: [0102, 0304], ratio: 000000000000e03f, idle: 90000000000}
+Found 1 element
+`
+	}
 	if _, after, _ := strings.Cut(orphan, "{addr"); before == "" || before != after {
 		t.Errorf("managed:\n%s\nretained:\n%s", managed, orphan)
 	}

@@ -221,6 +221,19 @@ spec: {type: Array, key: {type: be16}, value: {type: u8}, maxEntries: 65536, ent
 	}
 }
 
+// retained is what a dump prints once only BTF tells the types. Without tags an interface is a number, and 16 bytes are an
+// IPv6 address.
+func (c trie) retained(t *testing.T) string {
+	if keepsTags(t) {
+		return c.dump
+	}
+	return strings.NewReplacer(
+		`"ifindex":"lo"`, `"ifindex":1`, `"10.0.0.0/8", "value": 1}
+- {"key": "2001:`, `"::ffff:10.0.0.0/104", "value": 1}
+- {"key": "2001:`, `"100.64.1.0/24"`, `"::6440:100/120"`,
+	).Replace(c.dump)
+}
+
 // TestRetainedTries: the BTF of a trie says what its keys are, once nothing else does.
 func TestRetainedTries(t *testing.T) {
 	for _, c := range tries {
@@ -229,7 +242,7 @@ func TestRetainedTries(t *testing.T) {
 			file := write(t, "trie.yaml", strings.Replace(c.manifest(), "  maxEntries:", "  deletionPolicy: Retain\n  maxEntries:", 1))
 			ok(t, "apply", "-f", file, "--bpffs", bpffs)
 			ok(t, "delete", "-f", file, "--bpffs", bpffs)
-			equal(t, ok(t, "dump", "-o", "yaml", "--sort", "--pin", bpffs+"/bpfmap/edge/"+c.name, "--bpffs", bpffs), c.dump)
+			equal(t, ok(t, "dump", "-o", "yaml", "--sort", "--pin", bpffs+"/bpfmap/edge/"+c.name, "--bpffs", bpffs), c.retained(t))
 		})
 	}
 }

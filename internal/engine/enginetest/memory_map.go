@@ -72,7 +72,7 @@ func (h *memoryHandle) Reference() uint64 { return uint64(h.m.id) + memoryFDs }
 // Info describes the map.
 func (h *memoryHandle) Info(ctx context.Context) (info engine.MapInfo, err error) {
 	err = h.use(ctx, func(m *memoryMap) error {
-		info = engine.MapInfo{ID: m.id, Shape: m.shape, Frozen: m.frozen, MemlockBytes: int64(m.shape.MaxEntries) * int64(m.stride)}
+		info = engine.MapInfo{ID: m.id, Shape: m.shape, Frozen: m.frozen, MemlockBytes: int64(m.shape.MaxEntries) * int64(m.stride), Measured: true}
 		return nil
 	})
 	return info, err

@@ -52,7 +52,7 @@ func (o openMap) Info(ctx context.Context) (engine.MapInfo, error) {
 	if err != nil {
 		return engine.MapInfo{}, explain(err)
 	}
-	return engine.MapInfo{ID: info.ID, Shape: shapeOf(info), Frozen: more.Frozen, MemlockBytes: int64(more.Memlock)}, nil
+	return engine.MapInfo{ID: info.ID, Shape: shapeOf(info), Frozen: more.Frozen, MemlockBytes: int64(more.Memlock), Measured: bpf.MeasuresMemory()}, nil
 }
 
 // Read streams the elements, under their locks if there are any: of a map that was made without, to be

@@ -79,5 +79,5 @@ func (b *Backend) taken(ctx context.Context, m *bpf.Map) (id uint32, bytes int64
 	if err != nil {
 		return 0, 0, err
 	}
-	return info.ID, footprint.Of(info.Shape, b.cpus).Charged(info.MemlockBytes), nil
+	return info.ID, footprint.Of(info.Shape, b.cpus).Charged(info.MemlockBytes, info.Measured), nil
 }

@@ -43,7 +43,7 @@ func (w *watcher) line(line string) {
 		return
 	}
 	w.parts++
-	chosen, err := choose([]string{folder})
+	chosen, err := choose([]string{folder}, true)
 	if err != nil {
 		w.failures = append(w.failures, err)
 		return

@@ -88,7 +88,7 @@ func TestScript(t *testing.T) {
 		}
 	}
 	log, err := os.ReadFile(filepath.Join(results, "good.log"))
-	if want := "good 7 -test.v -test.timeout=10m0s -test.run=^Test$ -test.skip=^(A|B)$\n"; err != nil || string(log) != want {
+	if want := "good 7 -test.v -test.timeout=15m0s -test.run=^Test$ -test.skip=^(A|B)$\n"; err != nil || string(log) != want {
 		t.Errorf("the test was called as %q (%v), want %q", log, err, want)
 	}
 }

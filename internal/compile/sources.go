@@ -270,7 +270,7 @@ func (p *sourcePacker) options() (source.Options, bool) {
 	c, from := p.c, p.from
 	o := source.Options{
 		Format: from.Format, Text: from.Text, Mapping: c.mappings[p.source.Index], Budget: c.budget,
-		Keyless: p.shape.IsKeyless(), Words: isWord(c.key),
+		Keyless: p.isKeyless, Words: isWord(c.key),
 	}
 	path := fmt.Sprintf("spec.entriesFrom[%d].value", p.source.Index)
 	p.constant = make([]byte, len(p.value))
@@ -387,9 +387,9 @@ func (p *sourcePacker) entry(e source.Entry) error {
 		return errStop
 	}
 	switch {
-	case p.shape.IsKeyless() && e.Key != nil:
+	case p.isKeyless && e.Key != nil:
 		return p.invalid(e.Line, " key", fmt.Sprintf("%s has no keys: leave it out", p.shape.Type))
-	case !p.shape.IsKeyless() && (e.Key == nil || e.Cells && p.c.key.LeavesOut(e.Key)):
+	case !p.isKeyless && (e.Key == nil || e.Cells && p.c.key.LeavesOut(e.Key)):
 		return p.invalid(e.Line, " key", "is missing")
 	}
 	p.until = never
@@ -399,7 +399,7 @@ func (p *sourcePacker) entry(e source.Entry) error {
 			return p.invalidPart(e.Line, " expires", nil, err)
 		}
 	}
-	if !p.shape.IsKeyless() {
+	if !p.isKeyless {
 		clear(p.key)
 		var err error
 		if p.keys, err = p.c.key.EncodeKeys(p.key, e.Key, p.reading(e.Cells)); err != nil {
@@ -409,7 +409,7 @@ func (p *sourcePacker) entry(e source.Entry) error {
 			}
 			return p.invalidPart(e.Line, " key", p.c.key, p.hinted(e, err))
 		}
-		if message := keyProblem(p.shape, p.c.key, p.key); message != "" {
+		if message := p.keyProblem(); message != "" {
 			return p.invalidPart(e.Line, " key", p.c.key, errors.New(message))
 		}
 	}

@@ -6,6 +6,7 @@ package compile
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -68,6 +69,21 @@ func newBuilder(c *compiler, shape revision.Shape) *builder {
 func (b *builder) begin(source *Source, of *element) {
 	b.groups = append(b.groups, group{source, of, b.blocks.len})
 	b.document, b.crossing, b.overridden, b.until = &tally{}, nil, false, never
+}
+
+// maxReserved bounds the entries for which there is room before they are there: some 10 bytes each.
+const maxReserved = 1 << 21
+
+// reserve makes room for entries that are likely to come.
+func (b *builder) reserve(n int64) {
+	n = min(n, maxReserved, int64(b.shape.MaxEntries))
+	if n < leastSlots || b.isAggregated {
+		return
+	}
+	b.origins = slices.Grow(b.origins, int(n))
+	if !b.isKeyless {
+		b.index.reserve(&b.blocks, int(n))
+	}
 }
 
 // add takes one entry. It is errStop once the map is full.

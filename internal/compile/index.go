@@ -21,8 +21,7 @@ type keyIndex struct {
 // find is the number of the entry with a key, -1 if there is none, and the key's hash.
 func (x *keyIndex) find(b *blocks, key []byte) (hash uint64, i int) {
 	if len(x.slots) == 0 {
-		x.resize(leastSlots)
-		x.seed = maphash.MakeSeed()
+		x.rehash(b, leastSlots)
 	}
 	hash = maphash.Bytes(x.seed, key)
 	mask, tag := uint64(len(x.slots)-1), tagOf(hash)
@@ -42,11 +41,6 @@ func (x *keyIndex) find(b *blocks, key []byte) (hash uint64, i int) {
 
 const leastSlots = 64
 
-func (x *keyIndex) resize(slots int) {
-	x.slots, x.tags = nil, nil // before there are others
-	x.slots, x.tags, x.used = make([]uint32, slots), make([]uint8, slots), 0
-}
-
 // tagOf are bits of a hash that don't choose its slot.
 func tagOf(hash uint64) uint8 { return uint8(hash >> 56) }
 
@@ -56,7 +50,26 @@ func (x *keyIndex) add(b *blocks, hash uint64) {
 		x.put(b.len-1, hash)
 		return
 	}
-	x.resize(2 * len(x.slots))
+	x.rehash(b, 2*len(x.slots))
+}
+
+// reserve makes room for that many more entries at once.
+func (x *keyIndex) reserve(b *blocks, n int) {
+	slots := max(leastSlots, len(x.slots))
+	for slots/4*3 <= x.used+n {
+		slots *= 2
+	}
+	if slots > len(x.slots) {
+		x.rehash(b, slots)
+	}
+}
+
+func (x *keyIndex) rehash(b *blocks, slots int) {
+	if len(x.slots) == 0 {
+		x.seed = maphash.MakeSeed()
+	}
+	x.slots, x.tags = nil, nil // before there are others
+	x.slots, x.tags, x.used = make([]uint32, slots), make([]uint8, slots), 0
 	for i := range b.len { // in their order in memory
 		x.put(i, maphash.Bytes(x.seed, b.key(i)))
 	}

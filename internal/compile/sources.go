@@ -312,6 +312,7 @@ func (p *sourcePacker) read(data []byte) {
 	before := c.problems.total
 	p.most = p.element.limits.tolerated(source.MostEntries(data)) + maxCounted
 	o.Left, o.LeaveOut = &c.textLeft, p.leftOut
+	p.reserve(source.LikelyEntries(data, o.Format))
 	if err := source.Read(data, o, p.entry); err != nil && !errors.Is(err, errStop) {
 		c.problems.add(p.source.place(), "%s", p.unreadable(err))
 	}

@@ -128,7 +128,7 @@ func (c *compiler) fromSources(b *builder) {
 		if c.unread != nil {
 			return
 		}
-		c.finish(e)
+		c.finish(e, c.problems.total == before)
 		if c.problems.total > before && e.problem == "" {
 			e.problem = c.lastProblem(before)
 		}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -22,6 +23,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
+	"github.com/bpfmap-io/bpfmap-operator/internal/fetch"
 	"github.com/bpfmap-io/bpfmap-operator/test/await"
 )
 
@@ -129,7 +132,14 @@ func TestSecretsAreNotTold(t *testing.T) {
 		}
 	})
 	w := newIdleWorld(t)
-	w.options = fetching(t, s)
+	allowed := fetching(t, s)
+	w.options = func(o *cluster.Options) {
+		allowed(o)
+		o.MetricsPerMap = 1000
+		o.Fetch.AllowedHosts = append(o.Fetch.AllowedHosts, "*", "127.0.0.1:1")
+		o.Fetch.Limits = fetch.DefaultLimits()
+		o.Fetch.Limits.Connect, o.Fetch.Limits.Answer = time.Second, 10*time.Second
+	}
 	w.start()
 	want := map[string]metav1.ConditionStatus{}
 	for _, c := range secretCases {
@@ -143,6 +153,8 @@ func TestSecretsAreNotTold(t *testing.T) {
 	w.secret("right", map[string]string{"username": "me", "password": "right zq7canary"})
 	w.secret("certificate", map[string]string{"tls.crt": "zq7canary", "tls.key": "918273645"})
 	w.secret("proxy", map[string]string{"address": "http://203.0.113.213:3128", "username": "zq7canary", "password": "918273645"})
+	w.secret("proxy-name", map[string]string{"address": "http://x.zq7canary.invalid:80"})
+	w.secret("proxy-refuses", map[string]string{"address": "http://127.0.0.1:1", "username": "zq7canary", "password": "918273645"})
 	w.secret("token", map[string]string{"bearerToken": "zq7canary\n918273645"})
 	for name, c := range map[string]struct {
 		http     string
@@ -155,6 +167,8 @@ func TestSecretsAreNotTold(t *testing.T) {
 		"http-token":      {"/login, secretRef: {name: token}", metav1.ConditionUnknown},
 		"http-proxy":      {"/x, proxySecretRef: {name: rest}", metav1.ConditionUnknown},
 		"http-proxy-else": {"/x, proxySecretRef: {name: proxy}", metav1.ConditionUnknown},
+		"http-proxy-name": {"/x, proxySecretRef: {name: proxy-name}", metav1.ConditionUnknown},
+		"http-proxy-dead": {"/x, proxySecretRef: {name: proxy-refuses}", metav1.ConditionUnknown},
 		"http-key":        {"/x, signature: {type: Minisign, publicKeyFrom: {secretRef: {name: rest, key: ca.crt}}}", metav1.ConditionUnknown},
 		"http-cosign":     {"/x, signature: {type: Cosign, publicKeyFrom: {secretRef: {name: rest, key: ca.crt}}}", metav1.ConditionUnknown},
 		"http-no-key":     {"/x, signature: {type: Cosign, publicKeyFrom: {secretRef: {name: rest, key: missing}}}", metav1.ConditionUnknown},

@@ -87,9 +87,13 @@ func (b *blocks) slice(from int) revision.Entries {
 		Keys: make([]byte, 0, n*b.keySize), Values: make([]byte, 0, n*b.valueSize)}
 	for i := from; i < b.len; i++ {
 		block, at := b.at(i)
-		if values, ok := block.PerCPU[at]; ok {
+		switch values, ok := block.PerCPU[at]; {
+		case at == 0:
+			all.AppendAll(block)
+			i += block.Len - 1
+		case ok:
 			all.Append(block.Key(at), values, true)
-		} else {
+		default:
 			all.Append(block.Key(at), block.Value(at), false)
 		}
 	}

@@ -6,6 +6,7 @@ package compile
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -21,6 +22,9 @@ type builder struct {
 	c      *compiler
 	shape  revision.Shape
 	policy v1alpha1.ConflictPolicy
+	// isKeyless, isIndexed, isLPM and isAggregated are what the shape and the spec say, looked up once for all entries.
+	isKeyless, isIndexed, isLPM, isAggregated bool
+
 	blocks blocks
 	index  keyIndex
 	// origins are where the entries were declared: a line of a source, or the number of an entry of the
@@ -56,6 +60,7 @@ type group struct {
 func newBuilder(c *compiler, shape revision.Shape) *builder {
 	return &builder{
 		c: c, shape: shape, policy: c.conflictPolicy(),
+		isKeyless: shape.IsKeyless(), isIndexed: shape.IsIndexed(), isLPM: shape.IsLPM(), isAggregated: c.aggregates(),
 		blocks: newBlocks(int(shape.KeySize), int(shape.ValueSize)), until: never, document: &tally{},
 	}
 }
@@ -66,10 +71,27 @@ func (b *builder) begin(source *Source, of *element) {
 	b.document, b.crossing, b.overridden, b.until = &tally{}, nil, false, never
 }
 
+// maxReserved bounds the entries for which there is room before they are there: some 10 bytes each.
+const maxReserved = 1 << 21
+
+// reserve makes room for entries that are likely to come.
+func (b *builder) reserve(n int64) {
+	n = min(n, maxReserved, int64(b.shape.MaxEntries))
+	if n < leastSlots || b.isAggregated {
+		return
+	}
+	b.origins = slices.Grow(b.origins, int(n))
+	if !b.isKeyless {
+		b.index.reserve(&b.blocks, int(n))
+	}
+}
+
 // add takes one entry. It is errStop once the map is full.
 func (b *builder) add(key, values []byte, perCPU bool, origin int) error {
-	if !b.shape.IsKeyless() {
-		if _, i := b.index.slot(&b.blocks, key); i >= 0 {
+	var hash uint64
+	if !b.isKeyless {
+		var i int
+		if hash, i = b.index.find(&b.blocks, key); i >= 0 {
 			return b.again(i, key, values, perCPU, origin)
 		}
 	}
@@ -83,8 +105,8 @@ func (b *builder) add(key, values []byte, perCPU bool, origin int) error {
 	b.origins = append(b.origins, int32(origin))
 	b.expire(b.blocks.len - 1)
 	b.document.entries++
-	if !b.shape.IsKeyless() {
-		b.index.add(&b.blocks)
+	if !b.isKeyless {
+		b.index.add(&b.blocks, hash)
 	}
 	return nil
 }

@@ -177,10 +177,10 @@ func (p *packer) ofCPU(cpu int) []byte { return p.values[cpu*len(p.value) : (cpu
 func (p *packer) inlineKey(i int, raw *apiextensionsv1.JSON) {
 	c := p.c
 	switch {
-	case p.shape.IsKeyless() && raw != nil:
+	case p.isKeyless && raw != nil:
 		c.problems.add(at(i, ".key"), "%s has no keys: leave it out", p.shape.Type)
 		return
-	case p.shape.IsKeyless():
+	case p.isKeyless:
 		return
 	case raw == nil:
 		c.problems.add(at(i, ".key"), "is missing")
@@ -192,7 +192,7 @@ func (p *packer) inlineKey(i int, raw *apiextensionsv1.JSON) {
 		c.problems.addAt(at(i, ".key"), err)
 		return
 	}
-	if message := keyProblem(p.shape, c.key, p.key); message != "" {
+	if message := p.keyProblem(); message != "" {
 		c.problems.add(at(i, ".key"), "%s", message)
 	}
 }

@@ -101,13 +101,13 @@ func isIndex(k *v1alpha1.Schema) bool {
 	return false
 }
 
-// keyProblem is what is wrong with an encoded key for its type; empty if nothing is.
-func keyProblem(shape revision.Shape, key *schema.Layout, k []byte) string {
+// keyProblem is what is wrong with the encoded key for its type; empty if nothing is.
+func (p *packer) keyProblem() string {
 	switch {
-	case shape.IsIndexed():
-		return indexProblem(shape, key, k)
-	case shape.IsLPM():
-		return prefixProblem(k)
+	case p.isIndexed:
+		return indexProblem(p.shape, p.c.key, p.key)
+	case p.isLPM:
+		return prefixProblem(p.key)
 	}
 	return ""
 }

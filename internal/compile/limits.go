@@ -76,8 +76,9 @@ func (l *limits) tolerated(items int64) int64 {
 	return l.invalid
 }
 
-// finish holds what was read from an element to its limits, but maxChange.
-func (c *compiler) finish(e *element) {
+// finish holds what was read from an element to its limits, but maxChange. Of what couldn't be read, which the caller
+// knows, it isn't said as well that it is too little.
+func (c *compiler) finish(e *element, isRead bool) {
 	if n, most := int64(e.invalid.total), e.limits.tolerated(e.items); n > most {
 		c.problems.reason = v1alpha1.ReasonInvalidSource
 		c.problems.addAll(&e.invalid)
@@ -87,7 +88,7 @@ func (c *compiler) finish(e *element) {
 		}
 		return
 	}
-	if n := e.entries + e.gone; n < e.limits.minEntries {
+	if n := e.entries + e.gone; isRead && n < e.limits.minEntries {
 		c.refuse(e, "makes %s, fewer than limits.minEntries %d", text.Count(n, "entry", "entries"), e.limits.minEntries)
 	}
 }

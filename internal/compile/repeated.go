@@ -158,11 +158,11 @@ func (b *builder) lastLonger(i int) {
 
 // checkLen says whether the map has room for one more entry.
 func (b *builder) checkLen() error {
-	n, isAggregated := uint64(b.blocks.len), b.c.aggregates()
+	n := uint64(b.blocks.len)
 	switch {
-	case isAggregated && n >= maxAggregated:
+	case b.isAggregated && n >= maxAggregated:
 		b.c.problems.add("spec.entriesFrom", "has more than %d entries, the most that can be aggregated", maxAggregated)
-	case isAggregated || n < uint64(b.shape.MaxEntries):
+	case b.isAggregated || n < uint64(b.shape.MaxEntries):
 		return nil
 	default:
 		b.tooMany(b.blocks.len + 1)

@@ -128,7 +128,7 @@ func (c *compiler) fromSources(b *builder) {
 		if c.unread != nil {
 			return
 		}
-		c.finish(e)
+		c.finish(e, c.problems.total == before)
 		if c.problems.total > before && e.problem == "" {
 			e.problem = c.lastProblem(before)
 		}
@@ -270,7 +270,7 @@ func (p *sourcePacker) options() (source.Options, bool) {
 	c, from := p.c, p.from
 	o := source.Options{
 		Format: from.Format, Text: from.Text, Mapping: c.mappings[p.source.Index], Budget: c.budget,
-		Keyless: p.shape.IsKeyless(), Words: isWord(c.key),
+		Keyless: p.isKeyless, Words: isWord(c.key),
 	}
 	path := fmt.Sprintf("spec.entriesFrom[%d].value", p.source.Index)
 	p.constant = make([]byte, len(p.value))
@@ -312,6 +312,7 @@ func (p *sourcePacker) read(data []byte) {
 	before := c.problems.total
 	p.most = p.element.limits.tolerated(source.MostEntries(data)) + maxCounted
 	o.Left, o.LeaveOut = &c.textLeft, p.leftOut
+	p.reserve(source.LikelyEntries(data, o.Format))
 	if err := source.Read(data, o, p.entry); err != nil && !errors.Is(err, errStop) {
 		c.problems.add(p.source.place(), "%s", p.unreadable(err))
 	}
@@ -387,9 +388,9 @@ func (p *sourcePacker) entry(e source.Entry) error {
 		return errStop
 	}
 	switch {
-	case p.shape.IsKeyless() && e.Key != nil:
+	case p.isKeyless && e.Key != nil:
 		return p.invalid(e.Line, " key", fmt.Sprintf("%s has no keys: leave it out", p.shape.Type))
-	case !p.shape.IsKeyless() && (e.Key == nil || e.Cells && p.c.key.LeavesOut(e.Key)):
+	case !p.isKeyless && (e.Key == nil || e.Cells && p.c.key.LeavesOut(e.Key)):
 		return p.invalid(e.Line, " key", "is missing")
 	}
 	p.until = never
@@ -399,7 +400,7 @@ func (p *sourcePacker) entry(e source.Entry) error {
 			return p.invalidPart(e.Line, " expires", nil, err)
 		}
 	}
-	if !p.shape.IsKeyless() {
+	if !p.isKeyless {
 		clear(p.key)
 		var err error
 		if p.keys, err = p.c.key.EncodeKeys(p.key, e.Key, p.reading(e.Cells)); err != nil {
@@ -409,7 +410,7 @@ func (p *sourcePacker) entry(e source.Entry) error {
 			}
 			return p.invalidPart(e.Line, " key", p.c.key, p.hinted(e, err))
 		}
-		if message := keyProblem(p.shape, p.c.key, p.key); message != "" {
+		if message := p.keyProblem(); message != "" {
 			return p.invalidPart(e.Line, " key", p.c.key, errors.New(message))
 		}
 	}

@@ -119,34 +119,46 @@ func (c *Client) http(ctx context.Context, s Spec, before *Meta, raw *os.File, t
 	if err != nil {
 		return Fetched{}, err
 	}
-	if before != nil && want != "" && before.Digest == want && key == nil {
-		return Fetched{Meta: *before, Unchanged: true}, nil
-	}
-	if h.Checksum != nil || key != nil {
-		before = nil // what is asked for is checked as a whole
+	q := request{url: h.URL, most: c.Limits.Bytes, verified: h.Checksum != nil || key != nil}
+	isKnown := before != nil && want != "" && before.Digest == want
+	if h.Checksum == nil && (key == nil || before != nil && before.Signature != "") {
+		q.before = before
 	}
 	hash := sha256.New()
-	got, err := with.get(ctx, request{url: h.URL, before: before, most: c.Limits.Bytes, verified: h.Checksum != nil || key != nil}, io.MultiWriter(raw, hash))
-	if err != nil || got.unchanged {
-		return Fetched{Meta: valueOr(before), Unchanged: got.unchanged}, err
+	var got answer
+	if !isKnown {
+		got, err = with.get(ctx, q, io.MultiWriter(raw, hash))
+		if err != nil {
+			return Fetched{}, err
+		}
+		isKnown = got.unchanged
+	}
+	var signature []byte
+	if key != nil {
+		if signature, err = c.signature(ctx, with, h); err != nil {
+			return Fetched{}, err
+		}
+	}
+	switch {
+	case isKnown && (key == nil || before.Signature == signatureID(h, key, signature)):
+		return Fetched{Meta: *before, Unchanged: true}, c.checkAge(h, signature)
+	case isKnown: // by another signature or key, which is checked with the whole document
+		q.before = nil
+		if got, err = with.get(ctx, q, io.MultiWriter(raw, hash)); err != nil {
+			return Fetched{}, err
+		}
 	}
 	m := Meta{Digest: "sha256:" + hex.EncodeToString(hash.Sum(nil)), Bytes: got.bytes, ETag: got.etag, LastModified: got.lastModified}
 	if want != "" && m.Digest != want {
 		return Fetched{}, fmt.Errorf("the checksum is %s, not %s as the spec asks for", m.Digest, want)
 	}
 	if key != nil {
-		if err := c.checkSignature(ctx, with, h, key, raw, hash.Sum(nil)); err != nil {
+		if err := c.verify(h, key, signature, raw, hash.Sum(nil)); err != nil {
 			return Fetched{}, err
 		}
+		m.Signature = signatureID(h, key, signature)
 	}
 	return c.finish(m, raw, text)
-}
-
-func valueOr(m *Meta) Meta {
-	if m == nil {
-		return Meta{}
-	}
-	return *m
 }
 
 // finish turns a document into its text.

@@ -179,8 +179,23 @@ func (p *Policy) CheckURL(u *url.URL) error {
 	if port != "80" && port != "443" {
 		host = net.JoinHostPort(host, port)
 	}
-	return fmt.Errorf("host %s is not allowed: the administrator has to add it to %s, which allows %s", host, p.flag, p.allowed())
+	return &hostError{host, fmt.Sprintf("the administrator has to add it to %s, which allows %s", p.flag, p.allowed())}
 }
+
+// hostError is that of a host that isn't allowed.
+type hostError struct{ host, remedy string }
+
+// Error names the host.
+func (e *hostError) Error() string { return "host " + e.host + " is not allowed: " + e.remedy }
+
+// addressError is that of an address to which no connection may be made.
+type addressError struct {
+	address netip.Addr
+	why     string
+}
+
+// Error names the address.
+func (e *addressError) Error() string { return fmt.Sprintf("address %s is %s", e.address, e.why) }
 
 // allowed lists the patterns.
 func (p *Policy) allowed() string {
@@ -211,7 +226,7 @@ func (p *Policy) CheckAddr(addr netip.Addr) error {
 	}
 	for _, d := range p.denied {
 		if d == addr {
-			return fmt.Errorf("address %s is the API server's: no source may be there", addr)
+			return &addressError{addr, "the API server's: no source may be there"}
 		}
 	}
 	for _, s := range special {
@@ -221,7 +236,7 @@ func (p *Policy) CheckAddr(addr netip.Addr) error {
 		if slices.ContainsFunc(p.networks, func(n netip.Prefix) bool { return n.Contains(addr) }) {
 			return nil
 		}
-		return fmt.Errorf("address %s is %s: the administrator has to allow its network by --allowed-source-networks", addr, s.name)
+		return &addressError{addr, s.name + ": the administrator has to allow its network by --allowed-source-networks"}
 	}
 	return nil
 }

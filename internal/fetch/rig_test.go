@@ -110,6 +110,12 @@ func (o *objects) Data(_ context.Context, kind, _, name string) (map[string][]by
 	return o.data[kind+"/"+name], nil
 }
 
+func (o *objects) set(name string, data map[string][]byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.data[name] = data
+}
+
 func (o *objects) Artifact(_ context.Context, namespace, kind, name string) (Artifact, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -25,6 +26,8 @@ type session struct {
 	limits    Limits
 	userAgent string
 	authorize func(*http.Request)
+	// proxySecret is the Secret that tells the proxy; empty for none.
+	proxySecret string
 	// home is the host that the credentials are for.
 	home  string
 	clock Clock
@@ -69,7 +72,7 @@ func (c *Client) session(ctx context.Context, s Spec) (*session, error) {
 		if err != nil {
 			return nil, fmt.Errorf("use Secret %s: %w", ref.Name, err)
 		}
-		n.transport.Proxy = http.ProxyURL(proxy)
+		n.transport.Proxy, n.proxySecret = http.ProxyURL(proxy), ref.Name
 	} else if c.Proxy != nil {
 		n.throughAdministrators(c.Proxy, c.Limits)
 	}
@@ -103,8 +106,11 @@ func proxyOf(data map[string][]byte, policy *Policy) (*url.URL, error) {
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil {
 		return nil, errors.New("key address must be the URL of a proxy, as http://proxy.example:3128")
 	}
-	if err := policy.CheckURL(u); err != nil {
-		return nil, fmt.Errorf("the proxy's %w", err)
+	var refused *hostError
+	if err := policy.CheckURL(u); errors.As(err, &refused) { // where it is, the Secret alone tells
+		return nil, errors.New("the proxy's host is not allowed: " + refused.remedy)
+	} else if err != nil {
+		return nil, err
 	}
 	if name := data[keyUsername]; len(name) > 0 {
 		u.User = url.UserPassword(string(name), string(data[keyPassword]))
@@ -278,6 +284,9 @@ func (n *session) explain(ctx context.Context, err error) error {
 	}
 	err = cause(err)
 	var op *net.OpError
+	if n.proxySecret != "" && errors.As(err, &op) {
+		return n.explainProxy(err)
+	}
 	if errors.As(err, &op) && op.Source != nil && op.Addr != nil { // the port of this side is another one each time
 		err = fmt.Errorf("%s from %s: %w", op.Op, op.Addr, op.Err)
 	}
@@ -288,6 +297,25 @@ func (n *session) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("the server did not answer in time: %w", err)
 	}
 	return err
+}
+
+// explainProxy is an error of a connection to a proxy without its name and its address, which are a Secret's.
+func (n *session) explainProxy(err error) error {
+	var refused *addressError
+	var errno syscall.Errno
+	var unknown *net.DNSError
+	who := "the proxy of Secret " + n.proxySecret
+	switch {
+	case errors.As(err, &refused):
+		return fmt.Errorf("the address of %s is %s", who, refused.why)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("the name of %s can't be resolved", who)
+	case isTimeout(err):
+		return fmt.Errorf("%s did not answer in time", who)
+	case errors.As(err, &errno):
+		return fmt.Errorf("connect to %s: %w", who, errno)
+	}
+	return fmt.Errorf("%s can't be reached, or ended the connection", who)
 }
 
 func isTimeout(err error) bool {

@@ -91,6 +91,8 @@ type Meta struct {
 	// ETag and LastModified are what the server told with it.
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"lastModified,omitempty"`
+	// Signature identifies the signature that was checked and its key; empty for none.
+	Signature string `json:"signature,omitempty"`
 	// Origin is the digest of the artifact that the file is of.
 	Origin string `json:"origin,omitempty"`
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -81,13 +82,13 @@ func findChecksum(text, file string) (string, error) {
 	return "", fmt.Errorf("has %d lines, and none for %s", len(found), file)
 }
 
-// checkSignature fetches the signature of a document and checks it.
-func (c *Client) checkSignature(ctx context.Context, with *session, h *v1alpha1.HTTPSource, key []byte, raw *os.File, sum []byte) error {
+// signature fetches the signature of a document.
+func (c *Client) signature(ctx context.Context, with *session, h *v1alpha1.HTTPSource) ([]byte, error) {
 	at := h.Signature.URL
 	if at == "" {
 		u, err := url.Parse(h.URL)
 		if err != nil {
-			return cause(err)
+			return nil, cause(err)
 		}
 		suffix := map[v1alpha1.SignatureType]string{v1alpha1.SignatureMinisign: ".minisig", v1alpha1.SignatureCosign: ".sig"}[h.Signature.Type]
 		u.Path, u.RawPath = u.Path+suffix, ""
@@ -95,18 +96,52 @@ func (c *Client) checkSignature(ctx context.Context, with *session, h *v1alpha1.
 	}
 	var signature bytes.Buffer
 	if _, err := with.get(ctx, request{url: at, most: maxSignatureBytes}, &signature); err != nil {
-		return fmt.Errorf("fetch the signature: %w", err)
+		return nil, fmt.Errorf("fetch the signature: %w", err)
 	}
+	return signature.Bytes(), nil
+}
+
+// signatureID identifies a signature and the key that it is checked with. What was valid with it stays so: a document that
+// hasn't changed since needn't be sent again.
+func signatureID(h *v1alpha1.HTTPSource, key, signature []byte) string {
+	sum := sha256.New()
+	for _, part := range [][]byte{[]byte(h.Signature.Type), key, signature} {
+		own := sha256.Sum256(part)
+		sum.Write(own[:])
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// verify checks the signature of a document, and its age. sum is the SHA-256 of the document.
+func (c *Client) verify(h *v1alpha1.HTTPSource, key, signature []byte, raw *os.File, sum []byte) error {
+	var err error
 	if h.Signature.Type == v1alpha1.SignatureCosign {
-		return c.checkCosign(key, signature.Bytes(), raw, sum)
+		err = c.checkCosign(key, signature, raw, sum)
+	} else {
+		err = c.checkMinisign(key, signature, raw)
 	}
-	return c.checkMinisign(key, signature.Bytes(), raw, h.Signature.MaxAge.Duration)
+	if err != nil {
+		return err
+	}
+	return c.checkAge(h, signature)
+}
+
+// checkAge checks the time in a signature that is known to be valid, if there is a bound for it.
+func (c *Client) checkAge(h *v1alpha1.HTTPSource, signature []byte) error {
+	if h.Signature == nil || h.Signature.Type != v1alpha1.SignatureMinisign || h.Signature.MaxAge.Duration <= 0 {
+		return nil
+	}
+	var s minisign.Signature
+	if err := s.UnmarshalText(signature); err != nil {
+		return errors.New("the signature is not one of minisign")
+	}
+	return checkAge(s.TrustedComment, h.Signature.MaxAge.Duration, c.Clock.now())
 }
 
 // errSignature is that of a document that isn't what was signed, or wasn't by this key.
 var errSignature = errors.New("the signature does not match the document and the public key")
 
-func (c *Client) checkMinisign(key, signature []byte, raw *os.File, maxAge time.Duration) error {
+func (c *Client) checkMinisign(key, signature []byte, raw *os.File) error {
 	var public minisign.PublicKey
 	if err := public.UnmarshalText(bytes.TrimSpace(key)); err != nil {
 		return errors.New("the public key is not one of minisign")
@@ -127,10 +162,7 @@ func (c *Client) checkMinisign(key, signature []byte, raw *os.File, maxAge time.
 	if !minisign.Verify(public, message, signature) {
 		return errSignature
 	}
-	if maxAge <= 0 {
-		return nil
-	}
-	return checkAge(s.TrustedComment, maxAge, c.Clock.now())
+	return nil
 }
 
 // maxAhead is how far the clock of a signer may be ahead.

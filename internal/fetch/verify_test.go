@@ -13,6 +13,9 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +72,91 @@ func TestMinisign(t *testing.T) {
 	}
 	publish("new\n", sign(private, "new\n", at(0)))
 	d.good(spec, "new\n")
+}
+
+// TestConditionalSignature: a document that hasn't changed isn't sent again, as long as it is known by the same signature
+// and key. Everything else is checked as a whole, and a signature ages all the same.
+func TestConditionalSignature(t *testing.T) {
+	public, private, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherPublic, other, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, false)
+	var ahead atomic.Int64
+	d := newDesk(t, func(c *Client) { c.Clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) } }, s)
+	useKey := func(key minisign.PublicKey) {
+		d.objects.set("ConfigMap/keys", map[string][]byte{"pub": []byte(key.String())})
+	}
+	useKey(public)
+	spec := web(s, "/drop.txt")
+	spec.HTTP.Signature = &v1alpha1.SourceSignature{
+		Type: v1alpha1.SignatureMinisign, MaxAge: metav1.Duration{Duration: 48 * time.Hour},
+		PublicKeyFrom: &v1alpha1.PublicKeySource{ConfigMapRef: &v1alpha1.SourceRef{Name: "keys", Key: "pub"}},
+	}
+	sign := func(key minisign.PrivateKey, text string) string {
+		return string(minisign.SignWithComments(key, []byte(text), fmt.Sprintf("timestamp:%d", d.now().Unix()), ""))
+	}
+	var bodies atomic.Int32
+	publish := func(text, signature string) {
+		s.set(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/drop.txt" {
+				_, _ = io.WriteString(w, signature)
+				return
+			}
+			if w.Header().Set("ETag", `"`+digest(text)+`"`); r.Header.Get("If-None-Match") == `"`+digest(text)+`"` {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			bodies.Add(1)
+			_, _ = io.WriteString(w, text)
+		})
+	}
+	step := func(what string, sent int32, failure string) {
+		t.Helper()
+		before := bodies.Load()
+		state := d.attempt(spec)
+		if n := bodies.Load() - before; n != sent || failure == "" && state.Failure != "" || !contains(state.Failure, failure) {
+			t.Errorf("%s: the document was sent %d times, want %d; failure is %q, want %q", what, n, sent, state.Failure, failure)
+		}
+	}
+	first := sign(private, goodText)
+	publish(goodText, first)
+	step("at first", 1, "")
+	step("again", 0, "")
+	ahead.Store(int64(49 * time.Hour))
+	step("when it is old", 0, "the signature has expired")
+	publish(goodText, sign(private, goodText))
+	step("signed anew", 1, "")
+	step("again", 0, "")
+	publish(goodText, sign(other, goodText))
+	step("signed by another key", 1, "not of key")
+	publish(goodText, "")
+	step("without a signature", 1, "not one of minisign")
+	useKey(otherPublic)
+	publish(goodText, sign(private, goodText))
+	step("with another key", 1, "not of key")
+	publish(goodText, sign(other, goodText))
+	step("signed by it", 1, "")
+	publish("tampered\n", sign(other, goodText))
+	step("tampered with", 1, "does not match")
+	if d.text(spec) != goodText {
+		t.Errorf("the text is %q", d.text(spec))
+	}
+	publish("new\n", sign(other, "new\n"))
+	step("new", 1, "")
+
+	// With a checksum, too, the document isn't even asked for.
+	spec.HTTP.Checksum = &v1alpha1.SourceChecksum{SHA256: digest("new\n")}
+	step("with a checksum", 1, "")
+	before := len(s.requests())
+	step("again", 0, "")
+	if asked := s.requests()[before:]; len(asked) != 1 || asked[0].URL.Path != "/drop.txt.minisig" {
+		t.Errorf("asked for %v", asked)
+	}
 }
 
 // replaceComment changes the trusted comment of a signature.

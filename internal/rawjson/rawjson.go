@@ -18,6 +18,9 @@ var ErrUTF8 = errors.New("invalid UTF-8")
 // Check is the one JSON value in text, without the white space around it.
 func Check(text []byte) ([]byte, error) {
 	text = bytes.Trim(text, " \t\r\n")
+	if isPlainString(text) {
+		return text, nil
+	}
 	if !json.Valid(text) {
 		var v json.RawMessage
 		if err := json.Unmarshal(text, &v); err != nil {
@@ -28,6 +31,19 @@ func Check(text []byte) ([]byte, error) {
 		return nil, ErrUTF8
 	}
 	return text, nil
+}
+
+// isPlainString says whether text is a string of printable ASCII without escapes, as most keys are.
+func isPlainString(text []byte) bool {
+	if len(text) < 2 || text[0] != '"' || text[len(text)-1] != '"' {
+		return false
+	}
+	for _, c := range text[1 : len(text)-1] {
+		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // IsString, IsNumber, IsObject and IsList say what a value is, by its first byte.

@@ -55,8 +55,9 @@ func ReadPart(shape Shape, name string, b []byte) (*Part, error) {
 	if p.KeySize != int(shape.KeySize) || p.ValueSize != int(shape.ValueSize) {
 		return nil, fmt.Errorf("entries are %d+%d bytes each, the map's are %d+%d", p.KeySize, p.ValueSize, shape.KeySize, shape.ValueSize)
 	}
-	for i := 1; i < p.Len && !shape.IsKeyless(); i++ {
-		if shape.CompareKeys(p.Key(i-1), p.Key(i)) >= 0 {
+	compare, isKeyless := shape.keyOrder(), shape.IsKeyless()
+	for i := 1; i < p.Len && !isKeyless; i++ {
+		if compare(p.Key(i-1), p.Key(i)) >= 0 {
 			return nil, fmt.Errorf("entries %d and %d are out of order", i-1, i)
 		}
 	}
@@ -139,9 +140,10 @@ func (e *Entries) sortList(s Shape, list []uint32) error {
 	if s.IsKeyless() {
 		return nil
 	}
-	slices.SortFunc(list, func(i, j uint32) int { return s.CompareKeys(e.Key(int(i)), e.Key(int(j))) })
+	compare := s.keyOrder()
+	slices.SortFunc(list, func(i, j uint32) int { return compare(e.Key(int(i)), e.Key(int(j))) })
 	for n := 1; n < len(list); n++ {
-		if key := e.Key(int(list[n])); s.CompareKeys(e.Key(int(list[n-1])), key) == 0 {
+		if key := e.Key(int(list[n])); bytes.Equal(e.Key(int(list[n-1])), key) {
 			return fmt.Errorf("key %x is declared twice", key)
 		}
 	}

@@ -80,7 +80,8 @@ func (c *Contents) partFor(shape Shape, key []byte) int {
 	if c.depth != inOrder {
 		return partOf(key, c.depth)
 	}
-	after := sort.Search(len(c.parts), func(n int) bool { return shape.CompareKeys(c.parts[n].Key(0), key) > 0 })
+	compare := shape.keyOrder()
+	after := sort.Search(len(c.parts), func(n int) bool { return compare(c.parts[n].Key(0), key) > 0 })
 	return max(0, after-1)
 }
 
@@ -135,7 +136,7 @@ func (c *Contents) InOrder(shape Shape) iter.Seq[int] {
 			}
 			return
 		}
-		m := &merge{c: c, shape: shape}
+		m := &merge{c: c, compare: shape.keyOrder()}
 		for n, p := range c.parts {
 			if p.Len > 0 {
 				m.heads = append(m.heads, head{part: n})
@@ -161,9 +162,9 @@ type head struct{ part, at int }
 
 // merge is a heap of the parts' next entries.
 type merge struct {
-	c     *Contents
-	shape Shape
-	heads []head
+	c       *Contents
+	compare func(a, b []byte) int
+	heads   []head
 }
 
 func (m *merge) Len() int      { return len(m.heads) }
@@ -171,7 +172,7 @@ func (m *merge) Swap(i, j int) { m.heads[i], m.heads[j] = m.heads[j], m.heads[i]
 func (m *merge) Push(any)      {}
 func (m *merge) Less(i, j int) bool {
 	a, b := m.heads[i], m.heads[j]
-	return m.shape.CompareKeys(m.c.parts[a.part].Key(a.at), m.c.parts[b.part].Key(b.at)) < 0
+	return m.compare(m.c.parts[a.part].Key(a.at), m.c.parts[b.part].Key(b.at)) < 0
 }
 
 // Pop drops the last head.

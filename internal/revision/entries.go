@@ -5,6 +5,7 @@ package revision
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -97,31 +98,36 @@ func (s Shape) checkKeySize() error {
 // CompareKeys orders two keys of a map type: indexes by number, LPM tries by address and then by
 // prefix length (the order in which a trie is fastest to fill), everything else byte by byte.
 // Keyless elements are equal, so that a stable sort leaves them alone.
-func (s Shape) CompareKeys(a, b []byte) int {
-	switch {
-	case s.IsIndexed():
-		x, y := binary.NativeEndian.Uint32(a), binary.NativeEndian.Uint32(b)
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
-	case s.IsLPM():
-		if c := bytes.Compare(a[4:], b[4:]); c != 0 {
-			return c
-		}
-		x, y := binary.NativeEndian.Uint32(a), binary.NativeEndian.Uint32(b)
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
+func (s Shape) CompareKeys(a, b []byte) int { return s.keyOrder()(a, b) }
+
+// keyOrder is CompareKeys for many keys: what follows from the map type is found out once.
+func (s Shape) keyOrder() func(a, b []byte) int {
+	switch t := s.traits(); {
+	case t.Indexed:
+		return compareNumbers
+	case t.LPM:
+		return comparePrefixes
 	}
-	return bytes.Compare(a, b)
+	return bytes.Compare
+}
+
+func compareNumbers(a, b []byte) int {
+	return cmp.Compare(binary.NativeEndian.Uint32(a), binary.NativeEndian.Uint32(b))
+}
+
+func comparePrefixes(a, b []byte) int {
+	if len(a) == 8 && len(b) == 8 { // addresses of IPv4
+		return cmp.Compare(ipv4Order(a), ipv4Order(b))
+	}
+	if c := bytes.Compare(a[4:], b[4:]); c != 0 {
+		return c
+	}
+	return compareNumbers(a, b)
+}
+
+// ipv4Order is a number that orders prefixes of 4 bytes of data: by these, and then by the length.
+func ipv4Order(key []byte) uint64 {
+	return uint64(binary.BigEndian.Uint32(key[4:]))<<32 | uint64(binary.NativeEndian.Uint32(key))
 }
 
 // Canonical is key as declared ones are: it clears the bits of an LPM key that don't count, in place.
@@ -136,16 +142,16 @@ func (s Shape) Canonical(key []byte) []byte {
 // keep their order.
 func (e *Entries) Sorted(s Shape) (sorted Entries, order []int) {
 	order = make([]int, e.Len)
-	inOrder := true
+	inOrder, compare := true, s.keyOrder()
 	for i := range order {
 		order[i] = i
-		inOrder = inOrder && (i == 0 || s.CompareKeys(e.Key(i-1), e.Key(i)) <= 0)
+		inOrder = inOrder && (i == 0 || compare(e.Key(i-1), e.Key(i)) <= 0)
 	}
 	if inOrder || s.IsKeyless() {
 		return *e, order
 	}
 	slices.SortFunc(order, func(i, j int) int {
-		if c := s.CompareKeys(e.Key(i), e.Key(j)); c != 0 {
+		if c := compare(e.Key(i), e.Key(j)); c != 0 {
 			return c
 		}
 		return i - j
@@ -170,7 +176,8 @@ func (e *Entries) Sorted(s Shape) (sorted Entries, order []int) {
 
 // Find is the index of key in sorted entries, or where it would be, and whether it is there.
 func (e *Entries) Find(s Shape, key []byte) (int, bool) {
-	return sort.Find(e.Len, func(i int) int { return s.CompareKeys(key, e.Key(i)) })
+	compare := s.keyOrder()
+	return sort.Find(e.Len, func(i int) int { return compare(key, e.Key(i)) })
 }
 
 // IsMasked says whether the bits of an LPM key behind its prefix length are clear, or the length is

@@ -22,17 +22,16 @@ const (
 )
 
 // readItems takes the values that a path leads to in a document, or in several one after the other. What isn't on the way
-// is read token by token: no more than one item is in memory.
+// is gone over: no more than one item is in memory.
 func (r *jsonReader) readItems(to path) error {
 	var told documentMembers
 	for {
-		r.window.seek(r.decoder.InputOffset())
-		token, err := r.decoder.Token()
+		token, err := r.scan.token()
 		if errors.Is(err, io.EOF) {
 			return told.check(to)
 		}
 		if err != nil {
-			return r.error(err)
+			return err
 		}
 		if err := r.walk(token, to, &told); err != nil {
 			return err
@@ -90,9 +89,9 @@ func (r *jsonReader) walk(token json.Token, to path, told *documentMembers) erro
 	case isOpening && opens == '[' && (s.kind == allOf || s.kind == byIndex):
 		return r.walkElements(s, to[1:])
 	case outermost: // told at the end, by the names of all
-		return r.skip(token)
+		return r.skipRest(token)
 	}
-	return r.here().errorf("mapping.items: %s is needed, and there is %s", needed(to[0]), tokenName(token))
+	return r.scan.here().errorf("mapping.items: %s is needed, and there is %s", needed(to[0]), tokenName(token))
 }
 
 func needed(s step) string {
@@ -117,8 +116,8 @@ func tokenName(token json.Token) string {
 }
 
 func (r *jsonReader) walkMembers(s step, rest path, outermost bool) error {
-	for r.decoder.More() {
-		token, err := r.token()
+	for r.scan.more() {
+		token, err := r.scan.token()
 		if err != nil {
 			return err
 		}
@@ -129,30 +128,30 @@ func (r *jsonReader) walkMembers(s step, rest path, outermost bool) error {
 		if s.kind == anyOf || name == s.name {
 			err = r.follow(rest)
 		} else {
-			err = r.skipValue()
+			err = r.scan.skip()
 		}
 		if err != nil {
 			return err
 		}
 	}
-	_, err := r.token()
+	_, err := r.scan.token()
 	return err
 }
 
 func (r *jsonReader) walkElements(s step, rest path) error {
-	for i := 0; r.decoder.More(); i++ {
+	for i := 0; r.scan.more(); i++ {
 		var err error
 		if s.kind == allOf || s.index == i {
 			err = r.follow(rest)
 		} else {
-			err = r.skipValue()
+			err = r.scan.skip()
 		}
 		if err != nil {
 			return err
 		}
 	}
 	r.told.found = r.told.found || len(rest) == 0 && s.kind == allOf // an empty list is there
-	_, err := r.token()
+	_, err := r.scan.token()
 	return err
 }
 
@@ -160,70 +159,36 @@ func (r *jsonReader) walkElements(s step, rest path) error {
 func (r *jsonReader) follow(rest path) error {
 	if len(rest) == 0 {
 		r.told.found = true
-		raw, at, err := r.value()
+		raw, at, err := r.scan.value()
 		if err != nil {
-			return r.error(err)
+			return err
 		}
 		return r.take(raw, at)
 	}
-	token, err := r.token()
+	token, err := r.scan.token()
 	if err != nil {
 		return err
 	}
 	return r.walk(token, rest, nil)
 }
 
-// token is the next token. It drops what was read of the text from time to time.
-func (r *jsonReader) token() (json.Token, error) {
-	if offset := r.decoder.InputOffset(); offset-r.window.base > readAhead {
-		r.window.seek(offset)
+// skipRest reads the rest of a value that begins with a token.
+func (r *jsonReader) skipRest(token json.Token) error {
+	if _, isOpening := token.(json.Delim); !isOpening {
+		return nil
 	}
-	token, err := r.decoder.Token()
-	if err != nil {
-		r.window.seek(r.decoder.InputOffset())
-		return nil, r.error(err)
-	}
-	return token, nil
-}
-
-// here is where the token that was read last ends.
-func (r *jsonReader) here() position {
-	r.window.seek(max(r.window.base, r.decoder.InputOffset()-1))
-	return r.window.at
-}
-
-// skipValue reads the next value, of any length, and drops it.
-func (r *jsonReader) skipValue() error {
-	token, err := r.token()
-	if err != nil {
-		return err
-	}
-	return r.skip(token)
-}
-
-// skip reads the rest of a value that begins with a token.
-func (r *jsonReader) skip(token json.Token) error {
-	depth := 0
-	for {
-		if d, ok := token.(json.Delim); ok {
-			switch d {
-			case '{', '[':
-				depth++
-			default:
-				depth--
+	for r.scan.more() {
+		if r.scan.inObject() {
+			if _, err := r.scan.token(); err != nil {
+				return err
 			}
 		}
-		if depth == 0 {
-			return nil
-		}
-		if depth > maxDocumentDepth {
-			return r.here().errorf("is nested deeper than %d levels", maxDocumentDepth)
-		}
-		var err error
-		if token, err = r.token(); err != nil {
+		if err := r.scan.skip(); err != nil {
 			return err
 		}
 	}
+	_, err := r.scan.token()
+	return err
 }
 
 // document takes the values that the mapping's path leads to in a document of YAML, which is read as a whole. A longer one

@@ -18,14 +18,16 @@ import (
 
 // readJSON reads a list of entries or items, or one after the other. at is where in begins.
 func readJSON(in *bufio.Reader, at position, o Options, yield func(Entry) error) error {
-	w := &window{from: in, at: at}
-	r := jsonReader{window: w, decoder: json.NewDecoder(w), yield: yield, o: &o}
+	r := jsonReader{yield: yield, o: &o}
 	if o.Mapping != nil {
 		r.mapper = forDocuments(o, yield)
 	}
 	if o.Mapping != nil && len(o.Mapping.items) > 0 {
+		r.scan = newScanner(in, at)
 		return r.readItems(o.Mapping.items)
 	}
+	r.window = &window{from: in, at: at}
+	r.decoder = json.NewDecoder(r.window)
 	return r.read(in)
 }
 
@@ -78,6 +80,7 @@ func firstByte(in *bufio.Reader, w *window) (byte, error) {
 type jsonReader struct {
 	window  *window
 	decoder *json.Decoder
+	scan    *scanner // of documents; then there is no decoder
 	raw     json.RawMessage
 	values  [][]byte
 	yield   func(Entry) error

@@ -19,8 +19,7 @@ func readNFTables(in *bufio.Reader, o Options, yield func(Entry) error) error {
 	if o.Value == nil && !o.Keyless && (o.Mapping == nil || o.Mapping.value == nil) {
 		return errorf(0, "the format NFTables needs a value for its keys")
 	}
-	w := &window{from: in, at: start}
-	n := nftReader{jsonReader: jsonReader{window: w, decoder: json.NewDecoder(w), o: &o, mapper: forDocuments(o, yield), told: &documentMembers{}}}
+	n := nftReader{jsonReader: jsonReader{scan: newScanner(in, start), o: &o, mapper: forDocuments(o, yield), told: &documentMembers{}}}
 	n.sets.filtered = n.mapper.filter != nil
 	if o.Mapping == nil || o.Mapping.key == nil {
 		n.mapper.key = &part{from: ofPath, path: path{{name: "elem"}}, way: "elem"}
@@ -47,22 +46,22 @@ type nftReader struct {
 }
 
 func (n *nftReader) read() error {
-	token, err := n.decoder.Token()
+	token, err := n.scan.token()
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	if err != nil {
-		return n.error(err)
+		return err
 	}
 	if err := n.members(token, func(name string) error {
 		if name != "nftables" {
-			return n.skipValue()
+			return n.scan.skip()
 		}
 		return n.elements(func() error { return n.object(n.listed) })
 	}); err != nil {
 		return err
 	}
-	return n.end()
+	return n.scan.end()
 }
 
 // listed takes one object of the list: a set, a map, or something else.
@@ -73,7 +72,7 @@ func (n *nftReader) listed(name string) error {
 		n.set = map[string][]byte{}
 		return n.object(n.ofSet)
 	}
-	return n.skipValue()
+	return n.scan.skip()
 }
 
 // ofSet takes one member of a set.
@@ -82,18 +81,18 @@ func (n *nftReader) ofSet(name string) error {
 	case "elem":
 		return n.elements(n.element)
 	case "family", "table", "name":
-		raw, _, err := n.value()
+		raw, _, err := n.scan.value()
 		if err != nil {
-			return n.error(err)
+			return err
 		}
 		n.set[name] = append([]byte(nil), raw...)
 		return nil
 	}
-	return n.skipValue()
+	return n.scan.skip()
 }
 
 func (n *nftReader) object(each func(name string) error) error {
-	token, err := n.token()
+	token, err := n.scan.token()
 	if err != nil {
 		return err
 	}
@@ -102,10 +101,10 @@ func (n *nftReader) object(each func(name string) error) error {
 
 func (n *nftReader) members(token json.Token, each func(name string) error) error {
 	if token != json.Delim('{') {
-		return n.here().errorf("must be an object, and is %s", tokenName(token))
+		return n.scan.here().errorf("must be an object, and is %s", tokenName(token))
 	}
-	for n.decoder.More() {
-		token, err := n.token()
+	for n.scan.more() {
+		token, err := n.scan.token()
 		if err != nil {
 			return err
 		}
@@ -114,32 +113,32 @@ func (n *nftReader) members(token json.Token, each func(name string) error) erro
 			return err
 		}
 	}
-	_, err := n.token()
+	_, err := n.scan.token()
 	return err
 }
 
 func (n *nftReader) elements(each func() error) error {
-	token, err := n.token()
+	token, err := n.scan.token()
 	if err != nil {
 		return err
 	}
 	if token != json.Delim('[') {
-		return n.here().errorf("must be a list, and is %s", tokenName(token))
+		return n.scan.here().errorf("must be a list, and is %s", tokenName(token))
 	}
-	for n.decoder.More() {
+	for n.scan.more() {
 		if err := each(); err != nil {
 			return err
 		}
 	}
-	_, err = n.token()
+	_, err = n.scan.token()
 	return err
 }
 
 // element takes one element of a set, or of a map, where it is a list of two.
 func (n *nftReader) element() error {
-	raw, at, err := n.value()
+	raw, at, err := n.scan.value()
 	if err != nil {
-		return n.error(err)
+		return err
 	}
 	if n.set["name"] == nil {
 		return at.errorf("an element stands before the name of its set")

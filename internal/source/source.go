@@ -161,6 +161,20 @@ func MostEntries(data []byte) int64 {
 	return int64(len(data))/2 + 1
 }
 
+// LikelyEntries is about how many entries data have; 0 if that isn't easily seen. A line of a list has ten bytes or
+// more, so that nobody gets room for a text of line breaks.
+func LikelyEntries(data []byte, format v1alpha1.SourceFormat) int64 {
+	switch format {
+	case v1alpha1.SourceLines, v1alpha1.SourceCSV, v1alpha1.SourceHosts, v1alpha1.SourceIPSet, v1alpha1.SourceP2P:
+	default:
+		return 0
+	}
+	if bytes.HasPrefix(data, gzipMagic) {
+		return 0
+	}
+	return int64(min(bytes.Count(data, []byte{'\n'})+1, len(data)/8))
+}
+
 // budgeted is a text that counts against a bound.
 type budgeted struct {
 	from io.Reader

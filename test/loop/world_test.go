@@ -37,6 +37,12 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	return newWorldWith(t)
+}
+
+// newWorldWith gives the controller more flags.
+func newWorldWith(t testing.TB, flags ...string) *world {
+	t.Helper()
 	scheme := controllers.Scheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
@@ -50,13 +56,13 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w := &world{Client: c, t: t, namespace: ns.Name}
-	w.startController(t)
+	w.startController(t, flags...)
 	return w
 }
 
-func (w *world) startController(t testing.TB) {
+func (w *world) startController(t testing.TB, flags ...string) {
 	t.Helper()
-	w.controller = launch(t, nil, "controller", "--kubeconfig", controllerKubeconfig)
+	w.controller = launch(t, nil, append([]string{"controller", "--kubeconfig", controllerKubeconfig}, flags...)...)
 }
 
 // blocklist is a map on the nodes of this world.

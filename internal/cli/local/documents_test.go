@@ -4,6 +4,11 @@
 package local
 
 import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -102,13 +107,90 @@ func TestValidateFiles(t *testing.T) {
 	}
 }
 
-// TestFetchedSamples finds nothing wrong in the samples but that what they name isn't fetched.
+// TestFetchedSamples fetches what the samples name from a server that has it, with its login, checksum and signature.
 func TestFetchedSamples(t *testing.T) {
-	got := fails(t, "validate", "--offline", "-f", filepath.Join(samples, "fetched", "fetched.yaml"), "-f", filepath.Join(samples, "fetched", "signed.yaml"))
-	for line := range strings.Lines(got) {
-		if !strings.Contains(line, "is not fetched with --offline") && !strings.Contains(line, "artifacts are known to a cluster alone") &&
-			!strings.Contains(line, "makes 0 entries, fewer than limits.minEntries") { // nothing was fetched
-			t.Errorf("validate prints %s", line)
+	drop := "; a comment\n" + prefixes(600)
+	files := map[string]string{"/drop.txt.gz": gzipped(t, drop), "/own.csv": "prefix,rule\n192.0.2.0/24,7\n198.51.100.0/24,8\n"}
+	sum := sha256.Sum256([]byte(files["/drop.txt.gz"]))
+	files["/SHA256SUMS"] = hex.EncodeToString(sum[:]) + "  drop.txt.gz\n"
+	for _, name := range []string{"drop.json", "drop.json.minisig"} {
+		files["/private/"+name] = read(t, filepath.Join("testdata", "fetched", name))
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, password, _ := r.BasicAuth()
+		text, ok := files[r.URL.Path]
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/private/") && (name != "edge" || password != "change-me"):
+			w.WriteHeader(http.StatusUnauthorized)
+		case !ok:
+			http.NotFound(w, r)
+		default:
+			_, _ = io.WriteString(w, text)
+		}
+	}))
+	t.Cleanup(server.Close)
+	sample := func(name string, changes ...string) string {
+		text := strings.NewReplacer(append(changes, "https://lists.example.org", server.URL)...).Replace(read(t, filepath.Join(samples, "fetched", name)))
+		if strings.Contains(text, "artifact:") {
+			t.Fatalf("the sample has another artifact than the test knows: %s", text)
+		}
+		return text
+	}
+	fetched := sample("fetched.yaml", "artifact: {kind: GitRepository, name: feeds, path: lists/own.csv}", "http: {url: "+server.URL+"/own.csv}")
+	const old = "maxAge: 876000h" // the signature is of 2026-01-02
+	for name, c := range map[string]struct{ text, want string }{
+		"fetched":              {fetched, "602 of 100000 entries"},
+		"signed":               {sample("signed.yaml", "maxAge: 72h", old), "121 of 100000 entries"},
+		"signed too long ago":  {sample("signed.yaml"), "the signature has expired: it is of 2026-01-02T00:00:00Z, and signature.maxAge is 72h0m0s"},
+		"with another login":   {sample("signed.yaml", "change-me", "changed"), "401 Unauthorized"},
+		"signed by some other": {sample("signed.yaml", "maxAge: 72h", old, "minisign.pub: RW", "minisign.pub: RX"), "public key"},
+	} {
+		if r := runWith(t, c.text, "validate", "-f", "-"); !strings.Contains(r.out+r.errOut, c.want) {
+			t.Errorf("%s: want %q:\n%s", name, c.want, r)
 		}
 	}
+	files["/private/drop.json"] = strings.Replace(files["/private/drop.json"], "10.0.0.0/24", "10.0.0.0/8", 1)
+	if r := runWith(t, sample("signed.yaml", "maxAge: 72h", old), "validate", "-f", "-"); !strings.Contains(r.errOut, "the signature does not match") || strings.Contains(r.errOut, "minEntries") {
+		t.Errorf("a document that was tampered with:\n%s", r)
+	}
+
+	// Without a network, why there are no entries is said once for each source, and nothing that follows from it.
+	got := fails(t, "validate", "--offline", "-f", filepath.Join(samples, "fetched", "fetched.yaml"), "-f", filepath.Join(samples, "fetched", "signed.yaml"))
+	for _, want := range []string{"drop.txt.gz", "artifacts are known to a cluster alone", "drop.json"} {
+		if n := strings.Count(got, want); n != 1 {
+			t.Errorf("%q is said %d times:\n%s", want, n, got)
+		}
+	}
+	if strings.Contains(got, "minEntries") || strings.Count(got, "is not fetched with --offline") != 2 {
+		t.Errorf("validate prints\n%s", got)
+	}
+}
+
+// prefixes are lines of prefixes none of which can be merged with another one.
+func prefixes(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "10.%d.%d.0/24\n", i/100, 2*(i%100))
+	}
+	return text.String()
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func gzipped(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err := io.WriteString(z, text)
+	if err := errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }

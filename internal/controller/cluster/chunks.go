@@ -6,10 +6,12 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -63,8 +65,11 @@ func chunkSizes(chunks []metadata) map[string]int64 {
 	return sizes
 }
 
-// createChunks writes those of the parts that aren't there yet, one after the other. It rejects the spec if
-// the name of one is taken.
+// chunkWrites is how many chunks of a map are written at the same time: while one waits for etcd's disk, the API server
+// reads the next ones.
+const chunkWrites = 4
+
+// createChunks writes those of the parts that aren't there yet. It rejects the spec if the name of one is taken.
 func (r *reconciler) createChunks(ctx context.Context, s *scope, parts []*revision.Part) error {
 	there := make(map[string]bool, len(s.chunks))
 	for i := range s.chunks {
@@ -72,25 +77,45 @@ func (r *reconciler) createChunks(ctx context.Context, s *scope, parts []*revisi
 			there[s.chunks[i].Name] = true
 		}
 	}
-	for _, p := range parts {
+	rejections := make([]*status.Rejection, len(parts))
+	writes, ctx := errgroup.WithContext(ctx)
+	writes.SetLimit(chunkWrites)
+	for i, p := range parts {
 		name := p.Name(s.name.Name)
-		if there[name] {
+		if there[name] || ctx.Err() != nil {
 			continue
 		}
-		object := &v1alpha1.BPFMapChunk{EntryCount: int64(p.Len), Entries: p.Packed}
-		object.Namespace, object.Name, object.OwnerReferences = s.name.Namespace, name, ownedBy(s.m)
-		object.Annotations = map[string]string{v1alpha1.AnnotationPackedBytes: strconv.Itoa(len(p.Packed))}
-		err := r.client.Create(ctx, object)
-		if apierrors.IsAlreadyExists(err) {
-			if s.rejected, err = r.whoseChunk(ctx, s, name); s.rejected != nil {
-				return nil
+		writes.Go(func() (err error) {
+			rejections[i], err = r.createChunk(ctx, s, name, p)
+			if rejections[i] != nil {
+				err = errTaken
 			}
-		}
-		if err != nil {
-			return fmt.Errorf("create chunk %s: %w", name, err)
-		}
+			return err
+		})
 	}
-	return nil
+	err := writes.Wait()
+	if i := slices.IndexFunc(rejections, func(r *status.Rejection) bool { return r != nil }); i >= 0 {
+		s.rejected = rejections[i]
+		return nil
+	}
+	return err
+}
+
+// errTaken ends the writing of chunks: the spec is rejected.
+var errTaken = errors.New("the name of a chunk is taken")
+
+func (r *reconciler) createChunk(ctx context.Context, s *scope, name string, p *revision.Part) (rejected *status.Rejection, err error) {
+	object := &v1alpha1.BPFMapChunk{EntryCount: int64(p.Len), Entries: p.Packed}
+	object.Namespace, object.Name, object.OwnerReferences = s.name.Namespace, name, ownedBy(s.m)
+	object.Annotations = map[string]string{v1alpha1.AnnotationPackedBytes: strconv.Itoa(len(p.Packed))}
+	err = r.client.Create(ctx, object)
+	if apierrors.IsAlreadyExists(err) {
+		rejected, err = r.whoseChunk(ctx, s, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create chunk %s: %w", name, err)
+	}
+	return rejected, nil
 }
 
 // whoseChunk explains why a chunk can't be created: one of that name exists. If it is this BPFMap's, the

@@ -45,6 +45,8 @@ type FetchOptions struct {
 	// DefaultArtifactHosts if empty.
 	Artifacts     bool
 	ArtifactHosts []string
+	// Limits bound one request; fetch.DefaultLimits if zero.
+	Limits fetch.Limits
 }
 
 // DefaultArtifactHosts are the services of Flux' controllers as Flux installs them.
@@ -59,7 +61,7 @@ const annotationFlux = "reconcile.fluxcd.io/requestedAt"
 // newFetcher makes the fetcher of sources. changed is called after each attempt.
 func (o *Options) newFetcher(live client.Reader, now func() time.Time) (*fetch.Fetcher, error) {
 	c := &fetch.Client{
-		Limits: fetch.DefaultLimits(), UserAgent: "bpfmap-controller/" + o.Version, Objects: fetchObjects{live}, Clock: now,
+		Limits: cmp.Or(o.Fetch.Limits, fetch.DefaultLimits()), UserAgent: "bpfmap-controller/" + o.Version, Objects: fetchObjects{live}, Clock: now,
 	}
 	var denied []netip.Addr
 	if addr, err := netip.ParseAddr(os.Getenv("KUBERNETES_SERVICE_HOST")); err == nil {

@@ -7,6 +7,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -58,6 +59,12 @@ func (s *site) set(h http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answer = h
+}
+
+func (s *site) current() http.HandlerFunc {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answer
 }
 
 func (s *site) publish(text string) {
@@ -272,6 +279,86 @@ spec:
     subresources: {status: {}}
 `
 
+// installFlux serves the kind GitRepository, which the controller may read.
+func (w *world) installFlux() {
+	w.t.Helper()
+	restricted(w.t)
+	crd := filepath.Join(w.t.TempDir(), "crd.yaml")
+	if err := os.WriteFile(crd, []byte(fluxCRD), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	root := controlplane.Root()
+	err := plane.Apply(w.t.Context(), filepath.Join(root, "config/sources/flux_role.yaml"), filepath.Join(root, "config/sources/flux_role_binding.yaml"), crd)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(w.removeFlux)
+}
+
+// removeFlux leaves the API server as it was, for tests of one without Flux.
+func (w *world) removeFlux() {
+	ctx := context.Background()
+	crd := &unstructured.Unstructured{}
+	crd.SetAPIVersion("apiextensions.k8s.io/v1")
+	crd.SetKind("CustomResourceDefinition")
+	crd.SetName("gitrepositories.source.toolkit.fluxcd.io")
+	if err := client.IgnoreNotFound(w.Delete(ctx, crd)); err != nil {
+		w.t.Error(err)
+	}
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(process.FluxSources.WithKind("GitRepositoryList"))
+	deadline := time.Now().Add(limit)
+	for w.List(ctx, list) == nil {
+		if time.Now().After(deadline) {
+			w.t.Error("the kind GitRepository is still served")
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func repositoryNamed(namespace, name string) *unstructured.Unstructured {
+	repository := &unstructured.Unstructured{}
+	repository.SetGroupVersionKind(process.FluxSources.WithKind("GitRepository"))
+	repository.SetNamespace(namespace)
+	repository.SetName(name)
+	return repository
+}
+
+// createRepository makes a GitRepository with an artifact, which a site has from then on at a path of its own.
+func (w *world) createRepository(name string, s *site, archive string) {
+	w.t.Helper()
+	path := "/gitrepository/" + name + "/1.tar.gz"
+	before := s.current()
+	s.set(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != path {
+			before(rw, r)
+			return
+		}
+		_, _ = io.WriteString(rw, archive)
+	})
+	repository := repositoryNamed(w.namespace, name)
+	if err := w.Create(w.t.Context(), repository); err != nil {
+		w.t.Fatal(err)
+	}
+	err := unstructured.SetNestedMap(repository.Object, map[string]any{
+		"url": s.URL + path, "digest": "sha256:" + sumOf(archive), "revision": "main@sha1:1", "size": int64(len(archive)),
+	}, "status", "artifact")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.Status().Update(w.t.Context(), repository); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) deleteRepository(name string) {
+	w.t.Helper()
+	if err := w.Delete(w.t.Context(), repositoryNamed(w.namespace, name)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // TestArtifactSource: Flux isn't installed, then it is, then its object has an artifact, another one, a wrong one, and is
 // gone.
 func TestArtifactSource(t *testing.T) {
@@ -279,7 +366,7 @@ func TestArtifactSource(t *testing.T) {
 	w := newIdleWorld(t)
 	w.options = fetching(t, s)
 	restricted(t)
-	root := controlplane.Root()
+	root := controlplane.Root() // the right alone: the kind comes later
 	err := plane.Apply(t.Context(), filepath.Join(root, "config/sources/flux_role.yaml"), filepath.Join(root, "config/sources/flux_role_binding.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -294,13 +381,7 @@ spec:
   entriesFrom: [{artifact: {kind: GitRepository, name: feeds, path: lists/drop.txt}, format: Lines, value: 1}]
 `)
 	w.awaitStatus(v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "this cluster has no kind GitRepository", "Flux is not installed")
-	crd := filepath.Join(t.TempDir(), "crd.yaml")
-	if err := os.WriteFile(crd, []byte(fluxCRD), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := plane.Apply(t.Context(), crd); err != nil {
-		t.Fatal(err)
-	}
+	w.installFlux()
 	w.fetchAgain("blocklist")
 	w.awaitStatus(v1alpha1.ConditionAccepted, metav1.ConditionUnknown, "GitRepository feeds does not exist in namespace")
 

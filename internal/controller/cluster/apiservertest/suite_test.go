@@ -38,7 +38,7 @@ var plane *controlplane.ControlPlane
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
-		log, err := process.Logger(os.Stderr, "warn", "text")
+		log, err := process.Logger(&logs, "debug", "text")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

@@ -40,7 +40,10 @@ require (
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d
 )
 
-require golang.org/x/crypto v0.58.0 // indirect
+require (
+	github.com/coreos/go-systemd/v22 v22.7.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+)
 
 require (
 	cel.dev/expr v0.25.1 // indirect

@@ -26,6 +26,8 @@ type Options struct {
 	Namespace string
 	// NamespaceEnforced makes a manifest of any other namespace a problem.
 	NamespaceEnforced bool
+	// AllowEmpty makes a folder without manifests no problem.
+	AllowEmpty bool
 }
 
 // Set is what was read.

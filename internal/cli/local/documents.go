@@ -229,12 +229,16 @@ type manifests struct{ all []manifest.Source }
 
 // Data are the data of one; nil if it isn't there.
 func (m manifests) Data(_ context.Context, kind, namespace, name string) (map[string][]byte, error) {
+	return m.data(kind, namespace, name), nil
+}
+
+func (m manifests) data(kind, namespace, name string) map[string][]byte {
 	for i := range m.all {
 		if s := &m.all[i]; s.Kind == kind && s.Namespace == namespace && s.Name == name {
-			return s.Data, nil
+			return s.Data
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // Artifact is never asked for.

@@ -66,15 +66,16 @@ type declared struct {
 	sources []compile.SourceReport
 }
 
-// printSources says what was left out of each source of a manifest, in a line each.
-func printSources(c *cobra.Command, m manifest.Manifest, sources []compile.SourceReport) {
+// leftOut says what was left out of each source of a manifest, in a line each.
+func leftOut(m *manifest.Manifest, sources []compile.SourceReport) (lines []string) {
 	for i := range sources {
 		s := &sources[i]
 		if len(s.LeftOut) == 0 {
 			continue
 		}
-		c.PrintErrf("%s: spec.entriesFrom[%d] (%s): %s; left out: %s\n", m.Name(), s.Index, s.Name, text.Count(s.Entries, "entry", "entries"), s.Summary())
+		lines = append(lines, fmt.Sprintf("%s: spec.entriesFrom[%d] (%s): %s; left out: %s", m.Name(), s.Index, s.Name, text.Count(s.Entries, "entry", "entries"), s.Summary()))
 	}
+	return lines
 }
 
 // id is how kubectl names the object.
@@ -109,7 +110,9 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 		}
 		result, err := compileManifest(&m, set.Sources, from)
 		if result != nil {
-			printSources(c, m, result.Sources)
+			for _, line := range leftOut(&m, result.Sources) {
+				c.PrintErrln(line)
+			}
 		}
 		if err != nil {
 			printProblems(c, problemsOf(&m, err))

@@ -125,3 +125,32 @@ func TestWatchStopsEarly(t *testing.T) {
 		t.Errorf("it ended with %v:\n%s", err, out)
 	}
 }
+
+// TestUnit holds the unit of docs/operations.md to the command's flags and to systemd.
+func TestUnit(t *testing.T) {
+	text, err := os.ReadFile("../../config/systemd/bpfmap.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const binary = "/usr/local/bin/bpfmap"
+	_, line, _ := strings.Cut(string(text), "\nExecStart="+binary+" ")
+	line, _, _ = strings.Cut(line, "\n")
+	c, args, err := newRoot().Find(strings.Fields(line))
+	if err != nil || c.Name() != "apply" {
+		t.Fatalf("it starts %q: %v", line, err)
+	}
+	if err := c.ParseFlags(args); err != nil {
+		t.Error(err)
+	}
+	unit := filepath.Join(t.TempDir(), "bpfmap.service")
+	if err := os.WriteFile(unit, []byte(strings.ReplaceAll(string(text), binary, os.Args[0])), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Logf("systemd isn't installed: the unit is held to the flags alone")
+		return
+	}
+	if out, err := exec.Command("systemd-analyze", "verify", unit).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}

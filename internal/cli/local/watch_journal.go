@@ -51,11 +51,10 @@ func (j *journal) isWrong(lines []string) {
 
 // note says how something is, if it isn't as it was; over is said when there is nothing to say any more.
 func (j *journal) note(about, line, over string) {
-	was := j.notes[about]
-	switch {
-	case line == was:
+	switch line {
+	case j.notes[about]:
 		return
-	case line == "":
+	case "":
 		j.done(over)
 		delete(j.notes, about)
 		return

@@ -580,7 +580,7 @@ func TestWatchFailures(t *testing.T) {
 
 // TestWatchGroups changes the maps of a group together.
 func TestWatchGroups(t *testing.T) {
-	member := func(name string, value string) string { return table(name, "{key: 1, value: "+value+"}") + "  group: g\n" }
+	member := func(name, value string) string { return table(name, "{key: 1, value: "+value+"}") + "  group: g\n" }
 	w := newWatched(t)
 	w.file("maps/a.yaml", member("a", "1"))
 	w.file("maps/b.yaml", member("b", "1"))

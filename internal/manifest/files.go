@@ -49,21 +49,38 @@ func open(path string, o Options) ([]source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.IsDir() {
+	switch {
+	case info.IsDir():
+	case o.Watched:
+		return []source{readRegular(path)}, nil
+	default:
 		return []source{read(path)}, nil
 	}
 	files, _, err := list(path, o.Recursive)
 	if err != nil {
 		return nil, err
 	}
-	if len(files) == 0 && !o.AllowEmpty {
+	if len(files) == 0 && !o.Watched {
 		return nil, fmt.Errorf("folder has no *.yaml, *.yml or *.json")
 	}
 	sources := make([]source, 0, len(files))
 	for _, f := range files {
-		sources = append(sources, read(f))
+		sources = append(sources, readRegular(f))
 	}
 	return sources, nil
+}
+
+// readRegular reads a file that was found in a folder: nobody has asked for it by its name, and one that is a FIFO would
+// be waited for.
+func readRegular(path string) source {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("is not a regular file")
+	}
+	if err != nil {
+		return source{file: path, err: err}
+	}
+	return read(path)
 }
 
 func read(path string) source {
@@ -98,7 +115,8 @@ func list(dir string, recursive bool) (files, folders []string, err error) {
 			return fs.SkipDir
 		case d.IsDir():
 			folders = append(folders, filepath.Clean(path))
-		case !d.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)):
+		case strings.HasPrefix(d.Name(), ".#"): // a lock of Emacs: a link that leads nowhere
+		case slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)):
 			files = append(files, path)
 		}
 		return nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,12 +62,33 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestOtherFiles waits for nobody to write into a FIFO, and takes no notice of an editor's locks.
+func TestOtherFiles(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "b.yaml")
+	for _, step := range []error{
+		os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(aMap), 0o600),
+		syscall.Mkfifo(fifo, 0o600),
+		os.Symlink("me@here.1:2", filepath.Join(dir, ".#a.yaml")),
+	} {
+		if step != nil {
+			t.Fatal(step)
+		}
+	}
+	for _, o := range []Options{{Paths: []string{dir}}, {Paths: []string{dir + "/a.yaml", fifo}, Watched: true}} {
+		set := Read(o)
+		if len(set.Manifests) != 1 || len(set.Problems) != 1 || set.Problems[0].Error() != fifo+": is not a regular file" {
+			t.Errorf("have:\n%s", set)
+		}
+	}
+}
+
 func TestEmptyFolder(t *testing.T) {
 	o := Options{Paths: []string{t.TempDir()}}
 	if set := Read(o); len(set.Problems) != 1 {
 		t.Errorf("want a problem, have:\n%s", set)
 	}
-	if o.AllowEmpty = true; Read(o).Problems != nil {
+	if o.Watched = true; Read(o).Problems != nil {
 		t.Errorf("want no problem, have:\n%s", Read(o))
 	}
 }

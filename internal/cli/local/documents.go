@@ -37,7 +37,7 @@ func (f *documentFlags) add(c *cobra.Command) {
 // given are the ConfigMaps of --from-file.
 type given struct {
 	all []manifest.Source
-	// broken are those with a file that can't be read, by "namespace/name".
+	// broken are those with a file that can't be read, by "ConfigMap namespace/name".
 	broken map[string]error
 }
 
@@ -59,7 +59,7 @@ func (f *documentFlags) configMaps(namespace string, read func(path string) ([]b
 		}
 		data, err := read(path)
 		if err != nil {
-			g.broken[namespace+"/"+name] = fmt.Errorf("--from-file %s: %w", arg, err)
+			g.broken["ConfigMap "+namespace+"/"+name] = fmt.Errorf("--from-file %s: %w", arg, err)
 			continue
 		}
 		i := slices.IndexFunc(g.all, func(s manifest.Source) bool { return s.Name == name }) // one ConfigMap of several files
@@ -105,7 +105,7 @@ func readSource(path string) ([]byte, error) {
 type documents struct {
 	// remote are http sources.
 	remote remote
-	// broken are ConfigMaps that can't be read, by "namespace/name".
+	// broken are ConfigMaps and Secrets that can't be read, by "kind namespace/name".
 	broken map[string]error
 	// withheld are files that aren't to be read now, with the reasons.
 	withheld map[string]error

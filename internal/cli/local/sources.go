@@ -27,7 +27,7 @@ type objects struct {
 
 // Get is one of them.
 func (o objects) Get(kind, name string) (compile.Object, error) {
-	if err := o.documents.broken[o.namespace+"/"+name]; err != nil && kind == "ConfigMap" {
+	if err := o.documents.broken[kind+" "+o.namespace+"/"+name]; err != nil {
 		return nil, err
 	}
 	for i := range o.all {

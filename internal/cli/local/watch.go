@@ -131,7 +131,9 @@ func watch(c *cobra.Command, in *inputFlags, flags *watchFlags, e *locked.Engine
 	w.resyncAt = time.Now().Add(w.resync)
 	w.take(ctx)
 	w.sync(ctx)
-	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // who doesn't run under systemd isn't told
+	if ctx.Err() == nil {
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // who doesn't run under systemd isn't told
+	}
 	for ctx.Err() == nil && w.say.err == nil {
 		w.wait(ctx)
 		if ctx.Err() == nil && w.isDue(ctx) {

@@ -79,17 +79,15 @@ func (w *watching) isDue(ctx context.Context) bool {
 	return ctx.Err() == nil && (len(others) > 0 || !maps.Equal(w.news, w.remote.versions()))
 }
 
-// settled waits until the files have stayed as they are for a while. Those that don't are busy.
+// settled waits until the files have stayed as they are for a while. Those that don't are busy, and aren't waited for
+// the next time.
 func (w *watching) settled(ctx context.Context) filewatch.Look {
-	since := map[string]time.Time{}
-	touched := map[string]bool{}
-	for p := range w.busy {
-		touched[p] = true
-	}
 	look := w.look()
-	for _, p := range look.Since(w.seen) {
+	touched := map[string]bool{}
+	for _, p := range slices.Concat(look.Since(w.seen), slices.Collect(maps.Keys(w.busy))) {
 		touched[p] = true
 	}
+	var unsettled []string
 	for end := time.Now().Add(settleMost); pause(ctx, settle); {
 		next := w.look()
 		changed := next.Since(look)
@@ -97,33 +95,29 @@ func (w *watching) settled(ctx context.Context) filewatch.Look {
 		for _, p := range changed {
 			touched[p] = true
 		}
-		clear(since)
-		for p := range touched {
-			if look.Exists(p) && (slices.Contains(changed, p) || filewatch.BeingWritten(p)) {
-				since[p] = time.Now()
-			}
-		}
-		if len(changed) == 0 && len(since) == 0 || time.Now().After(end) {
+		unsettled = slices.DeleteFunc(slices.Collect(maps.Keys(touched)), func(p string) bool {
+			return !look.Exists(p) || !slices.Contains(changed, p) && !filewatch.BeingWritten(p)
+		})
+		isNew := func(p string) bool { return w.busy[p].IsZero() }
+		if !slices.ContainsFunc(changed, isNew) && !slices.ContainsFunc(unsettled, isNew) || time.Now().After(end) {
 			break
 		}
 	}
-	w.withhold(since)
+	w.withhold(unsettled)
 	return look
 }
 
 // withhold leaves files out that are being written to, but not for ever.
-func (w *watching) withhold(since map[string]time.Time) {
-	for p, t := range since {
-		switch began, before := w.busy[p]; {
-		case !before:
-			w.busy[p] = t
-		case time.Since(began) > busyMost:
-			delete(since, p)
+func (w *watching) withhold(files []string) {
+	before := w.busy
+	w.busy = map[string]time.Time{}
+	for _, p := range files {
+		began := before[p]
+		if began.IsZero() {
+			began = time.Now()
 		}
-	}
-	for p := range w.busy {
-		if _, still := since[p]; !still {
-			delete(w.busy, p)
+		if time.Since(began) <= busyMost {
+			w.busy[p] = began
 		}
 	}
 }
@@ -136,8 +130,8 @@ func (w *watching) take(ctx context.Context) {
 			return
 		}
 		news := w.remote.versions()
-		in := w.read(ctx)
-		if ctx.Err() != nil {
+		in := w.readUntil(ctx)
+		if in == nil {
 			return
 		}
 		changed := slices.DeleteFunc(w.look().Since(look), func(p string) bool { return !w.busy[p].IsZero() })
@@ -174,11 +168,24 @@ func (in *intake) add(problems ...manifest.Problem) {
 	}
 }
 
-// read reads and compiles everything.
+// readUntil is read, or nil if ctx ends. Compiling a large map takes seconds and can't be cut off; it changes nothing, so
+// that it may be left alone when the process ends.
+func (w *watching) readUntil(ctx context.Context) *intake {
+	done := make(chan *intake, 1)
+	go func() { done <- w.read(ctx) }()
+	select {
+	case in := <-done:
+		return in
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// read reads and compiles everything. It prints nothing.
 func (w *watching) read(ctx context.Context) *intake {
 	in := &intake{fresh: map[revision.Key]*kept{}, held: map[string]bool{}, groups: map[string]string{}, broken: map[string]bool{}}
 	o := w.in.options(w.c)
-	o.AllowEmpty = true
+	o.Watched = true
 	set := manifest.Read(o)
 	from := &documents{remote: w.remote, versions: true, withheld: map[string]error{}}
 	for p, since := range w.busy {
@@ -241,7 +248,7 @@ func (in *intake) withhold(set *manifest.Set, from *documents) {
 	set.Sources = slices.DeleteFunc(set.Sources, func(s manifest.Source) bool {
 		if is(s.Place) {
 			hold(s.Place)
-			from.broken[s.Namespace+"/"+s.Name] = from.withheld[s.Place.File]
+			from.broken[s.Kind+" "+s.Namespace+"/"+s.Name] = from.withheld[s.Place.File]
 		}
 		return is(s.Place)
 	})

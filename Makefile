@@ -102,7 +102,7 @@ test: require-root test-tools controlplane build ## Run all tests, on this machi
 # Prometheus scrape and alert.
 .PHONY: test-tools
 test-tools: require-root
-	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/stdio.h:libc6-dev /usr/include/bpf/libbpf.h:libbpf-dev prometheus:prometheus xdp-filter:xdp-tools
+	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/stdio.h:libc6-dev /usr/include/bpf/libbpf.h:libbpf-dev prometheus:prometheus xdp-filter:xdp-tools systemd-analyze:systemd
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need neither root nor kernel nor API server, but clang.

@@ -23,7 +23,7 @@ var version, commit = "dev", "unknown"
 
 // Run executes one command and returns the process's exit code: 0 for success, 1 for an error, which
 // is printed to errOut, what the command says for those that have codes of their own, and 130 or 143 if
-// SIGINT or SIGTERM cancelled ctx.
+// SIGINT or SIGTERM cancelled ctx, unless that is how the command is meant to end.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
@@ -35,7 +35,7 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		if err != nil {
 			_, _ = fmt.Fprintln(errOut, interrupt.Message(ctx))
 		}
-		return signal.ExitCode()
+		return interrupt.ExitCode(ctx, signal, err)
 	}
 	var exit *local.ExitError
 	switch {

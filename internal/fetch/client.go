@@ -27,6 +27,9 @@ type Client struct {
 	UserAgent string
 	// Proxy is the administrator's; nil for none. It isn't used for artifacts.
 	Proxy *url.URL
+	// Environment says that the proxies of the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) are used, if Proxy is nil.
+	// They have to be at addresses that Policy allows.
+	Environment bool
 	// Objects reads Secrets and the like.
 	Objects Objects
 	// Clock tells the time; time.Now if nil.

@@ -233,7 +233,7 @@ func (f *Fetcher) open() {
 	if f.Dir == "" {
 		f.Dir, f.broken = os.MkdirTemp("", "bpfmap-sources-")
 		if f.broken != nil {
-			f.broken = fmt.Errorf("the controller has no folder for sources: set --source-cache-dir to one that it may write to: %w", f.broken)
+			f.broken = fmt.Errorf("there is no folder for sources: set --source-cache-dir to one that it may write to: %w", f.broken)
 			return
 		}
 	}

@@ -63,7 +63,8 @@ func (c *Client) session(ctx context.Context, s Spec) (*session, error) {
 			return nil, fmt.Errorf("use Secret %s: %w", ref.Name, err)
 		}
 	}
-	if ref := s.HTTP.ProxySecretRef; ref != nil {
+	switch ref := s.HTTP.ProxySecretRef; {
+	case ref != nil:
 		data, err := c.data(ctx, "Secret", s.Namespace, ref.Name)
 		if err != nil {
 			return nil, err
@@ -73,8 +74,10 @@ func (c *Client) session(ctx context.Context, s Spec) (*session, error) {
 			return nil, fmt.Errorf("use Secret %s: %w", ref.Name, err)
 		}
 		n.transport.Proxy, n.proxySecret = http.ProxyURL(proxy), ref.Name
-	} else if c.Proxy != nil {
+	case c.Proxy != nil:
 		n.throughAdministrators(c.Proxy, c.Limits)
+	case c.Environment:
+		n.transport.Proxy = http.ProxyFromEnvironment
 	}
 	return n, nil
 }

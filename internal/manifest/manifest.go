@@ -26,6 +26,9 @@ type Options struct {
 	Namespace string
 	// NamespaceEnforced makes a manifest of any other namespace a problem.
 	NamespaceEnforced bool
+	// Watched says that files are read again when they change: then a folder may be empty, and files have to be regular
+	// ones, since nothing else can be read twice.
+	Watched bool
 }
 
 // Set is what was read.

@@ -41,6 +41,7 @@ func Of(ctx context.Context) (s Signal, ok bool) {
 // state is what a context carries for Notify.
 type state struct {
 	grace    atomic.Int64
+	expected atomic.Bool
 	progress atomic.Pointer[func() string]
 }
 
@@ -111,6 +112,22 @@ func AllowGrace(ctx context.Context, grace time.Duration) {
 	if s := stateOf(ctx); s != nil {
 		s.grace.Store(int64(grace))
 	}
+}
+
+// Expect says that a signal is how the command of ctx is meant to end: its exit code is 0 if it returns in time and
+// without an error.
+func Expect(ctx context.Context) {
+	if s := stateOf(ctx); s != nil {
+		s.expected.Store(true)
+	}
+}
+
+// ExitCode is that of a command which returned err after a signal.
+func ExitCode(ctx context.Context, s Signal, err error) int {
+	if state := stateOf(ctx); err == nil && state != nil && state.expected.Load() {
+		return 0
+	}
+	return s.ExitCode()
 }
 
 // Report makes progress part of the Message: what had been done when the command was interrupted. progress

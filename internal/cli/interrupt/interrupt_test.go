@@ -105,9 +105,27 @@ func TestMoreGrace(t *testing.T) {
 	}
 }
 
+func TestExpected(t *testing.T) {
+	ctx, _, _ := notify(t, long, io.Discard)
+	send(t, syscall.SIGTERM)
+	<-ctx.Done()
+	s, _ := Of(ctx)
+	if code := ExitCode(ctx, s, nil); code != 143 {
+		t.Errorf("exit code %d of a command that was cut off", code)
+	}
+	Expect(ctx)
+	if code := ExitCode(ctx, s, nil); code != 0 {
+		t.Errorf("exit code %d of a command that is meant to end so", code)
+	}
+	if code := ExitCode(ctx, s, errors.New("a failure")); code != 143 {
+		t.Errorf("exit code %d of a command that failed", code)
+	}
+}
+
 func TestOtherContexts(t *testing.T) {
 	ctx := t.Context()
 	AllowGrace(ctx, long)
+	Expect(ctx)
 	Report(ctx, func() string { return "" })
 	if got := Message(ctx); got != "Error: interrupted" {
 		t.Errorf("message %q", got)

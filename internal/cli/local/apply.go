@@ -24,18 +24,35 @@ func newApply() *cobra.Command {
 	var in inputFlags
 	var node nodeFlags
 	var showPlan bool
+	var keep watchFlags
 	c := &cobra.Command{
 		Use:   "apply -f FILE",
 		Short: "Apply manifests to this machine",
 		Long: `Apply manifests to this machine's maps, without a cluster: through the same compiler, plan and engine
 as the agent. Nothing is done unless every manifest is valid. Exit code 1 if a map couldn't be changed
 as declared; the others are. Maps of a group (spec.group) that need new maps are replaced all or none; give
-the manifests of all of them.`,
+the manifests of all of them.
+
+With --watch it stays, and applies each change: of the manifests, of the files and ConfigMaps that they read, of
+http sources at their intervals, and when entries expire. A manifest that can't be used is an error that is
+printed; its map keeps the last good contents, and the others go on. Maps that others changed are set right every
+--resync-period. A map whose manifest is removed stays. SIGINT and SIGTERM end it, with exit code 0.`,
 		Example: `  bpfmap apply -f maps/
+  bpfmap apply -f /etc/bpfmap --watch
   kustomize build . | bpfmap apply -f - --plan`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			interrupt.Report(c.Context(), func() string { return "nothing was applied" })
+			if err := keep.check(c, &in); err != nil {
+				return err
+			}
+			if keep.on {
+				e, err := newEngine(c, node)
+				if err != nil {
+					return err
+				}
+				return watch(c, &in, &keep, e, showPlan)
+			}
 			maps, ok, err := in.compile(c)
 			if err != nil {
 				return err
@@ -52,6 +69,7 @@ the manifests of all of them.`,
 	}
 	in.add(c)
 	node.add(c)
+	keep.add(c)
 	c.Flags().BoolVar(&showPlan, "plan", false, "print the changes of each map's entries, as diff does")
 	return c
 }
@@ -68,7 +86,7 @@ func applyAll(c *cobra.Command, e *locked.Engine, maps []declared, showPlan bool
 		}
 		r := runs.sync(ctx, d)
 		if showPlan && !r.Plan.IsEmpty() {
-			if err := printPlan(c, d, r.Plan); err != nil {
+			if err := writePlan(c.OutOrStdout(), d, r.Plan); err != nil {
 				return err
 			}
 		}

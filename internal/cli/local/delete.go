@@ -34,7 +34,7 @@ uses it any more.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			interrupt.Report(c.Context(), func() string { return "nothing was deleted" })
 			if len(in.paths) == 0 {
-				return errors.New("nothing to read: -f FILE is needed")
+				return errNothing
 			}
 			set := in.read(c)
 			var keys []revision.Key

@@ -6,6 +6,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -89,7 +90,7 @@ func diffAll(c *cobra.Command, e *locked.Engine, maps []declared) (code int, err
 			continue
 		}
 		compared.Add(1)
-		if err := printPlan(c, d, p); err != nil {
+		if err := writePlan(c.OutOrStdout(), d, p); err != nil {
 			return diffFailed, err
 		}
 		if !p.IsEmpty() {
@@ -102,8 +103,8 @@ func diffAll(c *cobra.Command, e *locked.Engine, maps []declared) (code int, err
 	return code, nil
 }
 
-// printPlan prints a plan, typed by the manifest's schema.
-func printPlan(c *cobra.Command, d declared, p plan.Plan) error {
+// writePlan prints a plan, typed by the manifest's schema.
+func writePlan(out io.Writer, d declared, p plan.Plan) error {
 	var typing element.Typing
 	var key plan.Formatter
 	if d.rev.Shape.ValueSize > 0 {
@@ -122,7 +123,7 @@ func printPlan(c *cobra.Command, d declared, p plan.Plan) error {
 			return err
 		}
 	}
-	_, err = fmt.Fprint(c.OutOrStdout(), p.Text(key, valueText{typing}))
+	_, err = fmt.Fprint(out, p.Text(key, valueText{typing}))
 	return err
 }
 

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
@@ -40,9 +38,8 @@ func byGroup(maps []declared) map[string][]declared {
 	return groups
 }
 
-// refuseGroups prints what is wrong with groups: those that nodes with a controller couldn't get.
-func refuseGroups(c *cobra.Command, all []declared) (ok bool) {
-	ok = true
+// refuseGroups says what is wrong with groups: those that nodes with a controller couldn't get.
+func refuseGroups(all []declared) (problems []manifest.Problem) {
 	groups := byGroup(all)
 	for _, id := range slices.Sorted(maps.Keys(groups)) {
 		members := groups[id]
@@ -58,11 +55,10 @@ func refuseGroups(c *cobra.Command, all []declared) (ok bool) {
 				continue
 			}
 			p.Place = d.At(p.Path)
-			printError(c, p)
-			ok = false
+			problems = append(problems, p)
 		}
 	}
-	return ok
+	return problems
 }
 
 // groupRuns bring maps of groups to their manifests.

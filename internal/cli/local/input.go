@@ -21,6 +21,9 @@ import (
 // defaultNamespace is that of manifests that have none.
 const defaultNamespace = "default"
 
+// errNothing is that of a command that was given nothing to read.
+var errNothing = errors.New("nothing to read: -f FILE is needed")
+
 // inputFlags say which manifests a command reads.
 type inputFlags struct {
 	paths     []string
@@ -42,7 +45,9 @@ func (f *inputFlags) addPaths(c *cobra.Command) {
 	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json") // fails only for a flag that doesn't exist
 }
 
-func (f *inputFlags) read(c *cobra.Command) manifest.Set {
+func (f *inputFlags) read(c *cobra.Command) manifest.Set { return manifest.Read(f.options(c)) }
+
+func (f *inputFlags) options(c *cobra.Command) manifest.Options {
 	o := manifest.Options{
 		Paths: f.paths, Recursive: f.recursive, Stdin: c.InOrStdin(),
 		Namespace: f.namespace, NamespaceEnforced: f.namespace != "",
@@ -50,7 +55,7 @@ func (f *inputFlags) read(c *cobra.Command) manifest.Set {
 	if o.Namespace == "" {
 		o.Namespace = defaultNamespace
 	}
-	return manifest.Read(o)
+	return o
 }
 
 // declared is a manifest and what it compiles to.
@@ -61,15 +66,16 @@ type declared struct {
 	sources []compile.SourceReport
 }
 
-// printSources says what was left out of each source of a manifest, in a line each.
-func printSources(c *cobra.Command, m manifest.Manifest, sources []compile.SourceReport) {
+// leftOut says what was left out of each source of a manifest, in a line each.
+func leftOut(m *manifest.Manifest, sources []compile.SourceReport) (lines []string) {
 	for i := range sources {
 		s := &sources[i]
 		if len(s.LeftOut) == 0 {
 			continue
 		}
-		c.PrintErrf("%s: spec.entriesFrom[%d] (%s): %s; left out: %s\n", m.Name(), s.Index, s.Name, text.Count(s.Entries, "entry", "entries"), s.Summary())
+		lines = append(lines, fmt.Sprintf("%s: spec.entriesFrom[%d] (%s): %s; left out: %s", m.Name(), s.Index, s.Name, text.Count(s.Entries, "entry", "entries"), s.Summary()))
 	}
+	return lines
 }
 
 // id is how kubectl names the object.
@@ -79,7 +85,7 @@ func id(key revision.Key) string { return "bpfmap.bpfmap.io/" + key.String() }
 // The other maps are returned all the same.
 func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err error) {
 	if len(f.paths) == 0 {
-		return nil, false, errors.New("nothing to read: -f FILE is needed")
+		return nil, false, errNothing
 	}
 	set := f.read(c)
 	for _, s := range set.Skipped {
@@ -89,61 +95,77 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 	for _, p := range set.Problems {
 		printError(c, p)
 	}
-	given, err := f.documents.configMaps(cmp.Or(f.namespace, defaultNamespace))
+	from := &documents{remote: &fetchedOnce{c.Context(), f.documents.offline, map[string]fetchedText{}}}
+	given, err := f.documents.configMaps(cmp.Or(f.namespace, defaultNamespace), from.read)
+	if err == nil {
+		err = given.err()
+	}
 	if err != nil {
 		return nil, false, err
 	}
-	set.Sources = append(given, set.Sources...) // the first of a name is found
-	fetched := &documents{ctx: c.Context(), offline: f.documents.offline, known: map[string]fetchedText{}}
+	set.Sources = append(given.all, set.Sources...) // the first of a name is found
 	for _, m := range set.Manifests {
 		if ctx := c.Context(); ctx.Err() != nil {
 			return nil, false, context.Cause(ctx)
 		}
-		result, err := compileManifest(&m, set.Sources, fetched)
+		result, err := compileManifest(&m, set.Sources, from)
 		if result != nil {
-			printSources(c, m, result.Sources)
+			for _, line := range leftOut(&m, result.Sources) {
+				c.PrintErrln(line)
+			}
 		}
 		if err != nil {
-			printProblems(c, m, err)
+			printProblems(c, problemsOf(&m, err))
 			ok = false
 			continue
 		}
 		maps = append(maps, declared{m, result.Revision, result.Sources})
 	}
-	maps, unique := refusePinConflicts(c, maps)
-	ok = ok && unique && refuseGroups(c, maps)
+	maps, conflicts := refusePinConflicts(maps)
+	printProblems(c, conflicts)
+	if ok = ok && len(conflicts) == 0; ok {
+		conflicts = refuseGroups(maps)
+		printProblems(c, conflicts)
+		ok = len(conflicts) == 0
+	}
 	if len(maps) == 0 && ok {
 		return nil, false, errors.New("no BPFMap found")
 	}
 	return maps, ok, nil
 }
 
-func compileManifest(m *manifest.Manifest, sources []manifest.Source, fetched *documents) (*compile.Result, error) {
-	found, err := compile.Gather(&m.Map.Spec, objects{m.Map.Namespace, sources, m.Folder(), fetched})
+func compileManifest(m *manifest.Manifest, sources []manifest.Source, from *documents) (*compile.Result, error) {
+	found, err := compile.Gather(&m.Map.Spec, objects{m.Map.Namespace, sources, m.Folder(), from})
 	if err != nil {
 		return nil, err
 	}
 	return compile.Run(m.Map, compile.Input{Sources: found, Now: time.Now()})
 }
 
-// printProblems prints each problem of a manifest with its place.
-func printProblems(c *cobra.Command, m manifest.Manifest, err error) {
+// problemsOf are the problems of a manifest that an error tells of, each with its place.
+func problemsOf(m *manifest.Manifest, err error) []manifest.Problem {
 	var e *compile.Error
 	if !errors.As(err, &e) {
-		printError(c, manifest.Problem{Place: m.Place, Object: m.Name(), Message: err.Error()})
-		return
+		return []manifest.Problem{{Place: m.Place, Object: m.Name(), Message: err.Error()}}
 	}
+	var all []manifest.Problem
 	for _, p := range e.Problems {
-		printError(c, manifest.Problem{Place: m.At(p.Path), Object: m.Name(), Path: p.Path, Message: p.Message})
+		all = append(all, manifest.Problem{Place: m.At(p.Path), Object: m.Name(), Path: p.Path, Message: p.Message})
 	}
 	if more := e.Total - len(e.Problems); more > 0 {
-		printError(c, manifest.Problem{Place: m.Place, Object: m.Name(), Message: fmt.Sprintf("and %d more problems", more)})
+		all = append(all, manifest.Problem{Place: m.Place, Object: m.Name(), Message: fmt.Sprintf("and %d more problems", more)})
+	}
+	return all
+}
+
+func printProblems(c *cobra.Command, problems []manifest.Problem) {
+	for _, p := range problems {
+		printError(c, p)
 	}
 }
 
-// refusePinConflicts prints and drops maps that share a pin: which one gets it would depend on the
-// order.
-func refusePinConflicts(c *cobra.Command, maps []declared) (unique []declared, ok bool) {
+// refusePinConflicts drops maps that share a pin: which one gets it would depend on the order.
+func refusePinConflicts(maps []declared) (unique []declared, problems []manifest.Problem) {
 	users := map[string][]declared{}
 	for _, d := range maps {
 		users[d.rev.Pin.Path] = append(users[d.rev.Pin.Path], d)
@@ -158,10 +180,10 @@ func refusePinConflicts(c *cobra.Command, maps []declared) (unique []declared, o
 		if other.rev.Key == d.rev.Key {
 			other = same[1]
 		}
-		printError(c, manifest.Problem{
+		problems = append(problems, manifest.Problem{
 			Place: d.At("spec.pin.path"), Object: d.Name(), Path: "spec.pin.path",
 			Message: fmt.Sprintf("%s is also the pin of %s (%s)", d.rev.Pin.Path, other.Name(), other.Place),
 		})
 	}
-	return unique, len(unique) == len(maps)
+	return unique, problems
 }

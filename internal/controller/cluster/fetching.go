@@ -169,41 +169,7 @@ func (o objects) Fetch(from *v1alpha1.EntrySource) (compile.Object, error) {
 	if !ok {
 		return nil, &compile.MissingError{Message: "a file source is for the command line (bpfmap apply -f): a controller reads no files of yours; use configMapRef, http or artifact"}
 	}
-	if err := o.fetcher.Client.Check(spec); err != nil {
-		return nil, &compile.MissingError{Message: err.Error()}
-	}
-	id := spec.ID()
-	state, err := o.fetcher.State(id)
-	switch {
-	case err != nil:
-		return nil, &compile.PendingError{Message: err.Error()}
-	case !state.Ready() && state.Failure != "":
-		return nil, &compile.PendingError{Message: "could not be fetched since " + rfc3339(state.Since) + ": " + state.Failure}
-	case !state.Ready():
-		return nil, &compile.PendingError{Message: "waits for the first fetch"}
-	}
-	return document{o.fetcher, id, spec.Name(), state.Meta}, nil
-}
-
-// document is what was fetched of one.
-type document struct {
-	from     *fetch.Fetcher
-	id, name string
-	meta     fetch.Meta
-}
-
-func (d document) Name() string            { return d.name }
-func (d document) Version() string         { return d.meta.Digest }
-func (d document) Bytes() int64            { return d.meta.TextBytes }
-func (d document) Keys() ([]string, error) { return []string{""}, nil }
-
-// Data are the contents; they aren't there while they are fetched again because the cache had no room for them.
-func (d document) Data() (map[string][]byte, error) {
-	text, err := d.from.Read(d.id, d.meta.Digest)
-	if err != nil {
-		return nil, &compile.PendingError{Message: err.Error()}
-	}
-	return map[string][]byte{"": text}, nil
+	return o.fetcher.Object(spec)
 }
 
 // fetched is what the status tells of the sources that are fetched.
@@ -226,8 +192,6 @@ func (r *reconciler) fetched(m *v1alpha1.BPFMap) []status.Fetched {
 	}
 	return all
 }
-
-func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // fetchKeys are the keys of indexSources for what fetching a source needs.
 func fetchKeys(namespace string, from *v1alpha1.EntrySource) []string {

@@ -138,7 +138,8 @@ func FindSource(known []v1alpha1.SourceStatus, index int, name string) (found *v
 }
 
 // checkChanges holds the elements whose contents have changed to limits.maxChange. What each entry would become is
-// compared with the map's contents in use; how many an element loses follows from how many it had.
+// compared with the map's contents in use; how many an element loses follows from how many it had. Entries whose lifetime
+// has ended are no change of the contents.
 func (c *compiler) checkChanges(b *builder) {
 	old := (*revision.Contents)(nil)
 	for i := range c.elements {
@@ -153,7 +154,7 @@ func (c *compiler) checkChanges(b *builder) {
 			}
 		}
 		added, changed := b.compare(e, old)
-		removed := max(0, was.Entries+added-e.entries)
+		removed := max(0, was.Entries+added-e.entries-e.ended())
 		if total := added + changed + removed; total*100 > e.limits.change*was.Entries {
 			c.refuse(e, "adds %d, removes %d and changes %d of %s, more than limits.maxChange %s allows; "+
 				"to take these contents all the same, set the annotation %s: %s, or raise limits.maxChange",

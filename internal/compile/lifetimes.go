@@ -143,3 +143,15 @@ func (e *element) ended() int64 {
 	e.lifetime.ended = slices.Compact(e.lifetime.ended)
 	return int64(len(e.lifetime.ended))
 }
+
+// heldBefore is how many entries the contents in use have; with a lifetime also those that they would have without it: a
+// source of which most have ended doesn't change more than another one.
+func (e *element) heldBefore(was *v1alpha1.SourceStatus) int64 {
+	n := was.Entries
+	for _, l := range was.LeftOut {
+		if e.lifetime != nil && l.Reason == v1alpha1.LeftOutExpired {
+			n += l.Count
+		}
+	}
+	return n
+}

@@ -145,7 +145,11 @@ func (c *compiler) checkChanges(b *builder) {
 	for i := range c.elements {
 		e := &c.elements[i]
 		was := c.before(e)
-		if e.limits.change < 0 || was == nil || was.Entries == 0 || was.Digest == e.digest() || c.allows(e.digest()) {
+		if e.limits.change < 0 || was == nil || was.Digest == e.digest() || c.allows(e.digest()) {
+			continue
+		}
+		all := e.heldBefore(was)
+		if all == 0 {
 			continue
 		}
 		if old == nil {
@@ -155,10 +159,10 @@ func (c *compiler) checkChanges(b *builder) {
 		}
 		added, changed := b.compare(e, old)
 		removed := max(0, was.Entries+added-e.entries-e.ended())
-		if total := added + changed + removed; total*100 > e.limits.change*was.Entries {
+		if total := added + changed + removed; total*100 > e.limits.change*all {
 			c.refuse(e, "adds %d, removes %d and changes %d of %s, more than limits.maxChange %s allows; "+
 				"to take these contents all the same, set the annotation %s: %s, or raise limits.maxChange",
-				added, removed, changed, text.Count(was.Entries, "entry", "entries"), e.from.Limits.MaxChange, v1alpha1.AnnotationAllowChange, e.digest())
+				added, removed, changed, text.Count(all, "entry", "entries"), e.from.Limits.MaxChange, v1alpha1.AnnotationAllowChange, e.digest())
 		}
 	}
 }

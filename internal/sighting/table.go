@@ -29,10 +29,12 @@ type Record struct {
 // Table is sorted by the keys, each of which is in it once.
 type Table []Record
 
-// New sorts records to a table. Of several of a key the first one stays.
+// Compare is the order of a table.
+func Compare(a, b Record) int { return cmp.Compare(a.Key, b.Key) }
+
+// New sorts records to a table. Of several of a key any one stays.
 func New(records []Record) Table {
-	byKey := func(a, b Record) int { return cmp.Compare(a.Key, b.Key) }
-	slices.SortStableFunc(records, byKey)
+	slices.SortFunc(records, Compare)
 	return slices.CompactFunc(records, func(a, b Record) bool { return a.Key == b.Key })
 }
 

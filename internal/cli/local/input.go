@@ -27,6 +27,8 @@ type inputFlags struct {
 	recursive bool
 	namespace string
 	documents documentFlags
+	// stateless says that the command goes by contents which need a memory of the sources that it doesn't have.
+	stateless bool
 }
 
 // add adds the flags of a command that compiles what it reads.
@@ -99,6 +101,10 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 		if ctx := c.Context(); ctx.Err() != nil {
 			return nil, false, context.Cause(ctx)
 		}
+		if f.stateless && refuseLifetimes(c, &m) {
+			ok = false
+			continue
+		}
 		result, err := compileManifest(&m, set.Sources, fetched)
 		if result != nil {
 			printSources(c, m, result.Sources)
@@ -124,6 +130,21 @@ func compileManifest(m *manifest.Manifest, sources []manifest.Source, fetched *d
 		return nil, err
 	}
 	return compile.Run(m.Map, compile.Input{Sources: found, Now: time.Now()})
+}
+
+// refuseLifetimes prints which sources have lifetimes from the first sight, and says whether there is one.
+func refuseLifetimes(c *cobra.Command, m *manifest.Manifest) (refused bool) {
+	for i := range m.Map.Spec.EntriesFrom {
+		after := m.Map.Spec.EntriesFrom[i].ExpireAfter.Duration
+		if after == 0 {
+			continue
+		}
+		refused = true
+		path := fmt.Sprintf("spec.entriesFrom[%d].expireAfter", i)
+		printError(c, manifest.Problem{Place: m.At(path), Object: m.Name(), Path: path, Message: fmt.Sprintf(
+			"%s: only the controller remembers when a source held a key first: leave expireAfter out, or let the source say by expires (mapping.expires) when each entry is to go", after)})
+	}
+	return refused
 }
 
 // printProblems prints each problem of a manifest with its place.

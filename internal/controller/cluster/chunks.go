@@ -77,9 +77,7 @@ func (r *reconciler) createChunks(ctx context.Context, s *scope, parts []*revisi
 		if there[name] {
 			continue
 		}
-		object := &v1alpha1.BPFMapChunk{EntryCount: int64(p.Len), Entries: p.Packed}
-		object.Namespace, object.Name, object.OwnerReferences = s.name.Namespace, name, ownedBy(s.m)
-		object.Annotations = map[string]string{v1alpha1.AnnotationPackedBytes: strconv.Itoa(len(p.Packed))}
+		object := newChunk(s.m, name, p.Len, p.Packed)
 		err := r.client.Create(ctx, object)
 		if apierrors.IsAlreadyExists(err) {
 			if s.rejected, err = r.whoseChunk(ctx, s, name); s.rejected != nil {
@@ -91,6 +89,14 @@ func (r *reconciler) createChunks(ctx context.Context, s *scope, parts []*revisi
 		}
 	}
 	return nil
+}
+
+// newChunk is a chunk of a BPFMap.
+func newChunk(m *v1alpha1.BPFMap, name string, count int, packed []byte) *v1alpha1.BPFMapChunk {
+	object := &v1alpha1.BPFMapChunk{EntryCount: int64(count), Entries: packed}
+	object.Namespace, object.Name, object.OwnerReferences = m.Namespace, name, ownedBy(m)
+	object.Annotations = map[string]string{v1alpha1.AnnotationPackedBytes: strconv.Itoa(len(packed))}
+	return object
 }
 
 // whoseChunk explains why a chunk can't be created: one of that name exists. If it is this BPFMap's, the
@@ -119,7 +125,7 @@ func (r *reconciler) restoreChunks(ctx context.Context, s *scope) error {
 	if !missing || newest.Spec.Digest != want.digest {
 		return nil
 	}
-	_, parts, err := want.objects(s.m, newest.Number())
+	_, parts, err := want.objects(s.m, newest.Number(), r.seenBy(ctx, s))
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ SOAK_TIME     ?= 30m
 # Packages whose tests need neither root, nor the kernel, nor the API server.
 UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/... ./internal/compile/... ./internal/fetch/... ./internal/liveness/... \
 	./internal/manifest/... ./internal/mapdef/... ./internal/maptype/... ./internal/metrics/... \
-	./internal/ownership/... ./internal/plan/... ./internal/revision/... ./internal/rollout/... ./internal/schema/... \
+	./internal/ownership/... ./internal/plan/... ./internal/revision/... ./internal/rollout/... ./internal/schema/... ./internal/sighting/... \
 	./internal/source/... ./internal/status/... ./internal/uapi/...
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
 # race detector on each of its backends.

@@ -15,9 +15,14 @@ const MaxChunks = 4096
 // metadata.
 const AnnotationPackedBytes = "bpfmap.io/packed-bytes"
 
+// LabelSightings marks the chunks that hold when sources with expireAfter held their keys first. They are named
+// "<BPFMap>-seen-<number>", with a digest behind it if they are parts of one of that name; no agent reads them.
+const LabelSightings = "bpfmap.io/sightings"
+
 // BPFMapChunk is a part of the entries of one or more revisions of a BPFMap. Its name ends with the
 // digest of its entries: a chunk that two revisions share is written once. The controller writes it and
-// agents read it by name; it is not to be edited.
+// agents read it by name; it is not to be edited. With the label bpfmap.io/sightings it holds, instead, when sources
+// with expireAfter held their keys first, as hashes of the keys: whoever deletes it begins all lifetimes anew.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=bmapchunk,categories={bpf}
@@ -34,7 +39,7 @@ type BPFMapChunk struct {
 	// +kubebuilder:validation:Minimum=0
 	EntryCount int64 `json:"entryCount"`
 
-	// entries are packed entries as in BPFMapRevisionSpec, in base64.
+	// entries are packed entries as in BPFMapRevisionSpec, in base64; sightings under their label.
 	// +required
 	// +kubebuilder:validation:Format=""
 	// +kubebuilder:validation:MaxLength=349528

@@ -3,7 +3,12 @@
 
 package v1alpha1
 
-import apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+import (
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // ConflictPolicy says which of several entries with the same key is used.
 //
@@ -19,6 +24,12 @@ const (
 	ConflictFirst ConflictPolicy = "First"
 	// ConflictLast takes the last one.
 	ConflictLast ConflictPolicy = "Last"
+)
+
+// The bounds of EntrySource.ExpireAfter.
+const (
+	MinExpireAfter = time.Minute
+	MaxExpireAfter = 87600 * time.Hour
 )
 
 // EntrySource is one source of entries. Gzipped data are decompressed, to at most 64 MiB.
@@ -80,6 +91,15 @@ type EntrySource struct {
 	// none. It is for LPMTrie keys whose last part is an address.
 	// +optional
 	Aggregate bool `json:"aggregate,omitempty"`
+
+	// expireAfter is the lifetime of each entry, from 1m to 87600h (ten years). It begins when the controller sees the
+	// entry's key in the source for the first time; another value doesn't begin it anew. An entry whose time is over is left
+	// out (Expired) for as long as the source goes on holding its key; a key that the source gave up and holds again is new.
+	// Of an item that says itself when it expires the earlier end counts. The controller remembers up to 262144 keys for
+	// all sources of a BPFMap. Not for maps without keys, and not for the command line.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('87600h')",message="must be between 1m and 87600h"
+	ExpireAfter metav1.Duration `json:"expireAfter,omitzero"`
 
 	// format is how the source writes its items: Lines, CSV, JSON, YAML, Hosts, IPSet, NFTables or P2P.
 	// +required

@@ -670,6 +670,7 @@ func (in *EntrySource) DeepCopyInto(out *EntrySource) {
 		*out = new(SourceLimits)
 		(*in).DeepCopyInto(*out)
 	}
+	out.ExpireAfter = in.ExpireAfter
 	if in.Value != nil {
 		in, out := &in.Value, &out.Value
 		*out = new(apiextensionsv1.JSON)

@@ -66,9 +66,10 @@ func (c *Cache) session(of revision.Key) *session {
 }
 
 // key identifies what a source compiles to: everything of the spec but other entries counts, whether it
-// changes the entries or not. It is nil for sources without a version, which aren't kept.
+// changes the entries or not. It is nil for sources without a version, which aren't kept, and for those with a
+// lifetime: their entries follow from what is remembered of them, too.
 func (s *session) key(from *Source, spec *v1alpha1.BPFMapSpec) *cacheKey {
-	if s.cache == nil || from.Version == "" {
+	if s.cache == nil || from.Version == "" || spec.EntriesFrom[from.Index].ExpireAfter.Duration != 0 {
 		return nil
 	}
 	rest := *spec

@@ -41,7 +41,7 @@ func Outline(m *v1alpha1.BPFMap) (*revision.Revision, error) { return newCompile
 
 func newCompiler(m *v1alpha1.BPFMap, sources []Source) *compiler {
 	return &compiler{
-		spec: &m.Spec, sources: sources, problems: problems{reason: v1alpha1.ReasonInvalidSpec},
+		spec: &m.Spec, uid: string(m.UID), sources: sources, problems: problems{reason: v1alpha1.ReasonInvalidSpec},
 		links: map[v1alpha1.Reference]bool{}, textLeft: maxTextBytes, cache: (*Cache)(nil).session(revision.Key{}),
 	}
 }
@@ -120,6 +120,7 @@ func (c *compiler) outline(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 // compiler is one run over one spec.
 type compiler struct {
 	spec     *v1alpha1.BPFMapSpec
+	uid      string
 	sources  []Source
 	cache    *session
 	problems problems
@@ -136,6 +137,7 @@ type compiler struct {
 	// mappings are those of spec.entriesFrom, nil for elements without one; budget is what their expressions may cost.
 	mappings []*source.Mapping
 	budget   *expression.Budget
+	seen     sightings
 }
 
 func (c *compiler) checkName(m *v1alpha1.BPFMap) {

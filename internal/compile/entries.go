@@ -35,6 +35,9 @@ func (c *compiler) entries(shape revision.Shape) revision.Entries {
 		c.problems.reason = v1alpha1.ReasonInvalidEntry
 	}
 	if c.problems.total == 0 && c.unread == nil {
+		c.remember()
+	}
+	if c.problems.total == 0 && c.unread == nil {
 		c.reduce(b)
 	}
 	if c.problems.total > 0 || c.unread != nil {

@@ -24,3 +24,10 @@ func SetMaxEntriesBytes(n int64) func() {
 	maxEntriesBytes = n
 	return func() { maxEntriesBytes = old }
 }
+
+// SetMaxSightings changes the bound and returns what puts it back.
+func SetMaxSightings(n int) func() {
+	old := maxSightings
+	maxSightings = n
+	return func() { maxSightings = old }
+}

@@ -139,13 +139,18 @@ func FindSource(known []v1alpha1.SourceStatus, index int, name string) (found *v
 }
 
 // checkChanges holds the elements whose contents have changed to limits.maxChange. What each entry would become is
-// compared with the map's contents in use; how many an element loses follows from how many it had.
+// compared with the map's contents in use; how many an element loses follows from how many it had. Entries whose lifetime
+// has ended are no change of the contents.
 func (c *compiler) checkChanges(b *builder) {
 	old := (*revision.Contents)(nil)
 	for i := range c.elements {
 		e := &c.elements[i]
 		was := c.before(e)
-		if e.limits.change < 0 || was == nil || was.Entries == 0 || was.Digest == e.digest() || c.allows(e.digest()) {
+		if e.limits.change < 0 || was == nil || was.Digest == e.digest() || c.allows(e.digest()) {
+			continue
+		}
+		all := e.heldBefore(was)
+		if all == 0 {
 			continue
 		}
 		if old == nil {
@@ -154,11 +159,11 @@ func (c *compiler) checkChanges(b *builder) {
 			}
 		}
 		added, changed := b.compare(e, old)
-		removed := max(0, was.Entries+added-e.entries)
-		if total := added + changed + removed; total*100 > e.limits.change*was.Entries {
+		removed := max(0, was.Entries+added-e.entries-e.ended())
+		if total := added + changed + removed; total*100 > e.limits.change*all {
 			c.refuse(e, "adds %d, removes %d and changes %d of %s, more than limits.maxChange %s allows; "+
 				"to take these contents all the same, set the annotation %s: %s, or raise limits.maxChange",
-				added, removed, changed, text.Count(was.Entries, "entry", "entries"), e.from.Limits.MaxChange, v1alpha1.AnnotationAllowChange, e.digest())
+				added, removed, changed, text.Count(all, "entry", "entries"), e.from.Limits.MaxChange, v1alpha1.AnnotationAllowChange, e.digest())
 		}
 	}
 }

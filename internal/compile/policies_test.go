@@ -186,7 +186,7 @@ func TestAggregateNeedsAddresses(t *testing.T) {
 func inUse(r *compile.Result) *compile.InUse {
 	var list []v1alpha1.SourceStatus
 	for _, s := range r.Sources {
-		list = append(list, v1alpha1.SourceStatus{Index: int32(s.Index), Name: s.Name, Digest: s.Digest, Entries: s.Entries})
+		list = append(list, v1alpha1.SourceStatus{Index: int32(s.Index), Name: s.Name, Digest: s.Digest, Entries: s.Entries, LeftOut: s.LeftOut})
 	}
 	return &compile.InUse{Sources: list, Contents: func() (*revision.Revision, error) { return r.Revision, nil }}
 }

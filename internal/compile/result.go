@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/sighting"
 )
 
 // Input is what a BPFMap is compiled with.
@@ -20,6 +21,8 @@ type Input struct {
 	Now time.Time
 	// InUse is what the map holds, which limits.maxChange compares with; nil if nothing is known of it.
 	InUse *InUse
+	// Sightings are when sources with expireAfter held their keys first, as far as it is remembered.
+	Sightings sighting.Table
 }
 
 // InUse is what a map holds before it is compiled anew.
@@ -39,6 +42,9 @@ type Result struct {
 	// NextChange is when compiling again gives something else, though nothing has changed: when the next entry expires. It
 	// is zero for never.
 	NextChange time.Time
+	// Sightings are those of Input with what the sources hold now. They have to be remembered before the revision is used.
+	// They are empty if there is an error: what is refused wasn't seen.
+	Sightings sighting.Table
 }
 
 // SourceReport is what was read from one element of spec.entriesFrom. No text of a Secret is in it.
@@ -69,6 +75,9 @@ func Run(m *v1alpha1.BPFMap, in Input) (*Result, error) {
 	rev, err := c.compile(m)
 	c.cache.end(err == nil)
 	result := &Result{Revision: rev}
+	if err == nil {
+		result.Sightings = c.seen.table
+	}
 	for i := range c.elements {
 		report := c.elements[i].report()
 		if next := report.NextChange; !next.IsZero() && (result.NextChange.IsZero() || next.Before(result.NextChange)) {

@@ -94,6 +94,7 @@ func (c *compiler) fromSources(b *builder) {
 		e := &c.elements[i]
 		*e = newElement(i, &c.spec.EntriesFrom[i])
 		e.limits = c.limitsOf(e)
+		c.checkLifetime(e, b.shape)
 	}
 	c.checkAggregate(b.shape)
 	for i := range c.elements {
@@ -120,6 +121,7 @@ func (c *compiler) fromSources(b *builder) {
 				continue
 			}
 			b.begin(s, e)
+			c.beginLifetime(e)
 			c.fromSource(s, e, b)
 		}
 		if sources == 0 {
@@ -128,7 +130,9 @@ func (c *compiler) fromSources(b *builder) {
 		if c.unread != nil {
 			return
 		}
-		c.finish(e, c.problems.total == before)
+		if !c.full {
+			c.finish(e, c.problems.total == before)
+		}
 		if c.problems.total > before && e.problem == "" {
 			e.problem = c.lastProblem(before)
 		}
@@ -461,12 +465,20 @@ func (p *sourcePacker) withValues(e source.Entry) error {
 
 // pack adds the encoded entry, unless its time is over.
 func (p *sourcePacker) pack(values []byte, perCPU bool, line int) error {
-	if p.until > p.now {
+	switch {
+	case p.element.lifetime != nil:
+		return p.packLiving(values, perCPU, line)
+	case p.until > p.now:
 		return p.addAll(values, perCPU, line)
 	}
+	p.expired(line)
+	return nil
+}
+
+// expired counts the entry at hand as one whose time is over.
+func (p *sourcePacker) expired(line int) {
 	p.document.gone++
 	p.document.leave(v1alpha1.LeftOutExpired, 1, func() string { return fmt.Sprintf("line %d", line) })
-	return nil
 }
 
 // sameSlice says whether two slices are one.

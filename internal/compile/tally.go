@@ -109,6 +109,8 @@ type element struct {
 	digests []string
 	expiry  int64 // the next one in seconds since 1970, never for none
 	problem string
+	// lifetime is that of its entries; nil for none.
+	lifetime *lifetime
 }
 
 func newElement(index int, from *v1alpha1.EntrySource) element {

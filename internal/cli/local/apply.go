@@ -21,7 +21,7 @@ import (
 )
 
 func newApply() *cobra.Command {
-	var in inputFlags
+	in := inputFlags{stateless: true}
 	var node nodeFlags
 	var showPlan bool
 	var keep watchFlags

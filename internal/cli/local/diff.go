@@ -26,7 +26,7 @@ const (
 )
 
 func newDiff() *cobra.Command {
-	var in inputFlags
+	in := inputFlags{stateless: true}
 	var node nodeFlags
 	c := &cobra.Command{
 		Use:   "diff -f FILE",

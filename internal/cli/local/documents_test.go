@@ -194,3 +194,23 @@ func gzipped(t *testing.T, text string) string {
 	}
 	return b.String()
 }
+
+// TestLifetimesNeedAMemory: apply and diff can't know since when a source holds a key; validate checks manifests for those
+// who can.
+func TestLifetimesNeedAMemory(t *testing.T) {
+	text := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: list}\ndata: {a: 192.0.2.0/24}\n---\n" +
+		feedManifest(`configMapRef: {name: list, key: a}, expireAfter: 24h`)
+	want := "spec.entriesFrom[0].expireAfter: 24h0m0s: only the controller remembers"
+	for _, command := range []string{"apply", "diff"} {
+		if r := runWith(t, text, command, "-f", "-"); r.code == 0 || !strings.Contains(r.errOut, want) || !strings.Contains(r.errOut, "mapping.expires") {
+			t.Errorf("%s: want %q:\n%s", command, want, r)
+		}
+	}
+	if r := runWith(t, text, "validate", "-f", "-"); r.code != 0 || !strings.Contains(r.out, "1 of 16 entries") {
+		t.Errorf("validate:\n%s", r)
+	}
+	text = strings.Replace(text, "24h", "30s", 1)
+	if r := runWith(t, text, "validate", "-f", "-"); r.code == 0 || !strings.Contains(r.errOut, "spec.entriesFrom[0].expireAfter: 30s is out of range (1m…87600h)") {
+		t.Errorf("validate of 30s:\n%s", r)
+	}
+}

@@ -30,6 +30,8 @@ type inputFlags struct {
 	recursive bool
 	namespace string
 	documents documentFlags
+	// stateless says that the command goes by contents which need a memory of the sources that it doesn't have.
+	stateless bool
 }
 
 // add adds the flags of a command that compiles what it reads.
@@ -108,6 +110,11 @@ func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err er
 		if ctx := c.Context(); ctx.Err() != nil {
 			return nil, false, context.Cause(ctx)
 		}
+		if refused := lifetimes(&m); f.stateless && len(refused) > 0 {
+			printProblems(c, refused)
+			ok = false
+			continue
+		}
 		result, err := compileManifest(&m, set.Sources, from)
 		if result != nil {
 			for _, line := range leftOut(&m, result.Sources) {
@@ -140,6 +147,20 @@ func compileManifest(m *manifest.Manifest, sources []manifest.Source, from *docu
 		return nil, err
 	}
 	return compile.Run(m.Map, compile.Input{Sources: found, Now: time.Now()})
+}
+
+// lifetimes are the sources of a manifest that have lifetimes from the first sight, which nobody here remembers.
+func lifetimes(m *manifest.Manifest) (problems []manifest.Problem) {
+	for i := range m.Map.Spec.EntriesFrom {
+		after := m.Map.Spec.EntriesFrom[i].ExpireAfter.Duration
+		if after == 0 {
+			continue
+		}
+		path := fmt.Sprintf("spec.entriesFrom[%d].expireAfter", i)
+		problems = append(problems, manifest.Problem{Place: m.At(path), Object: m.Name(), Path: path, Message: fmt.Sprintf(
+			"%s: only the controller remembers when a source held a key first: leave expireAfter out, or let the source say by expires (mapping.expires) when each entry is to go", after)})
+	}
+	return problems
 }
 
 // problemsOf are the problems of a manifest that an error tells of, each with its place.

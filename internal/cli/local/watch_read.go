@@ -279,6 +279,10 @@ func (w *watching) compile(in *intake, m *manifest.Manifest, sources []manifest.
 		})
 		return
 	}
+	if refused := lifetimes(m); len(refused) > 0 {
+		in.add(refused...)
+		return
+	}
 	key := revision.Key{Namespace: m.Map.Namespace, Name: m.Map.Name}
 	found, err := compile.Gather(&m.Map.Spec, objects{m.Map.Namespace, sources, m.Folder(), from})
 	if err != nil {

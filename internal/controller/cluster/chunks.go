@@ -105,10 +105,7 @@ func (r *reconciler) createChunks(ctx context.Context, s *scope, parts []*revisi
 var errTaken = errors.New("the name of a chunk is taken")
 
 func (r *reconciler) createChunk(ctx context.Context, s *scope, name string, p *revision.Part) (rejected *status.Rejection, err error) {
-	object := &v1alpha1.BPFMapChunk{EntryCount: int64(p.Len), Entries: p.Packed}
-	object.Namespace, object.Name, object.OwnerReferences = s.name.Namespace, name, ownedBy(s.m)
-	object.Annotations = map[string]string{v1alpha1.AnnotationPackedBytes: strconv.Itoa(len(p.Packed))}
-	err = r.client.Create(ctx, object)
+	err = r.client.Create(ctx, newChunk(s.m, name, p.Len, p.Packed))
 	if apierrors.IsAlreadyExists(err) {
 		rejected, err = r.whoseChunk(ctx, s, name)
 	}
@@ -116,6 +113,14 @@ func (r *reconciler) createChunk(ctx context.Context, s *scope, name string, p *
 		return nil, fmt.Errorf("create chunk %s: %w", name, err)
 	}
 	return rejected, nil
+}
+
+// newChunk is a chunk of a BPFMap.
+func newChunk(m *v1alpha1.BPFMap, name string, count int, packed []byte) *v1alpha1.BPFMapChunk {
+	object := &v1alpha1.BPFMapChunk{EntryCount: int64(count), Entries: packed}
+	object.Namespace, object.Name, object.OwnerReferences = m.Namespace, name, ownedBy(m)
+	object.Annotations = map[string]string{v1alpha1.AnnotationPackedBytes: strconv.Itoa(len(packed))}
+	return object
 }
 
 // whoseChunk explains why a chunk can't be created: one of that name exists. If it is this BPFMap's, the
@@ -144,7 +149,7 @@ func (r *reconciler) restoreChunks(ctx context.Context, s *scope) error {
 	if !missing || newest.Spec.Digest != want.digest {
 		return nil
 	}
-	_, parts, err := want.objects(s.m, newest.Number())
+	_, parts, err := want.objects(s.m, newest.Number(), r.seenBy(ctx, s))
 	if err != nil {
 		return err
 	}

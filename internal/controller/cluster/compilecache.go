@@ -56,6 +56,8 @@ type cacheEntry struct {
 	allowed    string // of v1alpha1.AnnotationAllowChange
 	compiled   compiled
 	rejected   *status.Rejection
+	// seen is the number of the sightings that it was compiled with; 0 for none.
+	seen uint64
 }
 
 // sum is a SHA-256.
@@ -76,9 +78,11 @@ type compiled struct {
 	reports []compile.SourceReport
 	// next is when compiling again gives something else though nothing has changed; zero for never.
 	next time.Time
-	// fresh is the compiled form; nil if only the outcome was remembered. Then recompile makes it again.
+	// fresh is the compiled form; nil if only the outcome was remembered. Then recompile makes it again, and unstored.
 	fresh     *revision.Revision
-	recompile func(*v1alpha1.BPFMap) (*revision.Revision, error)
+	recompile func(*v1alpha1.BPFMap, seenReader) (*revision.Revision, *unstored, error)
+	// unstored are the sightings that have to be stored before the revision; nil for none.
+	unstored *unstored
 	// earlier is the revision to go back to, with its entries; nil for what the spec compiles to.
 	earlier *v1alpha1.BPFMapRevision
 }
@@ -114,7 +118,7 @@ func nextLook(next, start, end time.Time) time.Time {
 
 // compile is what m's spec and sources compile to, or why they don't. The error is a source that can't
 // be read for now.
-func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source, inUse *compile.InUse, now func() time.Time) (compiled, *status.Rejection, error) {
+func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source, inUse *compile.InUse, read seenReader, now func() time.Time) (compiled, *status.Rejection, error) {
 	name := client.ObjectKeyFromObject(m)
 	found, _ := c.last.Get(name)
 	e, ok := found.(cacheEntry)
@@ -133,13 +137,35 @@ func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source, inU
 		return result, err
 	}
 	in := compile.Input{Sources: sources, Cache: c.sources, Now: start, InUse: inUse}
+	before, err := read.of(&m.Spec)
+	if err != nil {
+		return compiled{}, nil, err
+	}
+	in.Sightings = before.table
 	result, err := build(m, in)
-	e = cacheEntry{uid: m.UID, generation: m.Generation, sources: state, allowed: allowed}
+	e = cacheEntry{uid: m.UID, generation: m.Generation, sources: state, allowed: allowed, seen: before.number}
 	fresh := result.Revision
-	again := func(m *v1alpha1.BPFMap) (*revision.Revision, error) { // what was allowed stays so
-		in.InUse = nil
+	digest := ""
+	if fresh != nil {
+		digest = fresh.Digest
+	}
+	in.InUse, in.Sightings = nil, nil // what was allowed stays so, and sightings would take too much memory
+	again := func(m *v1alpha1.BPFMap, read seenReader) (*revision.Revision, *unstored, error) {
+		before, err := read.of(&m.Spec)
+		if err != nil {
+			return nil, nil, err
+		}
+		in := in
+		in.Sightings = before.table
 		result, err := build(m, in)
-		return result.Revision, err
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case result.Revision.Digest != digest:
+			c.last.Remove(name)
+			return nil, nil, staleCache("what the sources hold, or when they held it first, has changed")
+		}
+		return result.Revision, unstoredOf(before, result.Sightings), nil
 	}
 	var unread *compile.LoadError
 	switch {
@@ -154,9 +180,29 @@ func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source, inU
 		}
 	}
 	e.compiled.reports, e.compiled.next = result.Sources, nextLook(result.NextChange, start, now())
+	fresher := e.compiled
+	if fresher.fresh = fresh; fresh != nil {
+		fresher.unstored = unstoredOf(before, result.Sightings)
+		e.compiled.unstored = fresher.unstored.outcome()
+	}
 	c.last.Add(name, e)
-	e.compiled.fresh = fresh
-	return e.compiled, e.rejected, nil
+	return fresher, e.rejected, nil
+}
+
+// stored notes that the sightings of a BPFMap are stored, with this number.
+func (c *compileCache) stored(name types.NamespacedName, number uint64) {
+	if found, ok := c.last.Get(name); ok {
+		e := found.(cacheEntry)
+		e.compiled.unstored, e.seen = nil, number
+		c.last.Add(name, e)
+	}
+}
+
+// seen is the number of the sightings that the last compilation went by; 0 for none.
+func (c *compileCache) seen(name types.NamespacedName) uint64 {
+	found, _ := c.last.Get(name)
+	e, _ := found.(cacheEntry)
+	return e.seen
 }
 
 // storedOf is what a revision takes in the API server.
@@ -205,7 +251,7 @@ func (c *compileCache) forget(name types.NamespacedName) {
 }
 
 // objects are the API objects for revision number n of m.
-func (c *compiled) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevision, []*revision.Part, error) {
+func (c *compiled) objects(m *v1alpha1.BPFMap, n int64, read seenReader) (*v1alpha1.BPFMapRevision, []*revision.Part, error) {
 	name := revisionName(m, n)
 	if c.earlier != nil {
 		object := &v1alpha1.BPFMapRevision{Spec: *c.earlier.Spec.DeepCopy()}
@@ -213,17 +259,24 @@ func (c *compiled) objects(m *v1alpha1.BPFMap, n int64) (*v1alpha1.BPFMapRevisio
 		parts, err := revision.Restore(object)
 		return object, parts, err
 	}
-	rev := c.fresh
-	if rev == nil {
-		var err error
-		if rev, err = c.recompile(m); err != nil {
-			return nil, nil, fmt.Errorf("compile again: %w", err)
-		}
+	if err := c.freshen(m, read); err != nil {
+		return nil, nil, err
 	}
-	numbered := *rev
+	numbered := *c.fresh
 	numbered.Name, numbered.Number, numbered.Group = name, n, c.group
 	object, parts := revision.ToObjects(&numbered)
 	return object, parts, nil
+}
+
+// freshen compiles again, if only the outcome was remembered.
+func (c *compiled) freshen(m *v1alpha1.BPFMap, read seenReader) (err error) {
+	if c.fresh != nil {
+		return nil
+	}
+	if c.fresh, c.unstored, err = c.recompile(m, read); err != nil {
+		return fmt.Errorf("compile again: %w", err)
+	}
+	return nil
 }
 
 func revisionName(m *v1alpha1.BPFMap, n int64) string { return fmt.Sprintf("%s-%d", m.Name, n) }

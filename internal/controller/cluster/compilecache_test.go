@@ -32,7 +32,7 @@ func TestCompileCache(t *testing.T) {
 	m.Spec.EntriesFrom = []v1alpha1.EntrySource{{ConfigMapRef: &v1alpha1.SourceRef{Name: "feed", Key: "x"}, Format: v1alpha1.SourceYAML}}
 	compiles := func(why string, want int) compiled {
 		t.Helper()
-		got, rejected, err := c.compile(m, sources, nil, time.Now)
+		got, rejected, err := c.compile(m, sources, nil, nil, time.Now)
 		if err != nil || rejected != nil {
 			t.Fatalf("%s: %+v, %v", why, rejected, err)
 		}
@@ -47,7 +47,7 @@ func TestCompileCache(t *testing.T) {
 	if first.identity != again.identity || first.digest != again.digest || first.stored.total != again.stored.total {
 		t.Errorf("remembered as %+v, was %+v", again, first)
 	}
-	if object, _, err := again.objects(m, 3); err != nil || object.Name != "foo-3" || object.Spec.Number != 3 || object.Spec.EntryCount != 2 || runs != 1 {
+	if object, _, err := again.objects(m, 3, nil); err != nil || object.Name != "foo-3" || object.Spec.Number != 3 || object.Spec.EntryCount != 2 || runs != 1 {
 		t.Errorf("objects of what is remembered: %+v, %v after %d runs", object, err, runs)
 	}
 	runs = 0
@@ -56,7 +56,7 @@ func TestCompileCache(t *testing.T) {
 	sources[0].Version = "2"
 	compiles("another version of a source", 1)
 	sources[0].Err = errors.New("there is no ConfigMap feed")
-	if _, rejected, err := c.compile(m, sources, nil, time.Now); err != nil || rejected == nil || rejected.Reason != v1alpha1.ReasonInvalidSource {
+	if _, rejected, err := c.compile(m, sources, nil, nil, time.Now); err != nil || rejected == nil || rejected.Reason != v1alpha1.ReasonInvalidSource {
 		t.Errorf("a source that is missing: %+v, %v", rejected, err)
 	}
 	sources[0].Err, runs = nil, 0
@@ -70,7 +70,7 @@ func TestCompileCache(t *testing.T) {
 	m.Generation++
 	fails = &compile.LoadError{Place: "spec.entriesFrom[0]", Err: errors.New("timeout")}
 	for range 2 {
-		if _, _, err := c.compile(m, sources, nil, time.Now); !errors.Is(err, fails) {
+		if _, _, err := c.compile(m, sources, nil, nil, time.Now); !errors.Is(err, fails) {
 			t.Errorf("%v, want %v", err, fails)
 		}
 	}
@@ -79,7 +79,7 @@ func TestCompileCache(t *testing.T) {
 	}
 	fails, runs = errors.New(strings.Repeat("é", maxRejection)), 0
 	for range 2 {
-		if _, rejected, err := c.compile(m, sources, nil, time.Now); err != nil || rejected == nil || len(rejected.Message) > maxRejection {
+		if _, rejected, err := c.compile(m, sources, nil, nil, time.Now); err != nil || rejected == nil || len(rejected.Message) > maxRejection {
 			t.Errorf("%v, %+v", err, rejected)
 		}
 	}
@@ -92,7 +92,7 @@ func TestCompileCache(t *testing.T) {
 func TestCompileCacheKeepsNoNamesOfTooMuch(t *testing.T) {
 	for bound, chunks := range map[int64]int{1 << 20: 8, 500_000: 0} {
 		c := newCompileCache(compile.Run, bound)
-		got, rejected, err := c.compile(newMap("foo", 1000, many(600, "x")...), nil, nil, time.Now)
+		got, rejected, err := c.compile(newMap("foo", 1000, many(600, "x")...), nil, nil, nil, time.Now)
 		if err != nil || rejected != nil || len(got.stored.chunks) != chunks || got.stored.total < 600_000 {
 			t.Errorf("bound %d: %d chunks of %d bytes, %+v, %v; want %d", bound, len(got.stored.chunks), got.stored.total, rejected, err, chunks)
 		}

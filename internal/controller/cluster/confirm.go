@@ -80,7 +80,7 @@ func isRevisionOf(revision, name string) bool {
 // confirmSources reads from the API server that what was compiled is what the sources hold: a ConfigMap that the
 // cache doesn't show yet would be missing from the next revision.
 func (r *reconciler) confirmSources(ctx context.Context, s *scope) error {
-	if s.m.Spec.RollbackTo != "" || len(s.m.Spec.EntriesFrom) == 0 {
+	if s.m.Spec.RollbackTo != "" || len(s.m.Spec.EntriesFrom) == 0 || s.confirmedSources {
 		return nil
 	}
 	now, err := compile.Gather(&s.m.Spec, objects{r, ctx, s.m.Namespace, r.live})
@@ -90,6 +90,7 @@ func (r *reconciler) confirmSources(ctx context.Context, s *scope) error {
 	if stateOf(now) != s.sources {
 		return staleCache("the sources of BPFMap %s have changed", s.name)
 	}
+	s.confirmedSources = true
 	return nil
 }
 

@@ -31,6 +31,8 @@ const (
 	// reasonEntriesNotUsed: the spec was edited while spec.rollbackTo names an earlier revision.
 	reasonEntriesNotUsed  = "EntriesNotUsed"
 	reasonRolloutComplete = "RolloutComplete"
+	// reasonSightingsLost: somebody deleted or altered what was stored of when sources held their keys first.
+	reasonSightingsLost = "SightingsLost"
 )
 
 func (r *reconciler) announceRevision(m *v1alpha1.BPFMap, rev *v1alpha1.BPFMapRevision) {

@@ -11,7 +11,7 @@ package cluster
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaprevisions,verbs=get;list;watch;create;patch;delete
 // Sources of entries (spec.entriesFrom). The watches carry metadata alone; data are read by name.
 // +kubebuilder:rbac:groups="",resources=configmaps;secrets,verbs=get;list;watch
-// The parts of large revisions; the watch carries metadata alone.
+// The parts of large revisions, and when sources held their keys first; the watch carries metadata alone.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmapchunks,verbs=get;list;watch;create;delete
 // How far a revision goes.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaprevisions/status,verbs=patch

@@ -97,8 +97,9 @@ type scope struct {
 	sources sum
 	// reports are what was read from the sources, whether the spec is accepted or not; set by compile, nil if none were.
 	reports []compile.SourceReport
-	// confirmed says that the API server has what the cache shows; set by confirm.
-	confirmed bool
+	// confirmed says that the API server has what the cache shows, and confirmedSources that the sources hold what was
+	// compiled; set by confirm and confirmSources.
+	confirmed, confirmedSources bool
 	// revised says that the newest revision is known to be what the spec asks for; set by revise.
 	revised bool
 	// rollout is how far the newest revision is; set by rollOut, nil before there is one.

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
@@ -40,7 +41,7 @@ func (r *reconciler) plan(ctx context.Context, s *scope) error {
 		_, s.cut = cutHistory(s.own, inUse, want, sizes, history, r.limits.perMap)
 	}
 	divide(want)
-	if !s.creates() {
+	if !s.creates() && !s.sees() {
 		r.reserved.release(s.name)
 		return nil
 	}
@@ -48,7 +49,7 @@ func (r *reconciler) plan(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
-	full := r.reserved.reserve(s.name, revisionName(s.m, s.next), want, present, s.freed(want, present), r.limits.perNamespace)
+	full := r.reserved.reserve(s.name, revisionName(s.m, s.next), s.withSightings(want), present, s.freed(want, present), r.limits.perNamespace)
 	if full != nil {
 		s.reject(full)
 		s.requeueAfter = quotaRetry
@@ -117,8 +118,8 @@ func (s *scope) freed(want stored, present map[string]int64) (n int64) {
 	return n
 }
 
-// unneeded are the chunks that neither a revision that stays nor the wanted one names, and those of
-// namesakes, which the garbage collector is about to delete.
+// unneeded are the chunks that neither a revision that stays nor the wanted one names, those of
+// namesakes, which the garbage collector is about to delete, and sightings of which the spec says nothing any more.
 func (s *scope) unneeded(want stored) (list []metadata) {
 	needed := map[string]bool{}
 	cut := namesOf(s.cut)
@@ -133,6 +134,9 @@ func (s *scope) unneeded(want stored) (list []metadata) {
 		needed[c.name] = true
 	}
 	for i := range s.chunks {
+		if isSighting(&s.chunks[i]) {
+			needed[s.chunks[i].Name] = s.want == nil || compile.HasLifetimes(&s.m.Spec)
+		}
 		if !needed[s.chunks[i].Name] || !metav1.IsControlledBy(&s.chunks[i], s.m) {
 			list = append(list, s.chunks[i])
 		}

@@ -100,7 +100,10 @@ func (r *reconciler) compile(ctx context.Context, s *scope) error {
 			return readErr
 		}
 		s.sources = stateOf(sources)
-		want, s.rejected, err = r.compiled.compile(s.m, sources, r.inUse(ctx, s), r.now)
+		if err := r.missSightings(ctx, s); err != nil {
+			return err
+		}
+		want, s.rejected, err = r.compiled.compile(s.m, sources, r.inUse(ctx, s), r.seenBy(ctx, s), r.now)
 		s.reports = want.reports
 		if !want.next.IsZero() {
 			s.lookAgainIn(max(time.Millisecond, want.next.Sub(r.now())))
@@ -154,6 +157,10 @@ func (r *reconciler) readEarlier(ctx context.Context, want *compiled, name types
 // revise makes the newest revision what the spec asks for, if it is accepted, with all its chunks, and marks
 // it as active.
 func (r *reconciler) revise(ctx context.Context, s *scope) error {
+	// They are stored before the revision: no entry lives longer because this process dies in between.
+	if err := r.storeSightings(ctx, s); err != nil || s.rejected != nil {
+		return err
+	}
 	if s.creates() {
 		if err := r.create(ctx, s); err != nil || s.rejected != nil {
 			return err
@@ -193,7 +200,7 @@ func (r *reconciler) create(ctx context.Context, s *scope) error {
 	if err := r.confirmSources(ctx, s); err != nil {
 		return err
 	}
-	object, parts, err := s.want.objects(s.m, s.next)
+	object, parts, err := s.want.objects(s.m, s.next, r.seenBy(ctx, s))
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func TestRead(t *testing.T) {
 		blue,
 		{Name: "tables", Type: 12, KeySize: 4, ValueSize: 4, MaxEntries: 4, CKey: "__u32", Inner: &inner, Slots: []bpfobject.Slot{{Index: 2, Symbol: "blue"}}},
 		{Name: "stages", Type: 3, KeySize: 4, ValueSize: 4, MaxEntries: 4, CKey: "__u32", Slots: []bpfobject.Slot{{Index: 1, Symbol: "first"}}},
-		{Name: ".rodata", Type: 2, KeySize: 4, ValueSize: 16, MaxEntries: 1, Flags: rdOnlyProg | mmapable, Section: true, Frozen: true, Contents: u32(2) + u32(7) + "hello\x00\x00\x00"},
+		{Name: ".rodata", Type: 2, KeySize: 4, ValueSize: 16, MaxEntries: 1, Flags: rdOnlyProg | mmapable, Section: true, Frozen: true, Contents: "\x02\x00\x00\x00" + u32(7) + "hello\x00\x00\x00"},
 		{Name: ".data", Type: 2, KeySize: 4, ValueSize: 4, MaxEntries: 1, Flags: mmapable, Section: true, Contents: u32(10)},
 		{Name: ".bss", Type: 2, KeySize: 4, ValueSize: 16, MaxEntries: 1, Flags: mmapable, Section: true},
 		{Name: ".data.tuning", Type: 2, KeySize: 4, ValueSize: 2, MaxEntries: 1, Section: true, Contents: string(binary.NativeEndian.AppendUint16(nil, 3))},

@@ -49,7 +49,7 @@ UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/
 # their own there.
 S390X_PACKAGES ?= ./internal/bpfobject ./internal/cdecl ./internal/expression ./internal/lpm ./internal/nativehex \
 	./internal/ownership ./internal/plan ./internal/revision ./internal/schema ./internal/source ./internal/status
-S390X_HISTORIES ?= 40
+S390X_HISTORIES ?= 100
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
 # race detector on each of its backends.
 RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/compile ./internal/controller/agent \
@@ -146,8 +146,9 @@ test-arm64: ## Run test-kernels' system calls and command line on an emulated ar
 
 # QEMU's user mode runs a program of another architecture on this kernel, but has no bpf(2): the names that are left out
 # of btfschema need it, and of the engine only the histories on its backend in memory run. Those of compile measure how
-# much memory the process takes, which is the emulator's. Vet has looked at the code before.
-S390X_TEST = GOARCH=s390x $(GO) test -exec qemu-s390x-static -vet=off $(TEST_FLAGS) -timeout $(TEST_TIMEOUT)
+# much memory the process takes, which is the emulator's. GOFLAGS also reaches the go run of a test. Vet has looked at the
+# code before.
+S390X_TEST = GOARCH=s390x GOFLAGS="$$GOFLAGS -exec=qemu-s390x-static" $(GO) test -vet=off $(TEST_FLAGS) -timeout $(TEST_TIMEOUT)
 .PHONY: test-s390x
 test-s390x: ## Run the tests that need no kernel as on s390x, which is big endian, by QEMU's user mode (root, to install it).
 	hack/packages.sh qemu-s390x-static:qemu-user-static clang:clang gcc:gcc /usr/include/stdio.h:libc6-dev /usr/include/bpf/libbpf.h:libbpf-dev

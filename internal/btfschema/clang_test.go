@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/test/clang"
 )
 
 // ofC is what clang's BTF of testdata/types.c says of a variable, as YAML, and the notes.
@@ -33,7 +34,7 @@ func ofC(t *testing.T, spec *btf.Spec, name string) (string, []string) {
 func compiled(t *testing.T) *btf.Spec {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "types.o")
-	if text, err := exec.Command("clang", "-target", "bpf", "-g", "-O2", "-Wall", "-Werror", "-o", out, "-c", "testdata/types.c").CombinedOutput(); err != nil {
+	if text, err := exec.Command("clang", "-target", clang.Target(), "-g", "-O2", "-Wall", "-Werror", "-o", out, "-c", "testdata/types.c").CombinedOutput(); err != nil {
 		t.Fatalf("compile testdata/types.c (this test needs clang): %v\n%s", err, text)
 	}
 	spec, err := btf.LoadSpec(out)

@@ -52,19 +52,19 @@ func compiled(t *testing.T, format, text string) string {
 // TestSourcesSayAllThatEntriesDo has the same two entries in each format.
 func TestSourcesSayAllThatEntriesDo(t *testing.T) {
 	const want = "{addr: 192.0.2.1, port: 443, proto: tcp} {name: a.example, flags: dsr, ttl: 1m30s, to: {v4: 10.0.0.1}, weights: [1, 1, 1]}\n" +
-		"{addr: 2001:db8::1, port: 10, proto: 1} {name: b.example, flags: local|dsr|0x40, ttl: 30s, to: {v4: 7.0.9.0}, weights: [5, 6, 1]}" // the first member that has these bytes
+		"{addr: 2001:db8::1, port: 10, proto: 1} {name: b.example, flags: local|dsr|0x40, ttl: 30s, to: {v4: 7.7.9.9}, weights: [5, 6, 1]}" // the first member that has these bytes, 0707 and 0909 in either byte order
 	for format, text := range map[string]string{
 		"CSV": `key.addr,key.port,key.proto,value.name,value.flags,value.ttl,value.to.v4,value.to.dev.index,value.to.dev.vlan,value.weights
 192.0.2.1,443,tcp,A.example,dsr,90s,10.0.0.1,,,
-2001:db8::1,010,1,b.example.,local|dsr|0x40,,,7,9,"[5,6]"
+2001:db8::1,010,1,b.example.,local|dsr|0x40,,,1799,2313,"[5,6]"
 `,
 		"JSON": `[{"key": {"addr": "192.0.2.1", "port": 443, "proto": "tcp"}, "value": {"name": "A.example", "flags": ["dsr"], "ttl": "90s", "to": {"v4": "10.0.0.1"}}},
-{"key": {"addr": "2001:db8::1", "port": "010", "proto": 1}, "value": {"name": "b.example.", "flags": ["local", "dsr", 64], "to": {"dev": {"index": 7, "vlan": 9}}, "weights": [5, 6]}}]`,
+{"key": {"addr": "2001:db8::1", "port": "010", "proto": 1}, "value": {"name": "b.example.", "flags": ["local", "dsr", 64], "to": {"dev": {"index": 1799, "vlan": 2313}}, "weights": [5, 6]}}]`,
 		"YAML": `
 - key: {addr: 192.0.2.1, port: 443, proto: tcp}
   value: {name: A.example, flags: dsr, ttl: 1m30s, to: {v4: 10.0.0.1}, weights: [1]}
 - key: {addr: "2001:db8::1", port: 10, proto: 1}
-  value: {name: b.example., flags: [local, dsr, 0x40], to: {dev: {index: 7, vlan: 9}}, weights: [5, 6]}
+  value: {name: b.example., flags: [local, dsr, 0x40], to: {dev: {index: 1799, vlan: 2313}}, weights: [5, 6]}
 `,
 	} {
 		if got := compiled(t, format, text); got != want {

@@ -54,7 +54,7 @@ func compare(t *testing.T, dir string, run func(*testing.T, *v1alpha1.BPFMap) st
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			got := run(t, read(t, path))
 			file := strings.TrimSuffix(path, ".yaml") + ".golden"
-			golden.Equal(t, file, got)
+			golden.Native(t, file, got)
 		})
 	}
 }

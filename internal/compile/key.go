@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -118,10 +119,11 @@ func indexProblem(shape revision.Shape, key *schema.Layout, k []byte) string {
 		return ""
 	}
 	bound := fmt.Sprintf("out of range (0…%d): maxEntries is %d", shape.MaxEntries-1, shape.MaxEntries)
-	if key.Scalar() == v1alpha1.TypeU32 {
+	written := key.Format(k)
+	if key.Scalar() == v1alpha1.TypeU32 || written == strconv.FormatUint(uint64(index), 10) { // on a big-endian machine
 		return fmt.Sprintf("index %d is %s", index, bound)
 	}
-	return fmt.Sprintf("index %s is %d in network order, %s", key.Format(k), index, bound)
+	return fmt.Sprintf("index %s is %d in network order, %s", written, index, bound)
 }
 
 // prefixProblem checks an LPM key that was given in hex; typed prefixes can't fail it.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -139,8 +140,8 @@ func (s *scenario) world(t *testing.T) *world {
 	w.wanted = plan.DesiredContents{Contents: declared, Shape: rev.Shape, Sync: rev.Policy.Sync}
 	if s.Owned != nil {
 		var owned []byte
-		for _, b := range s.Owned {
-			owned = append(owned, byte(b))
+		for _, k := range s.Owned {
+			owned = append(owned, encode(t, rev.KeySchema, strconv.Itoa(k))...)
 		}
 		w.wanted.Owned = keys{owned, int(rev.Shape.KeySize)}
 	}

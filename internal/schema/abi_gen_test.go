@@ -13,13 +13,13 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
-// generated is a schema, the same declaration in C, a value, and statements that assign it to v.
+// generated is a schema, the same declaration in C, a value, and the initializers that give it to a variable.
 type generated struct {
-	schema      *v1alpha1.Schema
-	layout      *schema.Layout
-	declaration string
-	value       string
-	assignments string
+	schema       *v1alpha1.Schema
+	layout       *schema.Layout
+	declaration  string
+	value        string
+	initializers string
 	// paths are the members that have an offset, as offsetof takes them.
 	paths []string
 }
@@ -27,7 +27,7 @@ type generated struct {
 // generator makes schemas at random.
 type generator struct {
 	r *rand.Rand
-	// out is what is being made, and quiet that values are made which aren't assigned.
+	// out is what is being made.
 	out   *generated
 	names int
 }
@@ -45,7 +45,7 @@ func (g *generator) next(n int) generated {
 		}
 	}
 	g.out.declaration = "typedef " + g.declare(g.out.schema, g.out.layout, "\t") + fmt.Sprintf(" s%d", n)
-	g.out.value = g.object(g.out.schema, "v")
+	g.out.value = g.object(g.out.schema, "")
 	g.offsets(g.out.schema, "")
 	return *g.out
 }
@@ -222,7 +222,7 @@ func (g *generator) offsets(s *v1alpha1.Schema, path string) {
 	}
 }
 
-// object is a value of a struct or union at a place of v.
+// object is a value of a struct or union at a place of the variable, as designators have it.
 func (g *generator) object(s *v1alpha1.Schema, at string) string {
 	var named []*v1alpha1.Field
 	for i := range s.Fields {

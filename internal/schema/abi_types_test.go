@@ -29,7 +29,7 @@ var asBytes = map[v1alpha1.ScalarType]int{
 	v1alpha1.TypeIPv4Prefix: 8, v1alpha1.TypeIPv6Prefix: 20, v1alpha1.TypeIPPrefix: 20,
 }
 
-// scalarTypes are all that a program can assign.
+// scalarTypes are all that a program can initialize.
 var scalarTypes = append(slices.Sorted(maps.Keys(cTypes)), v1alpha1.TypeString, v1alpha1.TypeCountedString, v1alpha1.TypeDNSName,
 	v1alpha1.TypeHex, v1alpha1.TypeBytes, v1alpha1.TypePadding)
 

@@ -7,19 +7,21 @@ import (
 	"bytes"
 	"encoding/hex"
 	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/nativehex"
 )
 
-// TestRoundTrip encodes, compares the bytes (of a little-endian machine), and decodes again.
+// TestRoundTrip encodes, compares the bytes, and decodes again.
 func TestRoundTrip(t *testing.T) {
 	for _, test := range []struct{ schema, in, bytes, json, text string }{
 		{`{type: u8}`, `255`, "ff", `255`, `255`},
-		{`{type: u16}`, `"0x1f"`, "1f00", `31`, `31`},
+		{`{type: u16}`, `"0x1f"`, "<1f00>", `31`, `31`},
 		{`{type: u32}`, `4294967295`, "ffffffff", `4294967295`, `4294967295`},
 		{`{type: u64}`, `"18446744073709551615"`, "ffffffffffffffff", `"18446744073709551615"`, `18446744073709551615`},
-		{`{type: u64}`, `1e3`, "e803000000000000", `1000`, `1000`},
+		{`{type: u64}`, `1e3`, "<e803000000000000>", `1000`, `1000`},
 		{`{type: i8}`, `-128`, "80", `-128`, `-128`},
-		{`{type: i16}`, `"-0x10"`, "f0ff", `-16`, `-16`},
-		{`{type: i64}`, `-9223372036854775808`, "0000000000000080", `-9223372036854775808`, `-9223372036854775808`},
+		{`{type: i16}`, `"-0x10"`, "<f0ff>", `-16`, `-16`},
+		{`{type: i64}`, `-9223372036854775808`, "<0000000000000080>", `-9223372036854775808`, `-9223372036854775808`},
 		{`{type: be16}`, `443`, "01bb", `443`, `443`},
 		{`{type: be32}`, `1`, "00000001", `1`, `1`},
 		{`{type: be64}`, `1`, "0000000000000001", `1`, `1`},
@@ -27,17 +29,17 @@ func TestRoundTrip(t *testing.T) {
 		{`{type: ipv4}`, `"192.0.2.1"`, "c0000201", `"192.0.2.1"`, `192.0.2.1`},
 		{`{type: ipv6}`, `"2001:db8::1"`, "20010db8000000000000000000000001", `"2001:db8::1"`, `2001:db8::1`},
 		{`{type: mac}`, `"02-00-5E-10-00-01"`, "02005e100001", `"02:00:5e:10:00:01"`, `02:00:5e:10:00:01`},
-		{`{type: ipv4Prefix}`, `"203.0.113.0/24"`, "18000000cb007100", `"203.0.113.0/24"`, `203.0.113.0/24`},
+		{`{type: ipv4Prefix}`, `"203.0.113.0/24"`, "<18000000>cb007100", `"203.0.113.0/24"`, `203.0.113.0/24`},
 		{`{type: ipv4Prefix}`, `"0.0.0.0/0"`, "0000000000000000", `"0.0.0.0/0"`, `0.0.0.0/0`},
-		{`{type: ipv6Prefix}`, `"2001:db8::/32"`, "2000000020010db8000000000000000000000000", `"2001:db8::/32"`, `2001:db8::/32`},
+		{`{type: ipv6Prefix}`, `"2001:db8::/32"`, "<20000000>20010db8000000000000000000000000", `"2001:db8::/32"`, `2001:db8::/32`},
 		{`{type: string, size: 4}`, `"ab"`, "61620000", `"ab"`, `ab`},
 		{`{type: string, size: 4}`, `"a b,"`, "6120622c", `"a b,"`, `"a b,"`},
 		{`{type: string, size: 4}`, `"\u00e9\"x"`, "c3a92278", `"é\"x"`, `"é\"x"`},
 		{`{type: bytes, size: 3}`, `"AQID"`, "010203", `"AQID"`, `AQID`},
 		{`{type: hex, size: 4}`, `"0xde:ad be-ef"`, "deadbeef", `"deadbeef"`, `deadbeef`},
-		{`{type: u16, length: 2}`, `[1, "0x2"]`, "01000200", `[1,2]`, `[1, 2]`},
+		{`{type: u16, length: 2}`, `[1, "0x2"]`, "<0100><0200>", `[1,2]`, `[1, 2]`},
 		{`{fields: [{name: action, type: u8}, {name: rule, type: u32}]}`, `{"rule": 7, "action": 1}`,
-			"0100000007000000", `{"action":1,"rule":7}`, `{action: 1, rule: 7}`},
+			"01000000<07000000>", `{"action":1,"rule":7}`, `{action: 1, rule: 7}`},
 		{`{length: 2, fields: [{name: a, type: u8}, {name: b, type: be16}]}`, `[{"a": 1, "b": 2}, {"a": 3, "b": 4}]`,
 			"0100000203000004", `[{"a":1,"b":2},{"a":3,"b":4}]`, `[{a: 1, b: 2}, {a: 3, b: 4}]`},
 	} {
@@ -47,7 +49,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("%s of %s: %v", test.schema, test.in, err)
 			continue
 		}
-		if got := hex.EncodeToString(b); got != test.bytes {
+		if got := hex.EncodeToString(b); got != nativehex.Text(test.bytes) {
 			t.Errorf("%s of %s is %s, want %s", test.schema, test.in, got, test.bytes)
 		}
 		if got := string(l.Decode(b)); got != test.json {
@@ -114,10 +116,10 @@ func TestBytesThatNothingEncodesTo(t *testing.T) {
 	for _, test := range []struct{ schema, bytes, text string }{
 		{`{type: bool}`, "07", "7"},
 		{`{type: string, size: 3}`, "610062", "hex:610062"},
-		{`{fields: [{name: a, type: u8}, {name: b, type: u16}]}`, "01ff0200", "{a: 1, b: 2} (padding is not zero)"},
-		{`{fields: [{name: a, type: u8}, {name: b, type: u16}]}`, "01000200", "{a: 1, b: 2}"},
+		{`{fields: [{name: a, type: u8}, {name: b, type: u16}]}`, "01ff<0200>", "{a: 1, b: 2} (padding is not zero)"},
+		{`{fields: [{name: a, type: u8}, {name: b, type: u16}]}`, "0100<0200>", "{a: 1, b: 2}"},
 	} {
-		b, err := hex.DecodeString(test.bytes)
+		b, err := hex.DecodeString(nativehex.Text(test.bytes))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/nativehex"
 )
 
 // TestBytesOfNoScalar shows bytes that no value encodes to as they are, and takes them back.
@@ -16,29 +18,30 @@ func TestBytesOfNoScalar(t *testing.T) {
 		{`{type: bool}`, "07", `{"$hex":"07"}`, `7`},
 		{`{type: string, size: 3}`, "610062", `{"$hex":"610062"}`, `hex:610062`},
 		{`{type: string, size: 2}`, "ff00", `{"$hex":"ff00"}`, `hex:ff00`},
-		{`{type: f32}`, "0100c07f", `{"$hex":"0100c07f"}`, `NaN(0x7fc00001)`},
-		{`{type: f64}`, "000000000000f8ff", `{"$hex":"000000000000f8ff"}`, `NaN(0xfff8000000000000)`},
+		{`{type: f32}`, "<0100c07f>", `{"$hex":"<0100c07f>"}`, `NaN(0x7fc00001)`},
+		{`{type: f64}`, "<000000000000f8ff>", `{"$hex":"<000000000000f8ff>"}`, `NaN(0xfff8000000000000)`},
 		{`{type: countedString, size: 3}`, "04616263", `{"$hex":"04616263"}`, `hex:04616263`},
 		{`{type: countedString, size: 3}`, "01616200", `{"$hex":"01616200"}`, `hex:01616200`},
-		{`{type: countedString, size: 3, lengthType: u16}`, "010061000001", `{"$hex":"010061000001"}`, `hex:010061000001`},
+		{`{type: countedString, size: 3, lengthType: u16}`, "<0100>61000001", `{"$hex":"<0100>61000001"}`, `hex:<0100>61000001`},
 		{`{type: dnsName, size: 4}`, "01410000", `{"$hex":"01410000"}`, `hex:01410000`},
 		{`{type: dnsName, size: 4}`, "01610001", `{"$hex":"01610001"}`, `hex:01610001`},
 		{`{type: dnsName, size: 4}`, "03616263", `{"$hex":"03616263"}`, `hex:03616263`},
-		{`{type: ipv4Prefix}`, "180000000a010203", `{"$hex":"180000000a010203"}`, `10.1.2.3/24`},
-		{`{type: ipv4Prefix}`, "210000000a010203", `{"$hex":"210000000a010203"}`, `10.1.2.3/33`},
-		{`{type: ipPrefix}`, "8100000000000000000000000000ffff0a010203", `{"$hex":"8100000000000000000000000000ffff0a010203"}`, `10.1.2.3/129`},
-		{`{type: ipPrefix, ipv4As: First}`, "200000000a01020300000000000000000000ff00", `{"$hex":"200000000a01020300000000000000000000ff00"}`, `a01:203::ff00/32`},
+		{`{type: ipv4Prefix}`, "<18000000>0a010203", `{"$hex":"<18000000>0a010203"}`, `10.1.2.3/24`},
+		{`{type: ipv4Prefix}`, "<21000000>0a010203", `{"$hex":"<21000000>0a010203"}`, `10.1.2.3/33`},
+		{`{type: ipPrefix}`, "<81000000>00000000000000000000ffff0a010203", `{"$hex":"<81000000>00000000000000000000ffff0a010203"}`, `10.1.2.3/129`},
+		{`{type: ipPrefix, ipv4As: First}`, "<20000000>0a01020300000000000000000000ff00", `{"$hex":"<20000000>0a01020300000000000000000000ff00"}`, `a01:203::ff00/32`},
 	} {
-		b, err := hex.DecodeString(test.bytes)
+		json, text := nativehex.Text(test.json), nativehex.Text(test.text)
+		b, err := hex.DecodeString(nativehex.Text(test.bytes))
 		if err != nil {
 			t.Fatal(err)
 		}
 		l := layout(t, test.schema)
-		if got := string(l.Decode(b)); got != test.json {
-			t.Errorf("%s of %s decodes to %s, want %s", test.bytes, test.schema, got, test.json)
+		if got := string(l.Decode(b)); got != json {
+			t.Errorf("%x of %s decodes to %s, want %s", b, test.schema, got, json)
 		}
-		if got := l.Format(b); got != test.text {
-			t.Errorf("%s of %s prints as %s, want %s", test.bytes, test.schema, got, test.text)
+		if got := l.Format(b); got != text {
+			t.Errorf("%x of %s prints as %s, want %s", b, test.schema, got, text)
 		}
 		checkComesBack(t, l, b)
 	}

@@ -82,10 +82,9 @@ func (l *Layout) appendLinks(links []ReferenceField, offset int, inUnion bool) [
 	return links
 }
 
-// Symbol is what stands at the place in b.
-func (f ReferenceField) Symbol(b []byte) uint32 {
-	return binary.NativeEndian.Uint32(b[f.Offset:])
-}
+// Symbol is what stands at the place in b: the number there, which is as wide as the field. On a big-endian machine,
+// the first four of its eight bytes are zero.
+func (f ReferenceField) Symbol(b []byte) uint32 { return uint32(f.Get(b)) }
 
 // Put writes what a link stands for on a node to its place in b.
 func (f ReferenceField) Put(b []byte, target uint64) {

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/nativehex"
 )
 
 func ownedLayout(t *testing.T, text string) (*Layout, error) {
@@ -25,18 +26,18 @@ func ownedLayout(t *testing.T, text string) (*Layout, error) {
 // TestDeclared: which bits are the declaration's, what an entry may leave out, and what is written then.
 func TestDeclared(t *testing.T) {
 	for name, c := range map[string]struct{ schema, mask, value, want string }{
-		"nothing":        {`{type: u64}`, "", "7", "0700000000000000"},
+		"nothing":        {`{type: u64}`, "", "7", "<0700000000000000>"},
 		"the whole":      {`{type: u64, owner: Program}`, "0000000000000000", "", "0000000000000000"},
-		"a first value":  {`{type: u64, owner: Program}`, "0000000000000000", "5", "0500000000000000"},
-		"a default":      {`{type: u32, owner: Program, default: 9}`, "00000000", "", "09000000"},
+		"a first value":  {`{type: u64, owner: Program}`, "0000000000000000", "5", "<0500000000000000>"},
+		"a default":      {`{type: u32, owner: Program, default: 9}`, "00000000", "", "<09000000>"},
 		"a field":        {`{fields: [{name: a, type: u8}, {name: hits, type: u32, owner: Program}]}`, "ffffffff00000000", `{"a": 1}`, "0100000000000000"},
-		"a bit-field":    {`{fields: [{name: flags, type: u64, bits: 6}, {name: hits, type: u64, bits: 58, owner: Program}]}`, "3f00000000000000", `{"flags": 5}`, "0500000000000000"},
-		"bits, a value":  {`{fields: [{name: flags, type: u64, bits: 6}, {name: hits, type: u64, bits: 58, owner: Program}]}`, "3f00000000000000", `{"flags": 5, "hits": 1}`, "4500000000000000"},
-		"a lock":         {`{fields: [{name: lock, type: spinLock}, {name: rate, type: u32}, {name: tokens, type: u32, owner: Program}]}`, "00000000ffffffff00000000", `{"rate": 2}`, "000000000200000000000000"},
+		"a bit-field":    {`{fields: [{name: flags, type: u64, bits: 6}, {name: hits, type: u64, bits: 58, owner: Program}]}`, "<3f00000000000000|fc00000000000000>", `{"flags": 5}`, "<0500000000000000|1400000000000000>"},
+		"bits, a value":  {`{fields: [{name: flags, type: u64, bits: 6}, {name: hits, type: u64, bits: 58, owner: Program}]}`, "<3f00000000000000|fc00000000000000>", `{"flags": 5, "hits": 1}`, "<4500000000000000|1400000000000001>"},
+		"a lock":         {`{fields: [{name: lock, type: spinLock}, {name: rate, type: u32}, {name: tokens, type: u32, owner: Program}]}`, "00000000ffffffff00000000", `{"rate": 2}`, "00000000<02000000>00000000"},
 		"an array":       {`{fields: [{name: a, type: u8}, {name: cnt, type: u8, length: 3, owner: Program}]}`, "ff000000", `{"a": 1, "cnt": [7]}`, "01070000"},
 		"in an array":    {`{length: 2, fields: [{name: a, type: u8}, {name: cnt, type: u8, owner: Program}]}`, "ff00ff00", `[{"a": 1}, {"a": 2, "cnt": 3}]`, "01000203"},
 		"a union":        {`{fields: [{name: u, union: true, owner: Program, fields: [{name: x, type: u16}, {name: z, type: u8}]}]}`, "0000", `{}`, "0000"},
-		"a nested one":   {`{fields: [{name: a, type: u8}, {name: s, owner: Program, fields: [{name: x, type: u8}, {name: z, type: u16, default: 3}]}]}`, "ffff00000000", `{"a": 1}`, "010000000300"},
+		"a nested one":   {`{fields: [{name: a, type: u8}, {name: s, owner: Program, fields: [{name: x, type: u8}, {name: z, type: u16, default: 3}]}]}`, "ffff00000000", `{"a": 1}`, "01000000<0300>"},
 		"its default":    {`{owner: Program, fields: [{name: x, type: u8}, {name: z, type: u16}], default: {x: 1}}`, "00000000", "", "01000000"},
 		"an enum with 0": {`{type: u8, owner: Program, enum: {new: 0, old: 1}}`, "00", "", "00"},
 		"its name":       {`{type: u8, owner: Program, enum: {old: 1}, default: old}`, "00", "", "01"},
@@ -46,7 +47,7 @@ func TestDeclared(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := hex.EncodeToString(l.Declared()); got != c.mask {
+			if got := hex.EncodeToString(l.Declared()); got != nativehex.Text(c.mask) {
 				t.Errorf("the mask is %s, want %s", got, c.mask)
 			}
 			b := make([]byte, l.Size())
@@ -55,7 +56,7 @@ func TestDeclared(t *testing.T) {
 			} else {
 				err = l.Encode(b, []byte(c.value))
 			}
-			if got := hex.EncodeToString(b); err != nil || got != c.want {
+			if got := hex.EncodeToString(b); err != nil || got != nativehex.Text(c.want) {
 				t.Errorf("%q is %s, %v, want %s", c.value, got, err, c.want)
 			}
 		})
@@ -85,7 +86,7 @@ func TestCarry(t *testing.T) {
 		"another place":  {`{fields: [{name: cnt, type: u8, owner: Program}, {name: a, type: u8}]}`, `{fields: [{name: a, type: u8}, {name: b, type: u8}, {name: cnt, type: u8, owner: Program}]}`, "0201", "050600", "050602", ""},
 		"was declared":   {`{fields: [{name: cnt, type: u8}]}`, `{fields: [{name: cnt, type: u8, owner: Program}]}`, "07", "00", "07", ""},
 		"another type":   {`{fields: [{name: cnt, type: u8, owner: Program}]}`, `{fields: [{name: cnt, type: u16, owner: Program}, {name: m, type: u8, owner: Program}]}`, "07", "00000000", "00000000", "cnt m"},
-		"bits":           {`{fields: [{name: f, type: u16, bits: 6}, {name: h, type: u16, bits: 10, owner: Program}]}`, `{fields: [{name: g, type: u16, bits: 2}, {name: f, type: u16, bits: 4}, {name: h, type: u16, bits: 10, owner: Program}]}`, "c5ff", "2500", "e5ff", ""},
+		"bits":           {`{fields: [{name: f, type: u16, bits: 6}, {name: h, type: u16, bits: 10, owner: Program}]}`, `{fields: [{name: g, type: u16, bits: 2}, {name: f, type: u16, bits: 4}, {name: h, type: u16, bits: 10, owner: Program}]}`, "<c5ff|17ff>", "<2500|6400>", "<e5ff|67ff>", ""},
 		"in an array":    {`{length: 2, fields: [{name: cnt, type: u8, owner: Program}]}`, `{length: 2, fields: [{name: a, type: u8}, {name: cnt, type: u8, owner: Program}]}`, "0708", "01000200", "01070208", ""},
 		"a scalar":       {`{type: u32}`, `{type: u32, owner: Program}`, "01020304", "00000000", "01020304", ""},
 		"scalar, struct": {`{type: u32}`, `{fields: [{name: cnt, type: u32, owner: Program}]}`, "01020304", "00000000", "00000000", "."},
@@ -99,11 +100,11 @@ func TestCarry(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			src, _ := hex.DecodeString(c.src)
-			dst, _ := hex.DecodeString(c.dst)
+			src, _ := hex.DecodeString(nativehex.Text(c.src))
+			dst, _ := hex.DecodeString(nativehex.Text(c.dst))
 			carry := NewCarry(from, to)
 			carry.Copy(dst, src)
-			if lost := strings.Join(carry.Lost, " "); hex.EncodeToString(dst) != c.want || lost != strings.Trim(c.lost, ".") {
+			if lost := strings.Join(carry.Lost, " "); hex.EncodeToString(dst) != nativehex.Text(c.want) || lost != strings.Trim(c.lost, ".") {
 				t.Errorf("%x, lost %q; want %s, %q", dst, lost, c.want, c.lost)
 			}
 		})

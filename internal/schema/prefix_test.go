@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/nativehex"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
@@ -110,8 +111,8 @@ func TestPrefixKeys(t *testing.T) {
 		{"{type: u8, prefix: true}", `"0-255"`, "0 00000000"},
 		{"{type: be16, prefix: true}", `"8000-8999"`, "10 1f400000, 9 1f800000, 7 20000000, 8 22000000, 11 23000000, 13 23200000"},
 		{"{type: be64, prefix: true}", `"0x10-0x1f"`, "92 000000000000000000000010"},
-		{firewallKey, `{"ifindex": 1, "addr": "172.16.0.0/24"}`, "56 01000000ac100000"},
-		{firewallKey, `{"addr": "172.16.0.0-172.16.2.255", "ifindex": 1}`, "55 01000000ac100000, 56 01000000ac100200"},
+		{firewallKey, `{"ifindex": 1, "addr": "172.16.0.0/24"}`, "56 <01000000>ac100000"},
+		{firewallKey, `{"addr": "172.16.0.0-172.16.2.255", "ifindex": 1}`, "55 <01000000>ac100000, 56 <01000000>ac100200"},
 		{portKey, `{"proto": 6, "port": 443}`, "32 060001bb"},
 		{portKey, `{"proto": 6, "port": "0x01bb"}`, "32 060001bb"},
 		{portKey, `{"proto": 6, "port": "8000/10"}`, "26 06001f40"},
@@ -120,13 +121,13 @@ func TestPrefixKeys(t *testing.T) {
 		{packedKey, `{"id": 1, "port": 443}`, "80 000000000000000101bb"},
 		{anyPortKey, `{"proto": 6}`, "16 06000000"},
 		{anyPortKey, `{"proto": 6, "port": "0x50"}`, "32 06000050"},
-		{firewallKey, `{"$hex": "28000000010000000a000001"}`, "40 010000000a000001"},
-		{paddedKey, `{"zone": 1, "addr": "10.0.0.0/8"}`, "80 0000000001000000000a000000000000"},
-		{unionKey, `{"id": {"cgroup": 7}, "port": "0-1"}`, "111 0000000007000000000000000000000000000000"},
+		{firewallKey, `{"$hex": "<28000000><01000000>0a000001"}`, "40 <01000000>0a000001"},
+		{paddedKey, `{"zone": 1, "addr": "10.0.0.0/8"}`, "80 00000000<0100>0000000a000000000000"},
+		{unionKey, `{"id": {"cgroup": 7}, "port": "0-1"}`, "111 00000000<0700000000000000>0000000000000000"},
 	} {
 		l := layoutOf(t, c.schema)
-		keys, err := keysOf(l, c.value)
-		if got := strings.Join(keys, ", "); err != nil || got != c.want {
+		keys, err := keysOf(l, nativehex.Text(c.value))
+		if got := strings.Join(keys, ", "); err != nil || got != nativehex.Text(c.want) {
 			t.Errorf("%s %s: keys %s (%v), want %s", c.schema, c.value, got, err, c.want)
 		}
 	}
@@ -205,33 +206,33 @@ func TestPrefixSchemasThatAreRefused(t *testing.T) {
 // TestPrefixText prints keys, those that a program wrote among them.
 func TestPrefixText(t *testing.T) {
 	for _, c := range []struct{ schema, key, text, json string }{
-		{firewallKey, "40 010000000a000000", "{ifindex: 1, addr: 10.0.0.0/8}", `{"ifindex":1,"addr":"10.0.0.0/8"}`},
-		{firewallKey, "40 010000000a000001", "{ifindex: 1, addr: 10.0.0.0/8} (bits behind the prefix are not zero)", `{"$hex":"28000000010000000a000001"}`},
-		{firewallKey, "16 0100000000000000", "{ifindex: 1, addr: hex:00000000} (prefix length 16 ends before bit 32, where the prefix begins)", `{"$hex":"100000000100000000000000"}`},
-		{firewallKey, "65 010000000a000000", "{ifindex: 1, addr: hex:0a000000} (prefix length 65 is more than 64)", `{"$hex":"41000000010000000a000000"}`},
+		{firewallKey, "40 <01000000>0a000000", "{ifindex: 1, addr: 10.0.0.0/8}", `{"ifindex":1,"addr":"10.0.0.0/8"}`},
+		{firewallKey, "40 <01000000>0a000001", "{ifindex: 1, addr: 10.0.0.0/8} (bits behind the prefix are not zero)", `{"$hex":"<28000000><01000000>0a000001"}`},
+		{firewallKey, "16 <01000000>00000000", "{ifindex: 1, addr: hex:00000000} (prefix length 16 ends before bit 32, where the prefix begins)", `{"$hex":"<10000000><01000000>00000000"}`},
+		{firewallKey, "65 <01000000>0a000000", "{ifindex: 1, addr: hex:0a000000} (prefix length 65 is more than 64)", `{"$hex":"<41000000><01000000>0a000000"}`},
 		{ipKey, "104 00000000000000000000ffff0a000000", "{addr: 10.0.0.0/8}", `{"addr":"10.0.0.0/8"}`},
 		{ipKey, "90 00000000000000000000000000000000", "{addr: ::/90}", `{"addr":"::/90"}`},
 		{ipKey, "96 00000000000000000000ffff00000000", "{addr: 0.0.0.0/0}", `{"addr":"0.0.0.0/0"}`},
 		{portKey, "16 06000000", "{proto: 6, port: 0-65535}", `{"proto":6,"port":"0-65535"}`},
 		{portKey, "32 060001bb", "{proto: 6, port: 443}", `{"proto":6,"port":443}`},
 		{portKey, "26 06001f40", "{proto: 6, port: 8000-8063}", `{"proto":6,"port":"8000-8063"}`},
-		{portKey, "32 060101bb", "{proto: 6, port: 443} (padding is not zero)", `{"$hex":"20000000060101bb"}`},
-		{wideKey, "112 00000000000000000000000101bb000000000001", "{id: 1, port: 443} (padding is not zero)", `{"$hex":"7000000000000000000000000000000101bb000000000001"}`},
+		{portKey, "32 060101bb", "{proto: 6, port: 443} (padding is not zero)", `{"$hex":"<20000000>060101bb"}`},
+		{wideKey, "112 00000000000000000000000101bb000000000001", "{id: 1, port: 443} (padding is not zero)", `{"$hex":"<70000000>00000000000000000000000101bb000000000001"}`},
 		{"{type: ipv4, prefix: true}", "8 0a000000", "10.0.0.0/8", `"10.0.0.0/8"`},
-		{"{type: ipv4, prefix: true}", "8 0a000001", "10.0.0.0/8 (bits behind the prefix are not zero)", `{"$hex":"080000000a000001"}`},
+		{"{type: ipv4, prefix: true}", "8 0a000001", "10.0.0.0/8 (bits behind the prefix are not zero)", `{"$hex":"<08000000>0a000001"}`},
 		{"{type: string, size: 4, prefix: true}", "16 2f650000", "/e", `"/e"`},
 		{"{type: string, size: 4, prefix: true}", "0 00000000", `""`, `""`},
-		{"{type: string, size: 4, prefix: true}", "12 2f600000", "hex:2f60/12", `{"$hex":"0c0000002f600000"}`},
-		{"{type: string, size: 4, prefix: true}", "16 2f000000", "hex:2f00/16", `{"$hex":"100000002f000000"}`},
+		{"{type: string, size: 4, prefix: true}", "12 2f600000", "hex:2f60/12", `{"$hex":"<0c000000>2f600000"}`},
+		{"{type: string, size: 4, prefix: true}", "16 2f000000", "hex:2f00/16", `{"$hex":"<10000000>2f000000"}`},
 		{"{type: hex, size: 4, prefix: true}", "12 2f600000", "2f60/12", `"2f60/12"`},
 		{"{type: be64, prefix: true}", "96 00000000ffffffffffffffff", "18446744073709551615", `"18446744073709551615"`},
 		{"{type: be64, prefix: true}", "32 000000000000000000000000", "0-18446744073709551615", `"0-18446744073709551615"`},
 	} {
-		l, key := layoutOf(t, c.schema), keyBytes(t, c.key)
+		l, key := layoutOf(t, c.schema), keyBytes(t, nativehex.Text(c.key))
 		if got := l.Format(key); got != c.text {
 			t.Errorf("%s %s is printed as %s, want %s", c.schema, c.key, got, c.text)
 		}
-		if got := string(l.Decode(key)); got != c.json {
+		if got := string(l.Decode(key)); got != nativehex.Text(c.json) {
 			t.Errorf("%s %s decodes to %s, want %s", c.schema, c.key, got, c.json)
 		}
 	}

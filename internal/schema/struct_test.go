@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/nativehex"
 )
 
 const (
@@ -20,15 +21,15 @@ const (
 	defaults  = `{fields: [{name: id, type: u8}, {name: m, type: be16, default: 258}, {name: in, fields: [{name: x, type: u8, default: 7}, {name: z, type: bool, default: true}]}]}`
 )
 
-// TestStructs encodes, compares the bytes (of a little-endian machine), and decodes again.
+// TestStructs encodes, compares the bytes, and decodes again.
 func TestStructs(t *testing.T) {
 	for _, test := range []struct{ schema, in, bytes, json string }{
-		{bitFields, `{"a": 5, "b": -3, "c": true, "d": 258}`, "6d020201", `{"a":5,"b":-3,"c":true,"d":258}`},
+		{bitFields, `{"a": 5, "b": -3, "c": true, "d": 258}`, "<6d02|ba40><0201>", `{"a":5,"b":-3,"c":true,"d":258}`},
 		{`{packed: true, fields: [{name: a, type: u8, bits: 6}, {name: b, type: u64, bits: 64}]}`, `{"a": 1, "b": "0x8000000000000001"}`,
-			"410000000000000020", `{"a":1,"b":"9223372036854775809"}`},
+			"<410000000000000020|060000000000000004>", `{"a":1,"b":"9223372036854775809"}`},
 		{union, `{"addr": "192.0.2.1"}`, "c0000201", `{"addr":"192.0.2.1"}`},
-		{union, `{"raw": 515}`, "03020000", `{"raw":515}`},
-		{union, `{"pair": {"up": true, "k": 2}}`, "01020000", `{"raw":513}`},
+		{union, `{"raw": 515}`, "<0302>0000", `{"raw":515}`},
+		{union, `{"pair": {"up": true, "k": 1}}`, "01010000", `{"raw":257}`},
 		{`{union: true, fields: [{name: b, type: bool}, {name: k, type: u8}]}`, `{"k": 1}`, "01", `{"b":true}`},
 		{`{union: true, fields: [{name: b, type: bool}, {name: k, type: u8}]}`, `{"k": 2}`, "02", `{"k":2}`},
 		{`{fields: [{type: padding, size: 2}, {name: a, type: u8}, {type: padding, length: 3}]}`, `{"a": 1}`, "000001000000", `{"a":1}`},
@@ -42,8 +43,8 @@ func TestStructs(t *testing.T) {
 		{`{type: u8, dimensions: [2, 2], default: 9}`, `[[], [1]]`, "09090109", `[[9,9],[1,9]]`},
 		{`{length: 2, fields: [{name: a, type: u8, default: 1}, {name: b, type: u8}], default: {b: 2}}`, `[{"b": 3}]`, "01030102", `[{"a":1,"b":3},{"a":1,"b":2}]`},
 		{`{length: 2, fields: [{name: a, type: u8, default: 1}]}`, `[]`, "0101", `[{"a":1},{"a":1}]`},
-		{`{fields: [{name: a, type: u8, bits: 3, default: 5}, {name: b, type: u8, bits: 5}]}`, `{"b": 1}`, "0d", `{"a":5,"b":1}`},
-		{`{fields: [{name: a, type: u16, length: 2, default: [1, 2]}, {name: b, type: u8, length: 2, default: 3}]}`, `{}`, "010002000303", `{"a":[1,2],"b":[3,3]}`},
+		{`{fields: [{name: a, type: u8, bits: 3, default: 5}, {name: b, type: u8, bits: 5}]}`, `{"b": 1}`, "<0d|a1>", `{"a":5,"b":1}`},
+		{`{fields: [{name: a, type: u16, length: 2, default: [1, 2]}, {name: b, type: u8, length: 2, default: 3}]}`, `{}`, "<0100><0200>0303", `{"a":[1,2],"b":[3,3]}`},
 	} {
 		l := layout(t, test.schema)
 		b := make([]byte, l.Size())
@@ -51,7 +52,7 @@ func TestStructs(t *testing.T) {
 			t.Errorf("%s of %s: %v", test.schema, test.in, err)
 			continue
 		}
-		if got := hex.EncodeToString(b); got != test.bytes {
+		if got := hex.EncodeToString(b); got != nativehex.Text(test.bytes) {
 			t.Errorf("%s of %s is %s, want %s", test.schema, test.in, got, test.bytes)
 		}
 		if got := string(l.Decode(b)); got != test.json {
@@ -70,20 +71,20 @@ func TestBytesOfNoValue(t *testing.T) {
 		{`{type: string, size: 2}`, "ff00", `{"$hex":"ff00"}`, "hex:ff00"},
 		{padded, "07090100000401000003", `{"$hex":"07090100000401000003"}`, "{ok: 7, in: [{a: 1, b: 4}, {a: 1, b: 3}]} (padding is not zero)"},
 		{padded, "07000102000401000003", `{"ok":7,"in":[{"$hex":"01020004"},{"a":1,"b":3}]}`, "{ok: 7, in: [{a: 1, b: 4}, {a: 1, b: 3}]} (padding is not zero)"},
-		{bitFields, "ed030201", `{"$hex":"ed030201"}`, "{a: 5, b: -3, c: true, d: 258} (padding is not zero)"},
-		{bitFields, "6d020201", `{"a":5,"b":-3,"c":true,"d":258}`, "{a: 5, b: -3, c: true, d: 258}"},
+		{bitFields, "<ed03|bbc0><0201>", `{"$hex":"<ed03|bbc0><0201>"}`, "{a: 5, b: -3, c: true, d: 258} (padding is not zero)"},
+		{bitFields, "<6d02|ba40><0201>", `{"a":5,"b":-3,"c":true,"d":258}`, "{a: 5, b: -3, c: true, d: 258}"},
 		{`{union: true, fields: [{name: b, type: bool}, {name: s, type: string, size: 2}]}`, "0301", `{"s":"\u0003\u0001"}`, `{s: "\x03\x01"}`},
 		{`{union: true, fields: [{name: b, type: bool}, {name: s, type: string, size: 2}]}`, "0003", `{"$hex":"0003"}`, "hex:0003"},
 		{`{fields: [{name: u, union: true, fields: [{name: b, type: bool}]}, {name: c, type: u8}]}`, "0309", `{"u":{"$hex":"03"},"c":9}`, "{u: hex:03, c: 9}"},
 		{`{fields: [{name: a, type: u8}, {type: padding, size: 1}]}`, "0102", `{"$hex":"0102"}`, "{a: 1} (padding is not zero)"},
-		{`{type: ipv4Prefix}`, "080000000a010000", `{"$hex":"080000000a010000"}`, "10.1.0.0/8"},
+		{`{type: ipv4Prefix}`, "<08000000>0a010000", `{"$hex":"<08000000>0a010000"}`, "10.1.0.0/8"},
 	} {
-		b, err := hex.DecodeString(test.bytes)
+		b, err := hex.DecodeString(nativehex.Text(test.bytes))
 		if err != nil {
 			t.Fatal(err)
 		}
 		l := layout(t, test.schema)
-		if got := string(l.Decode(b)); got != test.json {
+		if got := string(l.Decode(b)); got != nativehex.Text(test.json) {
 			t.Errorf("%s of %s decodes to %s, want %s", test.bytes, test.schema, got, test.json)
 		}
 		if got := l.Format(b); got != test.text {
@@ -101,7 +102,7 @@ func TestStructsNamePlaceValueAndBound(t *testing.T) {
 		{bitFields, `{"a": 9, "b": 1, "c": true, "d": 1}`, ".a: 9 is out of range for 3 bits (0…7)"},
 		{bitFields, `{"a": 1, "b": 8, "c": true, "d": 1}`, ".b: 8 is out of range for 4 bits (-8…7)"},
 		{bitFields, `{"a": -1, "b": 8, "c": true, "d": 1}`, ".a: -1 is out of range for 3 bits (0…7)"},
-		{bitFields, `{"a": {"$hex": "08000000"}, "b": 1, "c": true, "d": 1}`, ".a: 8 is out of range for 3 bits (0…7)"},
+		{bitFields, `{"a": {"$hex": "<08000000>"}, "b": 1, "c": true, "d": 1}`, ".a: 8 is out of range for 3 bits (0…7)"},
 		{bitFields, `{"": 1}`, ".: unknown field, must be one of a, b, c, d"},
 		{union, `{}`, "gives no member: a value of a union has exactly one of raw, pair, addr"},
 		{union, `{"raw": 1, "addr": "0.0.0.0"}`, "gives both raw and addr: a value of a union has exactly one member"},
@@ -116,7 +117,7 @@ func TestStructsNamePlaceValueAndBound(t *testing.T) {
 		{`{type: u16}`, `{"$hex": "0102", "a": 1}`, `{"$hex":"0102","a":1} has members beside "$hex"`},
 	} {
 		l := layout(t, test.schema)
-		err := l.Encode(make([]byte, l.Size()), []byte(test.in))
+		err := l.Encode(make([]byte, l.Size()), []byte(nativehex.Text(test.in)))
 		if err == nil || err.Error() != test.want {
 			t.Errorf("%s of %s: %v\nwant %s", test.schema, test.in, err, test.want)
 		}

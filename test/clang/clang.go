@@ -5,12 +5,22 @@
 package clang
 
 import (
+	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// Target is the architecture of BPF programs on a machine of this test's byte order. Not "bpf", which is the byte
+// order of the machine that clang was built for: they differ where the test runs in an emulator.
+func Target() string {
+	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
+		return "bpfeb"
+	}
+	return "bpfel"
+}
 
 // BPF compiles a BPF program, a file, with its types, and returns the object's path. flags are clang's.
 func BPF(t testing.TB, source string, flags ...string) string {
@@ -19,7 +29,7 @@ func BPF(t testing.TB, source string, flags ...string) string {
 	out := filepath.Join(t.TempDir(), base)
 	// The headers of the machine's C library are beside those of the kernel.
 	triplet := run(t, "gcc", "-print-multiarch")
-	args := []string{"-target", "bpf", "-g", "-O2", "-Wall", "-Werror", "-I/usr/include/" + triplet}
+	args := []string{"-target", Target(), "-g", "-O2", "-Wall", "-Werror", "-I/usr/include/" + triplet}
 	run(t, "clang", append(append(args, flags...), "-o", out, "-c", source)...)
 	return out
 }

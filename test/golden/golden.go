@@ -6,6 +6,7 @@
 package golden
 
 import (
+	"encoding/binary"
 	"flag"
 	"os"
 	"path/filepath"
@@ -35,6 +36,25 @@ func Equal(t testing.TB, path, got string) {
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (-want +got)\n%s", path, diff)
 	}
+}
+
+// Native is Equal for a text that holds bytes in the machine's order. On a big-endian machine, and under an emulator of
+// one, the file is the one beside it that ends in .bigendian.golden, where the texts differ.
+func Native(t testing.TB, path, got string) {
+	t.Helper()
+	other := strings.TrimSuffix(path, ".golden") + ".bigendian.golden"
+	if binary.NativeEndian.Uint16([]byte{0, 1}) != 1 {
+		Equal(t, path, got)
+		return
+	}
+	_, err := os.Stat(other)
+	little, _ := os.ReadFile(path) // if there is none, they differ
+	if err == nil || *update && string(little) != got {
+		path = other
+	} else if *update {
+		return // the text of a little-endian machine isn't ours to write
+	}
+	Equal(t, path, got)
 }
 
 // Section fails the test if got isn't what stands between the marks of a name in the page at path:

@@ -92,6 +92,9 @@ func (r *lineReader) next() ([]byte, error) {
 // uncomment is a line without what follows a comment sign that begins it or stands after a blank.
 func uncomment(line []byte, signs [][]byte) []byte {
 	for _, sign := range signs {
+		if bytes.IndexByte(line, sign[0]) < 0 { // as in most lines
+			continue
+		}
 		for i := 0; ; i++ {
 			n := bytes.Index(line[i:], sign)
 			if n < 0 {

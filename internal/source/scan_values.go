@@ -183,37 +183,44 @@ func (s *scanner) passNumber() error {
 	if err != nil {
 		return err
 	}
-	if c, err = s.byte(); err == nil && c == '.' {
+	if s.follows() == '.' {
 		s.next++
 		if err := s.passDigits("after decimal point in numeric literal"); err != nil {
 			return err
 		}
-		c, err = s.byte()
 	}
-	if err != nil || c|0x20 != 'e' {
-		return nil // what follows is looked at next, and so is an error
+	if s.follows()|0x20 != 'e' {
+		return nil
 	}
 	s.next++
-	if c, err = s.byte(); err == nil && (c == '-' || c == '+') {
+	if c := s.follows(); c == '-' || c == '+' {
 		s.next++
 	}
 	return s.passDigits("in exponent of numeric literal")
 }
 
+// follows is the byte behind a part of a number, 0 if there is none: an error comes back with what follows the number.
+func (s *scanner) follows() byte {
+	c, err := s.byte()
+	if err != nil {
+		return 0
+	}
+	return c
+}
+
 // passDigits goes over one digit or more.
 func (s *scanner) passDigits(where string) error {
-	for n := 0; ; n++ {
-		c, err := s.byte()
-		switch {
-		case n > 0 && (err != nil || !isDigit(c)):
-			return nil
-		case err != nil:
-			return s.failed(err)
-		case !isDigit(c):
-			return s.unexpected(c, where)
-		}
+	c, err := s.byte()
+	switch {
+	case err != nil:
+		return s.failed(err)
+	case !isDigit(c):
+		return s.unexpected(c, where)
+	}
+	for isDigit(s.follows()) {
 		s.next++
 	}
+	return nil
 }
 
 func (s *scanner) passWord(word string) error {

@@ -143,7 +143,10 @@ var pages = []string{"<!doctype html", "<html", "<head", "<body", "<?xml", "<tit
 // checkText refuses a web page, which is what servers answer in place of a list: as lines, it would be words.
 func checkText(in *bufio.Reader) error {
 	beginning, _ := in.Peek(512) // less if there is less; errors come back with the next read
-	text := strings.ToLower(string(bytes.TrimLeft(beginning, " \t\r\n")))
+	if beginning = bytes.TrimLeft(beginning, " \t\r\n"); !bytes.HasPrefix(beginning, []byte{'<'}) {
+		return nil
+	}
+	text := strings.ToLower(string(beginning))
 	for _, tag := range pages {
 		if strings.HasPrefix(text, tag) {
 			return errorf(0, "is a web page (it begins with %s), not a list of entries", shown(text[:min(len(text), len(tag)+1)]))

@@ -22,11 +22,11 @@ import (
 
 const asProcess = "BPFMAP_TEST_PROCESS"
 
-// TestProcess is the command itself, when it is run as a process of its own by another test.
-func TestProcess(t *testing.T) {
+// TestMain is the command itself, when it is run as a process of its own by a test.
+func TestMain(m *testing.M) {
 	args := os.Getenv(asProcess)
 	if args == "" {
-		return
+		os.Exit(m.Run())
 	}
 	ctx, stop := interrupt.Notify(context.Background(), interrupt.Grace, os.Stderr, os.Exit)
 	code := Run(ctx, strings.Split(args, "\n"), os.Stdin, os.Stdout, os.Stderr)
@@ -37,7 +37,7 @@ func TestProcess(t *testing.T) {
 // startProcess runs the command as a process of its own.
 func startProcess(t *testing.T, env []string, args ...string) (p *exec.Cmd, out *bytes.Buffer) {
 	t.Helper()
-	p = exec.Command(os.Args[0], "-test.run=^TestProcess$")
+	p = exec.Command(os.Args[0])
 	p.Env = append(append(os.Environ(), env...), asProcess+"="+strings.Join(args, "\n"))
 	out = &bytes.Buffer{}
 	p.Stdout, p.Stderr = out, out

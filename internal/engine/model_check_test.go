@@ -225,7 +225,7 @@ func (c *check) stalledRightly() error {
 func (c *check) unknownType() error {
 	typ := c.shape().Type
 	if err := bpf.HaveMapType(bpf.MapType(maptype.ByName(string(typ)).Number)); !errors.Is(err, bpf.ErrNotSupported) {
-		return fmt.Errorf("%s isn't supported, and the kernel knows it (%v)", typ, err)
+		return fmt.Errorf("%s isn't supported, and nothing says that the kernel doesn't know it", typ)
 	}
 	return nil
 }

@@ -34,10 +34,10 @@ spec:
 `
 
 // sightings are the chunks of a BPFMap's sightings by name: the root of the highest number, and all.
-func (w *world) sightings(name string) (root *v1alpha1.BPFMapChunk, all map[string]*v1alpha1.BPFMapChunk) {
+func (w *world) sightings() (root *v1alpha1.BPFMapChunk, all map[string]*v1alpha1.BPFMapChunk) {
 	w.t.Helper()
 	var list v1alpha1.BPFMapChunkList
-	labels := client.MatchingLabels{v1alpha1.LabelSightings: "true", v1alpha1.LabelMap: name}
+	labels := client.MatchingLabels{v1alpha1.LabelSightings: "true", v1alpha1.LabelMap: "blocklist"}
 	if err := w.List(w.t.Context(), &list, client.InNamespace(w.namespace), labels); err != nil {
 		w.t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func (w *world) sightings(name string) (root *v1alpha1.BPFMapChunk, all map[stri
 	for i := range list.Items {
 		chunk := &list.Items[i]
 		all[chunk.Name] = chunk
-		if n, err := strconv.Atoi(strings.TrimPrefix(chunk.Name, name+"-seen-")); err == nil && n > highest {
+		if n, err := strconv.Atoi(strings.TrimPrefix(chunk.Name, "blocklist-seen-")); err == nil && n > highest {
 			highest, root = n, chunk
 		}
 	}
@@ -54,12 +54,12 @@ func (w *world) sightings(name string) (root *v1alpha1.BPFMapChunk, all map[stri
 }
 
 // awaitSightings waits until keys are remembered, in this many chunks.
-func (w *world) awaitSightings(name string, keys int64, chunks int) *v1alpha1.BPFMapChunk {
+func (w *world) awaitSightings(keys int64, chunks int) *v1alpha1.BPFMapChunk {
 	w.t.Helper()
 	var root *v1alpha1.BPFMapChunk
 	await.Nil(w.t, limit, func() error {
 		var all map[string]*v1alpha1.BPFMapChunk
-		root, all = w.sightings(name)
+		root, all = w.sightings()
 		if root == nil || root.EntryCount != keys || len(all) != chunks {
 			return fmt.Errorf("%d chunks with root %v, want %d with %d keys", len(all), root, chunks, keys)
 		}
@@ -69,9 +69,9 @@ func (w *world) awaitSightings(name string, keys int64, chunks int) *v1alpha1.BP
 }
 
 // age lets time pass for what is remembered while no controller is at work.
-func (w *world) age(name string, by time.Duration) {
+func (w *world) age(by time.Duration) {
 	w.t.Helper()
-	root, _ := w.sightings(name)
+	root, _ := w.sightings()
 	parts, table, err := sighting.Unpack(root.Entries)
 	if err != nil || len(parts) > 0 {
 		w.t.Fatalf("%d parts, %v", len(parts), err)
@@ -81,13 +81,13 @@ func (w *world) age(name string, by time.Duration) {
 			table[i].Time -= uint32(by.Seconds())
 		}
 	}
-	n, err := strconv.Atoi(strings.TrimPrefix(root.Name, name+"-seen-"))
+	n, err := strconv.Atoi(strings.TrimPrefix(root.Name, "blocklist-seen-"))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	next := &v1alpha1.BPFMapChunk{EntryCount: root.EntryCount}
 	next.ObjectMeta = metav1.ObjectMeta{
-		Namespace: root.Namespace, Name: fmt.Sprintf("%s-seen-%d", name, n+1), Labels: root.Labels, Annotations: root.Annotations, OwnerReferences: root.OwnerReferences,
+		Namespace: root.Namespace, Name: fmt.Sprintf("blocklist-seen-%d", n+1), Labels: root.Labels, Annotations: root.Annotations, OwnerReferences: root.OwnerReferences,
 	}
 	next.Entries, _, _ = table.Pack(uint64(n+1), nil)
 	if err := w.Create(w.t.Context(), next); err != nil {
@@ -96,10 +96,10 @@ func (w *world) age(name string, by time.Duration) {
 }
 
 // restart lets time pass between two controllers.
-func (w *world) restart(name string, by time.Duration) {
+func (w *world) restart(by time.Duration) {
 	w.t.Helper()
 	w.stop()
-	w.age(name, by)
+	w.age(by)
 	w.start()
 }
 
@@ -110,13 +110,13 @@ func TestLifetimes(t *testing.T) {
 	w.configMap("fixed", nil, map[string]string{"drop.txt": "203.0.113.0/24\n"})
 	m := w.create("blocklist", living)
 	w.awaitEntries("blocklist", 3)
-	root := w.awaitSightings("blocklist", 3, 1)
+	root := w.awaitSightings(3, 1)
 	if !metav1.IsControlledBy(root, m) || root.Name != "blocklist-seen-1" {
 		t.Errorf("the sightings are %s of %+v", root.Name, root.OwnerReferences)
 	}
 
 	// A controller that has just started goes by what the one before it saw.
-	w.restart("blocklist", 23*time.Hour)
+	w.restart(23 * time.Hour)
 	feed.Data["drop.txt"] += "10.0.0.0/8\n"
 	w.update(feed)
 	m = w.awaitEntries("blocklist", 4)
@@ -124,8 +124,8 @@ func TestLifetimes(t *testing.T) {
 	if next == nil || time.Until(next.Time) < time.Minute || time.Until(next.Time) > time.Hour+time.Minute {
 		t.Errorf("the next entry expires at %v", next)
 	}
-	w.awaitSightings("blocklist", 4, 1)
-	w.restart("blocklist", 2*time.Hour)
+	w.awaitSightings(4, 1)
+	w.restart(2 * time.Hour)
 	w.awaitEntries("blocklist", 3) // the other source holds one of the two
 	await.Nil(t, limit, func() error {
 		m, err := w.get("blocklist")
@@ -137,7 +137,7 @@ func TestLifetimes(t *testing.T) {
 		}
 		return nil
 	})
-	w.restart("blocklist", 24*time.Hour)
+	w.restart(24 * time.Hour)
 	w.awaitEntries("blocklist", 1)
 	w.awaitRevisions("blocklist", map[string]bool{"blocklist-2": false, "blocklist-3": false, "blocklist-4": true})
 
@@ -148,28 +148,28 @@ func TestLifetimes(t *testing.T) {
 	feed.Data["drop.txt"] += "10.0.0.0/8\n"
 	w.update(feed)
 	w.awaitEntries("blocklist", 3)
-	w.restart("blocklist", 24*time.Hour-8*time.Second)
+	w.restart(24*time.Hour - 8*time.Second)
 	w.awaitEntries("blocklist", 1)
-	w.awaitSightings("blocklist", 4, 1)
+	w.awaitSightings(4, 1)
 
 	// Contents that are refused change nothing of it, and without lifetimes it goes.
-	root = w.awaitSightings("blocklist", 4, 1)
+	root = w.awaitSightings(4, 1)
 	feed.Data["drop.txt"] = "172.16.0.0/12\nbad\n"
 	w.update(feed)
 	w.awaitMessage("line 2")
-	if again, _ := w.sightings("blocklist"); again.Name != root.Name {
+	if again, _ := w.sightings(); again.Name != root.Name {
 		t.Errorf("what was refused was seen: sightings are %s, were %s", again.Name, root.Name)
 	}
 	feed.Data["drop.txt"] = "172.16.0.0/12\n"
 	w.update(feed)
 	w.awaitEntries("blocklist", 2)
 	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.EntriesFrom[0].ExpireAfter.Duration = 0 })
-	w.awaitSightings("blocklist", 1, 1)
+	w.awaitSightings(1, 1)
 	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.EntriesFrom[1].ExpireAfter.Duration = 0 })
 	w.awaitEntries("blocklist", 3)
 	w.awaitNoSightings("blocklist")
 	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.EntriesFrom[1].ExpireAfter.Duration = time.Hour })
-	w.awaitSightings("blocklist", 1, 1)
+	w.awaitSightings(1, 1)
 	if err := w.Delete(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestLifetimes(t *testing.T) {
 func (w *world) awaitNoSightings(name string) {
 	w.t.Helper()
 	await.Nil(w.t, limit, func() error {
-		if _, all := w.sightings(name); len(all) > 0 {
+		if _, all := w.sightings(); len(all) > 0 {
 			return fmt.Errorf("there are %d chunks of sightings", len(all))
 		}
 		return nil
@@ -202,15 +202,15 @@ func TestManyLifetimes(t *testing.T) {
 	}
 	w.create("blocklist", strings.Join(strings.Split(living, "\n")[:8], "\n")+"\n")
 	w.awaitEntries("blocklist", 20_000)
-	w.awaitSightings("blocklist", 20_000, 7)
-	_, before := w.sightings("blocklist")
+	w.awaitSightings(20_000, 7)
+	_, before := w.sightings()
 	w.stop()
 	w.start()
 	feed.BinaryData["drop.txt"] = lines(20_001)
 	w.update(feed)
 	w.awaitEntries("blocklist", 20_001)
-	w.awaitSightings("blocklist", 20_001, 7)
-	_, after := w.sightings("blocklist")
+	w.awaitSightings(20_001, 7)
+	_, after := w.sightings()
 	for name := range after {
 		if before[name] != nil {
 			delete(after, name)
@@ -226,11 +226,11 @@ func TestManyLifetimes(t *testing.T) {
 	if m.Status.Sources[0].Message == "" || m.Status.Sources[0].Entries != 20_001 {
 		t.Errorf("sources are %+v", m.Status.Sources)
 	}
-	w.awaitSightings("blocklist", 20_001, 7)
+	w.awaitSightings(20_001, 7)
 	feed.BinaryData["drop.txt"] = lines(sighting.Max)
 	w.update(feed)
 	w.awaitEntries("blocklist", sighting.Max)
-	root, all := w.sightings("blocklist")
+	root, all := w.sightings()
 	parts, _, err := sighting.Unpack(root.Entries)
 	if err != nil || len(parts) != len(all)-1 || !slices.IsSortedFunc(parts, func(a, b sighting.Part) int { return int(a.First>>1) - int(b.First>>1) }) {
 		t.Errorf("%d parts in %d chunks, %v", len(parts), len(all), err)

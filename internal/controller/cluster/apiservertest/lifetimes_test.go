@@ -167,16 +167,16 @@ func TestLifetimes(t *testing.T) {
 	w.awaitSightings(1, 1)
 	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.EntriesFrom[1].ExpireAfter.Duration = 0 })
 	w.awaitEntries("blocklist", 3)
-	w.awaitNoSightings("blocklist")
+	w.awaitNoSightings()
 	w.edit("blocklist", func(s *v1alpha1.BPFMapSpec) { s.EntriesFrom[1].ExpireAfter.Duration = time.Hour })
 	w.awaitSightings(1, 1)
 	if err := w.Delete(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	w.awaitNoSightings("blocklist")
+	w.awaitNoSightings()
 }
 
-func (w *world) awaitNoSightings(name string) {
+func (w *world) awaitNoSightings() {
 	w.t.Helper()
 	await.Nil(w.t, limit, func() error {
 		if _, all := w.sightings(); len(all) > 0 {

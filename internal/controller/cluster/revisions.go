@@ -158,7 +158,8 @@ func (r *reconciler) readEarlier(ctx context.Context, want *compiled, name types
 // it as active.
 func (r *reconciler) revise(ctx context.Context, s *scope) error {
 	// They are stored before the revision: no entry lives longer because this process dies in between.
-	if err := r.storeSightings(ctx, s); err != nil || s.rejected != nil {
+	before := s.rejected // what was refused already may need its chunks again
+	if err := r.storeSightings(ctx, s); err != nil || s.rejected != before {
 		return err
 	}
 	if s.creates() {

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	bpftest.Main(m)
 }
 
 // patience bounds the wait for a process to end. It is no measure of how long that should take.

@@ -182,8 +182,8 @@ func TestWatchDrift(t *testing.T) {
 			t.Fatal("the map isn't looked at")
 		}
 	}
-	w.end()
 	w.silent("default/a") // a map that is as declared is nothing to tell of
+	w.end()
 }
 
 // TestWatchFailures goes on with other maps when one can't be made, and makes it once it can be.

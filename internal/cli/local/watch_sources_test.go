@@ -185,8 +185,8 @@ func TestWatchHTTP(t *testing.T) {
 		t.Errorf("%d whole answers, want 2", whole)
 	}
 	mu.Unlock()
-	w.end()
 	w.silent("default/a")
+	w.end()
 
 	// The next process has the contents of the last one, though the server is gone.
 	server.Close()

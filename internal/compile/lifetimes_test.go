@@ -180,7 +180,7 @@ func TestLifetimes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := life{cache: compile.NewCache()}
 			play(&l)
-			golden.Equal(t, "testdata/lifetimes/"+strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), "'", "")+".golden", l.out.String())
+			golden.Native(t, "testdata/lifetimes/"+strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), "'", "")+".golden", l.out.String())
 		})
 	}
 }

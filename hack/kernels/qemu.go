@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -103,7 +104,7 @@ func virtiofsd(socket, folder string) (string, []string, error) {
 		}
 		return program, []string{"--socket-path=" + socket, "--rlimit-nofile=0", "--shared-dir=" + folder, "--cache=always", "--sandbox=chroot"}, nil
 	}
-	return "", nil, fmt.Errorf("there is no virtiofsd in /usr/lib/qemu or /usr/libexec")
+	return "", nil, errors.New("virtiofsd was not found in /usr/lib/qemu or /usr/libexec: install the package qemu-system-common or virtiofsd")
 }
 
 // installPackages installs what a machine needs and is missing, one caller at a time.

@@ -180,9 +180,9 @@ type MapInfo struct {
 	Measured bool
 }
 
-// memory is how much kernel memory the map takes, in bytes.
-func (i *MapInfo) memory(shape revision.Shape, cpus int) int64 {
-	return footprint.Of(shape, cpus).Charged(i.MemlockBytes, i.Measured)
+// Memory estimates how much kernel memory the map takes, in bytes, on a node with a number of possible CPUs.
+func (i *MapInfo) Memory(cpus int) int64 {
+	return footprint.Of(i.Shape, cpus).Charged(i.MemlockBytes, i.Measured)
 }
 
 // Reasoner is an error that knows its reason, one of those of v1alpha1.NodeMap.

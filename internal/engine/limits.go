@@ -63,7 +63,7 @@ func (e *Engine) settle(o *Observation, out *Outcome) {
 	if rec == nil {
 		rec = o.record
 	}
-	memory := out.after.info.memory(o.rev.Shape, o.contents.cpus)
+	memory := out.after.info.Memory(o.contents.cpus)
 	if rec != nil {
 		memory += RecordBytes(rec.KeyBytes())
 	}
@@ -106,7 +106,7 @@ func carriedAtMost(o *Observation, p *plan.Plan) int {
 	if old.Accounted == 0 {
 		return int(min(int64(info.Shape.MaxEntries), int64(o.rev.Shape.MaxEntries)))
 	}
-	return int((old.Charged(info.MemlockBytes, info.Measured) - old.Empty) / old.Element)
+	return int((info.Memory(o.contents.cpus) - old.Empty) / old.Element)
 }
 
 // recordText bounds what a record holds besides keys.

@@ -24,6 +24,21 @@ func TestLargestShapes(t *testing.T) {
 	}
 }
 
+// TestChargedWithoutMeasure: what a kernel computes from sizes says nothing of a map, which then counts as full.
+func TestChargedWithoutMeasure(t *testing.T) {
+	for _, s := range []revision.Shape{
+		{Type: "Hash", KeySize: 4, ValueSize: 100, MaxEntries: 1000, Flags: []v1alpha1.MapFlag{v1alpha1.FlagNoPrealloc}},
+		{Type: "BloomFilter", ValueSize: 100, MaxEntries: 1000},
+	} {
+		e := footprint.Of(s, 2)
+		for _, memlock := range []int64{0, 4096, 1 << 30} {
+			if got := e.Charged(memlock, false); got != e.Full() {
+				t.Errorf("%s: %d of memlock are charged as %d, want %d", s.Type, memlock, got, e.Full())
+			}
+		}
+	}
+}
+
 func TestFormat(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 1023: "1023", 1024: "1Ki", 12 << 20: "12Mi", 13107200: "12.5Mi", math.MaxInt64: "8Ei"} {
 		if got := footprint.Format(n); got != want {

@@ -225,9 +225,26 @@ func TestWatchFirstFetch(t *testing.T) {
 	w.holds("a", "1 = 1\n")
 }
 
+// TestWatchLifetimes: a lifetime from the first sight, which only the controller remembers, is refused, and the map keeps
+// its contents.
+func TestWatchLifetimes(t *testing.T) {
+	w := newWatched(t)
+	w.file("list", "1\n")
+	w.file("maps/a.yaml", fed("a", "file: {path: ../list}, format: Lines, value: 1"))
+	w.start()
+	w.prints("default/a created")
+	w.file("list", "2\n")
+	w.file("maps/a.yaml", fed("a", "file: {path: ../list}, format: Lines, value: 1, expireAfter: 24h"))
+	w.prints("spec.entriesFrom[0].expireAfter: 24h0m0s: only the controller remembers")
+	w.stays("a", "1 = 1\n")
+	w.file("maps/a.yaml", fed("a", "file: {path: ../list}, format: Lines, value: 1"))
+	w.prints("default/a configured")
+	w.holds("a", "2 = 1\n")
+}
+
 func TestWatchExpiry(t *testing.T) {
 	w := newWatched(t)
-	soon := time.Now().Add(5 * time.Second).Unix()
+	soon := time.Now().Add(10 * time.Second).Unix() // the map is made before, also on an emulated CPU
 	w.file("list.csv", fmt.Sprintf("key,value,expires\n1,1,%d\n2,2,\n", soon))
 	w.file("maps/a.yaml", fed("a", "file: {path: ../list.csv}, format: CSV"))
 	w.start()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
-	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -79,5 +78,5 @@ func (b *Backend) taken(ctx context.Context, m *bpf.Map) (id uint32, bytes int64
 	if err != nil {
 		return 0, 0, err
 	}
-	return info.ID, footprint.Of(info.Shape, b.cpus).Charged(info.MemlockBytes, info.Measured), nil
+	return info.ID, info.Memory(b.cpus), nil
 }

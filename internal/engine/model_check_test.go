@@ -183,7 +183,7 @@ func (c *check) stalledRightly() error {
 		return nil
 	}
 	if c.report.Reason == v1alpha1.NodeReasonNotSupported {
-		return c.unknownType()
+		return unknownType(c.shape().Type)
 	}
 	if base == nil {
 		return fmt.Errorf("stalled, and nothing is in the way")
@@ -222,8 +222,7 @@ func (c *check) stalledRightly() error {
 }
 
 // unknownType checks that the kernel doesn't know the type.
-func (c *check) unknownType() error {
-	typ := c.shape().Type
+func unknownType(typ v1alpha1.MapType) error {
 	if err := bpf.HaveMapType(bpf.MapType(maptype.ByName(string(typ)).Number)); !errors.Is(err, bpf.ErrNotSupported) {
 		return fmt.Errorf("%s isn't supported, and nothing says that the kernel doesn't know it", typ)
 	}

@@ -153,6 +153,10 @@ func (w *run) others(o op) error {
 		rev.Shape.Name = "other"
 		rev.KeySchema, rev.ValueSchema = modelShapes[o.shape].schemas()
 		m, err := w.Create(w.ctx, rev)
+		var refused engine.Reasoner
+		if errors.As(err, &refused) && refused.Reason() == v1alpha1.NodeReasonNotSupported {
+			return unknownType(rev.Shape.Type) // nor can others make it
+		}
 		if err != nil {
 			return err
 		}

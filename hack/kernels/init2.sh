@@ -17,7 +17,7 @@ box mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for controller in $(box cat /sys/fs/cgroup/cgroup.controllers); do
 	echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
 done
-# Tests make and give up thousands of maps, and each waits for RCU: on kernels before 6.12 most of the time.
+# Tests make and give up thousands of maps, and each waits for RCU: on 6.1, most of the time that histories take.
 echo 1 >/sys/kernel/rcu_expedited
 box ip link set lo up
 box hostname vm

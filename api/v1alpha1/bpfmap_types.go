@@ -248,6 +248,11 @@ type BPFMapSpec struct {
 	// +optional
 	Rollout *Rollout `json:"rollout,omitempty"`
 
+	// metrics are what of the map's contents every agent serves to Prometheus, such as counters that programs write. A
+	// change reaches the nodes at once and makes no new revision.
+	// +optional
+	Metrics *MapMetrics `json:"metrics,omitempty"`
+
 	// rollbackTo is the name of an earlier revision whose contents the map is to have instead of what
 	// the rest of this spec says. revisionHistoryLimit bounds how far back it can reach.
 	// +optional

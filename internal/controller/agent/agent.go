@@ -43,6 +43,10 @@ type Options struct {
 	Concurrency int
 	// InventoryPeriod is how often all maps of the node are counted; 0 is never.
 	InventoryPeriod time.Duration
+	// ReadContents reads maps whose contents become metrics; nil serves none. ContentSeries is how many series these may
+	// be altogether.
+	ReadContents  recorders.ContentReader
+	ContentSeries int
 	// Host is this node.
 	Host Host
 }
@@ -125,6 +129,7 @@ func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 		state: newNodeState(o.NodeName, o.Version, facts), readiness: newNodeReadiness(o.Host),
 	}
 	recorder.Observe(a.state.snapshot, o.MetricsPerMap, o.ResyncPeriod)
+	recorder.ServeContents(o.ReadContents, o.ContentSeries, a.state.setMetricsMessage)
 	checks := &checks{}
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{

@@ -129,12 +129,14 @@ func (r *reconciler) rollOut(ctx context.Context, s *scope) error {
 	s.lookAgainIn(step.RequeueAfter)
 	s.rollout = rolloutStatus(newest, &step)
 	if step.Moved {
-		next := revisionRollout(&step)
-		if err := r.writeRollout(ctx, newest, next); err != nil {
+		next := newest.Status
+		next.Rollout = revisionRollout(&step)
+		next.Metrics = s.metricsFor(newest)
+		if err := r.writeRevisionStatus(ctx, newest, next); err != nil {
 			return err
 		}
 		changed := newest.DeepCopy() // the cache's own stays as it is
-		changed.Status.Rollout = next
+		changed.Status = next
 		f.revisions = append(f.revisions[:len(f.revisions)-1:len(f.revisions)-1], *changed)
 	}
 	r.announceRollout(s.m, newest, was, *s.rollout)
@@ -217,10 +219,10 @@ func statusOf(was v1alpha1.RolloutStatus, rev *v1alpha1.BPFMapRevision) rollout.
 	return s
 }
 
-// writeRollout writes what nodes watch.
-func (r *reconciler) writeRollout(ctx context.Context, rev *v1alpha1.BPFMapRevision, next v1alpha1.RevisionRollout) error {
-	if err := process.PatchStatus(ctx, r.client, rev, "add", "/status", v1alpha1.BPFMapRevisionStatus{Rollout: next}); err != nil {
-		return fmt.Errorf("write rollout of %s: %w", rev.Name, err)
+// writeRevisionStatus writes what nodes watch.
+func (r *reconciler) writeRevisionStatus(ctx context.Context, rev *v1alpha1.BPFMapRevision, next v1alpha1.BPFMapRevisionStatus) error {
+	if err := process.PatchStatus(ctx, r.client, rev, "add", "/status", next); err != nil {
+		return fmt.Errorf("write status of revision %s: %w", rev.Name, err)
 	}
 	return nil
 }

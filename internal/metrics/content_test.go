@@ -27,7 +27,7 @@ import (
 // kernelMaps are maps that a test plays: u32 → u64 each.
 type kernelMaps struct {
 	mu    sync.Mutex
-	maps  map[string]map[uint32]uint64
+	held  map[string]map[uint32]uint64
 	reads map[string]int
 	// instead takes the place of a reading of the map.
 	instead map[string]func(ctx context.Context, yield func(keys, values []byte)) error
@@ -37,7 +37,7 @@ type kernelMaps struct {
 func (k *kernelMaps) read(ctx context.Context, key revision.Key, _ revision.Shape, _ bool, yield func(keys, values []byte)) error {
 	k.mu.Lock()
 	k.reads[key.Name]++
-	m, do := k.maps[key.Name], k.instead[key.Name]
+	m, do := k.held[key.Name], k.instead[key.Name]
 	k.mu.Unlock()
 	if do != nil {
 		return do(ctx, yield)
@@ -56,7 +56,7 @@ type contentRig struct {
 
 func newContentRig(most int) *contentRig {
 	r := &contentRig{rig: newRig(10), kernelMaps: kernelMaps{
-		maps: map[string]map[uint32]uint64{}, reads: map[string]int{}, instead: map[string]func(context.Context, func(keys, values []byte)) error{},
+		held: map[string]map[uint32]uint64{}, reads: map[string]int{}, instead: map[string]func(context.Context, func(keys, values []byte)) error{},
 	}}
 	r.Node.contents.now = func() time.Time { return r.now }
 	r.ServeContents(r.read, most, func(key revision.Key, missing string) {
@@ -71,7 +71,7 @@ func newContentRig(most int) *contentRig {
 func (r *contentRig) follow(t testing.TB, name, metrics string) {
 	t.Helper()
 	rev := &v1alpha1.BPFMapRevision{Spec: v1alpha1.BPFMapRevisionSpec{
-		MapName: name, Type: v1alpha1.TypeHash, KeySize: 4, ValueSize: 8,
+		MapName: name, Type: v1alpha1.MapTypeHash, KeySize: 4, ValueSize: 8,
 		Key: &v1alpha1.Schema{Type: v1alpha1.TypeU32}, Value: v1alpha1.Schema{Type: v1alpha1.TypeU64},
 	}}
 	rev.Namespace = "edge"
@@ -114,7 +114,7 @@ const hits = `{labels: [{name: id}], values: [{name: hits, type: Counter, help: 
 // TestContents serves what maps hold, by the map, and forgets maps that are gone.
 func TestContents(t *testing.T) {
 	r := newContentRig(100)
-	r.maps = map[string]map[uint32]uint64{"a": {1: 10, 2: 20}, "b": {1: 5}, "none": {1: 1}}
+	r.held = map[string]map[uint32]uint64{"a": {1: 10, 2: 20}, "b": {1: 5}, "none": {1: 1}}
 	r.follow(t, "a", hits)
 	r.follow(t, "b", `{values: [{name: hits, type: Counter, help: Another help.}, {name: level, type: Gauge}]}`)
 	r.follow(t, "none", "")
@@ -141,7 +141,7 @@ func TestContents(t *testing.T) {
 	}
 	r.follow(t, "a", "") // the spec wants none any more
 	r.Forget("edge", "b")
-	want(t, r.scrape(t, "content"), "")
+	want(t, r.scrape(t, "^bpfmap_(node_)?content_"), "")
 	want(t, strings.Join(r.told, "\n"), "a: ", "b: ")
 	if n := r.reads["none"]; n != 0 {
 		t.Errorf("a map without metrics was read %d times", n)
@@ -151,7 +151,7 @@ func TestContents(t *testing.T) {
 // TestReadingsHold lets several Prometheuses share a reading, and reads a slow map seldom.
 func TestReadingsHold(t *testing.T) {
 	r := newContentRig(100)
-	r.maps = map[string]map[uint32]uint64{"a": {1: 10}}
+	r.held = map[string]map[uint32]uint64{"a": {1: 10}}
 	r.follow(t, "a", hits)
 	r.follow(t, "slow", hits)
 	r.instead["slow"] = func(_ context.Context, yield func(keys, values []byte)) error {
@@ -177,7 +177,7 @@ func TestReadingsHold(t *testing.T) {
 // changes too fast.
 func TestUnreadableMaps(t *testing.T) {
 	r := newContentRig(100)
-	r.maps = map[string]map[uint32]uint64{"a": {1: 10}}
+	r.held = map[string]map[uint32]uint64{"a": {1: 10}}
 	for _, name := range []string{"a", "broken", "large", "long", "moving"} {
 		r.follow(t, name, hits)
 	}
@@ -222,7 +222,7 @@ func TestUnreadableMaps(t *testing.T) {
 		t.Errorf("read %d times, told %v", r.reads["broken"], r.told)
 	}
 	r.now = r.now.Add(failedContentAge)
-	r.maps["broken"] = map[uint32]uint64{3: 3}
+	r.held["broken"] = map[uint32]uint64{3: 3}
 	want(t, r.scrape(t, `^bpfmap_content.*"broken"`), `bpfmap_content_hits_total{id="3",name="broken",namespace="edge"} 3`)
 	want(t, strings.Join(r.told, "\n"), "broken: ")
 }
@@ -237,7 +237,7 @@ func TestSlowMapsDontHoldOthers(t *testing.T) {
 		names = append(names, fmt.Sprintf("a%02d", i))
 	}
 	for _, name := range append(names, "fast") {
-		r.maps[name] = map[uint32]uint64{1: 1}
+		r.held[name] = map[uint32]uint64{1: 1}
 		r.follow(t, name, hits)
 	}
 	r.scrape(t, "")
@@ -245,7 +245,6 @@ func TestSlowMapsDontHoldOthers(t *testing.T) {
 		r.instead[name] = slow
 	}
 	r.now = r.now.Add(time.Hour)
-	r.Node.contents.maps[revision.Key{Namespace: "edge", Name: "a00"}].took = time.Second
 	for _, name := range names {
 		r.Node.contents.maps[revision.Key{Namespace: "edge", Name: name}].took = time.Second
 	}
@@ -263,9 +262,9 @@ func TestSlowMapsDontHoldOthers(t *testing.T) {
 func TestContentSeriesAreBounded(t *testing.T) {
 	r := newContentRig(5)
 	for _, name := range []string{"a", "b"} {
-		r.maps[name] = map[uint32]uint64{}
+		r.held[name] = map[uint32]uint64{}
 		for id := range uint32(10) {
-			r.maps[name][id] = 1
+			r.held[name][id] = 1
 		}
 	}
 	r.follow(t, "a", `{maxSeries: 3, labels: [{name: id}], values: [{name: hits, type: Counter}]}`)
@@ -292,7 +291,7 @@ func TestScrapesTogether(t *testing.T) {
 	r.Node.contents.now = time.Now
 	for i := range 20 {
 		name := fmt.Sprint("m", i)
-		r.maps[name] = map[uint32]uint64{1: 1, 2: 2}
+		r.held[name] = map[uint32]uint64{1: 1, 2: 2}
 		r.follow(t, name, hits)
 	}
 	var all sync.WaitGroup

@@ -5,8 +5,10 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/series"
@@ -43,8 +45,9 @@ func (r *reconciler) tellMetrics(ctx context.Context, s *scope) error {
 		next := rev.Status
 		next.Metrics = want
 		if err := r.writeRevisionStatus(ctx, rev, next); err != nil {
-			return err
+			return fmt.Errorf("write metrics of %s: %w", rev.Name, err)
 		}
+		log.FromContext(ctx).Info("Told the agents which metrics to serve", "revision", rev.Name)
 		changed := rev.DeepCopy() // the cache's own stays as it is
 		changed.Status = next
 		s.fleet.revisions[i] = *changed

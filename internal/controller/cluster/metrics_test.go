@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
 )
 
 // counted is a BPFMap with numbers as values, one more entry for each revision, and metrics.
@@ -37,7 +40,8 @@ func (g *rig) served() string {
 		if m := rev.Status.Metrics; m != nil {
 			name = m.Values[0].Name
 		}
-		all += rev.Name + "=" + name + "@" + rev.Status.Rollout.Frontier + " "
+		at := map[string]string{rollout.All: "all", rollout.None: "none"}[rev.Status.Rollout.Frontier]
+		all += rev.Name + "=" + name + "@" + at + " "
 	}
 	return all
 }
@@ -47,13 +51,13 @@ func (g *rig) served() string {
 func TestMetricsMakeNoRevision(t *testing.T) {
 	g := newRig(t, interceptor.Funcs{}, counted(1, gauge("first", "")), newNode("n"))
 	g.settle("foo")
-	if got := g.served(); got != "foo-1=first@All " {
+	if got := g.served(); got != "foo-1=first@all " {
 		t.Error(got)
 	}
 	for name, m := range map[string]*v1alpha1.MapMetrics{"second": gauge("second", ""), "–": nil} {
 		g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Metrics = m })
 		g.settle("foo")
-		if got := g.served(); got != "foo-1="+name+"@All " {
+		if got := g.served(); got != "foo-1="+name+"@all " {
 			t.Error(got)
 		}
 		if c := g.get("foo"); c.Status.ObservedGeneration != c.Generation {
@@ -67,7 +71,7 @@ func TestMetricsMakeNoRevision(t *testing.T) {
 	})
 	g.reports("n")
 	g.settle("foo")
-	if got := g.served(); got != "foo-1=third@All foo-2=third@None " {
+	if got := g.served(); got != "foo-1=third@all foo-2=third@none " {
 		t.Error(got)
 	}
 }
@@ -78,10 +82,10 @@ func TestMetricsOfARefusedSpec(t *testing.T) {
 	g.settle("foo")
 	g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Metrics = gauge("second", "nothing") })
 	g.settle("foo")
-	if got := g.served(); got != "foo-1=first@All " {
+	if got := g.served(); got != "foo-1=first@all " {
 		t.Error(got)
 	}
-	want := `spec.metrics.values[0].field: "nothing": there is no field "nothing": a u32 has none`
+	want := `spec.metrics.values[0].field: "nothing": there is no field "nothing": a u32 has none (the nodes keep revision foo-1)`
 	if got := g.condition("foo", v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -100,7 +104,35 @@ func TestMetricsFitTheRevision(t *testing.T) {
 		s.Rollout.Paused = true
 	})
 	g.settle("foo")
-	if got := g.served(); got != "foo-1=first@All foo-2=hits@None " {
+	if got := g.served(); got != "foo-1=first@all foo-2=hits@none " {
 		t.Error(got)
+	}
+}
+
+// TestMetricsThatArentServedAreTold in a condition of the BPFMap, which says nothing of Ready.
+func TestMetricsThatArentServedAreTold(t *testing.T) {
+	g := newRig(t, interceptor.Funcs{}, counted(1, gauge("first", "")), newNode("n"))
+	g.settle("foo")
+	g.reports("n")
+	g.settle("foo")
+	g.condition("foo", v1alpha1.ConditionMetricsServed, metav1.ConditionTrue, v1alpha1.ReasonMetricsServed)
+	var state v1alpha1.BPFNodeState
+	if err := g.store.Get(t.Context(), types.NamespacedName{Name: "n"}, &state); err != nil {
+		t.Fatal(err)
+	}
+	state.Status.Maps[0].MetricsMessage = "some elements are in no metric"
+	if err := g.store.Status().Update(t.Context(), &state); err != nil {
+		t.Fatal(err)
+	}
+	g.settle("foo")
+	got := g.condition("foo", v1alpha1.ConditionMetricsServed, metav1.ConditionFalse, v1alpha1.ReasonMetricsLeftOut)
+	if want := "metrics are incomplete on 1 of 1 node: on n: some elements are in no metric"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	g.condition("foo", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	g.edit("foo", func(s *v1alpha1.BPFMapSpec) { s.Metrics = nil })
+	g.settle("foo")
+	if c := meta.FindStatusCondition(g.get("foo").Status.Conditions, v1alpha1.ConditionMetricsServed); c != nil {
+		t.Errorf("without metrics, there is %+v", c)
 	}
 }

@@ -71,6 +71,8 @@ type MetricLabel struct {
 }
 
 // MetricValue is a metric that holds a part of the value.
+//
+// +kubebuilder:validation:XValidation:rule="self.type != 'Gauge' || !self.name.endsWith('_total')",message="a name that ends in _total is a counter's: set type to Counter, or choose another name"
 type MetricValue struct {
 	// name is the metric's, without bpfmap_content_, which is put in front of it. To that of a Counter, _total is added
 	// unless it ends so.

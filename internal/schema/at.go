@@ -19,8 +19,8 @@ type Place struct {
 	layout *Layout
 	// from and to are the bytes that the part's layout reads.
 	from, to int
-	// at and bits are the place of a bit-field, in bits of the bytes from from to to, which are those of its struct then;
-	// bits is 0 for anything else.
+	// at and bits are the place of a bit-field, in bits of the bytes above, which are those of its struct then; bits is 0
+	// for anything else.
 	at, bits int
 }
 

@@ -38,11 +38,18 @@ const (
 	// ConditionSourcesFresh is there if spec.entriesFrom has http or artifact sources: False while one of them can't be
 	// fetched; its last good contents stay in use. Reasons: Fetched (True); FetchFailed (False); FetchPending (Unknown).
 	ConditionSourcesFresh = "SourcesFresh"
+	// ConditionMetricsServed is there if there is spec.metrics: False while an agent that was scraped can't serve all of
+	// it. It says nothing of Ready. Reasons: MetricsServed (True); MetricsLeftOut (False).
+	ConditionMetricsServed = "MetricsServed"
 )
 
 // The condition reasons of a BPFMap.
 const (
 	ReasonReady = "Ready"
+	// ReasonMetricsServed: no agent says that it can't serve some of spec.metrics.
+	ReasonMetricsServed = "MetricsServed"
+	// ReasonMetricsLeftOut: an agent has no room for all series, or can't read the map for them.
+	ReasonMetricsLeftOut = "MetricsLeftOut"
 	// ReasonFetched: the newest contents of all sources are known.
 	ReasonFetched = "Fetched"
 	// ReasonFetchFailed: the last attempt to fetch a source failed.
@@ -110,7 +117,7 @@ type BPFMapStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	Sources []SourceStatus `json:"sources,omitempty"`
 
-	// conditions are Ready, Reconciling, Stalled, Accepted, Drifted and InUse, and SourcesFresh if there are sources to fetch.
+	// conditions are Ready, Reconciling, Stalled, Accepted, Drifted and InUse, SourcesFresh if there are sources to fetch, and MetricsServed if there is spec.metrics.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

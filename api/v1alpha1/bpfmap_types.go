@@ -80,6 +80,8 @@ type BPFMapList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.freeze) || !self.freeze || !has(self.value) || !has(self.value.fields) || !self.value.fields.exists(f, has(f.type) && f.type == 'spinLock')",message="the kernel does not freeze a map whose values hold a spin lock"
 // +kubebuilder:validation:XValidation:rule="!has(self.key) || (!has(self.key.owner) && (!has(self.key.fields) || !self.key.fields.exists(f, has(f.owner))))",message="keys can't be owned by programs: leave owner out"
 // +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.value.owner) || self.type in ${shared}",message="owner is only for values of ${shared}"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || self.type in ${shared}",message="metrics are only for ${shared}, whose elements are keys and values that can be listed"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.labels) || !has(self.entriesFrom) || !self.entriesFrom.exists(e, has(e.secretRef))",message="metrics.labels would show keys of entries from a Secret to all who may read metrics: leave labels out"
 // +kubebuilder:validation:XValidation:rule="!has(self.freeze) || !self.freeze || !has(self.value) || (!has(self.value.owner) && (!has(self.value.fields) || !self.value.fields.exists(f, has(f.owner))))",message="a map whose programs own a part of the values can't be frozen: its declared fields couldn't change any more"
 // +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.key.type) || !(self.key.type in ['mapRef','progPin','cgroup','spinLock'])",message="mapRef, progPin, cgroup and spinLock are for values"
 // +kubebuilder:validation:XValidation:rule="!has(self.entries) || !has(self.maxEntries) || self.entries.size() <= self.maxEntries",messageExpression="'entries holds %d elements, more than maxEntries %d'.format([size(self.entries), self.maxEntries])"
@@ -247,6 +249,11 @@ type BPFMapSpec struct {
 	// rollout is how a change reaches the nodes: by default to a quarter of them at a time.
 	// +optional
 	Rollout *Rollout `json:"rollout,omitempty"`
+
+	// metrics are what of the map's contents every agent serves to Prometheus, such as counters that programs write. A
+	// change reaches the nodes at once and makes no new revision.
+	// +optional
+	Metrics *MapMetrics `json:"metrics,omitempty"`
 
 	// rollbackTo is the name of an earlier revision whose contents the map is to have instead of what
 	// the rest of this spec says. revisionHistoryLimit bounds how far back it can reach.

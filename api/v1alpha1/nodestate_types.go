@@ -393,6 +393,12 @@ type NodeMap struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 
+	// metricsMessage is what the last reading for Prometheus couldn't serve of what spec.metrics of the BPFMap wants, and
+	// why; absent if it served everything, and before the first one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	MetricsMessage string `json:"metricsMessage,omitempty"`
+
 	// driftCount is how many times drift was found since the agent first managed this map.
 	// +optional
 	DriftCount int64 `json:"driftCount,omitempty"`

@@ -91,6 +91,11 @@ type BPFMapRevisionStatus struct {
 	// rollout is which nodes take the revision. How far they are is in the BPFMap's status.rollout.
 	// +optional
 	Rollout RevisionRollout `json:"rollout,omitempty"`
+
+	// metrics are spec.metrics of the BPFMap, as far as they fit the revision's key and value. They change without
+	// a new revision, and reach the nodes that hold this one at once.
+	// +optional
+	Metrics *MapMetrics `json:"metrics,omitempty"`
 }
 
 // BPFMapRevisionList is a list of BPFMapRevision.

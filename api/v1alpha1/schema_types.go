@@ -12,9 +12,9 @@ const MaxFieldDepth = 8
 // ScalarType names how one key, value or field is written in YAML and laid out in memory. Size and alignment are
 // those of the C type that each stands for.
 //
-//   - u8, u16, u32, u64, u128 and i8…i128 are integers in the node's byte order (__u8…, aligned to their size),
-//     be16, be32 and be64 integers in network order (__be16…). They take decimal and 0x… notation as a number or
-//     a string, and are never truncated.
+//   - u8, u16, u32, u64, u128 and i8, i16, i32, i64, i128 are integers in the node's byte order (__u8…, aligned to
+//     their size), be16, be32 and be64 integers in network order (__be16…). They take decimal and 0x… notation as a
+//     number or a string, and are never truncated.
 //   - f32 and f64 are C's float and double; bool is one byte.
 //   - ipv4 is an IPv4 address in network order (__be32), ipv4Host one in the node's byte order (__u32), ipv6 an
 //     IPv6 address (struct in6_addr, aligned to 4 bytes), ip an address of either family in 16 bytes (see
@@ -103,10 +103,14 @@ type TimeUnit string
 
 // The units of durations and times.
 const (
-	UnitNanoseconds  TimeUnit = "ns"
+	// UnitNanoseconds are nanoseconds, as bpf_ktime_get_ns gives them.
+	UnitNanoseconds TimeUnit = "ns"
+	// UnitMicroseconds are microseconds.
 	UnitMicroseconds TimeUnit = "us"
+	// UnitMilliseconds are milliseconds.
 	UnitMilliseconds TimeUnit = "ms"
-	UnitSeconds      TimeUnit = "s"
+	// UnitSeconds are seconds.
+	UnitSeconds TimeUnit = "s"
 )
 
 // Owner says who writes a part of a value once its element is there.

@@ -138,7 +138,9 @@ type PublicKeySource struct {
 // ArtifactSource is a file in the artifact of a Flux source object in the BPFMap's namespace. The administrator has to
 // allow these by the controller's --artifact-sources.
 type ArtifactSource struct {
-	// kind is the source object's kind, of the group source.toolkit.fluxcd.io.
+	// kind is the source object's kind, of the group source.toolkit.fluxcd.io: GitRepository for a branch, tag or commit of
+	// a Git repository, OCIRepository for an artifact in a registry, Bucket for an S3-compatible bucket, ExternalArtifact
+	// for one that another controller than Flux' own makes.
 	// +required
 	// +kubebuilder:validation:Enum=GitRepository;OCIRepository;Bucket;ExternalArtifact
 	Kind string `json:"kind"`

@@ -18,6 +18,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
+	"github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 )
@@ -65,7 +66,10 @@ func newAgent(run func(context.Context, agent.Options) error) *cobra.Command {
 			if h.limits, err = quota.Parse(limits.node, limits.memory, limits.maps); err != nil {
 				return err
 			}
-			o.Host = &h
+			if o.ContentSeries < 0 {
+				return fmt.Errorf("--metrics-content-series %d: must be 0 or more", o.ContentSeries)
+			}
+			o.Host, o.ReadContents = &h, h.readMap
 			return run(c.Context(), o)
 		},
 	}
@@ -77,6 +81,7 @@ func newAgent(run func(context.Context, agent.Options) error) *cobra.Command {
 	f.StringVar(&h.cgroups, "cgroup-root", cmp.Or(os.Getenv(mounts.CgroupEnv), kernel.DefaultCgroups), "mount point of the node's cgroup2 file system, as this process sees it, below which entries name cgroups (default $"+mounts.CgroupEnv+" if set)")
 	f.BoolVar(&h.network, "host-network", true, "this process is in the node's network namespace: entries may name interfaces")
 	f.DurationVar(&o.ResyncPeriod, "resync-period", 5*time.Minute, "how often each map is compared with the kernel, up to a tenth more or less")
+	f.IntVar(&o.ContentSeries, "metrics-content-series", metrics.DefaultContentSeries, "how many series of the contents of all maps together (spec.metrics of BPFMaps) are served; 0 is none")
 	f.IntVar(&o.Concurrency, "concurrency", 2, "how many maps are reconciled in parallel")
 	f.BoolVar(&inventory, "inventory", false, "at each resync, count all maps of the node and list those below bpfmap/ that no BPFMap owns (needs CAP_SYS_ADMIN)")
 	f.StringSliceVar(&disabled, "disable-features", nil, "kernel features not to use, by their names in a BPFNodeState: for adopting features of a new kernel in stages, and for tests")

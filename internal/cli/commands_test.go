@@ -138,11 +138,14 @@ func TestAgentFlags(t *testing.T) {
 	}
 	want := agent.Options{
 		Options:  process.Options{MetricsBindAddress: "0", MetricsSecure: true, HealthProbeBindAddress: "0", MetricsPerMap: 1000, Version: version, Revision: commit},
-		NodeName: "from-env", ResyncPeriod: 5 * time.Minute, Concurrency: 2,
+		NodeName: "from-env", ResyncPeriod: 5 * time.Minute, Concurrency: 2, ContentSeries: 10000,
 	}
-	noHost := cmpopts.IgnoreFields(agent.Options{}, "Host")
+	noHost := cmpopts.IgnoreFields(agent.Options{}, "Host", "ReadContents")
 	if diff := cmp.Diff(want, got, noHost); diff != "" {
 		t.Errorf("without flags (-want +got)\n%s", diff)
+	}
+	if got.ReadContents == nil {
+		t.Error("nothing reads maps for metrics")
 	}
 	if h := got.Host.(*host); h.bpffs != "/sys/fs/bpf" || h.root != "" || h.cgroups != "/sys/fs/cgroup" || !h.network {
 		t.Errorf("without flags: %+v", h)
@@ -151,14 +154,14 @@ func TestAgentFlags(t *testing.T) {
 	c := newAgent(keep)
 	err := execute(t, c, append(processArgs,
 		"--node-name=n", "--bpffs=/b", "--host-root=/h", "--cgroup-root=/c", "--host-network=false", "--resync-period=1m", "--concurrency=3", "--inventory",
-		"--disable-features=", "--allowed-pin-prefix=edge=tc/globals", "--memory-limit=2Gi",
+		"--metrics-content-series=7", "--disable-features=", "--allowed-pin-prefix=edge=tc/globals", "--memory-limit=2Gi",
 		"--namespace-memory-limit=edge=1Mi", "--namespace-memory-limit=*=2Mi", "--namespace-map-limit=edge=9")...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	allSet(t, c)
 	want = agent.Options{
-		Options: processOptions(), NodeName: "n", ResyncPeriod: time.Minute, InventoryPeriod: time.Minute, Concurrency: 3,
+		Options: processOptions(), NodeName: "n", ResyncPeriod: time.Minute, InventoryPeriod: time.Minute, Concurrency: 3, ContentSeries: 7,
 	}
 	if diff := cmp.Diff(want, got, noHost); diff != "" {
 		t.Errorf("with all flags (-want +got)\n%s", diff)
@@ -188,6 +191,7 @@ func TestAgentRefuses(t *testing.T) {
 	never := func(context.Context, agent.Options) error { t.Error("the agent was started"); return nil }
 	for want, args := range map[string][]string{
 		"--node-name or $NODE_NAME is required":         nil,
+		"--metrics-content-series -1: must be 0 or":     {"--node-name=n", "--metrics-content-series=-1"},
 		"--resync-period 1ms: must be at least 10ms":    {"--node-name=n", "--resync-period=1ms"},
 		"invalid log level \"loud\": must be one of":    {"--node-name=n", "--log-level=loud"},
 		"invalid log format \"xml\": must be one of":    {"--node-name=n", "--log-format=xml"},

@@ -29,6 +29,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 	"github.com/bpfmap-io/bpfmap-operator/internal/inuse"
+	"github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/nodelock"
 	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
@@ -200,6 +201,23 @@ var errEnded = errors.New("the subscription ended")
 
 // Programs are all programs and maps of this machine.
 func (h *host) Programs(ctx context.Context) (*inuse.Inventory, error) { return kernel.Programs(ctx) }
+
+// readMap streams the elements of a managed map for metrics.
+func (h *host) readMap(ctx context.Context, key revision.Key, shape revision.Shape, locked bool, yield func(keys, values []byte)) error {
+	h.mu.Lock()
+	b := h.backend
+	h.mu.Unlock()
+	if b == nil {
+		return errNotOpened
+	}
+	err := b.ReadMap(ctx, key, shape, locked, yield)
+	if errors.Is(err, kernel.ErrIncomplete) {
+		return fmt.Errorf("%w: %w", metrics.ErrChanging, err)
+	}
+	return err
+}
+
+var errNotOpened = errors.New("the BPF file system isn't open yet")
 
 // Inventory counts all maps of this machine.
 func (h *host) Inventory() (v1alpha1.NodeInventory, error) {

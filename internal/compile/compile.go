@@ -110,6 +110,7 @@ func (c *compiler) outline(m *v1alpha1.BPFMap) (*revision.Revision, error) {
 		return nil, err
 	}
 	c.checkMappings(keySchema, valueSchema)
+	c.checkMetrics(rev)
 	if err := c.problems.err(); err != nil {
 		return nil, err
 	}

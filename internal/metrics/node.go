@@ -23,7 +23,9 @@ type Node struct {
 	drift  *prometheus.CounterVec
 	chunks *prometheus.CounterVec
 	maps   *nodeCollector
-	writes writes
+	// contents are served beside the collectors of their own.
+	contents *contents
+	writes   writes
 }
 
 // NewNode registers the agent's metrics with r.
@@ -38,6 +40,10 @@ func NewNode(r prometheus.Registerer, calls func() uint64) *Node {
 		chunks: register(r, chunkBytes.counter()),
 		maps:   register(r, newNodeCollector()),
 		writes: newWrites(r),
+	}
+	fresh := newContents()
+	if n.contents = register(r, contentCollector{fresh}).contents; n.contents == fresh {
+		r.MustRegister(contentSeries{fresh}) // nothing tells it from another one
 	}
 	// A counter that begins with its first event hides it: increase() sees no step.
 	for _, result := range []string{resultOK, resultError, resultStalled} {
@@ -65,6 +71,19 @@ var driftKinds = []plan.DriftKind{
 // get series of their own. resync is how often each map is to be looked at.
 func (n *Node) Observe(snapshot func() []v1alpha1.NodeMap, perMap int, resync time.Duration) {
 	n.maps.observe(snapshot, perMap, resync)
+	n.contents.showMaps(perMap)
+}
+
+// ServeContents says how maps are read whose contents become metrics, how many series these may be, and who is told what
+// isn't served of a map; that is called for each change, and may not call n.
+func (n *Node) ServeContents(read ContentReader, most int, told func(key revision.Key, missing string)) {
+	n.contents.serve(read, most, told)
+}
+
+// FollowContents serves what the status of a revision wants of the contents of its map, which the kernel holds as the
+// revision says.
+func (n *Node) FollowContents(rev *v1alpha1.BPFMapRevision) {
+	n.contents.follow(revision.Key{Namespace: rev.Namespace, Name: rev.Spec.MapName}, rev.Status.Metrics, &rev.Spec)
 }
 
 // CountChunk records a chunk that was read.
@@ -109,5 +128,7 @@ func (n *Node) CountDrift(r engine.Report) {
 
 // Forget drops what is known of a map that is no longer managed.
 func (n *Node) Forget(namespace, name string) {
-	n.maps.forget(revision.Key{Namespace: namespace, Name: name})
+	key := revision.Key{Namespace: namespace, Name: name}
+	n.maps.forget(key)
+	n.contents.forget(key)
 }

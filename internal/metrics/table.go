@@ -93,6 +93,22 @@ var (
 		Name: "bpfmap_node_map_used", Type: gauge, Of: agent, PerMap: true, Labels: []string{"namespace", "name"},
 		Help: "1 if a program uses the map or another map holds it, 0 if none does any more, or programs use the map that was at the pin before, -1 if none was seen to, or that isn't known.",
 	}
+	nodeContentSeries = Metric{
+		Name: "bpfmap_node_content_series", Type: gauge, Of: agent, PerMap: true, Labels: []string{"namespace", "name"},
+		Help: "Series that this agent serves of the map's contents, by spec.metrics. No series for maps without it.",
+	}
+	nodeContentLeftOut = Metric{
+		Name: "bpfmap_node_content_elements_left_out", Type: gauge, Of: agent, PerMap: true, Labels: []string{"namespace", "name"},
+		Help: "Elements of the map that are in no metric, because there is no room for their series (spec.metrics.maxSeries, --metrics-content-series).",
+	}
+	nodeContentFailed = Metric{
+		Name: "bpfmap_node_content_read_failed", Type: gauge, Of: agent, PerMap: true, Labels: []string{"namespace", "name"},
+		Help: "1 if the map's contents couldn't be read as spec.metrics wants, so that none of its metrics is served; 0 if they could.",
+	}
+	nodeContentTook = Metric{
+		Name: "bpfmap_node_content_read_seconds", Type: gauge, Of: agent, PerMap: true, Labels: []string{"namespace", "name"},
+		Help: "How long the last reading of the map's contents took.",
+	}
 	nodeMaps = Metric{
 		Name: "bpfmap_node_maps", Type: gauge, Of: agent, Labels: []string{"state"},
 		Help: "Managed maps of this node by state: ready, pending, drifted (and not repaired), failed, stalled.",
@@ -185,6 +201,7 @@ var (
 func Table() []Metric {
 	return []Metric{
 		nodeMapState, nodeMapEntries, nodeMapMaxEntries, nodeMapFill, nodeMapMemory, nodeMapLook, nodeMapDrift, nodeMapUsed,
+		nodeContentSeries, nodeContentLeftOut, nodeContentFailed, nodeContentTook,
 		nodeMaps, nodeMapsLeftOut, nodeMemory, nodeOldestLook, nodeResync,
 		syncs, syncDuration, drift, chunkBytes, systemCalls,
 		clusterMapCondition, clusterMapNodes, clusterMapUpdated, clusterMapRollout, sourceLastGood, sourceRefused,

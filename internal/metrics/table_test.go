@@ -4,6 +4,8 @@
 package metrics
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -19,6 +21,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/test/golden"
 )
 
@@ -30,6 +33,16 @@ func served(t *testing.T) map[Component][]*dto.MetricFamily {
 	drifted.Drift = &engine.Drift{Kind: plan.DriftContents}
 	node.sync(drifted, spec("Hash", 4))
 	node.maps[0].Usage = &v1alpha1.MapUsage{State: v1alpha1.MapUsed, ProgramCount: 1}
+	node.ServeContents(func(context.Context, revision.Key, revision.Shape, bool, func(keys, values []byte)) error {
+		return errors.New("what contents become isn't in the table")
+	}, 1, nil)
+	node.FollowContents(&v1alpha1.BPFMapRevision{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "edge"},
+		Spec: v1alpha1.BPFMapRevisionSpec{
+			MapName: "a", Type: v1alpha1.MapTypeHash, Key: &v1alpha1.Schema{Type: v1alpha1.TypeU32}, Value: v1alpha1.Schema{Type: v1alpha1.TypeU32},
+		},
+		Status: v1alpha1.BPFMapRevisionStatus{Metrics: &v1alpha1.MapMetrics{Values: []v1alpha1.MetricValue{{Name: "v", Type: v1alpha1.MetricGauge}}}},
+	})
 	cluster := newObserved(10)
 	cluster.nodes = map[metav1.ConditionStatus]int{}
 	s := told(metav1.ConditionTrue, "Ready")

@@ -23,7 +23,7 @@ const (
 )
 
 // conditions are Ready, Reconciling, Stalled, Accepted, Drifted and InUse, always all of them and in this
-// order, and SourcesFresh if sources are fetched. As kstatus asks, Reconciling and Stalled are never True together.
+// order, SourcesFresh if sources are fetched, and MetricsServed if there is spec.metrics. As kstatus asks, Reconciling and Stalled are never True together.
 func conditions(in Input, nodes []node, counts v1alpha1.NodeCounts) []metav1.Condition {
 	reconciling, stalled := progress(in, nodes, counts)
 	wanted := []metav1.Condition{
@@ -31,6 +31,9 @@ func conditions(in Input, nodes []node, counts v1alpha1.NodeCounts) []metav1.Con
 	}
 	if len(in.Fetched) > 0 {
 		wanted = append(wanted, sourcesFresh(in))
+	}
+	if in.Map.Spec.Metrics != nil {
+		wanted = append(wanted, metricsServed(nodes, counts))
 	}
 	result := make([]metav1.Condition, 0, len(wanted))
 	for _, c := range wanted {

@@ -49,9 +49,10 @@ func TestEveryAlertFires(t *testing.T) {
 	w.declare("stuck", b, entries+"}")
 	w.declare("restarted", e, entries+"}")
 	w.declare("abandoned", a, entries+"}")
+	w.declare("counted", a, entries+", metrics: {labels: [{name: id}], values: [{name: hits, type: Counter}]}}")
 	w.declare("fed", a, "{type: Hash, key: {type: be32}, value: {type: u32}, maxEntries: 4, "+
 		"entriesFrom: [{http: {url: "+w.feed.URL+"/list, interval: 10s}, format: Lines, value: 1}]}")
-	for _, name := range []string{"full", "drifting", "watched", "rolled", "stuck", "restarted", "abandoned", "fed"} {
+	for _, name := range []string{"full", "drifting", "watched", "rolled", "stuck", "restarted", "abandoned", "fed", "counted"} {
 		w.awaitReady(name)
 	}
 	program := use(t, a, "abandoned")
@@ -119,6 +120,7 @@ func TestEveryAlertFires(t *testing.T) {
 	}
 	t.Log("the alerts of maps and nodes fired")
 	p.awaitPanels()
+	p.await("what a map holds", `bpfmap_content_hits_total{namespace="edge",name="counted",id="1",node="node-a"} == 10`)
 	promtool(t, p.scrape(w.targets["controller"][0]), "check", "metrics")
 	promtool(t, p.scrape(w.targets["agent"][0]), "check", "metrics")
 

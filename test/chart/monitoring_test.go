@@ -144,6 +144,46 @@ func TestMonitorsWithoutTLS(t *testing.T) {
 	}
 }
 
+// TestPodMonitors are what the Prometheus Operator takes, select the components' pods by a port that they have, and
+// exclude ServiceMonitors, which would scrape the same pods once more.
+func TestPodMonitors(t *testing.T) {
+	values := []string{"metrics.enabled=true", "metrics.podMonitor.enabled=true", "metrics.podMonitor.interval=30s", "metrics.podMonitor.tokenSecret.name=scraper,metrics.podMonitor.tokenSecret.key=token"}
+	objects := parse(t, helmTemplate(t, values...))
+	for component, kind := range map[string]string{"controller": "Deployment", "agent": "DaemonSet"} {
+		monitor, workload := find(t, objects, "PodMonitor", "-"+component), find(t, objects, kind, "-"+component)
+		text, err := yaml.Marshal(monitor.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var typed monitoringv1.PodMonitor
+		if err := yaml.UnmarshalStrict(text, &typed); err != nil {
+			t.Fatalf("%s: %v", component, err)
+		}
+		pods := at(t, workload, "spec", "template", "metadata", "labels").(map[string]any)
+		for label, value := range typed.Spec.Selector.MatchLabels {
+			if pods[label] != value {
+				t.Errorf("the PodMonitor of the %s wants %s=%v of pods, they have %v", component, label, value, pods)
+			}
+		}
+		endpoint := typed.Spec.PodMetricsEndpoints[0]
+		ports := at(t, workload, "spec", "template", "spec", "containers").([]any)[0].(map[string]any)["ports"].([]any)
+		if !slices.ContainsFunc(ports, func(p any) bool { return p.(map[string]any)["name"] == *endpoint.Port }) {
+			t.Errorf("the %s has no port %s", component, *endpoint.Port)
+		}
+		if !endpoint.HonorLabels || endpoint.Authorization == nil || endpoint.Authorization.Credentials.Name != "scraper" || endpoint.Interval != "30s" {
+			t.Errorf("the endpoint of the %s is %+v", component, endpoint)
+		}
+	}
+	for set, want := range map[string]string{
+		"metrics.podMonitor.enabled=true": "metrics.podMonitor.enabled needs metrics.enabled",
+		"metrics.enabled=true,metrics.podMonitor.enabled=true,metrics.serviceMonitor.enabled=true": "exclude each other",
+	} {
+		if _, err := tool(t.Context(), "", "helm", "template", "x", chartDir, "--set", set); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", set, err)
+		}
+	}
+}
+
 // TestDashboardIsTheFile wants the ConfigMap to hold the dashboard as it is, not as a template engine likes it.
 func TestDashboardIsTheFile(t *testing.T) {
 	want, err := os.ReadFile(filepath.Join(controlplane.Root(), "config", "monitoring", "dashboard.json"))

@@ -43,6 +43,10 @@ type Options struct {
 	Concurrency int
 	// InventoryPeriod is how often all maps of the node are counted; 0 is never.
 	InventoryPeriod time.Duration
+	// ReadContents reads maps whose contents become metrics; nil serves none. ContentSeries is how many series these may
+	// be altogether.
+	ReadContents  recorders.ContentReader
+	ContentSeries int
 	// Host is this node.
 	Host Host
 }
@@ -72,6 +76,8 @@ type Agent struct {
 	queue      *mapQueue
 	reconciler *reconciler
 	publisher  *publisher
+	// start is what the first line of the log tells.
+	start []any
 }
 
 // New makes an agent without starting it.
@@ -91,6 +97,7 @@ func New(cfg *rest.Config, o Options) (*Agent, error) {
 		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now, Spread: process.ByLot,
 	}, o, facts)
 	a.manager = m
+	a.start = append(o.Start(), "node", o.NodeName, "kernel", facts.KernelRelease, "cpus", facts.PossibleCPUs, "resyncPeriod", o.ResyncPeriod.String(), "concurrency", o.Concurrency)
 	if err := a.assembly(o).SetUpIndexes(m); err != nil {
 		return nil, err
 	}
@@ -125,6 +132,7 @@ func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 		state: newNodeState(o.NodeName, o.Version, facts), readiness: newNodeReadiness(o.Host),
 	}
 	recorder.Observe(a.state.snapshot, o.MetricsPerMap, o.ResyncPeriod)
+	recorder.ServeContents(o.ReadContents, o.ContentSeries, a.state.setMetricsMessage)
 	checks := &checks{}
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
@@ -174,7 +182,7 @@ func (a *Agent) setUp(o Options) error {
 
 // Start works until ctx ends, and then writes the node's last state.
 func (a *Agent) Start(ctx context.Context) error {
-	a.manager.GetLogger().Info("The agent starts", "version", a.state.version, "node", a.node)
+	a.manager.GetLogger().Info("The agent starts", a.start...)
 	if err := a.manager.Start(ctx); err != nil {
 		return err
 	}

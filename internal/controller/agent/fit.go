@@ -38,7 +38,7 @@ func fit(all []v1alpha1.NodeMap, releases []v1alpha1.MapRelease) (listed []v1alp
 	}
 	for i := range all {
 		m := &all[i]
-		m.DriftedEntries = nil
+		m.DriftedEntries, m.MetricsMessage = nil, ""
 		if m.Usage != nil { // also what was told is read from here: a copy is shortened
 			m.Usage = m.Usage.DeepCopy()
 			m.Usage.Programs = nil
@@ -108,7 +108,7 @@ func totalSize(all []v1alpha1.NodeMap) (n int) {
 func sizeOf(m *v1alpha1.NodeMap) int {
 	// Namespace and name stand in managedFields once more.
 	n := listedBytes + 2*len(m.Namespace) + 2*len(m.Name) + len(m.UID) + len(m.Revision) + len(m.Digest) +
-		len(m.PinPath) + len(m.Reason) + len(m.Message)*5/4 // JSON escapes some characters
+		len(m.PinPath) + len(m.Reason) + len(m.Message)*5/4 + len(m.MetricsMessage)*5/4 // JSON escapes some characters
 	n += sizeOfUsage(m.Usage)
 	for _, e := range m.DriftedEntries {
 		n += 64 + (len(e.Key)+len(e.Declared)+len(e.Found))*5/4

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
@@ -31,7 +32,7 @@ type trigger struct {
 }
 
 func (t *trigger) source(name string) source.Source {
-	return namedSource{name, func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	return process.NamedSource{Name: name, Func: func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.queue = q
@@ -42,15 +43,6 @@ func (t *trigger) source(name string) source.Source {
 		return nil
 	}}
 }
-
-// namedSource is a source.Func that logs show by a name.
-type namedSource struct {
-	name string
-	source.Func
-}
-
-// String is the name.
-func (s namedSource) String() string { return s.name }
 
 func (t *trigger) add(names ...types.NamespacedName) {
 	t.mu.Lock()

@@ -86,6 +86,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	r.holdings.takes(key, c.wanted)
 	if wait := r.checks.untilDue(key, c.wanted.UID, r.resync); wait > 0 {
+		r.metrics.FollowContents(c.wanted) // spec.metrics may have changed alone
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	return r.apply(ctx, e, c.wanted)
@@ -186,6 +187,9 @@ func (r *reconciler) publish(ctx context.Context, object *v1alpha1.BPFMapRevisio
 	r.metrics.ObserveSync(*report, took)
 	r.metrics.ObserveShape(*report, &object.Spec)
 	before := r.state.set(status.FromReport(*report))
+	if report.State != v1alpha1.NodeMapStalled { // else the kernel may hold a map of another layout
+		r.metrics.FollowContents(object)
+	}
 	r.events.emit(before, *report)
 	r.log(ctx, before, *report)
 	if report.MapID != 0 && (before == nil || before.MapID != int64(report.MapID)) {

@@ -19,6 +19,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // nodeState is what this agent knows of its node, whether or not the API server has heard of it. It is safe
@@ -106,6 +107,9 @@ func keyOf(m v1alpha1.NodeMap) revision.Key {
 func (s *nodeState) set(m v1alpha1.NodeMap) (before *v1alpha1.NodeMap) {
 	s.mu.Lock()
 	old, ok := s.maps[keyOf(m)]
+	if m.UID == old.UID {
+		m.MetricsMessage = old.MetricsMessage
+	}
 	if m.UID == old.UID && m.Revision == old.Revision && (m.DriftCount == old.DriftCount || m.MapID == 0) && m.DriftedEntries == nil {
 		m.DriftedEntries = old.DriftedEntries
 	}
@@ -117,6 +121,25 @@ func (s *nodeState) set(m v1alpha1.NodeMap) (before *v1alpha1.NodeMap) {
 	}
 	return &old
 }
+
+// setMetricsMessage notes what isn't served of a map's contents; empty if all is.
+func (s *nodeState) setMetricsMessage(key revision.Key, missing string) {
+	s.mu.Lock()
+	m, ok := s.maps[key]
+	missing = text.Truncate(missing, maxMetricsMessage)
+	ok = ok && m.MetricsMessage != missing
+	if ok {
+		m.MetricsMessage = missing
+		s.maps[key] = m
+	}
+	s.mu.Unlock()
+	if ok {
+		s.changed()
+	}
+}
+
+// maxMetricsMessage bounds NodeMap.MetricsMessage in bytes.
+const maxMetricsMessage = 256
 
 // mapOf is the state of a map, and whether there is one.
 func (s *nodeState) mapOf(key revision.Key) (v1alpha1.NodeMap, bool) {

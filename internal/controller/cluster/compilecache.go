@@ -79,7 +79,9 @@ type compiled struct {
 	// next is when compiling again gives something else though nothing has changed; zero for never.
 	next time.Time
 	// fresh is the compiled form; nil if only the outcome was remembered. Then recompile makes it again, and unstored.
-	fresh     *revision.Revision
+	fresh *revision.Revision
+	// took is how long making fresh took.
+	took      time.Duration
 	recompile func(*v1alpha1.BPFMap, seenReader) (*revision.Revision, *unstored, error)
 	// unstored are the sightings that have to be stored before the revision; nil for none.
 	unstored *unstored
@@ -181,7 +183,7 @@ func (c *compileCache) compile(m *v1alpha1.BPFMap, sources []compile.Source, inU
 	}
 	e.compiled.reports, e.compiled.next = result.Sources, nextLook(result.NextChange, start, now())
 	fresher := e.compiled
-	if fresher.fresh = fresh; fresh != nil {
+	if fresher.fresh, fresher.took = fresh, now().Sub(start); fresh != nil {
 		fresher.unstored = unstoredOf(before, result.Sightings)
 		e.compiled.unstored = fresher.unstored.outcome()
 	}

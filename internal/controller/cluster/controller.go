@@ -69,6 +69,8 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	m.GetLogger().Info("The controller starts", append(o.Start(), "leaderElect", o.LeaderElect, "namespace", o.Namespace, "concurrency", o.Concurrency,
+		"revisionHistoryLimit", o.RevisionHistoryLimit, "allowedSourceHosts", o.Fetch.AllowedHosts)...)
 	return m.Start(ctx)
 }
 
@@ -98,7 +100,7 @@ func New(cfg *rest.Config, o Options) (manager.Manager, error) {
 		return nil, err
 	}
 	a := assemble(process.Surroundings{
-		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder(name), Metrics: metrics.Registry, Now: time.Now, Spread: process.ByLot,
+		Client: m.GetClient(), Live: m.GetAPIReader(), Events: process.LogEvents(m.GetEventRecorder(name), m.GetLogger().WithName("events")), Metrics: metrics.Registry, Now: time.Now, Spread: process.ByLot,
 	}, o, api, fetcher)
 	if err := errors.Join(a.SetUpIndexes(m), a.SetUp(m), m.Add(leader{fetcher})); err != nil {
 		return nil, err

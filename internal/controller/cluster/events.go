@@ -79,9 +79,6 @@ func (r *reconciler) announce(m *v1alpha1.BPFMap, next v1alpha1.BPFMapStatus) {
 	r.onTransition(m, before, after, v1alpha1.ConditionReady, transition{
 		to: metav1.ConditionUnknown, kind: corev1.EventTypeWarning, action: actionAggregate,
 	})
-	r.onTransition(m, before, after, v1alpha1.ConditionDrifted, transition{
-		to: metav1.ConditionTrue, kind: corev1.EventTypeWarning, action: actionAggregate,
-	})
 	r.onTransition(m, before, after, v1alpha1.ConditionSourcesFresh, transition{
 		to: metav1.ConditionFalse, kind: corev1.EventTypeWarning, action: actionFetch,
 	})
@@ -92,7 +89,8 @@ func (r *reconciler) announce(m *v1alpha1.BPFMap, next v1alpha1.BPFMapStatus) {
 	r.announceNotUsed(m, next)
 }
 
-// needsPeople are the reasons of Ready that no other event tells: what nodes report, and maps that nodes keep.
+// needsPeople are the reasons of Ready that no other event tells: what nodes report, and maps that nodes keep. Drift is
+// told by the agents, which know what differs.
 func needsPeople(reason string) bool {
 	return status.OfNodes(reason) || reason == v1alpha1.ReasonNoNodesSelected
 }

@@ -78,6 +78,32 @@ func TestAnnounceRollout(t *testing.T) {
 	}
 }
 
+// TestDriftIsTheAgentsToTell: they know what differs, and tell it once. The controller says in the status that a map
+// isn't as declared, and that it is again.
+func TestDriftIsTheAgentsToTell(t *testing.T) {
+	recorder := events.NewFakeRecorder(10)
+	m := newMap("foo", 8)
+	m.Status.Conditions = []metav1.Condition{
+		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady},
+		{Type: v1alpha1.ConditionDrifted, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonInSync},
+	}
+	drifted := v1alpha1.BPFMapStatus{Conditions: []metav1.Condition{
+		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonDrifted, Message: "on n: 1 entry changed"},
+		{Type: v1alpha1.ConditionDrifted, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonDrifted, Message: "on n: 1 entry changed"},
+	}}
+	r := &reconciler{events: recorder}
+	r.announce(m, drifted)
+	if got := drain(recorder); len(got) > 0 {
+		t.Errorf("%v", got)
+	}
+	failed := drifted.DeepCopy()
+	failed.Conditions[0].Reason = v1alpha1.ReasonNodesFailed
+	r.announce(m, *failed)
+	if got := strings.Join(drain(recorder), "\n"); got != "Warning NodesFailed on n: 1 entry changed" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestAnnounceComplete tells of the end of a rollout once all nodes hold the revision.
 func TestAnnounceComplete(t *testing.T) {
 	status := func(current, newest string, desired int32) v1alpha1.BPFMapStatus {

@@ -140,7 +140,7 @@ func nameOf(m *v1alpha1.NodeMap) types.NamespacedName {
 func sameState(a, b *v1alpha1.NodeMap) bool {
 	if a.UID != b.UID || a.Revision != b.Revision || a.Digest != b.Digest || a.MapID != b.MapID || a.PinPath != b.PinPath ||
 		a.MemlockBytes != b.MemlockBytes || a.Frozen != b.Frozen || a.SchemaVerified != b.SchemaVerified || a.Origin != b.Origin || a.State != b.State || a.Drifted != b.Drifted ||
-		a.Reason != b.Reason || a.Message != b.Message || a.DriftCount != b.DriftCount {
+		a.Reason != b.Reason || a.Message != b.Message || a.MetricsMessage != b.MetricsMessage || a.DriftCount != b.DriftCount {
 		return false
 	}
 	if (a.Entries == nil) != (b.Entries == nil) || (a.Entries != nil && *a.Entries != *b.Entries) {

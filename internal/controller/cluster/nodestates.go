@@ -136,12 +136,12 @@ type mapTrigger struct {
 }
 
 func (t *mapTrigger) source() rawsource.Source {
-	return rawsource.Func(func(_ context.Context, q queue) error {
+	return process.NamedSource{Name: "maps of nodes and sources that changed", Func: func(_ context.Context, q queue) error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.queue = q
 		return nil
-	})
+	}}
 }
 
 // changed is called after the verdict on a node became another one.

@@ -131,7 +131,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return r.result(ctx, s, r.remove(ctx, s))
 	}
 	for _, step := range []func(context.Context, *scope) error{
-		r.compile, r.join, unlessHeld(r.consent), unlessHeld(r.plan), unlessHeld(r.trim), unlessHeld(r.revise), r.rollOut, r.release, unlessHeld(r.retire),
+		r.compile, r.join, unlessHeld(r.consent), unlessHeld(r.plan), unlessHeld(r.trim), unlessHeld(r.revise), r.rollOut, r.release, unlessHeld(r.retire), unlessHeld(r.tellMetrics),
 	} {
 		if err = step(ctx, s); err != nil {
 			break

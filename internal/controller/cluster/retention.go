@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
@@ -191,6 +192,7 @@ func (r *reconciler) deleteRevisions(ctx context.Context, revisions []v1alpha1.B
 		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete revision %s: %w", rev.Name, err)
 		}
+		log.FromContext(ctx).Info("Deleted a revision", "revision", rev.Name)
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
@@ -116,8 +117,22 @@ func (r *reconciler) compile(ctx context.Context, s *scope) error {
 	}
 	if err == nil && s.rejected == nil {
 		s.want = &want
+		s.logCompiled(ctx)
 	}
 	return err
+}
+
+// logCompiled logs what was compiled just now. That nothing new came of it, as of everything that a controller compiles
+// when it starts, is for those who debug.
+func (s *scope) logCompiled(ctx context.Context) {
+	if s.want.fresh == nil {
+		return
+	}
+	l := log.FromContext(ctx)
+	if !s.creates() {
+		l = l.V(1)
+	}
+	l.Info("Compiled the spec", "generation", s.m.Generation, "entries", s.want.fresh.Contents.Len, "took", s.want.took.Round(time.Microsecond).String())
 }
 
 // earlier is the revision that spec.rollbackTo names.

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
@@ -129,12 +130,19 @@ func (r *reconciler) rollOut(ctx context.Context, s *scope) error {
 	s.lookAgainIn(step.RequeueAfter)
 	s.rollout = rolloutStatus(newest, &step)
 	if step.Moved {
-		next := revisionRollout(&step)
-		if err := r.writeRollout(ctx, newest, next); err != nil {
-			return err
+		next := newest.Status
+		next.Rollout = revisionRollout(&step)
+		next.Metrics = s.metricsFor(newest)
+		if err := r.writeRevisionStatus(ctx, newest, next); err != nil {
+			return fmt.Errorf("write rollout of %s: %w", newest.Name, err)
 		}
+		did := "Rollout goes on"
+		if newest.Status.Rollout.Frontier == "" {
+			did = "Rollout begins"
+		}
+		log.FromContext(ctx).Info(did, "revision", newest.Name, "frontier", next.Rollout.Frontier, "nodes", len(nodes), "phase", step.Phase)
 		changed := newest.DeepCopy() // the cache's own stays as it is
-		changed.Status.Rollout = next
+		changed.Status = next
 		f.revisions = append(f.revisions[:len(f.revisions)-1:len(f.revisions)-1], *changed)
 	}
 	r.announceRollout(s.m, newest, was, *s.rollout)
@@ -217,12 +225,9 @@ func statusOf(was v1alpha1.RolloutStatus, rev *v1alpha1.BPFMapRevision) rollout.
 	return s
 }
 
-// writeRollout writes what nodes watch.
-func (r *reconciler) writeRollout(ctx context.Context, rev *v1alpha1.BPFMapRevision, next v1alpha1.RevisionRollout) error {
-	if err := process.PatchStatus(ctx, r.client, rev, "add", "/status", v1alpha1.BPFMapRevisionStatus{Rollout: next}); err != nil {
-		return fmt.Errorf("write rollout of %s: %w", rev.Name, err)
-	}
-	return nil
+// writeRevisionStatus writes what nodes watch.
+func (r *reconciler) writeRevisionStatus(ctx context.Context, rev *v1alpha1.BPFMapRevision, next v1alpha1.BPFMapRevisionStatus) error {
+	return process.PatchStatus(ctx, r.client, rev, "add", "/status", next)
 }
 
 // policyOf is the policy for a number of nodes.

@@ -5,6 +5,7 @@ package process
 
 import (
 	"fmt"
+	"runtime"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -29,6 +30,15 @@ type Options struct {
 	HealthProbeBindAddress string
 	// Version is what the process calls itself to the API server. Revision is the commit that it was built from.
 	Version, Revision string
+}
+
+// Start is what the first line of a process's log tells of it: what was built, and the settings that both processes
+// have.
+func (o Options) Start() []any {
+	return []any{
+		"version", o.Version, "commit", o.Revision, "go", runtime.Version(), "metrics", o.MetricsBindAddress, "metricsSecure", o.MetricsSecure,
+		"metricsPerMap", o.MetricsPerMap, "healthProbe", o.HealthProbeBindAddress,
+	}
 }
 
 // RESTConfig is the connection to the API server.

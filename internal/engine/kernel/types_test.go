@@ -36,6 +36,7 @@ type node struct {
 	t              *testing.T
 	bpffs, cgroups string
 	pins           *pinstore.Store
+	backend        *kernel.Backend
 }
 
 func newNode(t *testing.T) *node {
@@ -53,7 +54,7 @@ func newNode(t *testing.T) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.Engine, n.pins = engine.New(b, engine.Options{}), pinstore.New(n.bpffs, pinstore.Options{})
+	n.backend, n.Engine, n.pins = b, engine.New(b, engine.Options{}), pinstore.New(n.bpffs, pinstore.Options{})
 	return n
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/removal"
@@ -25,7 +26,11 @@ var version, commit = "dev", "unknown"
 // is printed to errOut, what the command says for those that have codes of their own, and 130 or 143 if
 // SIGINT or SIGTERM cancelled ctx, unless that is how the command is meant to end.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
-	root := newRoot()
+	return runRoot(ctx, newRoot(), args, in, out, errOut)
+}
+
+// runRoot is Run for the commands below a root.
+func runRoot(ctx context.Context, root *cobra.Command, args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
@@ -61,6 +66,7 @@ func newRoot() *cobra.Command {
 		newAgent(agent.Run),
 		newMarkRemoved(removal.Run),
 		newVersion(),
+		plugin.New(version),
 	)
 	root.AddCommand(local.Commands()...)
 	return root

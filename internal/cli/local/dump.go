@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ type dumper struct {
 	output  string
 	sorted  bool
 	nonzero bool
+	node    string // for agents
 	printed interrupt.Count
 	masked  []byte // scratch
 }
@@ -88,7 +90,7 @@ func (d *dumper) run(c *cobra.Command) error {
 		if len(all) > 1 && d.output != string(element.JSON) {
 			d.heading(c, i, t)
 		}
-		err := t.with(bpf.RdOnly, func(m *bpf.Map) error { return d.dump(c, t, m, begin) })
+		err := t.with(bpf.RdOnly, func(m *bpf.Map) error { return d.dump(ctx, c.OutOrStdout(), t, m, begin) })
 		switch {
 		case ctx.Err() != nil:
 			d.print(c, list, "]\n")
@@ -123,6 +125,8 @@ func (d *dumper) heading(c *cobra.Command, i int, t namedTarget) {
 
 // dumpHeader are the fields that JSON begins with.
 type dumpHeader struct {
+	// Node is the node's name, if an agent answers.
+	Node string `json:"node,omitempty"`
 	// BPFMap is the manifest's namespace/name, if the map was found by a manifest.
 	BPFMap string `json:"bpfMap,omitempty"`
 	ID     uint32 `json:"id"`
@@ -131,7 +135,7 @@ type dumpHeader struct {
 }
 
 // dump prints one map. begin is called before anything is.
-func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map, begin func()) error {
+func (d *dumper) dump(ctx context.Context, out io.Writer, t namedTarget, m *bpf.Map, begin func()) error {
 	info, err := m.Info()
 	if err != nil {
 		return err
@@ -141,17 +145,17 @@ func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map, begin func())
 		return err
 	}
 	nameLinks(&typing, t.bpffs)
-	it := m.Iterate(c.Context(), bpf.IterateOptions{})
+	it := m.Iterate(ctx, bpf.IterateOptions{})
 	if err := it.Err(); err != nil {
 		return err // before anything is printed
 	}
 	begin()
-	header := dumpHeader{BPFMap: t.name, ID: info.ID, Type: info.Type.String(), Name: info.Name}
-	w, err := element.NewWriter(c.OutOrStdout(), element.Format(d.output), typing, header)
+	header := dumpHeader{Node: d.node, BPFMap: t.name, ID: info.ID, Type: info.Type.String(), Name: info.Name}
+	w, err := element.NewWriter(out, element.Format(d.output), typing, header)
 	if err != nil {
 		return err
 	}
-	if err := d.copy(c.Context(), w, it, m); err != nil {
+	if err := d.copy(ctx, w, it, m); err != nil {
 		if d.output == string(element.JSON) {
 			return errors.Join(err, w.Close(false)) // what was printed is a document all the same
 		}

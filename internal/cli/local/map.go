@@ -6,6 +6,7 @@ package local
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -137,7 +138,7 @@ func (op operation) needKey() error {
 }
 
 // print writes the operation's value.
-func (op operation) print(c *cobra.Command, output string) error {
+func (op operation) print(out io.Writer, output string) error {
 	t := op.Typing
 	if output == "hex" {
 		t = t.Untyped()
@@ -146,6 +147,6 @@ func (op operation) print(c *cobra.Command, output string) error {
 	if output == "json" {
 		line = t.AppendEntry(nil, op.key, op.value)
 	}
-	_, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", line)
+	_, err := fmt.Fprintf(out, "%s\n", line)
 	return err
 }

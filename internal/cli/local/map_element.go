@@ -70,7 +70,7 @@ func newMapLookup() *cobra.Command {
 					op.value = op.value[f.cpu*len(op.value)/op.CPUs:]
 					op.oneValue()
 				}
-				return op.print(c, f.output)
+				return op.print(c.OutOrStdout(), f.output)
 			})
 		},
 	}
@@ -93,7 +93,7 @@ func newMapLookupDelete() *cobra.Command {
 				if err := op.LookupAndDeleteElemFlags(op.key, op.value, op.flags); err != nil {
 					return err
 				}
-				return op.print(c, f.output)
+				return op.print(c.OutOrStdout(), f.output)
 			})
 		},
 	}

@@ -43,6 +43,8 @@ type Options struct {
 	Concurrency int
 	// InventoryPeriod is how often all maps of the node are counted; 0 is never.
 	InventoryPeriod time.Duration
+	// Contents is for people who read what the maps hold.
+	Contents ContentsOptions
 	// Host is this node.
 	Host Host
 }
@@ -101,6 +103,9 @@ func New(cfg *rest.Config, o Options) (*Agent, error) {
 		}
 	}
 	if err := a.setUp(o); err != nil {
+		return nil, err
+	}
+	if err := a.serveContents(cfg, &o.Contents); err != nil {
 		return nil, err
 	}
 	return a, m.AddReadyzCheck("caches", healthz.Ping)

@@ -20,6 +20,9 @@ import (
 // bpfnodestates/contents of a node for maps at pins. Neither is served by the API server.
 const Subresource = "contents"
 
+// Audience is that of tokens that are good for agents alone, and not for the API server.
+const Audience = "bpfmap.io/contents"
+
 // Reviews ask the API server. It is safe for concurrent use.
 type Reviews interface {
 	// Who is who sent a request. The error is ErrUnauthenticated if that isn't known.

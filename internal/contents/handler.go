@@ -135,7 +135,7 @@ func write(ctx context.Context, a *answer, m Map, q *Question) error {
 	case Manifest:
 		return m.Manifest(ctx, q, a)
 	case Digest:
-		found, err := m.Summary(ctx, q.Salt)
+		found, err := m.Summary(ctx, q)
 		if err != nil {
 			return err
 		}

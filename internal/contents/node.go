@@ -37,7 +37,7 @@ type Map interface {
 	Owner() Owner
 	Elements(ctx context.Context, q *Question, out io.Writer) error
 	Element(ctx context.Context, q *Question, out io.Writer) error
-	Summary(ctx context.Context, salt string) (*Summary, error)
+	Summary(ctx context.Context, q *Question) (*Summary, error)
 	Manifest(ctx context.Context, q *Question, out io.Writer) error
 	Close() error
 }

@@ -48,6 +48,7 @@ const (
 	paramFormat    = "format"
 	paramKey       = "key"
 	paramNonZero   = "nonzero"
+	paramDeclared  = "declared"
 	paramSalt      = "salt"
 	paramEntries   = "entries"
 	paramLimit     = "limit"
@@ -57,9 +58,9 @@ const (
 
 // takes says which parameters each question has.
 var takes = map[What][]string{
-	Elements: {paramNamespace, paramName, paramPin, paramFormat, paramNonZero},
+	Elements: {paramNamespace, paramName, paramPin, paramFormat, paramNonZero, paramDeclared},
 	Element:  {paramNamespace, paramName, paramPin, paramFormat, paramKey},
-	Digest:   {paramNamespace, paramName, paramPin, paramSalt},
+	Digest:   {paramNamespace, paramName, paramPin, paramSalt, paramDeclared},
 	Manifest: {paramNamespace, paramName, paramPin, paramEntries, paramLimit, paramInto, paramAs},
 	Plan:     {paramNamespace, paramName},
 	Usage:    {paramNamespace, paramName},
@@ -78,6 +79,8 @@ type Question struct {
 	Parts []string
 	// NonZero leaves out elements whose value is all zeros.
 	NonZero bool
+	// Declared leaves out what programs own of each value: it differs from node to node and from moment to moment.
+	Declared bool
 	// Salt goes into the digest, so that nobody can make two contents with the same one beforehand.
 	Salt string
 	// Entries writes the elements into a Manifest, at most Limit of them.
@@ -117,6 +120,9 @@ func (q *Question) URL() string {
 	if q.NonZero {
 		set(paramNonZero, "true")
 	}
+	if q.Declared {
+		set(paramDeclared, "true")
+	}
 	if q.Entries {
 		set(paramEntries, "true")
 	}
@@ -153,6 +159,9 @@ func ParseQuestion(u *url.URL) (*Question, error) {
 	q.Pin, q.Format, q.Parts, q.Salt = values.Get(paramPin), values.Get(paramFormat), values[paramKey], values.Get(paramSalt)
 	q.Into, q.As = values.Get(paramInto), values.Get(paramAs)
 	if q.NonZero, err = flag(values, paramNonZero); err != nil {
+		return nil, err
+	}
+	if q.Declared, err = flag(values, paramDeclared); err != nil {
 		return nil, err
 	}
 	if q.Entries, err = flag(values, paramEntries); err != nil {

@@ -16,7 +16,9 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
@@ -26,9 +28,12 @@ type dumper struct {
 	output  string
 	sorted  bool
 	nonzero bool
-	node    string // for agents
-	printed interrupt.Count
-	masked  []byte // scratch
+	// node and declared are for agents: the node's name, and that what programs own of values is left out.
+	node     string
+	declared bool
+	masking  []byte // of one value: 0 for bits that programs own
+	printed  interrupt.Count
+	masked   []byte // scratch
 }
 
 func newDump() *cobra.Command {
@@ -145,6 +150,7 @@ func (d *dumper) dump(ctx context.Context, out io.Writer, t namedTarget, m *bpf.
 		return err
 	}
 	nameLinks(&typing, t.bpffs)
+	d.leaveOut(&typing)
 	it := m.Iterate(ctx, bpf.IterateOptions{})
 	if err := it.Err(); err != nil {
 		return err // before anything is printed
@@ -179,6 +185,7 @@ func (d *dumper) copy(ctx context.Context, w *element.Writer, it *bpf.Iterator, 
 	for it.Next() {
 		for i := range it.Len() {
 			key, value := elementOf(it, m, i)
+			d.mask(value)
 			if err := w.Write(d.canonical(m, key), value); err != nil {
 				return err
 			}
@@ -191,6 +198,27 @@ func (d *dumper) copy(ctx context.Context, w *element.Writer, it *bpf.Iterator, 
 func elementOf(it *bpf.Iterator, m *bpf.Map, i int) (key, value []byte) {
 	k, v := m.KeySize(), m.ValueStride()
 	return it.Keys()[i*k : (i+1)*k], it.Values()[i*v : (i+1)*v]
+}
+
+// leaveOut lets a typing write no fields that programs own, if they are to be left out.
+func (d *dumper) leaveOut(t *element.Typing) {
+	if l, ok := t.Value.(*schema.Layout); ok && d.declared {
+		d.masking = l.Declared()
+		t.Value = l.WithoutProgram()
+	}
+}
+
+// mask clears what programs own of an element's value, or of those of all CPUs.
+func (d *dumper) mask(value []byte) {
+	if d.masking == nil {
+		return
+	}
+	slot := maptype.Slot(len(d.masking))
+	for at := 0; at < len(value); at += slot {
+		for i, m := range d.masking {
+			value[at+i] &= m
+		}
+	}
 }
 
 // canonical is the key as a manifest has it, in the formats that are read again: the kernel keeps the bits behind a

@@ -15,7 +15,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
-	"github.com/bpfmap-io/bpfmap-operator/internal/contents"
+	served "github.com/bpfmap-io/bpfmap-operator/internal/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
@@ -50,7 +50,7 @@ func (l *Live) store() *pinstore.Store {
 }
 
 // Open opens the map that a question is about.
-func (l *Live) Open(_ context.Context, q *contents.Question) (contents.Map, error) {
+func (l *Live) Open(_ context.Context, q *served.Question) (served.Map, error) {
 	if q.Pin != "" {
 		return l.pinned(q.Pin)
 	}
@@ -68,30 +68,30 @@ func (l *Live) Open(_ context.Context, q *contents.Question) (contents.Map, erro
 	if m == nil {
 		return nil, l.none(q)
 	}
-	return l.opened(m, record, record.Pin.Path, contents.Owner{Key: q.Key, Sensitive: record.Sensitive}), nil
+	return l.opened(m, record, record.Pin.Path, served.Owner{Key: q.Key, Sensitive: record.Sensitive}), nil
 }
 
-func (l *Live) none(q *contents.Question) error {
-	return fmt.Errorf("%w (%s): %s isn't there", contents.ErrNotFound, l.node, q.Subject())
+func (l *Live) none(q *served.Question) error {
+	return fmt.Errorf("%w (%s): %s isn't there", served.ErrNotFound, l.node, q.Subject())
 }
 
 // pinned opens any map at a pin that could be a BPFMap's. No link is followed on the way.
-func (l *Live) pinned(pin string) (contents.Map, error) {
+func (l *Live) pinned(pin string) (served.Map, error) {
 	rel, below := strings.CutPrefix(pin, l.bpffs+"/")
 	if !below {
-		return nil, fmt.Errorf("%w: pin %s is not below %s, where the agent has its BPF file system", contents.ErrInvalid, pin, l.bpffs)
+		return nil, fmt.Errorf("%w: pin %s is not below %s, where the agent has its BPF file system", served.ErrInvalid, pin, l.bpffs)
 	}
 	if err := revision.CheckPinPath(rel); err != nil {
-		return nil, fmt.Errorf("%w: pin %s: the path %w", contents.ErrInvalid, pin, err)
+		return nil, fmt.Errorf("%w: pin %s: the path %w", served.ErrInvalid, pin, err)
 	}
 	m, err := l.store().Pinned(rel)
 	switch {
 	case errors.Is(err, pinstore.ErrOccupied):
-		return nil, fmt.Errorf("%w: pin %s: %w", contents.ErrInvalid, pin, err)
+		return nil, fmt.Errorf("%w: pin %s: %w", served.ErrInvalid, pin, err)
 	case err != nil:
 		return nil, fmt.Errorf("open pin: %w", err)
 	case m == nil:
-		return nil, l.none(&contents.Question{Pin: pin})
+		return nil, l.none(&served.Question{Pin: pin})
 	}
 	record, owner, err := l.ownerAt(m, rel)
 	if err != nil {
@@ -102,29 +102,29 @@ func (l *Live) pinned(pin string) (contents.Map, error) {
 
 // ownerAt says whose the contents of a map at a pin are: those of the BPFMap that it belongs to, with its record, or of
 // one that gave it up. Below the directory of pins others may have made the map; its path says whose it would be.
-func (l *Live) ownerAt(m *bpf.Map, rel string) (*ownership.Record, contents.Owner, error) {
+func (l *Live) ownerAt(m *bpf.Map, rel string) (*ownership.Record, served.Owner, error) {
 	info, err := m.Info()
 	if err != nil {
-		return nil, contents.Owner{}, err
+		return nil, served.Owner{}, err
 	}
 	records, err := l.store().Records()
 	if err != nil {
-		return nil, contents.Owner{}, fmt.Errorf("look whose the map is: %w", err)
+		return nil, served.Owner{}, fmt.Errorf("look whose the map is: %w", err)
 	}
 	for i := range records {
 		r := &records[i]
 		if r.MapID == info.ID {
-			return r, contents.Owner{Key: r.Key, Sensitive: r.Sensitive}, nil
+			return r, served.Owner{Key: r.Key, Sensitive: r.Sensitive}, nil
 		}
 		if r.PreviousMapID == info.ID || slices.Contains(r.Replaced, info.ID) || slices.Contains(r.EarlierMaps, info.ID) {
-			return nil, contents.Owner{Key: r.Key, Sensitive: true}, nil // of contents before, nobody remembers where they came from
+			return nil, served.Owner{Key: r.Key, Sensitive: true}, nil // of contents before, nobody remembers where they came from
 		}
 	}
 	left, err := l.store().Left()
 	if err != nil {
-		return nil, contents.Owner{}, err
+		return nil, served.Owner{}, err
 	}
-	owner := contents.Owner{Sensitive: left[info.ID]}
+	owner := served.Owner{Sensitive: left[info.ID]}
 	if below, ok := strings.CutPrefix(rel, revision.PinRoot+"/"); ok {
 		namespace, name, _ := strings.Cut(below, "/")
 		owner.Key = revision.Key{Namespace: namespace, Name: strings.ReplaceAll(name, "/", "_")}
@@ -132,7 +132,7 @@ func (l *Live) ownerAt(m *bpf.Map, rel string) (*ownership.Record, contents.Owne
 	return nil, owner, nil
 }
 
-func (l *Live) opened(m *bpf.Map, record *ownership.Record, rel string, owner contents.Owner) *liveMap {
+func (l *Live) opened(m *bpf.Map, record *ownership.Record, rel string, owner served.Owner) *liveMap {
 	o := &liveMap{Map: m, live: l, record: record, rel: rel, owner: owner}
 	o.target = namedTarget{target: target{pin: filepath.Join(l.here, rel)}, bpffs: l.here}
 	if record != nil {
@@ -149,7 +149,7 @@ func (l *Live) Plan(ctx context.Context, rev *revision.Revision, out io.Writer) 
 		p = l.planner()
 	}
 	if p == nil {
-		return fmt.Errorf("%w: maps can't be managed on node %s at the moment: see the condition HostReady of its BPFNodeState", contents.ErrUnavailable, l.node)
+		return fmt.Errorf("%w: maps can't be managed on node %s at the moment: see the condition HostReady of its BPFNodeState", served.ErrUnavailable, l.node)
 	}
 	decided, err := p.Plan(ctx, rev)
 	if err != nil {
@@ -164,21 +164,21 @@ type liveMap struct {
 	live   *Live
 	record *ownership.Record // nil for a map that isn't managed
 	rel    string            // the pin's path in the BPF file system
-	owner  contents.Owner
+	owner  served.Owner
 	target namedTarget
 }
 
 // Owner says whose contents these are.
-func (m *liveMap) Owner() contents.Owner { return m.owner }
+func (m *liveMap) Owner() served.Owner { return m.owner }
 
 // Elements writes all elements as the command dump does.
-func (m *liveMap) Elements(ctx context.Context, q *contents.Question, out io.Writer) error {
-	d := dumper{output: q.Format, nonzero: q.NonZero, node: m.live.node}
+func (m *liveMap) Elements(ctx context.Context, q *served.Question, out io.Writer) error {
+	d := dumper{output: q.Format, nonzero: q.NonZero, declared: q.Declared, node: m.live.node}
 	return m.explain(d.dump(ctx, out, m.target, m.Map, func() {}))
 }
 
 // Element writes the value of one key as the command map lookup does.
-func (m *liveMap) Element(_ context.Context, q *contents.Question, out io.Writer) error {
+func (m *liveMap) Element(_ context.Context, q *served.Question, out io.Writer) error {
 	op := operation{Map: m.Map, value: make([]byte, m.ValueStride())}
 	var err error
 	if op.Typing, err = typingOf(m.Map, m.target.schemas, m.target.bpffs); err != nil {
@@ -187,14 +187,14 @@ func (m *liveMap) Element(_ context.Context, q *contents.Question, out io.Writer
 	nameLinks(&op.Typing, m.target.bpffs)
 	f := elementFlags{key: q.Parts}
 	if op.key, err = f.parseKey(m.Map, op.Typing); err != nil {
-		return fmt.Errorf("%w: key: %w", contents.ErrInvalid, err)
+		return fmt.Errorf("%w: key: %w", served.ErrInvalid, err)
 	}
 	if err := op.needKey(); err != nil {
-		return fmt.Errorf("%w: a key is required", contents.ErrInvalid)
+		return fmt.Errorf("%w: a key is required", served.ErrInvalid)
 	}
 	if err := op.LookupElemFlags(op.key, op.value, 0); err != nil {
 		if errors.Is(err, bpf.ErrNotExist) {
-			return fmt.Errorf("%w: no element %s is in the map on node %s", contents.ErrNotFound, strings.Join(q.Parts, " "), m.live.node)
+			return fmt.Errorf("%w: no element %s is in the map on node %s", served.ErrNotFound, strings.Join(q.Parts, " "), m.live.node)
 		}
 		return m.explain(err)
 	}
@@ -202,7 +202,7 @@ func (m *liveMap) Element(_ context.Context, q *contents.Question, out io.Writer
 }
 
 // Summary reads all elements for a digest.
-func (m *liveMap) Summary(ctx context.Context, salt string) (*contents.Summary, error) {
+func (m *liveMap) Summary(ctx context.Context, q *served.Question) (*served.Summary, error) {
 	info, err := m.Info()
 	if err != nil {
 		return nil, err
@@ -216,12 +216,14 @@ func (m *liveMap) Summary(ctx context.Context, salt string) (*contents.Summary, 
 		return nil, m.explain(err)
 	}
 	nameLinks(&typing, m.target.bpffs)
-	sum, line := contents.NewSummer(salt), []byte(nil)
-	d := dumper{output: string(element.JSON)} // for keys as manifests have them
+	sum, line := served.NewSummer(q.Salt), []byte(nil)
+	d := dumper{output: string(element.JSON), declared: q.Declared} // for keys as manifests have them
+	d.leaveOut(&typing)
 	it := m.Iterate(ctx, bpf.IterateOptions{})
 	for it.Next() {
 		for i := range it.Len() {
 			key, value := elementOf(it, m.Map, i)
+			d.mask(value)
 			line = typing.AppendEntry(line[:0], d.canonical(m.Map, key), value)
 			sum.Add(line)
 		}
@@ -229,7 +231,7 @@ func (m *liveMap) Summary(ctx context.Context, salt string) (*contents.Summary, 
 	if err := it.Err(); err != nil {
 		return nil, m.explain(err)
 	}
-	s := &contents.Summary{
+	s := &served.Summary{
 		Node: m.live.node, MapID: info.ID, Type: info.Type.String(), KeySize: info.KeySize, ValueSize: info.ValueSize,
 		MaxEntries: info.MaxEntries, Frozen: more.Frozen, Pin: filepath.Join(m.live.bpffs, m.rel),
 		Entries: sum.Len(), Digest: sum.String(), Complete: it.Complete(),
@@ -244,9 +246,9 @@ func (m *liveMap) Summary(ctx context.Context, salt string) (*contents.Summary, 
 }
 
 // Manifest writes the map as the command generate does.
-func (m *liveMap) Manifest(ctx context.Context, q *contents.Question, out io.Writer) error {
+func (m *liveMap) Manifest(ctx context.Context, q *served.Question, out io.Writer) error {
 	g := generator{namespace: q.Into, live: liveGenerator{
-		target: m.target.target, bpffs: m.live.here, name: q.As, entries: q.Entries, limit: cmp.Or(q.Limit, contents.MaxLimit),
+		target: m.target.target, bpffs: m.live.here, name: q.As, entries: q.Entries, limit: cmp.Or(q.Limit, served.MaxLimit),
 	}}
 	doc, err := g.liveDocument(ctx, m.Map)
 	if err != nil {
@@ -259,7 +261,7 @@ func (m *liveMap) Manifest(ctx context.Context, q *contents.Question, out io.Wri
 // explain marks errors that don't go away.
 func (m *liveMap) explain(err error) error {
 	if errors.Is(err, bpf.ErrNotSupported) {
-		return fmt.Errorf("%w: %w", contents.ErrInvalid, err)
+		return fmt.Errorf("%w: %w", served.ErrInvalid, err)
 	}
 	return err
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/counts"
-	"github.com/bpfmap-io/bpfmap-operator/internal/contents"
+	served "github.com/bpfmap-io/bpfmap-operator/internal/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/ownership"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -20,12 +20,12 @@ import (
 const maxCounted = 65536
 
 // Usage is how full managed maps are, sorted by namespace and name.
-func (l *Live) Usage(ctx context.Context, of revision.Key) ([]contents.MapUsage, error) {
+func (l *Live) Usage(ctx context.Context, of revision.Key) ([]served.MapUsage, error) {
 	records, err := l.store().Records()
 	if err != nil {
 		return nil, fmt.Errorf("look for managed maps: %w", err)
 	}
-	all := []contents.MapUsage{}
+	all := []served.MapUsage{}
 	for i := range records {
 		r := &records[i]
 		if of.Namespace != "" && r.Key.Namespace != of.Namespace || of.Name != "" && r.Key.Name != of.Name {
@@ -34,7 +34,7 @@ func (l *Live) Usage(ctx context.Context, of revision.Key) ([]contents.MapUsage,
 		if err := context.Cause(ctx); err != nil {
 			return nil, err
 		}
-		u := contents.MapUsage{Namespace: r.Key.Namespace, Name: r.Key.Name}
+		u := served.MapUsage{Namespace: r.Key.Namespace, Name: r.Key.Name}
 		if err := l.usageOf(ctx, r, &u); err != nil {
 			u.Error = err.Error()
 		}
@@ -43,7 +43,7 @@ func (l *Live) Usage(ctx context.Context, of revision.Key) ([]contents.MapUsage,
 	return all, nil
 }
 
-func (l *Live) usageOf(ctx context.Context, r *ownership.Record, u *contents.MapUsage) error {
+func (l *Live) usageOf(ctx context.Context, r *ownership.Record, u *served.MapUsage) error {
 	m, err := l.store().KeepAlive(r.Key)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (l *Live) usageOf(ctx context.Context, r *ownership.Record, u *contents.Map
 }
 
 // countLive counts elements as cheaply as the kernel lets: with a program, or by reading a map that is small.
-func countLive(ctx context.Context, m *bpf.Map, u *contents.MapUsage) error {
+func countLive(ctx context.Context, m *bpf.Map, u *served.MapUsage) error {
 	if n, err := counts.Of(m); err == nil {
 		known := int64(n)
 		u.Entries, u.Exact = &known, true

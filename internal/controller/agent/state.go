@@ -34,7 +34,7 @@ type nodeState struct {
 	total *v1alpha1.NodeInventory
 	// contents is where people may read what the maps hold; nil if nowhere.
 	contents *v1alpha1.ContentsEndpoint
-	maps  map[revision.Key]v1alpha1.NodeMap
+	maps     map[revision.Key]v1alpha1.NodeMap
 	// usage is what was told of programs that use the maps.
 	usage map[revision.Key]usageOf
 	// last are the maps that were here last in this boot, also while nothing can be known of them.

@@ -31,9 +31,6 @@ const (
 	clientCAKey       = "client-ca-file"
 )
 
-// ContentsAudience is the audience of tokens that are good for agents alone, and not for the API server.
-const ContentsAudience = "bpfmap.io/contents"
-
 // allAuthenticated is the group that the API server adds to every user whom it knows.
 const allAuthenticated = "system:authenticated"
 
@@ -82,7 +79,7 @@ func (r contentsReviews) Who(ctx context.Context, request *http.Request) (authen
 	if token == "" {
 		return authenticationv1.UserInfo{}, fmt.Errorf("%w: neither a client certificate nor a bearer token was sent", contents.ErrUnauthenticated)
 	}
-	for _, audiences := range [][]string{{ContentsAudience}, nil} {
+	for _, audiences := range [][]string{{contents.Audience}, nil} {
 		who, err := r.token(ctx, token, audiences)
 		if !errors.Is(err, errUnauthenticated) {
 			return who, err

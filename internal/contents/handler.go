@@ -164,7 +164,11 @@ func (h *Handler) plan(ctx context.Context, a *answer, who authenticationv1.User
 			return err
 		}
 	}
-	return h.maps.Plan(ctx, rev, a)
+	planned, err := h.maps.Plan(ctx, rev)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(a).Encode(planned)
 }
 
 // IsManaged says whether an owner is a BPFMap.

@@ -27,8 +27,8 @@ type Node interface {
 	Open(ctx context.Context, q *Question) (Map, error)
 	// Usage is how full managed maps are: of all namespaces, of one, or of one map.
 	Usage(ctx context.Context, of revision.Key) ([]MapUsage, error)
-	// Plan writes what has to be changed to bring a map to a revision.
-	Plan(ctx context.Context, rev *revision.Revision, out io.Writer) error
+	// Plan is what has to be changed to bring a map to a revision.
+	Plan(ctx context.Context, rev *revision.Revision) (*Planned, error)
 }
 
 // Map is an open map. Errors after the first byte was written say that the output isn't complete.
@@ -76,6 +76,14 @@ type Summary struct {
 	Entries  int    `json:"entries"`
 	Digest   string `json:"digest"`
 	Complete bool   `json:"complete"`
+}
+
+// Planned is what an agent would change to bring a map to its revision.
+type Planned struct {
+	Revision string `json:"revision"`
+	// InSync says that there is nothing to do. Text is the plan, as the command diff prints it.
+	InSync bool   `json:"inSync"`
+	Text   string `json:"text"`
 }
 
 // MapUsage is how full a managed map is.

@@ -31,7 +31,7 @@ const (
 	Digest What = "digest"
 	// Manifest is the map as a BPFMap.
 	Manifest What = "manifest"
-	// Plan is what the agent would change to bring a managed map to its revision.
+	// Plan is what the agent would change to bring a managed map to its revision: a Planned.
 	Plan What = "plan"
 	// Usage is how full the managed maps are, of all namespaces, of one, or one map: a list of Usages.
 	Usage What = "usage"

@@ -142,20 +142,24 @@ func (l *Live) opened(m *bpf.Map, record *ownership.Record, rel string, owner se
 	return o
 }
 
-// Plan writes what has to be changed to bring a map to a revision.
-func (l *Live) Plan(ctx context.Context, rev *revision.Revision, out io.Writer) error {
+// Plan is what has to be changed to bring a map to a revision.
+func (l *Live) Plan(ctx context.Context, rev *revision.Revision) (*served.Planned, error) {
 	var p Planner
 	if l.planner != nil {
 		p = l.planner()
 	}
 	if p == nil {
-		return fmt.Errorf("%w: maps can't be managed on node %s at the moment: see the condition HostReady of its BPFNodeState", served.ErrUnavailable, l.node)
+		return nil, fmt.Errorf("%w: maps can't be managed on node %s at the moment: see the condition HostReady of its BPFNodeState", served.ErrUnavailable, l.node)
 	}
 	decided, err := p.Plan(ctx, rev)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return writePlan(out, declared{rev: rev}, decided)
+	var text strings.Builder
+	if err := writePlan(&text, declared{rev: rev}, decided); err != nil {
+		return nil, err
+	}
+	return &served.Planned{Revision: rev.Name, InSync: decided.IsEmpty(), Text: text.String()}, nil
 }
 
 // liveMap is a map that a question is about.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/live"
 )
 
 // The names under which kubectl runs the program: as its plugin, and to complete the plugin's arguments.
@@ -51,7 +52,7 @@ func New(version string) *cobra.Command {
 
 // commands are all of them.
 func commands(f *kube.Factory) []*cobra.Command {
-	return []*cobra.Command{
+	return append([]*cobra.Command{
 		newStatus(f),
-	}
+	}, live.Commands(f)...)
 }

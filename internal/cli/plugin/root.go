@@ -54,5 +54,5 @@ func New(version string) *cobra.Command {
 func commands(f *kube.Factory) []*cobra.Command {
 	return append([]*cobra.Command{
 		newStatus(f),
-	}, live.Commands(f)...)
+	}, live.Commands(f, nil)...)
 }

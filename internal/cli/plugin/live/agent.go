@@ -44,7 +44,7 @@ type agent struct {
 
 // newAgent makes the client of a node's agent. credentials are those that it proves who asks with; where is taken for the
 // address of the agent.
-func newAgent(node string, credentials *rest.Config, at *v1alpha1.ContentsEndpoint, dial dialFunc) (*agent, error) {
+func newAgent(node string, credentials *rest.Config, at *v1alpha1.ContentsEndpoint, dial Dial) (*agent, error) {
 	config, err := credentials.TransportConfig()
 	if err != nil {
 		return nil, fmt.Errorf("read credentials: %w", err)

@@ -28,9 +28,10 @@ needs the right to get bpfmaps/contents in the BPFMap's namespace (cluster role 
 bpfnodestates ("…-contents-nodes"), and to forward ports to the agents' pods (role "…-contents-forward" in their
 namespace). Maps at pins (--pin) need bpfnodestates/contents ("…-node-contents-reader").`
 
-// Commands are those that read live contents.
-func Commands(f *kube.Factory) []*cobra.Command {
-	return []*cobra.Command{newDump(f), newGet(f), newCompare(f), newImport(f), newTop(f)}
+// Commands are those that read live contents. dial reaches the agents; nil is by forwarding ports.
+func Commands(f *kube.Factory, dial Dial) []*cobra.Command {
+	to := flags{factory: f, dial: dial}
+	return []*cobra.Command{newDump(to), newGet(to), newCompare(to), newImport(to), newTop(to)}
 }
 
 // subject is the map that a command is about: a BPFMap's, or one at a pin.
@@ -119,8 +120,8 @@ func exit(c *cobra.Command, failed []failure, code int) error {
 	return nil
 }
 
-func newDump(f *kube.Factory) *cobra.Command {
-	s := subject{flags: flags{factory: f}}
+func newDump(f flags) *cobra.Command {
+	s := subject{flags: f}
 	var format string
 	var nonZero bool
 	c := &cobra.Command{
@@ -228,8 +229,8 @@ func (c *cluster) stream(ctx context.Context, name string, q *contents.Question,
 	return &failed[0]
 }
 
-func newGet(f *kube.Factory) *cobra.Command {
-	s := subject{flags: flags{factory: f}}
+func newGet(f flags) *cobra.Command {
+	s := subject{flags: f}
 	var format string
 	var key []string
 	c := &cobra.Command{
@@ -290,8 +291,8 @@ func get(c *cobra.Command, all *cluster, q *contents.Question) error {
 	return exit(c, failed, 1)
 }
 
-func newImport(f *kube.Factory) *cobra.Command {
-	s := subject{flags: flags{factory: f}}
+func newImport(f flags) *cobra.Command {
+	s := subject{flags: f}
 	var file, name string
 	var entries bool
 	var limit int
@@ -315,7 +316,7 @@ with --entries its contents. Nothing is changed in the cluster.
 			}
 			q := &contents.Question{What: contents.Manifest, Key: key, Pin: s.pin, Entries: entries, Limit: limit, As: name}
 			if s.pin != "" {
-				if q.Into, err = f.Namespace(); err != nil {
+				if q.Into, err = f.factory.Namespace(); err != nil {
 					return err
 				}
 			}

@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
-	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
 	"github.com/bpfmap-io/bpfmap-operator/internal/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
@@ -37,8 +36,8 @@ type compareOptions struct {
 	revision bool
 }
 
-func newCompare(f *kube.Factory) *cobra.Command {
-	o := compareOptions{subject: subject{flags: flags{factory: f}}}
+func newCompare(f flags) *cobra.Command {
+	o := compareOptions{subject: subject{flags: f}}
 	c := &cobra.Command{
 		Use:   "compare (NAME | --pin PATH) [--node NODE]...",
 		Short: "Show how what a map holds differs between nodes, and from its revision",

@@ -25,11 +25,11 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
-// dialFunc connects to an agent.
-type dialFunc func(ctx context.Context, at *v1alpha1.ContentsEndpoint) (net.Conn, error)
+// Dial connects to an agent.
+type Dial func(ctx context.Context, at *v1alpha1.ContentsEndpoint) (net.Conn, error)
 
 // forwardTo makes the dialer that goes through the API server, as kubectl port-forward does, without a port on this machine.
-func forwardTo(config *rest.Config) dialFunc {
+func forwardTo(config *rest.Config) Dial {
 	return func(ctx context.Context, at *v1alpha1.ContentsEndpoint) (net.Conn, error) {
 		dialer, err := podDialer(config, at)
 		if err != nil {

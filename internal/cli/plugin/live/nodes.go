@@ -47,6 +47,7 @@ const (
 // flags say which nodes are asked, and as whom.
 type flags struct {
 	factory *kube.Factory
+	dial    Dial
 	nodes   []string
 	timeout time.Duration
 	account string
@@ -63,7 +64,7 @@ func (f *flags) add(c *cobra.Command, usage string) {
 type cluster struct {
 	reader      client.Reader
 	credentials *rest.Config
-	dial        dialFunc
+	dial        Dial
 	timeout     time.Duration
 	states      []v1alpha1.BPFNodeState
 
@@ -94,7 +95,11 @@ func (f *flags) connect(ctx context.Context) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{reader: reader, credentials: credentials, dial: forwardTo(config), timeout: f.timeout, states: states, agents: map[string]*agent{}}, nil
+	dial := f.dial
+	if dial == nil {
+		dial = forwardTo(config)
+	}
+	return &cluster{reader: reader, credentials: credentials, dial: dial, timeout: f.timeout, states: states, agents: map[string]*agent{}}, nil
 }
 
 // states are those of the named nodes, or of all.

@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
-	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
@@ -34,8 +33,8 @@ type topOptions struct {
 	interval                    time.Duration
 }
 
-func newTop(f *kube.Factory) *cobra.Command {
-	o := topOptions{flags: flags{factory: f}}
+func newTop(f flags) *cobra.Command {
+	o := topOptions{flags: f}
 	c := &cobra.Command{
 		Use:   "top [NAME]",
 		Short: "Watch how full maps are over their nodes, and how fast that changes",
@@ -49,7 +48,7 @@ Where standard output isn't a terminal, and with --once or -o json, one table is
   kubectl bpfmap top blocklist --by-node --interval 1s
   kubectl bpfmap top -A --once -o json | jq '.maps[] | select(.fillPercent > 90)'`,
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: f.CompleteMaps(nil),
+		ValidArgsFunction: f.factory.CompleteMaps(nil),
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.interval < minInterval {
 				return fmt.Errorf("--interval %s: must be at least %s", o.interval, minInterval)

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -87,7 +87,7 @@ func (f *flags) connect(ctx context.Context) (*cluster, error) {
 	}
 	credentials := config
 	if f.account != "" {
-		if credentials, err = tokenFor(ctx, reader, config, f.account); err != nil {
+		if credentials, err = tokenFor(ctx, config, f.account); err != nil {
 			return nil, err
 		}
 	}
@@ -127,16 +127,20 @@ func getState(ctx context.Context, reader client.Reader, name string) (*v1alpha1
 }
 
 // tokenFor are the credentials of a service account for agents alone.
-func tokenFor(ctx context.Context, c client.Reader, config *rest.Config, account string) (*rest.Config, error) {
+func tokenFor(ctx context.Context, config *rest.Config, account string) (*rest.Config, error) {
 	namespace, name, found := strings.Cut(account, "/")
-	writer, ok := c.(client.Client)
-	if !found || namespace == "" || name == "" || !ok {
+	if !found || namespace == "" || name == "" {
 		return nil, fmt.Errorf("--service-account %s: must be NAMESPACE/NAME", account)
 	}
+	core, err := coreclient.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the API server: %w", err)
+	}
 	seconds := int64(tokenLifetime / time.Second)
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{contents.Audience}, ExpirationSeconds: &seconds}}
-	object := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	if err := writer.SubResource("token").Create(ctx, object, request); err != nil {
+	request, err := core.ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{Audiences: []string{contents.Audience}, ExpirationSeconds: &seconds},
+	}, metav1.CreateOptions{})
+	if err != nil {
 		return nil, kube.Request{
 			Verb: "create", Resource: "serviceaccounts/token", Namespace: namespace, Name: name, Purpose: "reading as service account " + account,
 		}.Error(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
@@ -139,8 +140,9 @@ func TestAgentFlags(t *testing.T) {
 	want := agent.Options{
 		Options:  process.Options{MetricsBindAddress: "0", MetricsSecure: true, HealthProbeBindAddress: "0", MetricsPerMap: 1000, Version: version, Revision: commit},
 		NodeName: "from-env", ResyncPeriod: 5 * time.Minute, Concurrency: 2,
+		Contents: agent.ContentsOptions{BindAddress: "0"},
 	}
-	noHost := cmpopts.IgnoreFields(agent.Options{}, "Host")
+	noHost := cmp.Options{cmpopts.IgnoreFields(agent.Options{}, "Host"), cmpopts.IgnoreFields(agent.ContentsOptions{}, "Node")}
 	if diff := cmp.Diff(want, got, noHost); diff != "" {
 		t.Errorf("without flags (-want +got)\n%s", diff)
 	}
@@ -152,13 +154,15 @@ func TestAgentFlags(t *testing.T) {
 	err := execute(t, c, append(processArgs,
 		"--node-name=n", "--bpffs=/b", "--host-root=/h", "--cgroup-root=/c", "--host-network=false", "--resync-period=1m", "--concurrency=3", "--inventory",
 		"--disable-features=", "--allowed-pin-prefix=edge=tc/globals", "--memory-limit=2Gi",
-		"--namespace-memory-limit=edge=1Mi", "--namespace-memory-limit=*=2Mi", "--namespace-map-limit=edge=9")...)
+		"--namespace-memory-limit=edge=1Mi", "--namespace-memory-limit=*=2Mi", "--namespace-map-limit=edge=9",
+		"--contents-bind-address=127.0.0.1:8444", "--pod-namespace=s", "--pod-name=p")...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	allSet(t, c)
 	want = agent.Options{
 		Options: processOptions(), NodeName: "n", ResyncPeriod: time.Minute, InventoryPeriod: time.Minute, Concurrency: 3,
+		Contents: agent.ContentsOptions{BindAddress: "127.0.0.1:8444", Pod: types.NamespacedName{Namespace: "s", Name: "p"}},
 	}
 	if diff := cmp.Diff(want, got, noHost); diff != "" {
 		t.Errorf("with all flags (-want +got)\n%s", diff)
@@ -187,15 +191,17 @@ func TestAgentRefuses(t *testing.T) {
 	t.Setenv("NODE_NAME", "")
 	never := func(context.Context, agent.Options) error { t.Error("the agent was started"); return nil }
 	for want, args := range map[string][]string{
-		"--node-name or $NODE_NAME is required":         nil,
-		"--resync-period 1ms: must be at least 10ms":    {"--node-name=n", "--resync-period=1ms"},
-		"invalid log level \"loud\": must be one of":    {"--node-name=n", "--log-level=loud"},
-		"invalid log format \"xml\": must be one of":    {"--node-name=n", "--log-format=xml"},
-		"--disable-features: ":                          {"--node-name=n", "--disable-features=Unheard"},
-		"edge":                                          {"--node-name=n", "--allowed-pin-prefix=edge"},
-		"2Gigs":                                         {"--node-name=n", "--memory-limit=2Gigs"},
-		"unknown command":                               {"--node-name=n", "argument"},
-		"unknown flag: --node-network":                  {"--node-network"},
+		"--node-name or $NODE_NAME is required":           nil,
+		"--resync-period 1ms: must be at least 10ms":      {"--node-name=n", "--resync-period=1ms"},
+		"invalid log level \"loud\": must be one of":      {"--node-name=n", "--log-level=loud"},
+		"invalid log format \"xml\": must be one of":      {"--node-name=n", "--log-format=xml"},
+		"--disable-features: ":                            {"--node-name=n", "--disable-features=Unheard"},
+		"edge":                                            {"--node-name=n", "--allowed-pin-prefix=edge"},
+		"--contents-bind-address 8444: must be host:port": {"--node-name=n", "--contents-bind-address=8444"},
+		"--contents-bind-address needs --pod-namespace":   {"--node-name=n", "--contents-bind-address=127.0.0.1:8444", "--pod-name=p", "--pod-namespace="},
+		"2Gigs":                        {"--node-name=n", "--memory-limit=2Gigs"},
+		"unknown command":              {"--node-name=n", "argument"},
+		"unknown flag: --node-network": {"--node-network"},
 		`invalid argument "many" for "--concurrency" f`: {"--concurrency=many"},
 	} {
 		if err := execute(t, newAgent(never), args...); err == nil || !strings.Contains(err.Error(), want) {

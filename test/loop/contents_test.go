@@ -347,7 +347,7 @@ func TestContentsAtPins(t *testing.T) {
 	reader.want(t, 0, "1 entry", "", on("compare", "--pin", pin)...)
 	for path, want := range map[string]string{
 		a.bpffs + "/bpfmap/_state/" + w.namespace + "/blocklist/record": "is reserved",
-		a.bpffs + "/xdp":                        "it is not a map",
+		a.bpffs + "/xdp":                        "is not a map",
 		a.bpffs + "/xdp/../xdp/filter":          "must be an absolute path",
 		a.bpffs + "/link/" + w.namespace:        "it is not a directory",
 		a.bpffs + "/nothing":                    "isn't there",

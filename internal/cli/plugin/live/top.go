@@ -140,6 +140,7 @@ func (o *topOptions) run(c *cobra.Command, all *cluster, of revision.Key) error 
 			if err := e.Encode(topDocument{rows, failed}); err != nil {
 				return err
 			}
+		case len(now.maps) == 0 && once: // no node answered
 		case !once:
 			if err := out.Control([]byte(clearScreen)); err != nil {
 				return err

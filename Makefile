@@ -43,7 +43,7 @@ SLOW          ?=
 # How long make soak plays on each of its backends. SEED=n HISTORIES=1 plays one history again.
 SOAK_TIME     ?= 30m
 # Packages whose tests need neither root, nor the kernel, nor the API server.
-UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/... ./internal/compile/... ./internal/fetch/... ./internal/liveness/... \
+UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/... ./internal/compile/... ./internal/contents/... ./internal/fetch/... ./internal/liveness/... \
 	./internal/manifest/... ./internal/mapdef/... ./internal/maptype/... ./internal/metrics/... ./internal/nativehex/... \
 	./internal/ownership/... ./internal/plan/... ./internal/revision/... ./internal/rollout/... ./internal/schema/... ./internal/sighting/... \
 	./internal/source/... ./internal/status/... ./internal/uapi/...
@@ -54,7 +54,7 @@ S390X_PACKAGES ?= ./internal/bpfobject ./internal/cdecl ./internal/expression ./
 S390X_HISTORIES ?= 100
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
 # race detector on each of its backends.
-RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/compile ./internal/controller/agent \
+RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/cli/plugin/live ./internal/compile ./internal/contents ./internal/controller/agent \
 	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/fetch ./internal/metrics ./internal/nodelock \
 	./internal/ownership ./internal/pinstore ./internal/quota
 RACE_HISTORIES ?= 30

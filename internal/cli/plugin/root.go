@@ -53,5 +53,8 @@ func New(version string) *cobra.Command {
 func commands(f *kube.Factory) []*cobra.Command {
 	return []*cobra.Command{
 		newStatus(f),
+		newWhy(f),
+		newRollout(f),
+		newRevision(f),
 	}
 }

@@ -72,3 +72,14 @@ func ListRevisions(ctx context.Context, c client.Reader, namespace, mapName stri
 	slices.SortFunc(revisions, func(a, b v1alpha1.BPFMapRevision) int { return cmp.Compare(b.Number(), a.Number()) })
 	return revisions, nil
 }
+
+// GetRevision is one revision.
+func GetRevision(ctx context.Context, c client.Reader, namespace, name string) (*v1alpha1.BPFMapRevision, error) {
+	r := &v1alpha1.BPFMapRevision{}
+	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, r); err != nil {
+		return nil, Request{
+			Verb: "get", Resource: "bpfmaprevisions", Group: v1alpha1.GroupVersion.Group, Namespace: namespace, Name: name, Purpose: "reading what a revision holds",
+		}.Error(err)
+	}
+	return r, nil
+}

@@ -46,6 +46,7 @@ func New(version string) *cobra.Command {
 	f.AddFlags(root.PersistentFlags())
 	_ = root.RegisterFlagCompletionFunc("namespace", f.CompleteNamespaces)
 	root.AddCommand(commands(f)...)
+	root.AddCommand(newVersion(version))
 	return root
 }
 
@@ -56,5 +57,6 @@ func commands(f *kube.Factory) []*cobra.Command {
 		newWhy(f),
 		newRollout(f),
 		newRevision(f),
+		newDiff(f),
 	}
 }

@@ -46,7 +46,7 @@ func New(version string) *cobra.Command {
 	f.AddFlags(root.PersistentFlags())
 	_ = root.RegisterFlagCompletionFunc("namespace", f.CompleteNamespaces)
 	root.AddCommand(commands(f)...)
-	root.AddCommand(newVersion(version))
+	root.AddCommand(newSupportBundle(f, version), newVersion(version))
 	return root
 }
 

@@ -83,3 +83,19 @@ func GetRevision(ctx context.Context, c client.Reader, namespace, name string) (
 	}
 	return r, nil
 }
+
+// ListAllRevisions are the revisions of all BPFMaps of all namespaces.
+func ListAllRevisions(ctx context.Context, c client.Reader) ([]v1alpha1.BPFMapRevision, error) {
+	var all []v1alpha1.BPFMapRevision
+	var list v1alpha1.BPFMapRevisionList
+	for {
+		if err := c.List(ctx, &list, client.Limit(page), client.Continue(list.Continue)); err != nil {
+			return nil, Request{Verb: "list", Resource: "bpfmaprevisions", Group: v1alpha1.GroupVersion.Group}.Error(err)
+		}
+		all = append(all, list.Items...)
+		if list.Continue == "" {
+			return all, nil
+		}
+		list = v1alpha1.BPFMapRevisionList{ListMeta: list.ListMeta}
+	}
+}

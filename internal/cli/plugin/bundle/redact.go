@@ -29,7 +29,7 @@ var rules = []struct {
 	{regexp.MustCompile(`(https?://[^\s"'<>?]+\?)[^\s"'<>]+`), "${1}" + redacted},
 	{regexp.MustCompile(`(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}`), "${1} " + redacted},
 	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`), redacted},
-	{regexp.MustCompile(`(?i)((?:password|passwd|token|api[-_]?key|secret[-_]?key|authorization|credentials?)["']?\s*[:=]\s*)("[^"\n]*"|'[^'\n]*'|[^\s,;"'}\]]+)`), "${1}" + redacted},
+	{regexp.MustCompile(`(?i)((?:password|passwd|token|api[-_]?key|secret[-_]?key|authorization|credentials?)["']?[ \t]*[:=][ \t]*)("[^"\n]*"|'[^'\n]*'|[^\s,;"'}\]]+)`), "${1}" + redacted},
 	{regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\z)`), redacted},
 }
 

@@ -61,7 +61,7 @@ func TestDiff(t *testing.T) {
 	diff(manifest(changed)).wants(t, 1, "  ~ 192.0.2.1: rule 7 → 9\n", "0 added, 1 changed, 0 removed")
 	diff(manifest(strings.Replace(blocklist, "maxEntries: 16", "maxEntries: 32", 1)+from)).wants(t, 1, "  ! maxEntries: 16 → 32")
 	// A ConfigMap among the manifests counts before the cluster's.
-	diff(manifest(blocklist+from)+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: feed}\ndata: {list: \"198.51.100.1\n198.51.100.2\n\"}\n").
+	diff(manifest(blocklist+from)+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: feed}\ndata: {list: \"198.51.100.1\\n198.51.100.2\\n\"}\n").
 		wants(t, 1, "  + 198.51.100.2 = {action: 3, rule: 3}\n")
 	diff(manifest(strings.Replace(blocklist, "rule: 7", "rule: -7", 1))).wants(t, 2, "standard input", "spec.entries[0].value.rule")
 	diff(strings.Replace(manifest(blocklist), "name: flags", "name: fresh", 1)).wants(t, 1, w.namespace+"/fresh: would be created", "+ 192.0.2.1 = {action: 1, rule: 7}")

@@ -42,7 +42,7 @@ func TestRollout(t *testing.T) {
 		}
 		return nil
 	})
-	w.run("rollout", "status", "flags", "--timeout", "300ms").wants(t, 1, "Waiting: 0 of 3 nodes updated", "paused (spec.rollout.paused)", "not complete after 300ms")
+	w.run("rollout", "status", "flags", "--timeout", "300ms").wants(t, 1, "Waiting: 0 of 3 nodes updated", "(spec.rollout.paused)", "not complete after 300ms")
 	w.run("rollout", "status", "flags", "--watch=false").wants(t, 0, "Waiting: 0 of 3 nodes updated")
 	w.run("status", "flags").wants(t, 0, "not Ready (Paused)", "ROLLOUT  Paused (Paused)", "kubectl bpfmap rollout resume -n "+w.namespace+" flags")
 	w.run("why", "flags").wants(t, 0, "isn't Ready (Paused)", "spec.rollout.paused keeps further nodes from taking the revision")

@@ -162,7 +162,10 @@ func nodesOf(m *v1alpha1.BPFMap, states []v1alpha1.BPFNodeState) []node {
 	for _, name := range order {
 		if nm := reported[name]; nm != nil {
 			n := node{name: name, state: string(nm.State), reason: nm.Reason, revision: nm.Revision}
-			if nm.State != v1alpha1.NodeMapReady || nm.Drifted {
+			if nm.Drifted {
+				n.state = Drifted
+			}
+			if n.state != string(v1alpha1.NodeMapReady) {
 				n.message = nm.Message
 			}
 			nodes = append(nodes, n)
@@ -177,15 +180,22 @@ func stateOf(s *v1alpha1.NodeMapStatus) string {
 	case s.Ready:
 		return string(v1alpha1.NodeMapReady)
 	case s.Reason == v1alpha1.ReasonNodeStatusUnknown, s.Reason == v1alpha1.ReasonAgentStatusUnknown:
-		return unknownState
+		return Unknown
+	case s.Reason == v1alpha1.NodeReasonDrifted:
+		return Drifted
 	case s.Reason == string(v1alpha1.NodeMapPending), waits(s.Reason):
 		return string(v1alpha1.NodeMapPending)
 	}
 	return string(v1alpha1.NodeMapFailed)
 }
 
-// unknownState is that of nodes of which nothing is known.
-const unknownState = "Unknown"
+// The states of nodes beside those that agents report.
+const (
+	// Unknown is that of nodes of which nothing is known.
+	Unknown = "Unknown"
+	// Drifted is that of nodes whose map others changed, and nobody repairs.
+	Drifted = "Drifted"
+)
 
 // waits says whether a reason is one for which agents wait.
 func waits(reason string) bool {
@@ -195,7 +205,7 @@ func waits(reason string) bool {
 // rank is the order in which people want to read of states.
 func rank(state string) int {
 	return slices.Index([]string{
-		string(v1alpha1.NodeMapStalled), string(v1alpha1.NodeMapFailed), unknownState, string(v1alpha1.NodeMapPending), string(v1alpha1.NodeMapReady),
+		string(v1alpha1.NodeMapStalled), string(v1alpha1.NodeMapFailed), Drifted, Unknown, string(v1alpha1.NodeMapPending), string(v1alpha1.NodeMapReady),
 	}, state)
 }
 
@@ -242,7 +252,7 @@ func (o *Overview) steps() []Step {
 		}
 	}
 	for _, g := range o.Groups {
-		if g.State == unknownState {
+		if g.State == Unknown {
 			add(advice.For(advice.NodeState, g.Reason))
 		} else {
 			add(advice.For(advice.Node, g.Reason))

@@ -181,7 +181,7 @@ func stateStyle(state string) terminal.Style {
 	switch state {
 	case string(v1alpha1.NodeMapReady):
 		return terminal.Green
-	case string(v1alpha1.NodeMapPending), unknownState:
+	case string(v1alpha1.NodeMapPending), Unknown:
 		return terminal.Yellow
 	}
 	return terminal.Red

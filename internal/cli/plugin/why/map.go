@@ -33,6 +33,9 @@ func OfMap(e *Evidence) Answer {
 	default:
 		a.Verdict = name + " isn't Ready (" + ready.Reason + ")."
 	}
+	if ready != nil && e.Map.Status.ObservedGeneration < e.Map.Generation {
+		a.Verdict = "Of the newest spec of " + name + " nothing is known yet. Of the one before: " + a.Verdict
+	}
 	e.unseen(&a)
 	e.refused(&a)
 	e.rolledBackTo(&a)
@@ -61,25 +64,23 @@ func (e *Evidence) unseen(a *Answer) {
 	if e.Pods == nil {
 		return
 	}
-	controllers, ready := 0, 0
+	controllers := 0
 	for i := range e.Pods {
 		p := &e.Pods[i]
 		if p.Labels[componentLabel] != controllerComponent {
 			continue
 		}
 		controllers++
-		if liveness.IsReady(p) {
-			ready++
-			continue
+		if !liveness.IsReady(p) {
+			a.add("A pod of the controller isn't Ready.", podSeen(p))
 		}
-		a.add("A pod of the controller isn't Ready"+troubleOf(p)+".", podSeen(p))
 	}
-	switch {
-	case controllers == 0:
+	switch controllers {
+	case 0:
 		a.add("There is no pod of the controller.", "no pod has the label "+componentLabel+"="+controllerComponent)
 		a.do("install the operator, or look at its Deployment: `kubectl get deployments -A -l " + componentLabel + "=" + controllerComponent + "`")
-	case ready > 0:
-		a.do("wait some seconds; if it stays, read the log of the controller")
+	default:
+		a.do("wait some seconds; if it stays, read the log of the controller: `kubectl logs -n NAMESPACE -l " + componentLabel + "=" + controllerComponent + "`")
 	}
 }
 
@@ -123,7 +124,7 @@ func (e *Evidence) groups(a *Answer) {
 			continue
 		}
 		where, scope := on(g.Nodes, int(e.Map.Status.Nodes.Desired)), advice.Node
-		if g.State == "Unknown" {
+		if g.State == overview.Unknown {
 			scope = advice.NodeState
 		}
 		means := g.Reason
@@ -137,11 +138,14 @@ func (e *Evidence) groups(a *Answer) {
 		if g.Message != "" {
 			seen += ": " + g.Message
 		}
-		a.add(capital(where)+": "+means+".", seen)
-		if scope == advice.NodeState {
-			for _, name := range g.Nodes[:min(len(g.Nodes), maxNamed)] {
+		told := len(a.Causes)
+		if scope == advice.NodeState && len(g.Nodes) <= maxNamed {
+			for _, name := range g.Nodes {
 				e.alive(a, name)
 			}
+		}
+		if len(a.Causes) == told { // nothing more is known of the nodes
+			a.add(capital(where)+": "+means+".", seen)
 		}
 		a.advise(scope, g.Reason)
 	}
@@ -219,8 +223,7 @@ func (e *Evidence) nearest() string {
 func (e *Evidence) conditions(a *Answer, ready *metav1.Condition) {
 	for _, c := range e.Map.Status.Conditions {
 		switch {
-		case c.Type == v1alpha1.ConditionDrifted && c.Status == metav1.ConditionTrue,
-			c.Type == v1alpha1.ConditionSourcesFresh && c.Status == metav1.ConditionFalse,
+		case c.Type == v1alpha1.ConditionSourcesFresh && c.Status == metav1.ConditionFalse,
 			c.Type == v1alpha1.ConditionInUse && c.Status == metav1.ConditionFalse,
 			ready != nil && c.Type == v1alpha1.ConditionReconciling && c.Reason == v1alpha1.ReasonReconcileFailed:
 		default:

@@ -30,14 +30,15 @@ func OfNode(e *Evidence, node string) Answer {
 		return a
 	}
 	selected := e.selected(&a, node)
-	if e.alive(&a, node) {
+	alive := e.alive(&a, node)
+	if alive {
 		e.host(&a, node)
 	}
-	if selected {
+	if selected && (alive || e.report(node) != nil) {
 		e.assigned(&a, node)
 	}
 	e.reported(&a, node)
-	if len(a.Causes) == 0 {
+	if r := e.report(node); len(a.Causes) == 0 && r != nil && r.Revision == e.Map.Status.UpdateRevision {
 		a.add("The node holds the newest revision as declared.")
 	}
 	return a
@@ -133,7 +134,7 @@ func (e *Evidence) alive(a *Answer, node string) bool {
 		a.advise(advice.NodeState, v1alpha1.ReasonNodeStatusUnknown)
 	case liveness.NoAgent:
 		a.add(capital(live.Message)+" ("+node+").", pods...)
-		a.advise(advice.Map, v1alpha1.ReasonNoNodesSelected)
+		a.do("let an agent run there (`agent.nodeSelector`, `agent.affinity`, `agent.tolerations` of the chart), or leave the node out by `spec.nodeSelector`")
 	default:
 		a.add(fmt.Sprintf("On %s %s%s.", node, live.Message, since), pods...)
 		a.advise(advice.NodeState, v1alpha1.ReasonAgentStatusUnknown)
@@ -250,10 +251,15 @@ func (e *Evidence) updating(a *Answer, node string, newest *v1alpha1.BPFMapRevis
 	case e.States == nil:
 	case r == nil:
 		a.add(fmt.Sprintf("The node was told to take revision %s, and its agent hasn't reported on the map.", newest.Name), told(newest, e))
+		a.do(readLog)
 	case r.Revision != newest.Name:
 		a.add(fmt.Sprintf("The node was told to take revision %s, and its agent last reported on %s.", newest.Name, r.Revision), told(newest, e))
+		a.do(readLog)
 	}
 }
+
+// readLog is what to do about an agent that should have reported.
+const readLog = "wait; if it stays, read the log of the node's agent"
 
 func told(rev *v1alpha1.BPFMapRevision, e *Evidence) string {
 	if t := rev.Status.Rollout.FrontierTime; t != nil {
@@ -297,7 +303,11 @@ func frontier(f string) string {
 
 // reported is what the agent says is wrong.
 func (e *Evidence) reported(a *Answer, node string) {
-	r := e.report(node)
+	r, said := e.report(node), e.said(node)
+	if e.States == nil && said != nil && !said.Ready {
+		e.bySummary(a, said)
+		return
+	}
 	if r == nil || (r.State == v1alpha1.NodeMapReady && !r.Drifted) {
 		return
 	}
@@ -311,4 +321,17 @@ func (e *Evidence) reported(a *Answer, node string) {
 	}
 	a.add(capital(means)+".", seen...)
 	a.advise(advice.Node, r.Reason)
+}
+
+// bySummary is reported by the BPFMap's own status, for callers who may not read BPFNodeStates.
+func (e *Evidence) bySummary(a *Answer, said *v1alpha1.NodeMapStatus) {
+	means := said.Reason
+	for _, scope := range []advice.Scope{advice.Node, advice.NodeState} {
+		if found, ok := advice.For(scope, said.Reason); ok {
+			means = plain(found.Means)
+			a.advise(scope, said.Reason)
+			break
+		}
+	}
+	a.add(capital(means)+".", "status.nodeStates: "+said.Reason+": "+said.Message)
 }

@@ -42,7 +42,7 @@ func (o *Overview) head(out *terminal.Output) {
 	} else {
 		out.Printf("the controller hasn't written a status yet\n")
 	}
-	if o.Behind {
+	if o.Behind && o.Ready() != nil {
 		out.Printf("  the controller hasn't seen the newest spec yet: what follows is about the one before\n")
 	}
 	out.Printf("  %s", o.Type)

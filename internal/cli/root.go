@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/removal"
@@ -22,31 +23,34 @@ import (
 var version, commit = "dev", "unknown"
 
 // Run executes one command and returns the process's exit code: 0 for success, 1 for an error, which
-// is printed to errOut, what the command says for those that have codes of their own, and 130 or 143 if
-// SIGINT or SIGTERM cancelled ctx, unless that is how the command is meant to end.
+// is printed to errOut, 2 for a command line that can't be understood, what the command says for those that have codes
+// of their own, and 130 or 143 if SIGINT or SIGTERM cancelled ctx, unless that is how the command is meant to end. What
+// it writes is sanitised: see package terminal.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	stdout, stderr := terminal.Pair(out, errOut)
 	root := newRoot()
-	root.SetArgs(args)
 	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.PersistentFlags().Var(local.NewColourFlag(stdout, stderr), "color", "colours: on terminals without NO_COLOR in the environment (auto), always or never")
+	err := executeStrictly(ctx, root, args)
+	code := local.ExitCode(err)
 	if signal, ok := interrupt.Of(ctx); ok {
 		if err != nil {
-			_, _ = fmt.Fprintln(errOut, interrupt.Message(ctx))
+			_, _ = fmt.Fprintln(stderr, interrupt.Message(ctx))
 		}
-		return interrupt.ExitCode(ctx, signal, err)
+		code = interrupt.ExitCode(ctx, signal, err)
+	} else {
+		local.PrintFailure(stderr, err)
 	}
-	var exit *local.ExitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.Code
+	if err := errors.Join(stdout.Flush(), stderr.Flush()); err != nil && code == 0 {
+		code = local.ExitFailed
 	}
-	_, _ = fmt.Fprintf(errOut, "Error: %v\n", err)
-	return 1
+	return code
 }
+
+// Root is the tree of commands, for what is generated from it.
+func Root() *cobra.Command { return newRoot() }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -60,17 +64,10 @@ func newRoot() *cobra.Command {
 		newController(cluster.Run),
 		newAgent(agent.Run),
 		newMarkRemoved(removal.Run),
-		newVersion(),
+		local.NewVersion(version, commit),
 	)
 	root.AddCommand(local.Commands()...)
+	strict(root)
+	arrange(root)
 	return root
-}
-
-func newVersion() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		Run:   func(c *cobra.Command, _ []string) { _, _ = fmt.Fprintln(c.OutOrStdout(), version) },
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/counts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 )
 
@@ -25,6 +26,9 @@ type Map struct {
 	Owner string
 	// Record is whether the map is the private ownership record of Owner.
 	Record bool
+	// Entries is how many elements the map holds, as the kernel counts them without reading them: of hashes since
+	// Linux 6.6, and of tries. Nil where it doesn't, and where this process may not ask.
+	Entries *int64
 }
 
 // Inventory is what Read found.
@@ -88,5 +92,10 @@ func Describe(m *bpf.Map) (Map, error) {
 	if err != nil {
 		return Map{}, err
 	}
-	return Map{Info: info, Frozen: more.Frozen, Memlock: more.Memlock}, nil
+	described := Map{Info: info, Frozen: more.Frozen, Memlock: more.Memlock}
+	if n, err := counts.Of(m); err == nil {
+		entries := int64(n)
+		described.Entries = &entries
+	}
+	return described, nil
 }

@@ -36,7 +36,7 @@ func TestSanitize(t *testing.T) {
 // TestWriteSanitizes: wherever a text is cut between two writes, what comes out is the same, and no command.
 func TestWriteSanitizes(t *testing.T) {
 	text := "first\n\t" + hostile + "€\n"
-	want := "first\n\t" + `a\u001b]0;title\u0007\u001b[2J\u009b31mb\u000d\u007f\u202ec\xff€`+"\n"
+	want := "first\n\t" + `a\u001b]0;title\u0007\u001b[2J\u009b31mb\u000d\u007f\u202ec\xff€` + "\n"
 	for cut := range len(text) {
 		var b bytes.Buffer
 		o := Of(&b)

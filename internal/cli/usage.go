@@ -29,6 +29,7 @@ const exitUsage = local.ExitUsage
 func strict(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	root.SetHelpCommand(newHelp(root))
+	root.InitDefaultHelpCmd()
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return flagError(c, err) })
 	each(root, func(c *cobra.Command) {
 		if args := c.Args; args != nil && !c.HasSubCommands() {
@@ -155,23 +156,27 @@ func flagError(c *cobra.Command, err error) error {
 
 // argumentError says of a file that is an argument, where manifests are given by -f, how it is given.
 func argumentError(c *cobra.Command, given []string, err error) error {
+	for _, arg := range given {
+		if c.Flags().Lookup("filename") != nil && (hasManifestName(arg) || err != nil && isFile(arg)) {
+			return usage(c, fmt.Errorf("unexpected argument %q (did you mean -f %s?)", arg, arg))
+		}
+	}
 	if err == nil {
 		return nil
 	}
-	last := given[max(len(given)-1, 0):]
-	if len(last) == 1 && c.Flags().Lookup("filename") != nil && isManifest(last[0]) {
-		return usage(c, fmt.Errorf("unexpected argument %q (did you mean -f %s?)", last[0], last[0]))
-	}
-	if len(last) == 1 && strings.HasPrefix(err.Error(), "unknown command") { // what cobra.NoArgs calls it
+	if len(given) > 0 && strings.HasPrefix(err.Error(), "unknown command") { // what cobra.NoArgs calls it
 		err = fmt.Errorf("unexpected argument %q", given[0])
 	}
 	return usage(c, err)
 }
 
-// isManifest says whether an argument looks like something that manifests are read from.
-func isManifest(arg string) bool {
-	if _, err := os.Stat(arg); err == nil || arg == "-" {
-		return true
-	}
+// hasManifestName says whether an argument is called as manifests are.
+func hasManifestName(arg string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(arg))
+}
+
+// isFile says whether an argument is a file or folder, or standard input.
+func isFile(arg string) bool {
+	_, err := os.Stat(arg)
+	return err == nil || arg == "-"
 }

@@ -4,6 +4,7 @@
 package local
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -29,7 +30,7 @@ func (c *choice) Set(s string) error {
 		s = other
 	}
 	if !slices.Contains(c.formats, s) {
-		return usagef("must be one of %s%s", strings.Join(c.formats, ", "), schema.Suggest(s, c.formats))
+		return fmt.Errorf("must be one of %s%s", strings.Join(c.formats, ", "), schema.Suggest(s, c.formats))
 	}
 	*c.value = s
 	if c.then != nil {

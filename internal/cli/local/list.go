@@ -15,6 +15,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
+	"github.com/bpfmap-io/bpfmap-operator/internal/inuse"
 )
 
 // mapList are the maps of a machine, as list and top print them with -o json and yaml.
@@ -44,18 +45,22 @@ CAP_PERFMON is needed, or CAP_SYS_ADMIN. Without, it is "?", and the JSON has no
   bpfmap list --managed -o json | jq -r '.maps[] | select(.programs == [] and .heldByMaps == 0).owner'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := which.check(); err != nil {
+				return err
+			}
+			var found *inuse.Inventory
+			if output != outTable { // before counting, which takes programs as well
+				var err error
+				if found, err = lookAtPrograms(c); err != nil {
+					return err
+				}
+			}
 			maps, err := readMaps(c, bpffs, &which)
 			if err != nil {
 				return err
 			}
-			if output != outTable {
-				found, err := lookAtPrograms(c)
-				if err != nil {
-					return err
-				}
-				for i := range maps {
-					maps[i].usedBy(found)
-				}
+			if err := usedBy(c, maps, found); err != nil {
+				return err
 			}
 			if isDocument(output) {
 				return writeDocument(c, output, mapList{maps})
@@ -124,10 +129,7 @@ func (f *mapFilter) has(m *inventory.Map) bool {
 
 // readMaps are the maps of the machine that a filter has. What can't be read is printed.
 func readMaps(c *cobra.Command, bpffs string, which *mapFilter) ([]mapInfo, error) {
-	if err := which.check(); err != nil {
-		return nil, err
-	}
-	inv, err := inventory.Read(c.Context(), hostRoot(), bpffs)
+	inv, err := inventory.ReadCounted(c.Context(), hostRoot(), bpffs)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@
 package local
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -143,7 +142,7 @@ func (op operation) needKey() error {
 // print writes the operation's value.
 func (op operation) print(c *cobra.Command, output string) error {
 	if isDocument(output) {
-		return writeDocument(c, output, json.RawMessage(op.AppendEntry(nil, op.key, op.value)))
+		return writeElement(c, output, op.AppendEntry(nil, op.key, op.value))
 	}
 	t := op.Typing
 	if output == outHex {

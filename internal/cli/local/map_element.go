@@ -4,7 +4,6 @@
 package local
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -140,7 +139,7 @@ func newMapNextKey() *cobra.Command {
 					return &ExitError{Code: 1}
 				}
 				if isDocument(f.output) {
-					return writeDocument(c, f.output, json.RawMessage(op.Key.AppendJSON(nil, next)))
+					return writeElement(c, f.output, op.Key.AppendJSON(nil, next))
 				}
 				_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", keyText(op.Key, next, f.output))
 				return err

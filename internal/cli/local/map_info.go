@@ -143,16 +143,21 @@ func newMapInfo() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				info := infoOf(&described)
 				found, err := lookAtPrograms(c)
 				if err != nil {
 					return err
 				}
-				info.usedBy(found)
+				all := []mapInfo{infoOf(&described)}
+				if err := usedBy(c, all, found); err != nil {
+					return err
+				}
+				info := &all[0]
 				if count {
 					if err := info.count(c.Context(), m); err != nil {
 						return err
 					}
+				} else if described.Count(m); described.Entries != nil {
+					info.EntryCount = described.Entries
 				}
 				if isDocument(output) {
 					return writeDocument(c, output, info)

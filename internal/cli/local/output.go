@@ -57,5 +57,14 @@ func writeDocument(c *cobra.Command, format string, v any) error {
 	return err
 }
 
+// writeElement writes a key or an entry, which is JSON already, on one line.
+func writeElement(c *cobra.Command, format string, element []byte) error {
+	if format == outYAML {
+		return writeDocument(c, format, json.RawMessage(element))
+	}
+	_, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", element)
+	return err
+}
+
 // screen is where a command's text goes.
 func screen(c *cobra.Command) *terminal.Output { return terminal.Of(c.OutOrStdout()) }

@@ -75,7 +75,7 @@ isn't a terminal, and with --once, one table is printed after one interval.`,
 
 // look reads the maps; the time of the last look tells how fast they change.
 func (t *top) look(ctx context.Context) error {
-	inv, err := inventory.Read(ctx, hostRoot(), t.bpffs)
+	inv, err := inventory.ReadCounted(ctx, hostRoot(), t.bpffs)
 	if err != nil {
 		return err
 	}

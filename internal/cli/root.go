@@ -28,11 +28,10 @@ var version, commit = "dev", "unknown"
 // it writes is sanitised: see package terminal.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	stdout, stderr := terminal.Pair(out, errOut)
-	root := newRoot()
+	root := newRoot(stdout, stderr)
 	root.SetIn(in)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.PersistentFlags().Var(local.NewColourFlag(stdout, stderr), "color", "colours: on terminals without NO_COLOR in the environment (auto), always or never")
 	err := executeStrictly(ctx, root, args)
 	code := local.ExitCode(err)
 	if signal, ok := interrupt.Of(ctx); ok {
@@ -52,7 +51,7 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 // Root is the tree of commands, for what is generated from it.
 func Root() *cobra.Command { return newRoot() }
 
-func newRoot() *cobra.Command {
+func newRoot(outputs ...*terminal.Output) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "bpfmap",
 		Short:         "Declare eBPF maps, with or without a Kubernetes cluster",
@@ -67,6 +66,7 @@ func newRoot() *cobra.Command {
 		local.NewVersion(version, commit),
 	)
 	root.AddCommand(local.Commands()...)
+	local.AddColourFlag(root, outputs...)
 	strict(root)
 	arrange(root)
 	return root

@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 )
@@ -75,15 +74,14 @@ func PrintFailure(errOut *terminal.Output, err error) {
 // printError writes a failure that doesn't end the command.
 func printError(c *cobra.Command, err error) { PrintFailure(terminal.Of(c.ErrOrStderr()), err) }
 
-// NewColourFlag is the value of a flag that sets the colours of outputs.
-func NewColourFlag(outputs ...*terminal.Output) pflag.Value {
-	value := string(terminal.Auto)
-	return &choice{
-		value: &value, formats: []string{string(terminal.Auto), string(terminal.Always), string(terminal.Never)},
-		then: func() {
-			for _, o := range outputs {
-				o.SetColour(terminal.ColourMode(value))
-			}
-		},
-	}
+// AddColourFlag adds --color to all commands, which sets the colours of outputs.
+func AddColourFlag(root *cobra.Command, outputs ...*terminal.Output) {
+	modes := []string{string(terminal.Auto), string(terminal.Always), string(terminal.Never)}
+	value := modes[0]
+	root.PersistentFlags().Var(&choice{value: &value, formats: modes, then: func() {
+		for _, o := range outputs {
+			o.SetColour(terminal.ColourMode(value))
+		}
+	}}, "color", "colours: on terminals without NO_COLOR in the environment (auto), always or never")
+	completeFlag(root, "color", words(modes))
 }

@@ -156,8 +156,8 @@ func (f *mapFilter) infos(inv *inventory.Inventory) []mapInfo {
 // writeListTable writes the table, which is made to fit 80 columns; the wide one has everything.
 func writeListTable(o *terminal.Output, maps []mapInfo, wide bool) error {
 	t := terminal.Table{Columns: []terminal.Column{
-		{Title: "ID", Right: true}, {Title: "TYPE", Shrink: true}, {Title: "NAME"}, {Title: "ENTRIES", Right: true}, {Title: "FILL", Right: true},
-		{Title: "MEMORY", Right: true}, {Title: "OWNER", Shrink: true},
+		{Title: "ID", Right: true}, {Title: "TYPE", Shrink: 2}, {Title: "NAME"}, {Title: "ENTRIES", Right: true}, {Title: "FILL", Right: true},
+		{Title: "MEMORY", Right: true}, {Title: "OWNER", Shrink: 1},
 	}}
 	if wide {
 		t.Columns = append(t.Columns, []terminal.Column{

@@ -103,9 +103,7 @@ func (t *top) runOnce(c *cobra.Command) error {
 		return writeDocument(c, t.output, t.view.document())
 	}
 	o := screen(c)
-	width := o.Width()
-	table := t.view.table(t.output == outWide || width >= wideTop)
-	return table.Write(o)
+	return t.view.table(len(t.view.maps), t.output == outWide || o.Width() >= wideTop).Write(o)
 }
 
 // What is written to a terminal around the frames: the alternate screen, without a cursor, is put away at the end.

@@ -132,17 +132,17 @@ func (m *topMap) changeText() string {
 	return fmt.Sprintf("%+.1f", *m.ChangePerSecond)
 }
 
-// table is the maps; a narrow one fits 80 columns.
-func (v *topView) table(wide bool) *terminal.Table {
+// table is the first of the maps; a narrow one fits 80 columns.
+func (v *topView) table(most int, wide bool) *terminal.Table {
 	t := &terminal.Table{Columns: []terminal.Column{
-		{Title: "ID", Right: true}, {Title: "MAP", Shrink: true}, {Title: "ENTRIES", Right: true}, {Title: "MAX", Right: true},
-		{Title: "FILL", Right: true}, {Title: "CHANGE/S", Right: true}, {Title: "MEMORY", Right: true}, {Title: "TYPE", Shrink: true},
+		{Title: "ID", Right: true}, {Title: "MAP", Shrink: 1}, {Title: "ENTRIES", Right: true}, {Title: "MAX", Right: true},
+		{Title: "FILL", Right: true}, {Title: "CHANGE/S", Right: true}, {Title: "MEMORY", Right: true}, {Title: "TYPE", Shrink: 3},
 	}}
 	if wide {
-		t.Columns = append(t.Columns, terminal.Column{Title: "NAME"}, terminal.Column{Title: "OWNER", Shrink: true},
-			terminal.Column{Title: "FROZEN"}, terminal.Column{Title: "PINS", Shrink: true})
+		t.Columns = append(t.Columns, terminal.Column{Title: "NAME"}, terminal.Column{Title: "OWNER", Shrink: 2},
+			terminal.Column{Title: "FROZEN"}, terminal.Column{Title: "PINS", Shrink: 3})
 	}
-	for i := range v.maps {
+	for i := range min(most, len(v.maps)) {
 		m := &v.maps[i]
 		row := []any{m.ID, orDash(m.label()), m.entriesText(), m.MaxEntries, terminal.Cell{Text: m.fillText(), Style: m.fillStyle()},
 			m.changeText(), footprint.Format(int64(m.MemlockBytes)), m.Type}
@@ -174,10 +174,9 @@ func (v *topView) frame(o *terminal.Output, every time.Duration) []byte {
 		headline += " (only pinned ones: CAP_SYS_ADMIN is needed for all)"
 	}
 	lines := []string{terminal.Cut(headline, width)}
-	rows := v.table(width >= wideTop).Lines(width, o.HasColour())
-	room := max(height-2, 1) // the headline and the keys
-	if hidden := len(rows) - room; hidden > 0 {
-		rows = rows[:room]
+	room := max(height-3, 0) // the headline, the titles and the keys
+	rows := v.table(room, width >= wideTop).Lines(width, o.HasColour())
+	if hidden := len(v.maps) - room; hidden > 0 {
 		lines[0] = terminal.Cut(headline+", "+strconv.Itoa(hidden)+" more below", width)
 	}
 	lines = append(append(lines, rows...), terminal.Cut(keyHelp, width))

@@ -101,7 +101,7 @@ func TestStyles(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	table := Table{Columns: []Column{{Title: "ID", Right: true}, {Title: "NAME", Shrink: true}, {Title: "OWNER", Shrink: true}}}
+	table := Table{Columns: []Column{{Title: "ID", Right: true}, {Title: "NAME", Shrink: 1}, {Title: "OWNER", Shrink: 1}}}
 	table.Row(7, "short", "-")
 	table.Row(12345, strings.Repeat("n", 50), Cell{strings.Repeat("世", 30) + "\x1b[2J", Red})
 	for _, width := range []int{80, 160, 40, 10} {

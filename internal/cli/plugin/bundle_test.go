@@ -95,7 +95,7 @@ func TestSupportBundle(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"README.txt":                                                      "What is not in it: Secrets",
-		"versions.txt":                                                    "plugin: v1.2.3\nkubernetes: v1.",
+		"versions.txt":                                                    "plugin: dev\nkubernetes: v1.",
 		"bpfmaps/" + w.namespace + "/flags.yaml":                          "key: 192.0.2.1",
 		"bpfmaps/" + w.namespace + "/words.yaml":                          "secretRef:",
 		"bpfmaps/" + w.namespace + "/words.note.txt":                      "1 entry is left out",

@@ -207,7 +207,7 @@ func shortDigest(digest string) string {
 
 func writeHistory(out *terminal.Output, records []record, now time.Time, wide bool) error {
 	t := terminal.Table{Columns: []terminal.Column{
-		{Title: "REVISION", Right: true}, {Title: "NAME"}, {Title: "AGE"}, {Title: "ENTRIES", Right: true}, {Title: "DIGEST"}, {Title: "ACTIVE"}, {Title: "NODES"}, {Title: "CAUSE", Shrink: !wide},
+		{Title: "REVISION", Right: true}, {Title: "NAME"}, {Title: "AGE"}, {Title: "ENTRIES", Right: true}, {Title: "DIGEST"}, {Title: "ACTIVE"}, {Title: "NODES"}, {Title: "CAUSE", Shrink: 1},
 	}}
 	for _, r := range records {
 		digest := shortDigest(r.Digest)

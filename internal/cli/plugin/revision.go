@@ -268,8 +268,8 @@ func (w *coloured) Write(line []byte) (int, error) {
 
 // The exit codes of diff commands are those of kubectl diff.
 const (
-	diffFound  = 1
-	diffFailed = 2
+	diffFound  = local.ExitFailed
+	diffFailed = local.ExitUsage
 )
 
 // diffExit is the exit of a diff command; an error is printed.
@@ -278,7 +278,7 @@ func diffExit(c *cobra.Command, differs bool, err error) error {
 	case err != nil && c.Context().Err() != nil:
 		return err
 	case err != nil:
-		c.PrintErrf("Error: %v\n", err)
+		local.PrintFailure(terminal.Of(c.ErrOrStderr()), err)
 		return &local.ExitError{Code: diffFailed}
 	case differs:
 		return &local.ExitError{Code: diffFound}

@@ -24,8 +24,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
-	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
@@ -267,21 +266,11 @@ func (w *world) run(args ...string) result {
 func runAs(ctx context.Context, t *testing.T, kubeconfig, namespace, in string, args ...string) result {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	root := plugin.New("v1.2.3")
-	root.SetArgs(append([]string{"--kubeconfig", kubeconfig, "-n", namespace}, args...))
-	root.SetIn(strings.NewReader(in))
-	root.SetOut(&out)
-	root.SetErr(&errOut)
-	r := result{}
-	err := root.ExecuteContext(ctx)
-	var exit *local.ExitError
-	switch {
-	case errors.As(err, &exit):
-		r.code = exit.Code
-	case err != nil:
-		r.code = 1
-		fmt.Fprintf(&errOut, "Error: %v\n", err)
+	all := append([]string{"--kubeconfig", kubeconfig, "-n", namespace}, args...)
+	if len(args) > 0 && args[0] == "__complete" { // has to be the first one
+		all = append(args[:1:1], append([]string{"--kubeconfig", kubeconfig, "-n", namespace}, args[1:]...)...)
 	}
+	r := result{code: cli.RunAs(ctx, "kubectl-bpfmap", all, strings.NewReader(in), &out, &errOut)}
 	r.out, r.errOut = out.String(), errOut.String()
 	return r
 }

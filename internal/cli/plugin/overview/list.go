@@ -21,7 +21,7 @@ func WriteList(out *terminal.Output, all []Overview, now time.Time, namespaces, 
 	if wide {
 		t.Columns = append(t.Columns, terminal.Column{Title: "TYPE"}, terminal.Column{Title: "ENTRIES", Right: true}, terminal.Column{Title: "REVISION"}, terminal.Column{Title: "PIN"})
 	}
-	t.Columns = append(t.Columns, terminal.Column{Title: "MESSAGE", Shrink: true})
+	t.Columns = append(t.Columns, terminal.Column{Title: "MESSAGE", Shrink: 1})
 	for i := range all {
 		t.Row(all[i].row(now, namespaces, wide)...)
 	}

@@ -90,7 +90,7 @@ func style(c *Condition) terminal.Style {
 }
 
 func (o *Overview) conditions(out *terminal.Output, now time.Time, all bool) error {
-	t := terminal.Table{Columns: []terminal.Column{{Title: "CONDITION"}, {Title: "STATUS"}, {Title: "REASON"}, {Title: "SINCE"}, {Title: "MESSAGE", Shrink: true}}}
+	t := terminal.Table{Columns: []terminal.Column{{Title: "CONDITION"}, {Title: "STATUS"}, {Title: "REASON"}, {Title: "SINCE"}, {Title: "MESSAGE", Shrink: 1}}}
 	for i := range o.Conditions {
 		c := &o.Conditions[i]
 		message := c.Message
@@ -158,7 +158,7 @@ func (o *Overview) nodes(out *terminal.Output, all bool) error {
 	if len(o.Groups) == 0 {
 		return nil
 	}
-	t := terminal.Table{Columns: []terminal.Column{{Title: "STATE"}, {Title: "REASON"}, {Title: "COUNT", Right: true}, {Title: "REVISION"}, {Title: "NODES", Shrink: true}}}
+	t := terminal.Table{Columns: []terminal.Column{{Title: "STATE"}, {Title: "REASON"}, {Title: "COUNT", Right: true}, {Title: "REVISION"}, {Title: "NODES", Shrink: 1}}}
 	for i := range o.Groups {
 		g := &o.Groups[i]
 		t.Row(terminal.Cell{Text: g.State, Style: stateStyle(g.State)}, g.Reason, len(g.Nodes), strings.Join(g.Revisions, ","), named(g.Nodes, all))

@@ -113,7 +113,7 @@ func usage(c *cobra.Command) string {
 			}
 		}
 	}
-	if flags := c.NonInheritedFlags().FlagUsagesWrapped(width); flags != "" {
+	if flags := terminal.WrapFlags(c.NonInheritedFlags().FlagUsages(), width); flags != "" {
 		fmt.Fprintf(&b, "\nFlags:\n%s", flags)
 	}
 	return b.String()

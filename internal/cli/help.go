@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 )
@@ -82,8 +83,8 @@ func arrange(root *cobra.Command, groups []commandGroup) {
 	root.SetHelpCommandGroupID("other")
 	root.SetCompletionCommandGroupID("other")
 	cobra.AddTemplateFunc("fill", func(c *cobra.Command, text string) string { return terminal.Wrap(text, helpWidth(c)) })
-	cobra.AddTemplateFunc("fillFlags", func(c *cobra.Command, flags interface{ FlagUsagesWrapped(int) string }) string {
-		return flags.FlagUsagesWrapped(helpWidth(c))
+	cobra.AddTemplateFunc("fillFlags", func(c *cobra.Command, flags *pflag.FlagSet) string {
+		return terminal.WrapFlags(flags.FlagUsages(), helpWidth(c))
 	})
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate(strings.TrimSpace(helpTemplate))

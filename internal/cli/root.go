@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -36,8 +37,6 @@ func runBelow(ctx context.Context, newRoot func(...*terminal.Output) *cobra.Comm
 	stdout, stderr := terminal.Pair(out, errOut)
 	root := newRoot(stdout, stderr)
 	root.SetIn(in)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	err := executeStrictly(ctx, root, args)
 	code := local.ExitCode(err)
 	if signal, ok := interrupt.Of(ctx); ok {
@@ -55,9 +54,9 @@ func runBelow(ctx context.Context, newRoot func(...*terminal.Output) *cobra.Comm
 }
 
 // Root is the tree of commands, for what is generated from it.
-func Root() *cobra.Command { return newRoot() }
+func Root() *cobra.Command { return newRoot(terminal.Pair(os.Stdout, os.Stderr)) }
 
-func newRoot(outputs ...*terminal.Output) *cobra.Command {
+func newRoot(out, errOut *terminal.Output) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "bpfmap",
 		Short:         "Declare eBPF maps, with or without a Kubernetes cluster",
@@ -65,6 +64,8 @@ func newRoot(outputs ...*terminal.Output) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetOut(out)
+	root.SetErr(errOut)
 	root.AddCommand(
 		newController(cluster.Run),
 		newAgent(agent.Run),
@@ -73,7 +74,7 @@ func newRoot(outputs ...*terminal.Output) *cobra.Command {
 		plugin.New(version),
 	)
 	root.AddCommand(local.Commands()...)
-	local.AddColourFlag(root, outputs...)
+	local.AddColourFlag(root, out, errOut)
 	strict(root)
 	arrange(root, groups)
 	return root

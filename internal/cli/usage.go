@@ -89,6 +89,7 @@ func newHelp(root *cobra.Command) *cobra.Command {
 				return err
 			}
 			c.InitDefaultHelpFlag()
+			c.InitDefaultVersionFlag()
 			return c.Help()
 		},
 	}

@@ -35,7 +35,7 @@ func runArgs(t *testing.T, args ...string) outcome {
 func everyCommand(t *testing.T, do func(t *testing.T, c *cobra.Command, words []string)) {
 	t.Helper()
 	n := 0
-	each(newRoot(), func(c *cobra.Command) {
+	each(Root(), func(c *cobra.Command) {
 		n++
 		words := strings.Fields(c.CommandPath())[1:]
 		t.Run(c.CommandPath(), func(t *testing.T) { do(t, c, words) })
@@ -59,7 +59,7 @@ func refused(t *testing.T, o outcome, command, said string) {
 func TestEveryCommandRefusesUnknownFlags(t *testing.T) {
 	everyCommand(t, func(t *testing.T, c *cobra.Command, words []string) {
 		refused(t, runArgs(t, append(words, "--no-such-flag")...), c.CommandPath(), "unknown flag: --no-such-flag")
-		refused(t, runArgs(t, append(words, "--colr", "never")...), c.CommandPath(), "unknown flag: --colr (did you mean --color?)")
+		refused(t, runArgs(t, append(words, "--colr=never")...), c.CommandPath(), "unknown flag: --colr (did you mean --color?)")
 	})
 }
 
@@ -110,8 +110,11 @@ func TestEveryCommandHasHelp(t *testing.T) {
 		if c.Parent() != nil && c.Parent().Name() == "completion" {
 			return // cobra's
 		}
+		isVerbatim := false // examples and how a command is called stay in one line
 		for line := range strings.Lines(o.out) {
-			isVerbatim := strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "      --") // an example or a usage line
+			if strings.HasSuffix(line, ":\n") && !strings.HasPrefix(line, " ") {
+				isVerbatim = line == "Usage:\n" || line == "Examples:\n"
+			}
 			if w := uniseg.StringWidth(strings.TrimRight(line, "\n")); w > 80 && !isVerbatim {
 				t.Errorf("a line of %d columns: %s", w, line)
 			}

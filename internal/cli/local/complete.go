@@ -30,11 +30,15 @@ func words(all []string) completion {
 }
 
 func completeMapTypes(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return mapTypeNames(), cobra.ShellCompDirectiveNoFileComp
+}
+
+func mapTypeNames() []string {
 	var names []string
 	for _, t := range maptype.All() {
 		names = append(names, t.Name)
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return names
 }
 
 // completeList completes the last word of a list with commas, with words that aren't in it.

@@ -42,7 +42,7 @@ func newGenerate() *cobra.Command {
 	g := generator{loader: loaderLibbpf}
 	c := &cobra.Command{
 		Use:   "generate (OBJECT | NAMESPACE/NAME | --pin PATH | --id ID)",
-		Short: "Write BPFMaps for the maps of a compiled program, or for a live map",
+		Short: "Write BPFMaps for the maps of a program, or for a live map",
 		Long: `Write BPFMaps for the maps of a compiled program: those of its section .maps, and its global variables,
 with types, sizes, flags, pins and schemas as the object and its BTF say. It needs no privileges. What a
 BPFMap can't say is a comment. Maps that can't be declared are named in a comment, too, and left out.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
@@ -93,9 +92,9 @@ func (f *mapFilter) add(c *cobra.Command) {
 // check says what is wrong with the flags.
 func (f *mapFilter) check() error {
 	if f.typ != "" {
-		t, err := bpf.ParseMapType(f.typ)
+		t, err := parseMapType(f.typ)
 		if err != nil {
-			return usagef("--type: %w", err)
+			return err
 		}
 		f.typ = t.String()
 	}

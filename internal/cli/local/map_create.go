@@ -57,7 +57,7 @@ For maps with declared contents, prefer apply.`,
 }
 
 func (f *createFlags) create(c *cobra.Command) (err error) {
-	if f.opts.Type, err = bpf.ParseMapType(f.typ); err != nil {
+	if f.opts.Type, err = parseMapType(f.typ); err != nil {
 		return err
 	}
 	if f.opts.Flags, err = parseMapFlags(f.flags); err != nil {

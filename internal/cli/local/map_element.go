@@ -84,7 +84,7 @@ func newMapLookupDelete() *cobra.Command {
 	var f elementFlags
 	c := &cobra.Command{
 		Use:     "lookup-delete",
-		Short:   "Remove one element and print its value; pop from a queue or stack",
+		Short:   "Remove one element and print its value; pop from a queue",
 		Example: `  bpfmap map lookup-delete --pin /sys/fs/bpf/ports`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return f.run(c, args, 0, func(op operation) error {
@@ -125,7 +125,7 @@ func newMapNextKey() *cobra.Command {
 	var f elementFlags
 	c := &cobra.Command{
 		Use:   "next-key",
-		Short: "Print the key after --key, or the first one; exit code 1 at the end",
+		Short: "Print the key after --key, or the first; exit code 1 at the end",
 		Example: `  bpfmap map next-key --pin /sys/fs/bpf/flags
   bpfmap map next-key --pin /sys/fs/bpf/flags --key u32:3 -o hex`,
 		RunE: func(c *cobra.Command, args []string) error {

@@ -128,7 +128,7 @@ func newMapInfo() *cobra.Command {
 	var count bool
 	c := &cobra.Command{
 		Use:   "info (NAMESPACE/NAME | --pin PATH | --id ID)",
-		Short: "Print what the kernel says about a map, and which programs use it",
+		Short: "Print what the kernel says about a map, and what uses it",
 		Example: `  bpfmap map info edge/blocklist
   bpfmap map info --pin /sys/fs/bpf/flags --count -o json`,
 		Args: cobra.MaximumNArgs(1),

@@ -38,7 +38,7 @@ func newTop() *cobra.Command {
 	var t top
 	c := &cobra.Command{
 		Use:   "top",
-		Short: "Watch how full the maps of this machine are, and how fast that changes",
+		Short: "Watch how full this machine's maps are, and how that changes",
 		Long: `Show the maps of this machine every few seconds: how many entries each has, how full it is, how many entries came
 or went per second since the last look, and how much kernel memory it takes. What the kernel counts and which
 capabilities that needs is as for list.

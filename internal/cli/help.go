@@ -53,7 +53,7 @@ Flags:
 Global Flags:
 {{fillFlags . .InheritedFlags | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
 
-Use "{{.CommandPath}} [command] --help" for more information about a command.{{end}}
+Use "{{.CommandPath}} [command] --help" for more about a command.{{end}}
 `
 
 const helpTemplate = `{{with (or .Long .Short)}}{{fill $ .}}

@@ -23,9 +23,11 @@ func RunAs(ctx context.Context, name string, args []string, in io.Reader, out, e
 }
 
 // newPlugin is the root of the commands of kubectl's plugin.
-func newPlugin(outputs ...*terminal.Output) *cobra.Command {
+func newPlugin(out, errOut *terminal.Output) *cobra.Command {
 	root := plugin.New(version)
-	local.AddColourFlag(root, outputs...)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	local.AddColourFlag(root, out, errOut)
 	strict(root)
 	arrange(root, pluginGroups)
 	return root

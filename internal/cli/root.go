@@ -33,7 +33,7 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 }
 
 // runBelow is Run for the commands below a root.
-func runBelow(ctx context.Context, newRoot func(...*terminal.Output) *cobra.Command, args []string, in io.Reader, out, errOut io.Writer) int {
+func runBelow(ctx context.Context, newRoot func(out, errOut *terminal.Output) *cobra.Command, args []string, in io.Reader, out, errOut io.Writer) int {
 	stdout, stderr := terminal.Pair(out, errOut)
 	root := newRoot(stdout, stderr)
 	root.SetIn(in)

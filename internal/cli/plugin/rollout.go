@@ -26,7 +26,7 @@ const fieldOwner = client.FieldOwner("kubectl-bpfmap")
 func newRollout(f *kube.Factory) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rollout",
-		Short: "Watch, pause, resume and undo the rollout of a BPFMap's revisions",
+		Short: "Watch, pause, resume and undo rollouts of a BPFMap",
 		Long: `Watch, pause, resume and undo the rollout of a BPFMap's revisions, as kubectl rollout does for Deployments.
 
 pause sets spec.rollout.paused, undo sets spec.rollbackTo, and resume takes them back.`,
@@ -68,7 +68,7 @@ func newResume(f *kube.Factory) *cobra.Command {
 	var only string
 	c := &cobra.Command{
 		Use:   "resume MAP",
-		Short: "Take back what pause or undo set, so that nodes follow the spec again",
+		Short: "Take back what pause or undo set",
 		Long: `Take back what pause or undo set: spec.rollout.paused, or spec.rollbackTo. If both are set, --only says which one.
 
 After spec.rollbackTo is taken back, the entries of the spec and its sources make the next revision, with all edits

@@ -37,7 +37,7 @@ func New(version string) *cobra.Command {
 	f := kube.New(version)
 	root := &cobra.Command{
 		Use:           "kubectl",
-		Short:         "Look at and change the BPFMaps of a cluster, as kubectl bpfmap does",
+		Short:         "Look at and change the BPFMaps of a cluster",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -29,7 +29,7 @@ func newStatus(f *kube.Factory) *cobra.Command {
 	s := status{factory: f}
 	c := &cobra.Command{
 		Use:   "status [MAP]",
-		Short: "Show how a BPFMap is on its nodes, or all BPFMaps of a namespace",
+		Short: "Show how BPFMaps are on their nodes",
 		Long: `Show how a BPFMap is on its nodes: its conditions, how far its rollout is, its sources, which nodes fail and why, and what
 to do about every reason. Nodes that say the same are one line. Without MAP: one line for each BPFMap of the namespace.
 

@@ -5,6 +5,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/bundle"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
@@ -34,7 +36,7 @@ func newSupportBundle(f *kube.Factory, version string) *cobra.Command {
 	var file, operator string
 	c := &cobra.Command{
 		Use:   "support-bundle",
-		Short: "Write an archive of what tells how the operator and its maps are",
+		Short: "Write an archive for those who are to help",
 		Long: `Write an archive (tar.gz) of what tells how the operator and its maps are, to be given to those who are to help: BPFMaps,
 their revisions without contents, the nodes' states, events, and the operator's pods, workloads and logs. A README in it says
 what is in it.
@@ -43,6 +45,9 @@ Contents of Secrets, of maps with entries from Secrets, and credentials are not 
 in missing.txt.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if file == "-" && terminal.Of(c.OutOrStdout()).IsTerminal() {
+				return errors.New("standard output is a terminal: give the archive a file by --output")
+			}
 			b, err := collect(c.Context(), f, operator, version)
 			if err != nil {
 				return err
@@ -51,7 +56,7 @@ in missing.txt.`,
 				file = "bpfmap-support-" + b.Time.UTC().Format("20060102T150405Z") + ".tar.gz"
 			}
 			if file == "-" {
-				return b.Write(c.OutOrStdout())
+				return b.Write(raw{terminal.Of(c.OutOrStdout())})
 			}
 			if err := writeFile(file, b.Write); err != nil {
 				return err
@@ -67,6 +72,16 @@ in missing.txt.`,
 	c.Flags().StringVarP(&file, "output", "o", "", "file to write, - for standard output (default bpfmap-support-TIME.tar.gz)")
 	addOperatorFlag(c, &operator)
 	return c
+}
+
+// raw writes bytes as they are, where nobody looks at them.
+type raw struct{ out *terminal.Output }
+
+func (w raw) Write(b []byte) (int, error) {
+	if err := w.out.Control(b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // writeFile writes a new file that only its owner may read; there is none after an error.

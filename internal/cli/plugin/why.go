@@ -17,7 +17,7 @@ func newWhy(f *kube.Factory) *cobra.Command {
 	var operator string
 	c := &cobra.Command{
 		Use:   "why MAP [NODE]",
-		Short: "Say why a BPFMap isn't Ready, or why a node has what it has of it",
+		Short: "Say why a BPFMap isn't Ready, or a node lacks it",
 		Long: `Say why a BPFMap isn't Ready, or why a node has what it has of it: a chain of causes, each with the objects and fields
 that say so, and what to do.
 

@@ -81,6 +81,12 @@ help: ## Show this list.
 build: ## Build bin/bpfmap, one static binary.
 	$(GO) build -ldflags "$(LDFLAGS)" -o bin/bpfmap ./cmd/bpfmap
 
+.PHONY: krew
+krew: ## Pack the kubectl plugin into dist, with its manifest for krew.
+	set -e; for arch in amd64 arm64; do \
+		GOARCH=$$arch $(GO) build -ldflags "$(LDFLAGS)" -o bin/kubectl-bpfmap-linux-$$arch ./cmd/bpfmap; done
+	$(GO) run ./hack/krew v$(VERSION:v%=%) dist linux/amd64=bin/kubectl-bpfmap-linux-amd64 linux/arm64=bin/kubectl-bpfmap-linux-arm64
+
 .PHONY: demo
 demo: require-root build ## Show the whole loop on this machine: kubectl apply to the kernel and back.
 	hack/controlplane/build.sh etcd kube-apiserver kubectl >/dev/null

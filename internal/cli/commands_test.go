@@ -217,11 +217,10 @@ func TestRun(t *testing.T) {
 		code        int
 		out, errOut string
 	}{
-		{[]string{"version"}, 0, version + "\n", ""},
 		{[]string{"--version"}, 0, "bpfmap version " + version + "\n", ""},
-		{[]string{"unheard"}, 1, "", "Error: unknown command \"unheard\" for \"bpfmap\"\n"},
-		{[]string{"map", "unheard"}, 1, "", "Error: unknown command \"unheard\" for \"bpfmap map\"\n"},
-		{[]string{"dump"}, 1, "", "Error: -f, --pin or --id is required\n"},
+		{[]string{"unheard"}, 2, "", "Error: unknown command \"unheard\" for \"bpfmap\"\nSee \"bpfmap --help\".\n"},
+		{[]string{"map", "unheard"}, 2, "", "Error: unknown command \"unheard\" for \"bpfmap map\"\nSee \"bpfmap map --help\".\n"},
+		{[]string{"dump"}, 2, "", "Error: a map is needed: NAMESPACE/NAME, -f, --pin or --id\nSee \"bpfmap dump --help\".\n"},
 		{[]string{"diff", "--bpffs", filepath.Join(t.TempDir(), "none"), "-f", "none.yaml"}, 2, "", "none.yaml"},
 	} {
 		var out, errOut bytes.Buffer

@@ -39,8 +39,9 @@ type dumper struct {
 func newDump() *cobra.Command {
 	var d dumper
 	c := &cobra.Command{
-		Use:   "dump (NAMESPACE/NAME | -f FILE | --pin PATH | --id ID)",
-		Short: "Print a map's elements, typed where the schema is known",
+		Use:               "dump (NAMESPACE/NAME | -f FILE | --pin PATH | --id ID)",
+		Short:             "Print a map's elements, typed where the schema is known",
+		ValidArgsFunction: completeNames(1),
 		Long: `Print a map's elements: typed by the manifest, by the record of a managed map, or by the map's BTF,
 and in hex elsewhere. With -o yaml they are entries as a manifest has them; interfaces and managed maps
 have their names, programs and cgroups, whose names the kernel doesn't know, their ids. What no value of the
@@ -58,10 +59,8 @@ them: see "bpfmap map lookup", which peeks.`,
   bpfmap dump --id 42 -o hex`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				if err := d.name(args[0]); err != nil {
-					return err
-				}
+			if err := d.named(args); err != nil {
+				return err
 			}
 			return d.run(c)
 		},

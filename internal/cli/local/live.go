@@ -134,7 +134,7 @@ func (l *Live) ownerAt(m *bpf.Map, rel string) (*ownership.Record, served.Owner,
 
 func (l *Live) opened(m *bpf.Map, record *ownership.Record, rel string, owner served.Owner) *liveMap {
 	o := &liveMap{Map: m, live: l, record: record, rel: rel, owner: owner}
-	o.target = namedTarget{target: target{pin: filepath.Join(l.here, rel)}, bpffs: l.here}
+	o.target = namedTarget{target: target{pin: filepath.Join(l.here, rel), bpffs: l.here}}
 	if record != nil {
 		o.target.name = record.Key.String()
 		o.target.schemas = schemas{record.KeySchema, &record.ValueSchema}
@@ -155,11 +155,11 @@ func (l *Live) Plan(ctx context.Context, rev *revision.Revision) (*served.Planne
 	if err != nil {
 		return nil, err
 	}
-	var text strings.Builder
-	if err := writePlan(&text, declared{rev: rev}, decided); err != nil {
+	f, err := formattersOf(declared{rev: rev}, &decided)
+	if err != nil {
 		return nil, err
 	}
-	return &served.Planned{Revision: rev.Name, InSync: decided.IsEmpty(), Text: text.String()}, nil
+	return &served.Planned{Revision: rev.Name, InSync: decided.IsEmpty(), Text: decided.Text(f.key, f.value)}, nil
 }
 
 // liveMap is a map that a question is about.
@@ -202,7 +202,23 @@ func (m *liveMap) Element(_ context.Context, q *served.Question, out io.Writer) 
 		}
 		return m.explain(err)
 	}
-	return op.print(out, q.Format)
+	return writeValue(out, op, q.Format)
+}
+
+// writeValue writes a value in a line.
+func writeValue(out io.Writer, op operation, format string) error {
+	t := op.Typing
+	var line []byte
+	switch format {
+	case string(element.JSON):
+		line = t.AppendEntry(nil, op.key, op.value)
+	case string(element.Hex):
+		line = t.Untyped().AppendValueText(nil, op.value)
+	default:
+		line = t.AppendValueText(nil, op.value)
+	}
+	_, err := fmt.Fprintf(out, "%s\n", line)
+	return err
 }
 
 // Summary reads all elements for a digest.
@@ -252,7 +268,7 @@ func (m *liveMap) Summary(ctx context.Context, q *served.Question) (*served.Summ
 // Manifest writes the map as the command generate does.
 func (m *liveMap) Manifest(ctx context.Context, q *served.Question, out io.Writer) error {
 	g := generator{namespace: q.Into, live: liveGenerator{
-		target: m.target.target, bpffs: m.live.here, name: q.As, entries: q.Entries, limit: cmp.Or(q.Limit, served.MaxLimit),
+		target: m.target.target, name: q.As, entries: q.Entries, limit: cmp.Or(q.Limit, served.MaxLimit),
 	}}
 	doc, err := g.liveDocument(ctx, m.Map)
 	if err != nil {

@@ -38,7 +38,7 @@ func New(version string) *cobra.Command {
 	f := kube.New(version)
 	root := &cobra.Command{
 		Use:           "kubectl",
-		Short:         "Look at and change the BPFMaps of a cluster, as kubectl bpfmap does",
+		Short:         "Look at and change the BPFMaps of a cluster",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -47,6 +47,7 @@ func New(version string) *cobra.Command {
 	f.AddFlags(root.PersistentFlags())
 	_ = root.RegisterFlagCompletionFunc("namespace", f.CompleteNamespaces)
 	root.AddCommand(commands(f)...)
+	root.AddCommand(newSupportBundle(f, version), newVersion(version))
 	return root
 }
 
@@ -54,5 +55,9 @@ func New(version string) *cobra.Command {
 func commands(f *kube.Factory) []*cobra.Command {
 	return append([]*cobra.Command{
 		newStatus(f),
+		newWhy(f),
+		newRollout(f),
+		newRevision(f),
+		newDiff(f),
 	}, live.Commands(f, nil)...)
 }

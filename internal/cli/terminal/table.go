@@ -21,8 +21,9 @@ type Column struct {
 	Title string
 	// Right aligns numbers.
 	Right bool
-	// Shrink says that cells may be cut, with an ellipsis, where the table is wider than the terminal.
-	Shrink bool
+	// Shrink says that cells may be cut, with an ellipsis, where the table is wider than the terminal: columns with the
+	// highest number first, those with 0 never.
+	Shrink int
 }
 
 // Cell is the text of a cell in a style.
@@ -82,7 +83,7 @@ func (t *Table) Lines(width int, colour bool) []string {
 	return lines
 }
 
-// widths are those of the columns: as wide as their cells are, or less for those that shrink, the widest first.
+// widths are those of the columns: as wide as their cells are, or less for those that shrink.
 func (t *Table) widths(width int) []int {
 	widths := make([]int, len(t.Columns))
 	total := len(gap) * (len(widths) - 1)
@@ -94,16 +95,19 @@ func (t *Table) widths(width int) []int {
 		total += widths[i]
 	}
 	for ; width > 0 && total > width; total-- {
-		widest := -1
+		next := -1
 		for i, c := range t.Columns {
-			if c.Shrink && widths[i] > max(minShrunk, uniseg.StringWidth(c.Title)) && (widest < 0 || widths[i] > widths[widest]) {
-				widest = i
+			if c.Shrink == 0 || widths[i] <= max(minShrunk, uniseg.StringWidth(c.Title)) {
+				continue
+			}
+			if next < 0 || c.Shrink > t.Columns[next].Shrink || c.Shrink == t.Columns[next].Shrink && widths[i] > widths[next] {
+				next = i
 			}
 		}
-		if widest < 0 {
+		if next < 0 {
 			break
 		}
-		widths[widest]--
+		widths[next]--
 	}
 	return widths
 }

@@ -36,7 +36,7 @@ func TestSanitize(t *testing.T) {
 // TestWriteSanitizes: wherever a text is cut between two writes, what comes out is the same, and no command.
 func TestWriteSanitizes(t *testing.T) {
 	text := "first\n\t" + hostile + "€\n"
-	want := "first\n\t" + `a\u001b]0;title\u0007\u001b[2J\u009b31mb\u000d\u007f\u202ec\xff€`+"\n"
+	want := "first\n\t" + `a\u001b]0;title\u0007\u001b[2J\u009b31mb\u000d\u007f\u202ec\xff€` + "\n"
 	for cut := range len(text) {
 		var b bytes.Buffer
 		o := Of(&b)
@@ -101,7 +101,7 @@ func TestStyles(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	table := Table{Columns: []Column{{Title: "ID", Right: true}, {Title: "NAME", Shrink: true}, {Title: "OWNER", Shrink: true}}}
+	table := Table{Columns: []Column{{Title: "ID", Right: true}, {Title: "NAME", Shrink: 1}, {Title: "OWNER", Shrink: 1}}}
 	table.Row(7, "short", "-")
 	table.Row(12345, strings.Repeat("n", 50), Cell{strings.Repeat("世", 30) + "\x1b[2J", Red})
 	for _, width := range []int{80, 160, 40, 10} {

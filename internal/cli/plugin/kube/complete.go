@@ -5,6 +5,7 @@ package kube
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -85,4 +86,28 @@ func (f *Factory) names(c *cobra.Command, kind schema.GroupVersionKind, namespac
 		names = append(names, list.Items[i].Name)
 	}
 	return names, none
+}
+
+// CompleteRevisionNumbers completes the value of a flag with the numbers of the revisions of the BPFMap that is the first
+// argument.
+func (f *Factory) CompleteRevisionNumbers(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	none := cobra.ShellCompDirectiveNoFileComp
+	if len(args) == 0 {
+		return nil, none
+	}
+	reader, namespace, name, err := f.Named(args[0])
+	if err != nil {
+		return nil, none
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), completeTimeout)
+	defer cancel()
+	revisions, err := ListRevisions(ctx, reader, namespace, name)
+	if err != nil {
+		return nil, none
+	}
+	numbers := make([]string, len(revisions))
+	for i := range revisions {
+		numbers[i] = strconv.FormatInt(revisions[i].Number(), 10)
+	}
+	return numbers, none
 }

@@ -127,3 +127,9 @@ func kindOf(resource string) string {
 	}
 	return resource
 }
+
+// IsForbidden says whether an error, explained or not, is that the caller lacks a right.
+func IsForbidden(err error) bool { return apierrors.IsForbidden(err) }
+
+// IsNotFound says whether an error, explained or not, is that an object doesn't exist.
+func IsNotFound(err error) bool { return apierrors.IsNotFound(err) }

@@ -6,9 +6,11 @@ package kube
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // the ways to sign in that kubeconfig files may name, as kubectl has them
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -91,4 +93,28 @@ func (f *Factory) RequestTimeout() time.Duration {
 		return 0 // RESTConfig reports it
 	}
 	return timeout
+}
+
+// Named is a client, and the namespace and name of a BPFMap that is named as NAME or NAMESPACE/NAME, as kubectl and the
+// operator's messages have it, or with a resource before it: bpfmap/NAME.
+func (f *Factory) Named(arg string) (c client.WithWatch, namespace, name string, err error) {
+	if namespace, err = f.Namespace(); err != nil {
+		return nil, "", "", err
+	}
+	name = arg
+	if before, after, ok := strings.Cut(arg, "/"); ok {
+		switch name = after; before {
+		case "bpfmap", "bpfmaps", "bmap", "bpfmap.bpfmap.io", "bpfmaps.bpfmap.io":
+		default:
+			if f.overrides.Context.Namespace != "" && f.overrides.Context.Namespace != before {
+				return nil, "", "", fmt.Errorf("%s is in namespace %s, and --namespace is %s", arg, before, f.overrides.Context.Namespace)
+			}
+			namespace = before
+		}
+	}
+	if msgs := validation.IsDNS1123Subdomain(name); len(msgs) > 0 {
+		return nil, "", "", fmt.Errorf("%q is not a valid name of a BPFMap: %s", name, msgs[0])
+	}
+	c, err = f.Client()
+	return c, namespace, name, err
 }

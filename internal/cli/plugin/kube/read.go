@@ -72,3 +72,30 @@ func ListRevisions(ctx context.Context, c client.Reader, namespace, mapName stri
 	slices.SortFunc(revisions, func(a, b v1alpha1.BPFMapRevision) int { return cmp.Compare(b.Number(), a.Number()) })
 	return revisions, nil
 }
+
+// GetRevision is one revision.
+func GetRevision(ctx context.Context, c client.Reader, namespace, name string) (*v1alpha1.BPFMapRevision, error) {
+	r := &v1alpha1.BPFMapRevision{}
+	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, r); err != nil {
+		return nil, Request{
+			Verb: "get", Resource: "bpfmaprevisions", Group: v1alpha1.GroupVersion.Group, Namespace: namespace, Name: name, Purpose: "reading what a revision holds",
+		}.Error(err)
+	}
+	return r, nil
+}
+
+// ListAllRevisions are the revisions of all BPFMaps of all namespaces.
+func ListAllRevisions(ctx context.Context, c client.Reader) ([]v1alpha1.BPFMapRevision, error) {
+	var all []v1alpha1.BPFMapRevision
+	var list v1alpha1.BPFMapRevisionList
+	for {
+		if err := c.List(ctx, &list, client.Limit(page), client.Continue(list.Continue)); err != nil {
+			return nil, Request{Verb: "list", Resource: "bpfmaprevisions", Group: v1alpha1.GroupVersion.Group}.Error(err)
+		}
+		all = append(all, list.Items...)
+		if list.Continue == "" {
+			return all, nil
+		}
+		list = v1alpha1.BPFMapRevisionList{ListMeta: list.ListMeta}
+	}
+}

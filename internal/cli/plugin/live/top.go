@@ -261,14 +261,14 @@ func (r *topRow) add(node string, u *contents.MapUsage, before *sample, now time
 }
 
 func (o *topOptions) table(rows []topRow) *terminal.Table {
-	t := &terminal.Table{Columns: []terminal.Column{{Title: "NAMESPACE", Shrink: true}, {Title: "NAME", Shrink: true}}}
+	t := &terminal.Table{Columns: []terminal.Column{{Title: "NAMESPACE", Shrink: 1}, {Title: "NAME", Shrink: 1}}}
 	if o.byNode {
-		t.Columns = append(t.Columns, terminal.Column{Title: "NODE", Shrink: true})
+		t.Columns = append(t.Columns, terminal.Column{Title: "NODE", Shrink: 1})
 	} else {
 		t.Columns = append(t.Columns, terminal.Column{Title: "NODES", Right: true})
 	}
-	t.Columns = append(t.Columns, terminal.Column{Title: "TYPE", Shrink: true}, terminal.Column{Title: "ENTRIES", Right: true}, terminal.Column{Title: "MAX", Right: true},
-		terminal.Column{Title: "FILL", Right: true}, terminal.Column{Title: "RATE/S", Right: true}, terminal.Column{Title: "MEMORY", Right: true}, terminal.Column{Title: "PROBLEM", Shrink: true})
+	t.Columns = append(t.Columns, terminal.Column{Title: "TYPE", Shrink: 1}, terminal.Column{Title: "ENTRIES", Right: true}, terminal.Column{Title: "MAX", Right: true},
+		terminal.Column{Title: "FILL", Right: true}, terminal.Column{Title: "RATE/S", Right: true}, terminal.Column{Title: "MEMORY", Right: true}, terminal.Column{Title: "PROBLEM", Shrink: 1})
 	for i := range rows {
 		r := &rows[i]
 		where := any(r.Nodes)

@@ -298,7 +298,7 @@ func newImport(f flags) *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use:   "import (NAME | --pin PATH) [--node NODE]",
-		Short: "Write a BPFMap for a map that a node has, also for one that nobody manages",
+		Short: "Write a BPFMap for a map of a node, also one nobody manages",
 		Long: `Write a BPFMap that adopts a map which a node has and changes nothing, as bpfmap generate does on the node itself: its type,
 sizes and flags, types as its record or its BTF says (agents read BTF with agent.verifySchemas.enabled alone; hex elsewhere), and
 with --entries its contents. Nothing is changed in the cluster.

@@ -40,7 +40,7 @@ func newCompare(f flags) *cobra.Command {
 	o := compareOptions{subject: subject{flags: f}}
 	c := &cobra.Command{
 		Use:   "compare (NAME | --pin PATH) [--node NODE]...",
-		Short: "Show how what a map holds differs between nodes, and from its revision",
+		Short: "Show how a map differs between nodes and from its revision",
 		Long: `Compare what a map holds in the kernels of nodes: of those that are named, or of all that have the BPFMap's map. Each node
 answers with a digest; entries are read only where these differ, from one node of each kind. Most nodes' contents are what the
 others are compared with: lines begin with + for entries that only the others have, - for those that they lack, and ~ for

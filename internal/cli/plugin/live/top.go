@@ -37,7 +37,7 @@ func newTop(f flags) *cobra.Command {
 	o := topOptions{flags: f}
 	c := &cobra.Command{
 		Use:   "top [NAME]",
-		Short: "Watch how full maps are over their nodes, and how fast that changes",
+		Short: "Watch how full maps are on their nodes",
 		Long: `Show again and again how full the maps of BPFMaps are in the kernels of their nodes: entries and how many came or went per
 second, summed over the nodes; how full the fullest is; and kernel memory. --by-node has a line for each node. Types that can't
 be counted, and large ones that the node's kernel doesn't count, have no entries.

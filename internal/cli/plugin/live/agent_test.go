@@ -79,6 +79,22 @@ func TestNothingIsSentToOthers(t *testing.T) {
 	}
 }
 
+// TestStaleEndpoints are those that are looked for anew.
+func TestStaleEndpoints(t *testing.T) {
+	for text, want := range map[string]bool{
+		`connect to pod s/p through the API server: unable to upgrade connection: pods "p" not found`:      true,
+		`connect to pod s/p through the API server: pods "p" is forbidden: cannot create pods/portforward`: false,
+		"no such map on this node: not found": false,
+	} {
+		if got := isStale(errors.New(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	if isStale(nil) {
+		t.Error("no error is one")
+	}
+}
+
 // TestAnswersThatEndEarly aren't taken for complete ones.
 func TestAnswersThatEndEarly(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -28,12 +28,15 @@ import (
 // Dial connects to an agent.
 type Dial func(ctx context.Context, at *v1alpha1.ContentsEndpoint) (net.Conn, error)
 
+// dialing is what messages of connections that couldn't be made begin with.
+const dialing = "connect to pod"
+
 // forwardTo makes the dialer that goes through the API server, as kubectl port-forward does, without a port on this machine.
 func forwardTo(config *rest.Config) Dial {
 	return func(ctx context.Context, at *v1alpha1.ContentsEndpoint) (net.Conn, error) {
 		dialer, err := podDialer(config, at)
 		if err != nil {
-			return nil, fmt.Errorf("connect to pod %s/%s: %w", at.Namespace, at.Pod, err)
+			return nil, fmt.Errorf("%s %s/%s: %w", dialing, at.Namespace, at.Pod, err)
 		}
 		type dialed struct {
 			conn net.Conn
@@ -47,7 +50,7 @@ func forwardTo(config *rest.Config) Dial {
 		select {
 		case d := <-done:
 			if d.err != nil {
-				return nil, fmt.Errorf("connect to pod %s/%s through the API server: %w", at.Namespace, at.Pod, d.err)
+				return nil, fmt.Errorf("%s %s/%s through the API server: %w", dialing, at.Namespace, at.Pod, d.err)
 			}
 			return d.conn, nil
 		case <-ctx.Done():

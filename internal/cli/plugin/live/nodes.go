@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -232,9 +231,10 @@ func (c *cluster) on(ctx context.Context, timeout time.Duration, name string, as
 	}
 }
 
-// isStale says whether an error may come from an endpoint that isn't there any more.
+// isStale says whether an error may come from an endpoint that isn't there any more: of an agent that restarted, or of a pod
+// that was replaced.
 func isStale(err error) bool {
-	return errors.Is(err, errWrongCertificate) || err != nil && strings.Contains(err.Error(), http.StatusText(http.StatusNotFound)) && strings.Contains(err.Error(), "pod")
+	return errors.Is(err, errWrongCertificate) || err != nil && strings.HasPrefix(err.Error(), dialing) && strings.Contains(err.Error(), "not found")
 }
 
 // agent is the client of a node's agent.

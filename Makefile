@@ -25,7 +25,7 @@ export PATH := $(CACHE):$(PATH)
 
 # What `make generate` writes and `make verify` compares.
 GENERATED := api config/crd/bases config/jsonschema config/rbac/controller_role.yaml config/rbac/agent_role.yaml \
-	$(CHART)/files docs/api.md docs/concepts.md docs/kernels.md internal/bpf/zz_generated.maptype.go
+	$(CHART)/files docs/api.md docs/concepts.md docs/kernels.md docs/man docs/reference/cli.md internal/bpf/zz_generated.maptype.go
 
 TEST_TIMEOUT  ?= 20m
 TEST_FLAGS    ?= -count=1
@@ -43,7 +43,7 @@ SLOW          ?=
 # How long make soak plays on each of its backends. SEED=n HISTORIES=1 plays one history again.
 SOAK_TIME     ?= 30m
 # Packages whose tests need neither root, nor the kernel, nor the API server.
-UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/... ./internal/compile/... ./internal/fetch/... ./internal/liveness/... \
+UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/... ./internal/compile/... ./internal/contents/... ./internal/fetch/... ./internal/liveness/... \
 	./internal/manifest/... ./internal/mapdef/... ./internal/maptype/... ./internal/metrics/... ./internal/nativehex/... \
 	./internal/ownership/... ./internal/plan/... ./internal/revision/... ./internal/rollout/... ./internal/schema/... ./internal/sighting/... \
 	./internal/source/... ./internal/status/... ./internal/uapi/...
@@ -54,7 +54,7 @@ S390X_PACKAGES ?= ./internal/bpfobject ./internal/cdecl ./internal/expression ./
 S390X_HISTORIES ?= 100
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
 # race detector on each of its backends.
-RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/compile ./internal/controller/agent \
+RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/cli/plugin/live ./internal/compile ./internal/contents ./internal/controller/agent \
 	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/fetch ./internal/metrics ./internal/nodelock \
 	./internal/ownership ./internal/pinstore ./internal/quota
 RACE_HISTORIES ?= 30
@@ -80,6 +80,12 @@ help: ## Show this list.
 .PHONY: build
 build: ## Build bin/bpfmap, one static binary.
 	$(GO) build -ldflags "$(LDFLAGS)" -o bin/bpfmap ./cmd/bpfmap
+
+.PHONY: krew
+krew: ## Pack the kubectl plugin into dist, with its manifest for krew.
+	set -e; for arch in amd64 arm64; do \
+		GOARCH=$$arch $(GO) build -ldflags "$(LDFLAGS)" -o bin/kubectl-bpfmap-linux-$$arch ./cmd/bpfmap; done
+	$(GO) run ./hack/krew v$(VERSION:v%=%) dist linux/amd64=bin/kubectl-bpfmap-linux-amd64 linux/arm64=bin/kubectl-bpfmap-linux-arm64
 
 .PHONY: demo
 demo: require-root build ## Show the whole loop on this machine: kubectl apply to the kernel and back.
@@ -185,7 +191,7 @@ uapi: ## Write internal/uapi/newest.txt from the newest kernel's header (Debian'
 		mv "$$dir/newest.txt" internal/uapi/newest.txt
 
 .PHONY: generate
-generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API docs and the chart's copies.
+generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API docs, the command line's reference and the chart's copies.
 	$(GO) run ./hack/typegen .
 	bin/tools/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	bin/tools/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
@@ -195,6 +201,8 @@ generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API
 	bin/tools/controller-gen rbac:roleName=bpfmap-agent,fileName=agent_role.yaml \
 		paths=./internal/controller/agent/... output:rbac:dir=config/rbac
 	$(GO) run ./hack/apidoc config/crd/bases >docs/api.md
+	mkdir -p docs/reference docs/man
+	$(GO) run ./hack/clidoc docs/reference/cli.md docs/man
 	$(GO) run ./hack/kernels render
 	mkdir -p $(CHART)/files/crds $(CHART)/files/rbac $(CHART)/files/monitoring
 	cp config/crd/bases/*.yaml $(CHART)/files/crds/

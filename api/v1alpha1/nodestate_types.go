@@ -104,6 +104,11 @@ type BPFNodeStateStatus struct {
 	// +kubebuilder:validation:items:MaxLength=64
 	Features []string `json:"features,omitempty"`
 
+	// contents is where live contents of the node's maps can be read by who may get bpfmaps/contents; absent if the agent
+	// doesn't serve them (agent.contents.enabled).
+	// +optional
+	Contents *ContentsEndpoint `json:"contents,omitempty"`
+
 	// releases are maps that the node's labels no longer select and that its agent may remove now. The
 	// controller writes them, a few nodes of each map at a time.
 	// +optional
@@ -127,6 +132,28 @@ type BPFNodeStateStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=4096
 	Maps []NodeMap `json:"maps,omitempty"`
+}
+
+// ContentsEndpoint is where an agent answers who reads live contents: a port of its pod, which is reached by port-forwarding.
+type ContentsEndpoint struct {
+	// namespace is that of the agent's pod.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+	// pod is its name.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Pod string `json:"pod"`
+	// port is a port of the pod's loopback interface.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port"`
+	// certificateSHA256 is the SHA-256 of the certificate that the agent shows there, in hex. It is made when the agent
+	// starts, and its key never leaves the process: who shows another one isn't the agent.
+	// +required
+	// +kubebuilder:validation:Pattern="^[0-9a-f]{64}$"
+	CertificateSHA256 string `json:"certificateSHA256"`
 }
 
 // NodeSummary counts one node's managed maps.

@@ -8,14 +8,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
 	"github.com/bpfmap-io/bpfmap-operator/internal/metrics"
@@ -35,6 +38,7 @@ func newAgent(run func(context.Context, agent.Options) error) *cobra.Command {
 	var limits limitFlags
 	var inventory bool
 	var disabled []string
+	var pod types.NamespacedName
 	c := &cobra.Command{
 		Use:   "agent",
 		Short: "Reconcile this node's maps with their revisions",
@@ -70,6 +74,10 @@ func newAgent(run func(context.Context, agent.Options) error) *cobra.Command {
 				return fmt.Errorf("--metrics-content-series %d: must be 0 or more", o.ContentSeries)
 			}
 			o.Host, o.ReadContents = &h, h.readMap
+			o.Contents.Pod, o.Contents.Node = pod, h.live(o.NodeName)
+			if err := checkContents(&o.Contents); err != nil {
+				return err
+			}
 			return run(c.Context(), o)
 		},
 	}
@@ -86,8 +94,26 @@ func newAgent(run func(context.Context, agent.Options) error) *cobra.Command {
 	f.BoolVar(&inventory, "inventory", false, "at each resync, count all maps of the node and list those below bpfmap/ that no BPFMap owns (needs CAP_SYS_ADMIN)")
 	f.StringSliceVar(&disabled, "disable-features", nil, "kernel features not to use, by their names in a BPFNodeState: for adopting features of a new kernel in stages, and for tests")
 	f.StringArrayVar(&prefixes, "allowed-pin-prefix", nil, "NAMESPACE=DIRECTORY below which the namespace's maps may be pinned, in addition to bpfmap/NAMESPACE; * for all namespaces (repeatable)")
+	f.StringVar(&o.Contents.BindAddress, "contents-bind-address", process.Disabled,
+		"host:port that lets people read what the node's maps hold, over HTTPS, as far as they may get bpfmaps/contents; 0 disables it. With a loopback address it is reached by port-forwarding alone (needs the rights to create tokenreviews and subjectaccessreviews)")
+	f.StringVar(&pod.Namespace, "pod-namespace", os.Getenv("POD_NAMESPACE"), "namespace of the agent's pod, for --contents-bind-address (default $POD_NAMESPACE)")
+	f.StringVar(&pod.Name, "pod-name", os.Getenv("POD_NAME"), "name of the agent's pod, for --contents-bind-address (default $POD_NAME)")
 	limits.add(c)
 	return c
+}
+
+// checkContents refuses to serve contents where nobody could find them.
+func checkContents(o *agent.ContentsOptions) error {
+	if o.BindAddress == "" || o.BindAddress == process.Disabled {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(o.BindAddress); err != nil {
+		return fmt.Errorf("--contents-bind-address %s: must be host:port, or 0: %w", o.BindAddress, err)
+	}
+	if o.Pod.Namespace == "" || o.Pod.Name == "" {
+		return errors.New("--contents-bind-address needs --pod-namespace and --pod-name, or $POD_NAMESPACE and $POD_NAME, by which people reach the agent")
+	}
+	return nil
 }
 
 // limitFlags are the administrator's limits, as text.

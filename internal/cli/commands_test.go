@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
@@ -139,8 +140,9 @@ func TestAgentFlags(t *testing.T) {
 	want := agent.Options{
 		Options:  process.Options{MetricsBindAddress: "0", MetricsSecure: true, HealthProbeBindAddress: "0", MetricsPerMap: 1000, Version: version, Revision: commit},
 		NodeName: "from-env", ResyncPeriod: 5 * time.Minute, Concurrency: 2, ContentSeries: 10000,
+		Contents: agent.ContentsOptions{BindAddress: "0"},
 	}
-	noHost := cmpopts.IgnoreFields(agent.Options{}, "Host", "ReadContents")
+	noHost := cmp.Options{cmpopts.IgnoreFields(agent.Options{}, "Host", "ReadContents"), cmpopts.IgnoreFields(agent.ContentsOptions{}, "Node")}
 	if diff := cmp.Diff(want, got, noHost); diff != "" {
 		t.Errorf("without flags (-want +got)\n%s", diff)
 	}
@@ -154,14 +156,17 @@ func TestAgentFlags(t *testing.T) {
 	c := newAgent(keep)
 	err := execute(t, c, append(processArgs,
 		"--node-name=n", "--bpffs=/b", "--host-root=/h", "--cgroup-root=/c", "--host-network=false", "--resync-period=1m", "--concurrency=3", "--inventory",
-		"--metrics-content-series=7", "--disable-features=", "--allowed-pin-prefix=edge=tc/globals", "--memory-limit=2Gi",
-		"--namespace-memory-limit=edge=1Mi", "--namespace-memory-limit=*=2Mi", "--namespace-map-limit=edge=9")...)
+		"--metrics-content-series=7",
+		"--disable-features=", "--allowed-pin-prefix=edge=tc/globals", "--memory-limit=2Gi",
+		"--namespace-memory-limit=edge=1Mi", "--namespace-memory-limit=*=2Mi", "--namespace-map-limit=edge=9",
+		"--contents-bind-address=127.0.0.1:8444", "--pod-namespace=s", "--pod-name=p")...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	allSet(t, c)
 	want = agent.Options{
 		Options: processOptions(), NodeName: "n", ResyncPeriod: time.Minute, InventoryPeriod: time.Minute, Concurrency: 3, ContentSeries: 7,
+		Contents: agent.ContentsOptions{BindAddress: "127.0.0.1:8444", Pod: types.NamespacedName{Namespace: "s", Name: "p"}},
 	}
 	if diff := cmp.Diff(want, got, noHost); diff != "" {
 		t.Errorf("with all flags (-want +got)\n%s", diff)
@@ -190,16 +195,18 @@ func TestAgentRefuses(t *testing.T) {
 	t.Setenv("NODE_NAME", "")
 	never := func(context.Context, agent.Options) error { t.Error("the agent was started"); return nil }
 	for want, args := range map[string][]string{
-		"--node-name or $NODE_NAME is required":         nil,
-		"--metrics-content-series -1: must be 0 or":     {"--node-name=n", "--metrics-content-series=-1"},
-		"--resync-period 1ms: must be at least 10ms":    {"--node-name=n", "--resync-period=1ms"},
-		"invalid log level \"loud\": must be one of":    {"--node-name=n", "--log-level=loud"},
-		"invalid log format \"xml\": must be one of":    {"--node-name=n", "--log-format=xml"},
-		"--disable-features: ":                          {"--node-name=n", "--disable-features=Unheard"},
-		"edge":                                          {"--node-name=n", "--allowed-pin-prefix=edge"},
-		"2Gigs":                                         {"--node-name=n", "--memory-limit=2Gigs"},
-		"unknown command":                               {"--node-name=n", "argument"},
-		"unknown flag: --node-network":                  {"--node-network"},
+		"--metrics-content-series -1: must be 0 or":       {"--node-name=n", "--metrics-content-series=-1"},
+		"--node-name or $NODE_NAME is required":           nil,
+		"--resync-period 1ms: must be at least 10ms":      {"--node-name=n", "--resync-period=1ms"},
+		"invalid log level \"loud\": must be one of":      {"--node-name=n", "--log-level=loud"},
+		"invalid log format \"xml\": must be one of":      {"--node-name=n", "--log-format=xml"},
+		"--disable-features: ":                            {"--node-name=n", "--disable-features=Unheard"},
+		"edge":                                            {"--node-name=n", "--allowed-pin-prefix=edge"},
+		"--contents-bind-address 8444: must be host:port": {"--node-name=n", "--contents-bind-address=8444"},
+		"--contents-bind-address needs --pod-namespace":   {"--node-name=n", "--contents-bind-address=127.0.0.1:8444", "--pod-name=p", "--pod-namespace="},
+		"2Gigs":                        {"--node-name=n", "--memory-limit=2Gigs"},
+		"unknown command":              {"--node-name=n", "argument"},
+		"unknown flag: --node-network": {"--node-network"},
 		`invalid argument "many" for "--concurrency" f`: {"--concurrency=many"},
 	} {
 		if err := execute(t, newAgent(never), args...); err == nil || !strings.Contains(err.Error(), want) {
@@ -215,11 +222,10 @@ func TestRun(t *testing.T) {
 		code        int
 		out, errOut string
 	}{
-		{[]string{"version"}, 0, version + "\n", ""},
 		{[]string{"--version"}, 0, "bpfmap version " + version + "\n", ""},
-		{[]string{"unheard"}, 1, "", "Error: unknown command \"unheard\" for \"bpfmap\"\n"},
-		{[]string{"map", "unheard"}, 1, "", "Error: unknown command \"unheard\" for \"bpfmap map\"\n"},
-		{[]string{"dump"}, 1, "", "Error: -f, --pin or --id is required\n"},
+		{[]string{"unheard"}, 2, "", "Error: unknown command \"unheard\" for \"bpfmap\"\nSee \"bpfmap --help\".\n"},
+		{[]string{"map", "unheard"}, 2, "", "Error: unknown command \"unheard\" for \"bpfmap map\"\nSee \"bpfmap map --help\".\n"},
+		{[]string{"dump"}, 2, "", "Error: a map is needed: NAMESPACE/NAME, -f, --pin or --id\nSee \"bpfmap dump --help\".\n"},
 		{[]string{"diff", "--bpffs", filepath.Join(t.TempDir(), "none"), "-f", "none.yaml"}, 2, "", "none.yaml"},
 	} {
 		var out, errOut bytes.Buffer

@@ -22,7 +22,7 @@ func newController(run func(context.Context, cluster.Options) error) *cobra.Comm
 	perMap, perNamespace := quantity(cluster.DefaultMaxStoredBytesPerMap), quantity(cluster.DefaultMaxStoredBytesPerNamespace)
 	c := &cobra.Command{
 		Use:   "controller",
-		Short: "Compile BPFMaps into revisions and aggregate the reports of the nodes",
+		Short: "Compile BPFMaps into revisions and aggregate reports of nodes",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := l.start(c); err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/counts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cgroup"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/kernel"
@@ -51,6 +52,7 @@ type host struct {
 
 	mu      sync.Mutex
 	backend *kernel.Backend // of the last Open
+	engine  *locked.Engine  // of the last Open
 	// opened is the BPF file system that the engine works on.
 	opened pinstore.Identity
 }
@@ -76,7 +78,23 @@ func (h *host) Open() (agent.Engine, error) {
 		UsageOf: b.UsageOf,
 		Cgroups: func() ([]quota.CgroupLimit, error) { return cgroup.Limits("/") },
 	})
-	return locked.New(engine.New(b, engine.Options{AllowPin: h.prefixes.Allow, Quota: ledger}), b.Lock), nil
+	e := locked.New(engine.New(b, engine.Options{AllowPin: h.prefixes.Allow, Quota: ledger}), b.Lock)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.engine = e
+	return e, nil
+}
+
+// live reads the contents of the maps for people.
+func (h *host) live(node string) *local.Live {
+	return local.NewLive(node, h.root, h.bpffs, func() local.Planner {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.engine == nil {
+			return nil
+		}
+		return h.engine
+	})
 }
 
 // open notes which BPF file system an engine works on.

@@ -19,7 +19,7 @@ func newMarkRemoved(run func(context.Context, removal.Options) error) *cobra.Com
 	var l logFlags
 	c := &cobra.Command{
 		Use:   "mark-removed",
-		Short: "Say of all BPFMaps and nodes of a cluster that the operator was uninstalled",
+		Short: "Say of all BPFMaps and nodes that the operator was uninstalled",
 		Long: `Say of all BPFMaps and nodes of a cluster that the operator was uninstalled.
 
 The condition Ready of every BPFMap and BPFNodeState becomes Unknown, with the reason OperatorRemoved: nobody

@@ -135,7 +135,7 @@ func TestUnit(t *testing.T) {
 	const binary = "/usr/local/bin/bpfmap"
 	_, line, _ := strings.Cut(string(text), "\nExecStart="+binary+" ")
 	line, _, _ = strings.Cut(line, "\n")
-	c, args, err := newRoot().Find(strings.Fields(line))
+	c, args, err := Root().Find(strings.Fields(line))
 	if err != nil || c.Name() != "apply" {
 		t.Fatalf("it starts %q: %v", line, err)
 	}

@@ -26,6 +26,8 @@ type Options struct {
 	IncrementalThreshold int
 	// Quota limits the kernel memory of maps. Nil doesn't.
 	Quota Quota
+	// Noted is how many of the elements that differ a Plan has as they were found; 100 if 0.
+	Noted int
 }
 
 // incrementalThreshold is the default of Options.IncrementalThreshold.
@@ -124,8 +126,8 @@ func (e *Engine) end(ctx context.Context, o *Observation, p *plan.Plan, out *Out
 	return describe(o, p, out)
 }
 
-// notedForPlan is how many elements a plan for people shows as they were found.
-const notedForPlan = 100
+// notedForPlan is the default of Options.Noted.
+const notedForPlan = plan.MaxLines
 
 // Plan says what Sync would do, and does nothing. It asks no quota, and also says of a map of a cluster what a
 // local engine wouldn't do.
@@ -135,7 +137,9 @@ func (e *Engine) Plan(ctx context.Context, rev *revision.Revision) (plan.Plan, e
 		return plan.Plan{}, err
 	}
 	defer o.close()
-	o.note = notedForPlan
+	if o.note = e.options.Noted; o.note == 0 {
+		o.note = notedForPlan
+	}
 	o.want.Explain = true
 	if e.options.Local && o.record != nil {
 		o.have.Recorded.Applied = o.record.Applied // whoever declares it, a manifest with or without a UID

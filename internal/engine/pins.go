@@ -46,6 +46,11 @@ func (p PinPrefixes) Allow(key revision.Key, pin string) error {
 	if key.IsOwn(pin) || slices.ContainsFunc(p[key.Namespace], below) || slices.ContainsFunc(p[AnyNamespace], below) {
 		return nil
 	}
-	return fmt.Errorf("pin %s is not below %s, and the agent's configuration allows namespace %s no other place for it (--allowed-pin-prefix=%s=%s)",
-		pin, key.OwnDirectory(), key.Namespace, key.Namespace, path.Dir(pin))
+	dir := path.Dir(pin)
+	if dir == "." {
+		return fmt.Errorf("pin %s is not below %s, and the root of the BPF file system can't be allowed to a namespace: leave spec.pin.path out, or choose one in a directory that the administrator allows (chart value agent.allowedPinPrefixes)",
+			pin, key.OwnDirectory())
+	}
+	return fmt.Errorf("pin %s is not below %s, and agents allow namespace %s no other place by default: leave spec.pin.path out, or let the administrator set the chart value agent.allowedPinPrefixes: {%s: [%s]}, which is the agents' flag --allowed-pin-prefix=%s=%s",
+		pin, key.OwnDirectory(), key.Namespace, key.Namespace, dir, key.Namespace, dir)
 }

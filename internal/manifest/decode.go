@@ -109,7 +109,8 @@ func kindMessage(kind string) string {
 func (s *Set) addItems(list object, items []json.RawMessage, o Options) {
 	for i, item := range items {
 		obj := object{doc: list.doc, json: item, place: list.place, prefix: fmt.Sprintf("%sitems[%d].", list.prefix, i)}
-		obj.place.Line, _ = list.doc.find(obj.prefix)
+		at, _ := list.doc.find(obj.prefix)
+		obj.place = obj.place.at(at)
 		s.addObject(obj, o)
 	}
 }

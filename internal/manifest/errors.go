@@ -60,8 +60,8 @@ func yamlErrors(err error, doc *text) []error {
 
 func (o object) problem(path, message string) Problem {
 	p := Problem{Place: o.place, Path: path, Message: message}
-	if line, depth := o.doc.find(o.prefix + path); depth > 0 {
-		p.Place.Line = line
+	if at, depth := o.doc.find(o.prefix + path); depth > 0 {
+		p.Place = p.Place.at(at)
 	}
 	return p
 }
@@ -73,6 +73,9 @@ func (o object) strictProblem(err error) Problem {
 		return o.problem("", err.Error())
 	}
 	message, _, _ := strings.Cut(err.Error(), " \"")
+	if strings.HasPrefix(message, "unknown field") {
+		message += suggestField(field.FieldPath())
+	}
 	return o.problem(field.FieldPath(), message)
 }
 

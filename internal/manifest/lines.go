@@ -14,36 +14,40 @@ import (
 // the one that kubectl uses, which reads YAML 1.1.
 type node = yaml.Node
 
-// find is the line of a path such as "spec.entries[7].value.rule", or of the part of it that exists,
+// find is the place of a path such as "spec.entries[7].value.rule", or of the part of it that exists,
 // and how many steps of it exist.
-func (t *text) find(path string) (line, depth int) {
-	_, line, depth = t.node(path)
-	return line, depth
+func (t *text) find(path string) (at spot, depth int) {
+	_, at, depth = t.node(path)
+	return at, depth
 }
+
+// spot is a place in a text. Both count from 1; 0 is unknown.
+type spot struct{ line, column int }
 
 // node is the node at a path, or that of the part of it that exists, with find's results; nil if the text can't
 // be parsed.
-func (t *text) node(path string) (at *node, line, depth int) {
+func (t *text) node(path string) (at *node, where spot, depth int) {
 	if t.root == nil {
 		t.root = &node{}
 		if err := yaml.Unmarshal(t.data, t.root); err != nil || len(t.root.Content) == 0 {
-			return nil, t.line, 0
+			return nil, spot{line: t.line}, 0
 		}
 	}
 	if len(t.root.Content) == 0 {
-		return nil, t.line, 0
+		return nil, spot{line: t.line}, 0
 	}
 	at = t.root.Content[0]
-	line = at.Line
+	where = spot{at.Line, at.Column}
 	for _, step := range steps(path) {
-		child, childLine := step.from(at)
+		child, begins := step.from(at)
 		if child == nil {
 			break
 		}
-		at, line = child, childLine
+		at, where = child, begins
 		depth++
 	}
-	return at, t.line + line - 1, depth
+	where.line += t.line - 1
+	return at, where, depth
 }
 
 // step is a field's name or, if that is empty, an index.
@@ -76,8 +80,8 @@ func steps(path string) []step {
 	return all
 }
 
-// from is the node that the step leads to and the line where its field or element starts.
-func (s step) from(parent *node) (*node, int) {
+// from is the node that the step leads to and where its field or element starts.
+func (s step) from(parent *node) (*node, spot) {
 	for parent.Kind == yaml.AliasNode {
 		parent = parent.Alias
 	}
@@ -85,12 +89,12 @@ func (s step) from(parent *node) (*node, int) {
 	case s.name != "" && parent.Kind == yaml.MappingNode:
 		for i := 0; i+1 < len(parent.Content); i += 2 {
 			if key := parent.Content[i]; key.Value == s.name {
-				return parent.Content[i+1], key.Line
+				return parent.Content[i+1], spot{key.Line, key.Column}
 			}
 		}
 	case s.name == "" && parent.Kind == yaml.SequenceNode && s.index < len(parent.Content):
 		child := parent.Content[s.index]
-		return child, child.Line
+		return child, spot{child.Line, child.Column}
 	}
-	return nil, 0
+	return nil, spot{}
 }

@@ -8,7 +8,9 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
@@ -67,13 +69,21 @@ type Place struct {
 	File string
 	// Document counts a source's documents from 1. It is 0 if there is only one.
 	Document int
-	// Line counts from 1; 0 if unknown.
-	Line int
+	// Line and Column count from 1; 0 if unknown. String has no column: a line is short, and people read it.
+	Line, Column int
+}
+
+func (p Place) at(s spot) Place {
+	p.Line, p.Column = s.line, s.column
+	return p
 }
 
 // String is "maps.yaml:14 (document 2)".
 func (p Place) String() string {
 	s := p.File
+	if strings.ContainsFunc(s, unicode.IsControl) { // a line break in a name must not look like another message
+		s = strconv.Quote(s)
+	}
 	if p.Line > 0 {
 		s = fmt.Sprintf("%s:%d", s, p.Line)
 	}
@@ -113,9 +123,8 @@ func (m *Manifest) Folder() string {
 // At is the place of a field of the object, as in "spec.entries[7].value.rule": of the nearest enclosing
 // one if the field itself isn't there.
 func (m *Manifest) At(path string) Place {
-	p := m.Place
-	p.Line, _ = m.text.find(m.prefix + path)
-	return p
+	at, _ := m.text.find(m.prefix + path)
+	return m.Place.at(at)
 }
 
 // Read reads all manifests. It continues after a problem, so that one run shows all of them; two

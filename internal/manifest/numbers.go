@@ -26,7 +26,7 @@ func (o object) ambiguousNumbers() []Problem {
 	var problems []Problem
 	for _, found := range number.Find(spec, "pin") {
 		p := o.problem("spec"+found.Path, found.Message)
-		p.Place.Line = o.doc.line + found.Node.Line - 1
+		p.Place = p.Place.at(spot{o.doc.line + found.Node.Line - 1, found.Node.Column})
 		problems = append(problems, p)
 	}
 	return problems

@@ -4,7 +4,6 @@
 package plan
 
 import (
-	"bytes"
 	"fmt"
 	"iter"
 	"slices"
@@ -48,15 +47,6 @@ type Changes struct {
 
 // Element is one element of a map: its packed key, and its value as the kernel gives it.
 type Element struct{ Key, Value []byte }
-
-// FoundAt is the value that was found at a key; false if it wasn't noted.
-func (c *Changes) FoundAt(key []byte) ([]byte, bool) {
-	i := slices.IndexFunc(c.Found, func(e Element) bool { return bytes.Equal(e.Key, key) })
-	if i < 0 {
-		return nil, false
-	}
-	return c.Found[i].Value, true
-}
 
 // keepNothing says that a new map gets what is declared: what others changed stays in the old one.
 func (c *Changes) keepNothing() {

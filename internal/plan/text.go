@@ -11,8 +11,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
-// maxLines bounds the entries that a plan prints.
-const maxLines = 100
+// MaxLines bounds the entries that Text prints.
+const MaxLines = 100
 
 // Formatter prints keys and values, as the layouts of package schema do.
 type Formatter = revision.Formatter
@@ -56,7 +56,10 @@ func (p *Plan) String() string { return p.Text(Hex{}, Hex{}) }
 // a new one, "~ key: hits 5 → 0" for another value, by fields if value is a Differencer ("~ key = value" where it
 // isn't known what was found), "- key = value" for one that is deleted. It ends with a newline. key may be nil for
 // keyless types.
-func (p *Plan) Text(key, value Formatter) string {
+func (p *Plan) Text(key, value Formatter) string { return p.TextOf(key, value, MaxLines) }
+
+// TextOf is Text with at most maxLines lines of entries; below 0 with all of them.
+func (p *Plan) TextOf(key, value Formatter, maxLines int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", p.Key, p.headline())
 	for _, d := range p.Differences {
@@ -76,15 +79,16 @@ func (p *Plan) Text(key, value Formatter) string {
 	if p.Adoption != nil {
 		p.Adoption.lines(func(format string, args ...any) { fmt.Fprintf(&b, "  "+format+"\n", args...) })
 	}
-	lines := 0
-	line := func(format string, args ...any) {
-		if lines++; lines <= maxLines {
-			fmt.Fprintf(&b, "  "+format+"\n", args...)
+	lines, total := 0, p.Changes.Total()
+	for e := range p.Changes.Edits() {
+		if lines == maxLines {
+			break
 		}
+		lines++
+		b.WriteString("  " + p.Changes.line(&e, key, value, p.CarryValues) + "\n")
 	}
-	p.Changes.lines(line, key, value, p.CarryValues)
-	if lines > maxLines {
-		fmt.Fprintf(&b, "  … and %d more\n", lines-maxLines)
+	if lines < total {
+		fmt.Fprintf(&b, "  … and %d more\n", total-lines)
 	}
 	for _, note := range []struct {
 		isSo bool
@@ -120,58 +124,23 @@ func (p *Plan) headline() string {
 	return s
 }
 
-// lines prints each changed element. What is zeroed is among what is updated, in the order of the keys. carried says that
-// what programs own comes from elsewhere.
-func (c *Changes) lines(line func(format string, args ...any), key, value Formatter, carried bool) {
-	var scratch []byte
-	changed := func(k, to []byte) {
-		if found, ok := c.FoundAt(k); ok {
-			line("~ %s: %s", key.Format(k), difference(value, found, c.Mask.Merge(nil, to, found)))
-			return
-		}
-		if c.Mask != nil {
-			line("~ %s = %s", key.Format(k), declared(value, to))
-			return
-		}
-		line("~ %s = %s", key.Format(k), value.Format(to))
+// line is one changed element. carried says that what programs own comes from elsewhere.
+func (c *Changes) line(e *Edit, key, value Formatter, carried bool) string {
+	at := ""
+	if e.Key != nil {
+		at = " " + key.Format(e.Key)
 	}
-	entry := func(sign string, i int) {
-		switch scratch = c.Contents.AppendValue(scratch[:0], i); {
-		case c.Contents.KeySize() == 0:
-			line("%s %s", sign, value.Format(scratch))
-		case sign == "~":
-			changed(c.Contents.Key(i), scratch)
-		case carried:
-			line("%s %s = %s", sign, key.Format(c.Contents.Key(i)), declared(value, scratch))
-		default:
-			line("%s %s = %s", sign, key.Format(c.Contents.Key(i)), value.Format(scratch))
-		}
+	switch {
+	case e.Sign == Deleted && e.From != nil:
+		return "-" + at + " = " + value.Format(e.From)
+	case e.Sign == Deleted:
+		return "-" + at
+	case e.Key == nil:
+		return string(e.Sign) + " " + value.Format(e.To)
+	case e.Sign == Changed && e.From != nil:
+		return "~" + at + ": " + difference(value, e.From, e.To)
+	case e.Sign == Changed && c.Mask != nil, e.Sign == Added && carried:
+		return string(e.Sign) + at + " = " + declared(value, e.To)
 	}
-	for i := range c.Ordered(&c.Insert) {
-		entry("+", i)
-	}
-	zero := c.Zero
-	zeros := func(before []byte) {
-		for size := c.Contents.KeySize(); len(zero) > 0 && (before == nil || c.Shape.CompareKeys(zero[:size], before) < 0); zero = zero[size:] {
-			changed(zero[:size], make([]byte, c.Contents.ValueSize()))
-		}
-	}
-	for i := range c.Ordered(&c.Update) {
-		if len(zero) > 0 {
-			zeros(c.Contents.Key(i))
-		}
-		entry("~", i)
-	}
-	if len(zero) > 0 {
-		zeros(nil)
-	}
-	for i := range c.Deletes() {
-		size := c.Contents.KeySize()
-		k := c.Delete[i*size : (i+1)*size]
-		if found, ok := c.FoundAt(k); ok {
-			line("- %s = %s", key.Format(k), value.Format(found))
-			continue
-		}
-		line("- %s", key.Format(k))
-	}
+	return string(e.Sign) + at + " = " + value.Format(e.To)
 }

@@ -123,6 +123,8 @@ var uses = map[string][]string{
 	"agent.inventory.enabled":     {"agent.inventory.enabled=true"},
 	"agent.verifySchemas.enabled": {"agent.verifySchemas.enabled=true"},
 	"agent.usage.enabled":         {"agent.usage.enabled=true"},
+	"agent.contents.enabled":      {"agent.contents.enabled=true"},
+	"agent.contents.port":         {"agent.contents.enabled=true", "agent.contents.port=9444"},
 	"agent.raiseMemlock":          {"agent.raiseMemlock=true"},
 	"agent.hostNetwork":           {"agent.hostNetwork=true"},
 	"agent.cgroups.enabled":       {"agent.cgroups.enabled=true"},

@@ -181,7 +181,7 @@ func (cp *ControlPlane) WriteKubeconfig(path string, c *rest.Config) error {
 	file := clientcmdapi.NewConfig()
 	file.CurrentContext = name
 	file.Clusters[name] = &clientcmdapi.Cluster{Server: c.Host, CertificateAuthorityData: c.CAData}
-	file.AuthInfos[name] = &clientcmdapi.AuthInfo{ClientCertificateData: c.CertData, ClientKeyData: c.KeyData}
+	file.AuthInfos[name] = &clientcmdapi.AuthInfo{ClientCertificateData: c.CertData, ClientKeyData: c.KeyData, Token: c.BearerToken}
 	file.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
 	if err := clientcmd.WriteToFile(*file, path); err != nil {
 		return fmt.Errorf("write kubeconfig: %w", err)

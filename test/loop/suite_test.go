@@ -60,7 +60,8 @@ func setUp(ctx context.Context, dir string) (err error) {
 	}
 	err = plane.Apply(ctx, filepath.Join(root, "config/default/namespace.yaml"),
 		filepath.Join(root, "config/rbac/service_accounts.yaml"), filepath.Join(root, "config/rbac/controller_role.yaml"),
-		filepath.Join(root, "config/rbac/agent_role.yaml"), filepath.Join(root, "config/rbac/role_bindings.yaml"))
+		filepath.Join(root, "config/rbac/agent_role.yaml"), filepath.Join(root, "config/rbac/role_bindings.yaml"),
+		filepath.Join(root, "config/contents/roles.yaml"))
 	if err != nil {
 		return errors.Join(err, plane.Stop())
 	}

@@ -76,12 +76,16 @@ var reasons = map[string]string{
 	"Role controller: events patch":                                              "counts repetitions",
 	"ClusterRole metrics-auth: authentication.k8s.io/tokenreviews create":        "who scrapes, with metrics.secure",
 	"ClusterRole metrics-auth: authorization.k8s.io/subjectaccessreviews create": "whether it may, with metrics.secure",
+
+	"ClusterRole contents-auth: authentication.k8s.io/tokenreviews create":        "who reads contents, with agent.contents.enabled",
+	"ClusterRole contents-auth: authorization.k8s.io/subjectaccessreviews create": "what they may read, with agent.contents.enabled",
+	"Role contents-auth: configmaps get":                                          "the authorities of client certificates; one of kube-system alone",
 }
 
 // TestEveryRightHasAReason finds the roles through the bindings, so that one more role counts, too.
 func TestEveryRightHasAReason(t *testing.T) {
 	granted := map[string]bool{}
-	for _, right := range rights(t, helmTemplate(t, "metrics.enabled=true", "metrics.secure=true")) {
+	for _, right := range rights(t, helmTemplate(t, "metrics.enabled=true", "metrics.secure=true", "agent.contents.enabled=true")) {
 		granted[right] = true
 		if reasons[right] == "" {
 			t.Errorf("%q has no reason", right)

@@ -72,18 +72,27 @@ func (t Typing) AppendEntry(dst, key, value []byte) []byte {
 	if t.Key != nil {
 		dst = append(t.Key.AppendJSON(append(dst, `"key": `...), key), ", "...)
 	}
+	if _, same := t.cpuValues(value); same {
+		return append(t.AppendValueJSON(append(dst, `"value": `...), value), '}')
+	}
+	return append(t.AppendValueJSON(append(dst, `"values": `...), value), '}')
+}
+
+// AppendValueJSON appends an element's value as a manifest has it; of a per-CPU map a list of all CPUs' values, unless
+// they are the same.
+func (t Typing) AppendValueJSON(dst, value []byte) []byte {
 	values, same := t.cpuValues(value)
 	if same {
-		return append(t.Value.AppendJSON(append(dst, `"value": `...), values[0]), '}')
+		return t.Value.AppendJSON(dst, values[0])
 	}
-	dst = append(dst, `"values": [`...)
+	dst = append(dst, '[')
 	for i, v := range values {
 		if i > 0 {
 			dst = append(dst, ", "...)
 		}
 		dst = t.Value.AppendJSON(dst, v)
 	}
-	return append(dst, "]}"...)
+	return append(dst, ']')
 }
 
 // Bytes is the codec of a number of bytes of which nothing is known: hex, as "0a 00" for people and as

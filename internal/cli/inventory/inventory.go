@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/counts"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
 )
 
@@ -25,6 +26,9 @@ type Map struct {
 	Owner string
 	// Record is whether the map is the private ownership record of Owner.
 	Record bool
+	// Entries is how many elements the map holds, as the kernel counts them without reading them: of hashes since
+	// Linux 6.6, and of tries. Nil where it doesn't, and where this process may not ask.
+	Entries *int64
 }
 
 // Inventory is what Read found.
@@ -41,10 +45,26 @@ type Inventory struct {
 // Read lists the maps of the kernel, or without CAP_SYS_ADMIN those that are pinned in the BPF file
 // system at bpffs, a path of the node whose file system is found in root, and may be opened. It ends with ctx.
 func Read(ctx context.Context, root mounts.Root, bpffs string) (Inventory, error) {
+	return read(ctx, root, bpffs, Describe)
+}
+
+// ReadCounted is Read with Entries. It loads a program for each map that can be counted, which holds the map until the
+// kernel frees it, some milliseconds later: who counts what holds a map does so first.
+func ReadCounted(ctx context.Context, root mounts.Root, bpffs string) (Inventory, error) {
+	return read(ctx, root, bpffs, func(m *bpf.Map) (Map, error) {
+		described, err := Describe(m)
+		if err == nil {
+			described.Count(m)
+		}
+		return described, err
+	})
+}
+
+func read(ctx context.Context, root mounts.Root, bpffs string, describe func(*bpf.Map) (Map, error)) (Inventory, error) {
 	var inv Inventory
-	pins := findPins(root, root.Here(bpffs))
+	pins := findPins(root, root.Here(bpffs), describe)
 	inv.Unreadable = pins.unreadable
-	all, err := enumerate(ctx)
+	all, err := enumerate(ctx, describe)
 	switch {
 	case errors.Is(err, bpf.ErrNotPermitted):
 		inv.Limited = err
@@ -60,13 +80,13 @@ func Read(ctx context.Context, root mounts.Root, bpffs string) (Inventory, error
 	return inv, nil
 }
 
-func enumerate(ctx context.Context) (map[uint32]Map, error) {
+func enumerate(ctx context.Context, describe func(*bpf.Map) (Map, error)) (map[uint32]Map, error) {
 	all := map[uint32]Map{}
 	for m, err := range bpf.Maps() {
 		if err != nil {
 			return nil, err
 		}
-		described, err := Describe(m)
+		described, err := describe(m)
 		if err == nil {
 			err = context.Cause(ctx)
 		}
@@ -89,4 +109,12 @@ func Describe(m *bpf.Map) (Map, error) {
 		return Map{}, err
 	}
 	return Map{Info: info, Frozen: more.Frozen, Memlock: more.Memlock}, nil
+}
+
+// Count asks the kernel how many elements m holds, which described is of.
+func (described *Map) Count(m *bpf.Map) {
+	if n, err := counts.Of(m); err == nil {
+		entries := int64(n)
+		described.Entries = &entries
+	}
 }

@@ -23,12 +23,13 @@ type pins struct {
 	records    map[uint32]bool
 	maps       map[uint32]Map
 	unreadable []error
+	describe   func(*bpf.Map) (Map, error)
 }
 
 // findPins looks at the BPF file system that this process finds at bpffs.
-func findPins(root mounts.Root, bpffs string) *pins {
+func findPins(root mounts.Root, bpffs string, describe func(*bpf.Map) (Map, error)) *pins {
 	p := &pins{
-		root:  root,
+		root: root, describe: describe,
 		paths: map[uint32][]string{}, owners: map[uint32]string{},
 		records: map[uint32]bool{}, maps: map[uint32]Map{},
 	}
@@ -56,7 +57,7 @@ func (p *pins) add(bpffs, path string) {
 		}
 		return
 	}
-	described, err := Describe(m)
+	described, err := p.describe(m)
 	if err := errors.Join(err, m.Close()); err != nil {
 		p.unreadable = append(p.unreadable, err)
 		return

@@ -4,7 +4,6 @@
 package local
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -26,6 +25,7 @@ func Commands() []*cobra.Command {
 		newSplit(),
 		newSchema(),
 		onKernel(newList()),
+		onKernel(newTop()),
 		onKernel(newDump()),
 		onKernel(newGenerate()),
 		onKernel(newMap()),
@@ -39,29 +39,10 @@ func onKernel(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// ExitError ends a command whose failures are printed already, with an exit code.
-type ExitError struct{ Code int }
-
-// Error is "exit code 2".
-func (e *ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
-
-// printError writes a failure that doesn't end the command.
-func printError(c *cobra.Command, err error) {
-	c.PrintErrf("Error: %v\n", err)
-}
-
 // hostRoot is where this process finds the node's file system: in the agent's pod, not at "/".
 func hostRoot() mounts.Root { return mounts.Root(os.Getenv(mounts.RootEnv)) }
 
 func addBPFFSFlag(c *cobra.Command, bpffs *string) {
 	c.Flags().StringVar(bpffs, "bpffs", defaultBPFFS, "mount point of the BPF file system")
 	_ = c.MarkFlagDirname("bpffs") // fails only for a flag that doesn't exist
-}
-
-// addOutputFlag adds -o, whose value must be one of formats; the first is the default.
-func addOutputFlag(c *cobra.Command, into *string, formats ...string) {
-	f := &choice{value: into, formats: formats}
-	*into = formats[0]
-	c.Flags().VarP(f, "output", "o", "output format: "+f.Type())
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }

@@ -26,7 +26,15 @@ import (
 type documentFlags struct {
 	offline   bool
 	fromFiles []string
+	// missing is what is done about sources that can't be had here: missingError, or empty, or missingIgnore.
+	missing string
 }
+
+// The values of --missing-sources.
+const (
+	missingError  = "error"
+	missingIgnore = "ignore"
+)
 
 func (f *documentFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.offline, "offline", false, "fetch nothing: a manifest with an http source is an error")

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -15,7 +16,9 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
@@ -25,15 +28,20 @@ type dumper struct {
 	output  string
 	sorted  bool
 	nonzero bool
-	printed interrupt.Count
-	masked  []byte // scratch
+	// node and declared are for agents: the node's name, and that what programs own of values is left out.
+	node     string
+	declared bool
+	masking  []byte // of one value: 0 for bits that programs own
+	printed  interrupt.Count
+	masked   []byte // scratch
 }
 
 func newDump() *cobra.Command {
 	var d dumper
 	c := &cobra.Command{
-		Use:   "dump (NAMESPACE/NAME | -f FILE | --pin PATH | --id ID)",
-		Short: "Print a map's elements, typed where the schema is known",
+		Use:               "dump (NAMESPACE/NAME | -f FILE | --pin PATH | --id ID)",
+		Short:             "Print a map's elements, typed where the schema is known",
+		ValidArgsFunction: completeNames(1),
 		Long: `Print a map's elements: typed by the manifest, by the record of a managed map, or by the map's BTF,
 and in hex elsewhere. With -o yaml they are entries as a manifest has them; interfaces and managed maps
 have their names, programs and cgroups, whose names the kernel doesn't know, their ids. What no value of the
@@ -51,10 +59,8 @@ them: see "bpfmap map lookup", which peeks.`,
   bpfmap dump --id 42 -o hex`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				if err := d.name(args[0]); err != nil {
-					return err
-				}
+			if err := d.named(args); err != nil {
+				return err
 			}
 			return d.run(c)
 		},
@@ -88,7 +94,7 @@ func (d *dumper) run(c *cobra.Command) error {
 		if len(all) > 1 && d.output != string(element.JSON) {
 			d.heading(c, i, t)
 		}
-		err := t.with(bpf.RdOnly, func(m *bpf.Map) error { return d.dump(c, t, m, begin) })
+		err := t.with(bpf.RdOnly, func(m *bpf.Map) error { return d.dump(ctx, c.OutOrStdout(), t, m, begin) })
 		switch {
 		case ctx.Err() != nil:
 			d.print(c, list, "]\n")
@@ -123,6 +129,8 @@ func (d *dumper) heading(c *cobra.Command, i int, t namedTarget) {
 
 // dumpHeader are the fields that JSON begins with.
 type dumpHeader struct {
+	// Node is the node's name, if an agent answers.
+	Node string `json:"node,omitempty"`
 	// BPFMap is the manifest's namespace/name, if the map was found by a manifest.
 	BPFMap string `json:"bpfMap,omitempty"`
 	ID     uint32 `json:"id"`
@@ -131,7 +139,7 @@ type dumpHeader struct {
 }
 
 // dump prints one map. begin is called before anything is.
-func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map, begin func()) error {
+func (d *dumper) dump(ctx context.Context, out io.Writer, t namedTarget, m *bpf.Map, begin func()) error {
 	info, err := m.Info()
 	if err != nil {
 		return err
@@ -141,17 +149,18 @@ func (d *dumper) dump(c *cobra.Command, t namedTarget, m *bpf.Map, begin func())
 		return err
 	}
 	nameLinks(&typing, t.bpffs)
-	it := m.Iterate(c.Context(), bpf.IterateOptions{})
+	d.leaveOut(&typing)
+	it := m.Iterate(ctx, bpf.IterateOptions{})
 	if err := it.Err(); err != nil {
 		return err // before anything is printed
 	}
 	begin()
-	header := dumpHeader{BPFMap: t.name, ID: info.ID, Type: info.Type.String(), Name: info.Name}
-	w, err := element.NewWriter(c.OutOrStdout(), element.Format(d.output), typing, header)
+	header := dumpHeader{Node: d.node, BPFMap: t.name, ID: info.ID, Type: info.Type.String(), Name: info.Name}
+	w, err := element.NewWriter(out, element.Format(d.output), typing, header)
 	if err != nil {
 		return err
 	}
-	if err := d.copy(c.Context(), w, it, m); err != nil {
+	if err := d.copy(ctx, w, it, m); err != nil {
 		if d.output == string(element.JSON) {
 			return errors.Join(err, w.Close(false)) // what was printed is a document all the same
 		}
@@ -175,6 +184,7 @@ func (d *dumper) copy(ctx context.Context, w *element.Writer, it *bpf.Iterator, 
 	for it.Next() {
 		for i := range it.Len() {
 			key, value := elementOf(it, m, i)
+			d.mask(value)
 			if err := w.Write(d.canonical(m, key), value); err != nil {
 				return err
 			}
@@ -187,6 +197,27 @@ func (d *dumper) copy(ctx context.Context, w *element.Writer, it *bpf.Iterator, 
 func elementOf(it *bpf.Iterator, m *bpf.Map, i int) (key, value []byte) {
 	k, v := m.KeySize(), m.ValueStride()
 	return it.Keys()[i*k : (i+1)*k], it.Values()[i*v : (i+1)*v]
+}
+
+// leaveOut lets a typing write no fields that programs own, if they are to be left out.
+func (d *dumper) leaveOut(t *element.Typing) {
+	if l, ok := t.Value.(*schema.Layout); ok && d.declared {
+		d.masking = l.Declared()
+		t.Value = l.WithoutProgram()
+	}
+}
+
+// mask clears what programs own of an element's value, or of those of all CPUs.
+func (d *dumper) mask(value []byte) {
+	if d.masking == nil {
+		return
+	}
+	slot := maptype.Slot(len(d.masking))
+	for at := 0; at < len(value); at += slot {
+		for i, m := range d.masking {
+			value[at+i] &= m
+		}
+	}
 }
 
 // canonical is the key as a manifest has it, in the formats that are read again: the kernel keeps the bits behind a

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
 // elemFlag is a flag of element operations.
@@ -29,7 +30,7 @@ func parseElemFlags(names []string) (bpf.ElemFlags, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(elemFlags, func(f elemFlag) bool { return strings.EqualFold(f.name, name) })
 		if i < 0 {
-			return 0, fmt.Errorf("--flags %s: must be one of %s", name, elemFlagNames())
+			return 0, usagef("--flags %s: must be one of %s%s", name, elemFlagNames(), schema.Suggest(name, strings.Split(elemFlagNames(), ", ")))
 		}
 		flags |= elemFlags[i].flag
 	}
@@ -65,13 +66,23 @@ func checkCPU(cpu, slots int, flags bpf.ElemFlags) error {
 	return nil
 }
 
+// parseMapType reads --type.
+func parseMapType(name string) (bpf.MapType, error) {
+	t, err := bpf.ParseMapType(name)
+	if err != nil {
+		names := mapTypeNames()
+		return 0, usagef("--type: %w%s, must be one of %s", err, schema.Suggest(name, names), strings.Join(names, ", "))
+	}
+	return t, nil
+}
+
 // parseMapFlags reads the names that bpf.MapFlags prints.
 func parseMapFlags(names []string) (bpf.MapFlags, error) {
 	var flags bpf.MapFlags
 	for _, name := range names {
 		flag, err := bpf.ParseMapFlag(name)
 		if err != nil {
-			return 0, err
+			return 0, usagef("--flags: %w%s", err, schema.Suggest(name, mapFlagNames()))
 		}
 		flags |= flag
 	}

@@ -4,6 +4,8 @@
 package local
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
@@ -26,36 +29,45 @@ import (
 
 // generator writes BPFMaps for maps that exist, compiled or live.
 type generator struct {
-	namespace, prefix, pinRoot, out string
-	loader                          string
-	maps                            []string
-	chosen                          chosenMaps
-	live                            liveGenerator
+	namespace, prefix, pinRoot string
+	// format and file are where the manifests go: as YAML or JSON, to a file or standard output.
+	format, file string
+	loader       string
+	maps         []string
+	chosen       chosenMaps
+	live         liveGenerator
 }
 
 func newGenerate() *cobra.Command {
 	g := generator{loader: loaderLibbpf}
 	c := &cobra.Command{
-		Use:   "generate (OBJECT | --pin PATH | --id ID)",
-		Short: "Write BPFMaps for the maps of a compiled program, or for a live map",
+		Use:   "generate (OBJECT | NAMESPACE/NAME | --pin PATH | --id ID)",
+		Short: "Write BPFMaps for the maps of a program, or for a live map",
 		Long: `Write BPFMaps for the maps of a compiled program: those of its section .maps, and its global variables,
 with types, sizes, flags, pins and schemas as the object and its BTF say. It needs no privileges. What a
 BPFMap can't say is a comment. Maps that can't be declared are named in a comment, too, and left out.
 
-Of a live map, --pin or --id, BPFMaps are written that adopt it and change nothing: its type, sizes and flags,
+Of a live map, --pin, --id or the name of a BPFMap of this machine, BPFMaps are written that adopt it and change nothing: its type, sizes and flags,
 types as its record or its BTF says (which needs CAP_SYS_ADMIN; hex elsewhere), and with --entries its
 contents.`,
 		Example: `  bpfmap generate firewall.bpf.o -n edge --pin-root bpfmap/edge > maps/firewall.yaml
   bpfmap generate firewall.bpf.o --map blocklist --map weights=rule_weights
-  bpfmap generate --pin /sys/fs/bpf/xdp-filter/filter_ipv4 -n edge --entries`,
+  bpfmap generate --pin /sys/fs/bpf/xdp-filter/filter_ipv4 -n edge --entries
+  bpfmap generate edge/blocklist --entries --output-file blocklist.yaml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			live := g.live.pin != "" || g.live.id != 0
+			live := g.live.given()
+			if !live && len(args) == 1 && isMapName(args[0]) {
+				if err := g.live.called(args[0], ""); err != nil {
+					return err
+				}
+				live, args = true, nil
+			}
 			switch {
 			case live == (len(args) == 1):
-				return errors.New("either a compiled object, or --pin or --id, is required")
+				return usagef("either a compiled object, the name of a BPFMap, or --pin or --id, is required")
 			case live && len(g.maps) > 1:
-				return errors.New("--map: a live map can have one name")
+				return usagef("--map: a live map can have one name")
 			}
 			var err error
 			if g.chosen, err = parseChosen(g.maps); err != nil {
@@ -72,7 +84,9 @@ contents.`,
 	c.Flags().StringVar(&g.prefix, "name-prefix", "", "put this in front of the BPFMaps' names")
 	c.Flags().StringVar(&g.pinRoot, "pin-root", "", "where the program's loader pins maps by their names, relative to the BPF file system: its pin_root_path or PinPath (default its root, as libbpf does)")
 	c.Flags().Var(&choice{value: &g.loader, formats: []string{loaderLibbpf, loaderCilium}}, "loader", "what loads the program: libbpf (bpftool, tc and xdp-loader, too) or cilium/ebpf, which make some maps otherwise")
-	c.Flags().StringVarP(&g.out, "output-file", "o", "", "write to this file instead of standard output")
+	c.Flags().StringVar(&g.file, "output-file", "", "write to this file instead of standard output")
+	addOutputFlag(c, &g.format, outYAML, outJSON)
+	c.ValidArgsFunction = completeObjects
 	g.live.add(c)
 	_ = c.MarkFlagFilename("output-file", "yaml", "yml") // fails only for a flag that doesn't exist
 	return c
@@ -281,12 +295,65 @@ func possibleCPUs() int {
 
 // write writes the documents to the file or standard output.
 func (g *generator) write(c *cobra.Command, docs []manifest.Document) error {
-	if g.out == "" {
-		return manifest.Write(c.OutOrStdout(), docs)
+	var b bytes.Buffer
+	if err := manifest.Write(&b, docs); err != nil {
+		return err
 	}
-	f, err := os.OpenFile(g.out, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644) //nolint:gosec // a manifest, for everyone to read
-	if err != nil {
+	text := b.Bytes()
+	if g.format == outJSON {
+		var err error
+		if text, err = asList(text); err != nil {
+			return err
+		}
+	}
+	if g.file == "" {
+		_, err := c.OutOrStdout().Write(text)
+		return err
+	}
+	if err := os.WriteFile(g.file, text, 0o644); err != nil { //nolint:gosec // a manifest, for everyone to read
 		return fmt.Errorf("write manifests: %w", err)
 	}
-	return errors.Join(manifest.Write(f, docs), f.Close())
+	return nil
+}
+
+// asList makes one JSON document of YAML manifests: the object, or a List of several. Comments are lost, as JSON has none.
+func asList(text []byte) ([]byte, error) {
+	var items []json.RawMessage
+	for doc := range bytes.SplitSeq(append([]byte("\n"), text...), []byte("\n---\n")) {
+		item, err := yaml.YAMLToJSON(doc)
+		if err != nil {
+			return nil, fmt.Errorf("write manifests: %w", err)
+		}
+		if string(item) != "null" {
+			items = append(items, item)
+		}
+	}
+	var all any = struct {
+		APIVersion string            `json:"apiVersion"`
+		Kind       string            `json:"kind"`
+		Items      []json.RawMessage `json:"items"`
+	}{"v1", "List", items}
+	if len(items) == 1 {
+		all = items[0]
+	}
+	out, err := json.MarshalIndent(all, "", "  ")
+	return append(out, '\n'), err
+}
+
+// isMapName says whether an argument is the name of a BPFMap rather than a file.
+func isMapName(arg string) bool {
+	if _, err := os.Stat(arg); err == nil {
+		return false
+	}
+	_, err := parseName(arg, "")
+	return err == nil && strings.Contains(arg, "/") && !strings.HasSuffix(arg, ".o")
+}
+
+// completeObjects completes compiled objects, and the names of managed maps.
+func completeObjects(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	found, _ := completeNames(1)(c, args, begun)
+	return found, cobra.ShellCompDirectiveDefault
 }

@@ -29,9 +29,9 @@ import (
 // liveGenerator writes the BPFMap of a map that exists.
 type liveGenerator struct {
 	target
-	bpffs, name string
-	entries     bool
-	limit       int
+	name    string
+	entries bool
+	limit   int
 }
 
 // maxInline is how many entries a BPFMap holds inline.
@@ -39,7 +39,6 @@ const maxInline = 65536
 
 func (l *liveGenerator) add(c *cobra.Command) {
 	l.target.add(c)
-	addBPFFSFlag(c, &l.bpffs)
 	c.Flags().StringVar(&l.name, "name", "", "name of a live map's BPFMap (default that of its pin, or the kernel's)")
 	c.Flags().BoolVar(&l.entries, "entries", false, "write a live map's contents, too")
 	c.Flags().IntVar(&l.limit, "limit", maxInline, "the most entries that --entries writes")

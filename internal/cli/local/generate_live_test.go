@@ -176,7 +176,7 @@ func TestGenerateAdopts(t *testing.T) {
 			pin := filepath.Join(bpffs, strings.ToLower(typ.Name))
 			id := f.make(t, typ, pin)
 			file := filepath.Join(t.TempDir(), "generated.yaml")
-			ok(t, "generate", "--pin", pin, "--bpffs", bpffs, "-n", "edge", "--entries", "-o", file)
+			ok(t, "generate", "--pin", pin, "--bpffs", bpffs, "-n", "edge", "--entries", "--output-file", file)
 			text := readText(t, file)
 			if len(f.entries) == 0 == strings.Contains(text, "\n  entries:") {
 				t.Errorf("entries where there should be none, or none:\n%s", text)

@@ -42,7 +42,9 @@ func TestGenerateObject(t *testing.T) {
 	out := ok(t, "generate", object, "-n", "edge")
 	golden.Equal(t, "testdata/generate/maps.yaml", withoutCPUs(out))
 	file := write(t, "maps.yaml", out)
-	ok(t, "validate", "-f", file)
+	if r := run(t, "validate", "-f", file); r.code != 0 || strings.Count(r.errOut, "\n") != 1 || !strings.HasPrefix(r.errOut, "Warning: edge/rule-of-host: spec.pin.path: pin rule_of_host is not below bpfmap/edge") {
+		t.Errorf("want valid maps, and a pin that agents don't take by default:\n%s", r)
+	}
 	bpffs := mountBPFFS(t)
 	applied, maps := run(t, "apply", "-f", file, "--bpffs", bpffs), strings.Count(out, "\nkind: BPFMap\n")
 	if bloom := maptype.ByName("BloomFilter").Since; !bpftest.Since(t, bloom.Major, bloom.Minor) {
@@ -79,7 +81,7 @@ spec:
   maxEntries: 8
 `)
 	out := filepath.Join(t.TempDir(), "maps.yaml")
-	equal(t, ok(t, "generate", object, "-n", "edge", "-o", out), "")
+	equal(t, ok(t, "generate", object, "-n", "edge", "--output-file", out), "")
 	equal(t, readText(t, out), ok(t, "generate", object, "-n", "edge"))
 }
 
@@ -110,8 +112,8 @@ func TestGenerateRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "Error: either a compiled object, or --pin or --id, is required\n"},
-		{[]string{object, "--pin", "/sys/fs/bpf/x"}, "Error: either a compiled object, or --pin or --id, is required\n"},
+		{nil, "Error: either a compiled object, the name of a BPFMap, or --pin or --id, is required\n"},
+		{[]string{object, "--pin", "/sys/fs/bpf/x"}, "Error: either a compiled object, the name of a BPFMap, or --pin or --id, is required\n"},
 		{[]string{text}, "Error: " + text + ": not an ELF file: a BPF object is what clang -target bpf -c writes\n"},
 		{[]string{"/nowhere.o"}, "Error: read object: open /nowhere.o: no such file or directory\n"},
 		{[]string{object}, "Error: " + object + ": maps block_list and Block_list both become BPFMap block-list: name one of them with --map NAME=Block_list\n"},

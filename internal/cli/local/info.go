@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -16,22 +17,24 @@ import (
 
 // mapInfo is one map as list and map info print it with -o json.
 type mapInfo struct {
-	ID              uint32   `json:"id"`
-	Type            string   `json:"type"`
-	Name            string   `json:"name,omitempty"`
-	KeySize         uint32   `json:"keySize"`
-	ValueSize       uint32   `json:"valueSize"`
-	MaxEntries      uint32   `json:"maxEntries"`
-	Flags           []string `json:"flags,omitempty"`
-	Frozen          bool     `json:"frozen"`
-	MemlockBytes    uint64   `json:"memlockBytes"`
-	IfIndex         uint32   `json:"ifindex,omitempty"`
-	MapExtra        uint64   `json:"mapExtra,omitempty"`
-	BTFID           uint32   `json:"btfID,omitempty"`
-	BTFKeyTypeID    uint32   `json:"btfKeyTypeID,omitempty"`
-	BTFValueTypeID  uint32   `json:"btfValueTypeID,omitempty"`
-	EntryCount      *int     `json:"entryCount,omitempty"`
-	EntryCountExact *bool    `json:"entryCountExact,omitempty"`
+	ID             uint32   `json:"id"`
+	Type           string   `json:"type"`
+	Name           string   `json:"name,omitempty"`
+	KeySize        uint32   `json:"keySize"`
+	ValueSize      uint32   `json:"valueSize"`
+	MaxEntries     uint32   `json:"maxEntries"`
+	Flags          []string `json:"flags,omitempty"`
+	Frozen         bool     `json:"frozen"`
+	MemlockBytes   uint64   `json:"memlockBytes"`
+	IfIndex        uint32   `json:"ifindex,omitempty"`
+	MapExtra       uint64   `json:"mapExtra,omitempty"`
+	BTFID          uint32   `json:"btfID,omitempty"`
+	BTFKeyTypeID   uint32   `json:"btfKeyTypeID,omitempty"`
+	BTFValueTypeID uint32   `json:"btfValueTypeID,omitempty"`
+	// EntryCount is how many elements the map holds; absent where nobody can tell without reading it, and for types
+	// that are always full, as arrays are. EntryCountExact says, of a map that was read, whether it surely was all of it.
+	EntryCount      *int64 `json:"entryCount,omitempty"`
+	EntryCountExact *bool  `json:"entryCountExact,omitempty"`
 	// Programs are those that use the map, HeldByMaps in how many places of maps of maps it is; absent where that isn't
 	// known.
 	Programs   *[]programInfo `json:"programs,omitempty"`
@@ -47,12 +50,40 @@ func infoOf(m *inventory.Map) mapInfo {
 		ID: m.ID, Type: m.Type.String(), Name: m.Name, KeySize: m.KeySize, ValueSize: m.ValueSize,
 		MaxEntries: m.MaxEntries, Frozen: m.Frozen, MemlockBytes: m.Memlock, IfIndex: m.IfIndex,
 		MapExtra: m.MapExtra, BTFID: m.BTFID, BTFKeyTypeID: m.BTFKeyTypeID, BTFValueTypeID: m.BTFValueTypeID,
-		Owner: m.Owner, Record: m.Record, Pins: m.Pins,
+		Owner: m.Owner, Record: m.Record, Pins: m.Pins, EntryCount: m.Entries,
 	}
 	if m.Flags != 0 {
 		info.Flags = strings.Split(m.Flags.String(), "|")
 	}
 	return info
+}
+
+// fill is how full the map is, in percent; false if that isn't known, or means nothing for its type.
+func (info *mapInfo) fill() (percent float64, known bool) {
+	if info.EntryCount == nil || info.MaxEntries == 0 {
+		return 0, false
+	}
+	return 100 * float64(*info.EntryCount) / float64(info.MaxEntries), true
+}
+
+// fillText is "62%"; "-" if it isn't known.
+func (info *mapInfo) fillText() string {
+	percent, known := info.fill()
+	switch {
+	case !known:
+		return "-"
+	case percent > 0 && percent < 1:
+		return "<1%"
+	}
+	return strconv.Itoa(int(percent)) + "%"
+}
+
+// entriesText is how many elements there are; "-" if that isn't known.
+func (info *mapInfo) entriesText() string {
+	if info.EntryCount == nil {
+		return "-"
+	}
+	return strconv.FormatInt(*info.EntryCount, 10)
 }
 
 // count reads all of m to count its entries.
@@ -61,7 +92,8 @@ func (info *mapInfo) count(ctx context.Context, m *bpf.Map) error {
 	if err != nil {
 		return err
 	}
-	info.EntryCount, info.EntryCountExact = &n, &exact
+	all := int64(n)
+	info.EntryCount, info.EntryCountExact = &all, &exact
 	return nil
 }
 
@@ -96,7 +128,7 @@ func (info *mapInfo) write(w io.Writer) error {
 	}
 	if info.EntryCount != nil {
 		about := ""
-		if !*info.EntryCountExact {
+		if info.EntryCountExact != nil && !*info.EntryCountExact {
 			about = " (approximate: the map changed while it was read)"
 		}
 		line("entries", fmt.Sprintf("%d%s", *info.EntryCount, about))

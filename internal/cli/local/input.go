@@ -8,10 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -22,7 +24,10 @@ import (
 const defaultNamespace = "default"
 
 // errNothing is that of a command that was given nothing to read.
-var errNothing = errors.New("nothing to read: -f FILE is needed")
+var errNothing = usagef("nothing to read: -f FILE is needed")
+
+// errNoBPFMap is that of a command that found no BPFMap in what it was given.
+var errNoBPFMap = errors.New("no BPFMap found")
 
 // inputFlags say which manifests a command reads.
 type inputFlags struct {
@@ -68,85 +73,119 @@ type declared struct {
 	sources []compile.SourceReport
 }
 
-// leftOut says what was left out of each source of a manifest, in a line each.
-func leftOut(m *manifest.Manifest, sources []compile.SourceReport) (lines []string) {
+// leftOut says what was left out of each source of a manifest.
+func leftOut(m *manifest.Manifest, sources []compile.SourceReport) (notes []manifest.Problem) {
 	for i := range sources {
 		s := &sources[i]
 		if len(s.LeftOut) == 0 {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("%s: spec.entriesFrom[%d] (%s): %s; left out: %s", m.Name(), s.Index, s.Name, text.Count(s.Entries, "entry", "entries"), s.Summary()))
+		path := fmt.Sprintf("spec.entriesFrom[%d]", s.Index)
+		notes = append(notes, manifest.Problem{Place: m.At(path), Object: m.Name(), Path: fmt.Sprintf("%s (%s)", path, s.Name),
+			Message: fmt.Sprintf("%s; left out: %s", text.Count(s.Entries, "entry", "entries"), s.Summary())})
 	}
-	return lines
+	return notes
 }
 
 // id is how kubectl names the object.
 func id(key revision.Key) string { return "bpfmap.bpfmap.io/" + key.String() }
 
+// loaded is what was read and compiled.
+type loaded struct {
+	// manifests are those that were read, and maps those of them that are valid.
+	manifests []manifest.Manifest
+	maps      []declared
+	skipped   []manifest.Skipped
+	findings  []finding
+}
+
 // compile reads and compiles everything. What is wrong is printed, with its place; ok is false then.
 // The other maps are returned all the same.
 func (f *inputFlags) compile(c *cobra.Command) (maps []declared, ok bool, err error) {
+	l, err := f.load(c)
+	if err != nil {
+		return nil, false, err
+	}
+	l.print(c)
+	if len(l.maps) == 0 && l.isValid() {
+		return nil, false, errNoBPFMap
+	}
+	return l.maps, l.isValid(), nil
+}
+
+// load reads and compiles everything. The error is one of what isn't in a manifest.
+func (f *inputFlags) load(c *cobra.Command) (*loaded, error) {
 	if len(f.paths) == 0 {
-		return nil, false, errNothing
+		return nil, errNothing
 	}
 	set := f.read(c)
-	for _, s := range set.Skipped {
-		c.PrintErrf("Skipped: %s: %s is not a BPFMap\n", s.Place, s.Object)
-	}
-	ok = len(set.Problems) == 0
-	for _, p := range set.Problems {
-		printError(c, p)
-	}
+	l := &loaded{manifests: set.Manifests, skipped: set.Skipped}
+	l.found(severityError, set.Problems...)
 	from := &documents{remote: &fetchedOnce{c.Context(), f.documents.offline, map[string]fetchedText{}}}
 	given, err := f.documents.configMaps(cmp.Or(f.namespace, defaultNamespace), from.read)
 	if err == nil {
 		err = given.err()
 	}
 	if err != nil {
-		return nil, false, err
-	}
-	set.Sources = append(given.all, set.Sources...) // the first of a name is found
-	for _, m := range set.Manifests {
-		if ctx := c.Context(); ctx.Err() != nil {
-			return nil, false, context.Cause(ctx)
-		}
-		if refused := lifetimes(&m); f.stateless && len(refused) > 0 {
-			printProblems(c, refused)
-			ok = false
-			continue
-		}
-		result, err := compileManifest(&m, set.Sources, from)
-		if result != nil {
-			for _, line := range leftOut(&m, result.Sources) {
-				c.PrintErrln(line)
-			}
-		}
-		if err != nil {
-			printProblems(c, problemsOf(&m, err))
-			ok = false
-			continue
-		}
-		maps = append(maps, declared{m, result.Revision, result.Sources})
-	}
-	maps, conflicts := refusePinConflicts(maps)
-	printProblems(c, conflicts)
-	if ok = ok && len(conflicts) == 0; ok {
-		conflicts = refuseGroups(maps)
-		printProblems(c, conflicts)
-		ok = len(conflicts) == 0
-	}
-	if len(maps) == 0 && ok {
-		return nil, false, errors.New("no BPFMap found")
-	}
-	return maps, ok, nil
-}
-
-func compileManifest(m *manifest.Manifest, sources []manifest.Source, from *documents) (*compile.Result, error) {
-	found, err := compile.Gather(&m.Map.Spec, objects{m.Map.Namespace, sources, m.Folder(), from})
-	if err != nil {
 		return nil, err
 	}
-	return compile.Run(m.Map, compile.Input{Sources: found, Now: time.Now()})
+	set.Sources = append(given.all, set.Sources...) // the first of a name is found
+	progress := terminal.StartProgress(c.Context(), c.ErrOrStderr(), "Compiling", len(set.Manifests))
+	defer progress.Done()
+	for i := range set.Manifests {
+		if ctx := c.Context(); ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		f.compileInto(l, &set.Manifests[i], set.Sources, from)
+		progress.Add(1)
+	}
+	var conflicts []manifest.Problem
+	l.maps, conflicts = refusePinConflicts(l.maps)
+	l.found(severityError, conflicts...)
+	if l.isValid() {
+		l.found(severityError, refuseGroups(l.maps)...)
+	}
+	return l, nil
+}
+
+// compileInto compiles a manifest, and notes what comes of it.
+func (f *inputFlags) compileInto(l *loaded, m *manifest.Manifest, sources []manifest.Source, from *documents) {
+	if refused := lifetimes(m); f.stateless && len(refused) > 0 {
+		l.found(severityError, refused...)
+		return
+	}
+	result, missing, err := f.compileManifest(m, sources, from)
+	l.found(severityWarning, missing...)
+	if result != nil {
+		l.found(severityNote, leftOut(m, result.Sources)...)
+	}
+	if err != nil {
+		l.found(severityError, problemsOf(m, err)...)
+		return
+	}
+	l.maps = append(l.maps, declared{*m, result.Revision, result.Sources})
+}
+
+// compileManifest compiles a manifest with the sources that there are. Those that are missing and may be are returned.
+func (f *inputFlags) compileManifest(m *manifest.Manifest, sources []manifest.Source, from *documents) (*compile.Result, []manifest.Problem, error) {
+	found, err := compile.Gather(&m.Map.Spec, objects{m.Map.Namespace, sources, m.Folder(), from})
+	if err != nil {
+		return nil, nil, err
+	}
+	var missing []manifest.Problem
+	if f.documents.missing == missingIgnore {
+		found = slices.DeleteFunc(found, func(s compile.Source) bool {
+			if s.Err == nil || m.Map.Spec.EntriesFrom[s.Index].File != nil {
+				return false
+			}
+			path := fmt.Sprintf("spec.entriesFrom[%d]", s.Index)
+			missing = append(missing, manifest.Problem{Place: m.At(path), Object: m.Name(), Path: path,
+				Message: fmt.Sprintf("not checked: %s: %v", s.Name, s.Err)})
+			return true
+		})
+	}
+	result, err := compile.Run(m.Map, compile.Input{Sources: found, Now: time.Now()})
+	return result, missing, err
 }
 
 // lifetimes are the sources of a manifest that have lifetimes from the first sight, which nobody here remembers.
@@ -177,12 +216,6 @@ func problemsOf(m *manifest.Manifest, err error) []manifest.Problem {
 		all = append(all, manifest.Problem{Place: m.Place, Object: m.Name(), Message: fmt.Sprintf("and %d more problems", more)})
 	}
 	return all
-}
-
-func printProblems(c *cobra.Command, problems []manifest.Problem) {
-	for _, p := range problems {
-		printError(c, p)
-	}
 }
 
 // refusePinConflicts drops maps that share a pin: which one gets it would depend on the order.

@@ -5,7 +5,6 @@ package local
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,12 +41,8 @@ func runWith(t *testing.T, stdin string, args ...string) result {
 	root.SetArgs(args)
 	r := result{}
 	if err := root.ExecuteContext(t.Context()); err != nil {
-		exit := (*ExitError)(nil)
-		if r.code = 1; errors.As(err, &exit) {
-			r.code = exit.Code
-		} else {
-			printError(root, err)
-		}
+		r.code = ExitCode(err)
+		printError(root, err)
 	}
 	r.out, r.errOut = out.String(), errOut.String()
 	return r
@@ -63,12 +58,12 @@ func ok(t *testing.T, args ...string) string {
 	return r.out
 }
 
-// fails is the error of a command that must fail with code 1 and print nothing else.
+// fails is the error of a command that must fail, with code 1 or that of usage, and print nothing else.
 func fails(t *testing.T, args ...string) string {
 	t.Helper()
 	r := run(t, args...)
-	if r.code != 1 || r.out != "" {
-		t.Fatalf("bpfmap %s: want exit code 1 and no output:\n%s", strings.Join(args, " "), r)
+	if r.code != ExitFailed && r.code != ExitUsage || r.out != "" {
+		t.Fatalf("bpfmap %s: want exit code 1 or 2 and no output:\n%s", strings.Join(args, " "), r)
 	}
 	return r.errOut
 }

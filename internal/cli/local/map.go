@@ -4,8 +4,8 @@
 package local
 
 import (
-	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,8 +20,6 @@ func newMap() *cobra.Command {
 		Long: `Low-level operations of the kernel's map API on one map, managed or not.
 
 A write to a managed map is drift: it is repaired or reported, depending on the BPFMap's driftPolicy.`,
-		Args: cobra.NoArgs, // looked at only if there is something to run
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newMapCreate(), newMapUpdate(), newMapLookup(), newMapLookupDelete(), newMapDelete(),
 		newMapNextKey(), newMapFreeze(), newMapInfo(), newMapPin(), newMapUnpin(), newMapIDs())
@@ -40,16 +38,18 @@ type elementFlags struct {
 func (f *elementFlags) add(c *cobra.Command, value, output bool) {
 	f.targets.add(c)
 	c.Long = c.Short + ".\n\n" + element.Notation
-	c.Args = cobra.NoArgs
+	c.Args = cobra.MaximumNArgs(1)
+	c.Use += " (NAMESPACE/NAME | -f FILE | --pin PATH | --id ID)"
 	// A comma is part of many keys, so these are not split at it.
 	c.Flags().StringArrayVarP(&f.key, "key", "k", nil, "key, or a part of it")
 	if value {
 		c.Flags().StringArrayVar(&f.value, "value", nil, "value, or a part of it; in a per-CPU map it is written for every CPU")
 	}
 	if output {
-		addOutputFlag(c, &f.output, "text", "json", "hex")
+		addOutputFlag(c, &f.output, outText, outJSON, outYAML, outHex)
 	}
 	c.Flags().StringSliceVar(&f.flags, "flags", nil, elemFlagNames())
+	completeFlag(c, "flags", completeList(strings.Split(elemFlagNames(), ", ")))
 	f.cpu = everyCPU
 }
 
@@ -68,7 +68,10 @@ type operation struct {
 }
 
 // run opens the map, parses the flags, and does the operation.
-func (f *elementFlags) run(c *cobra.Command, open bpf.MapFlags, do func(operation) error) error {
+func (f *elementFlags) run(c *cobra.Command, args []string, open bpf.MapFlags, do func(operation) error) error {
+	if err := f.named(args); err != nil {
+		return err
+	}
 	t, err := f.one(c)
 	if err != nil {
 		return err
@@ -131,21 +134,20 @@ func (op operation) parseValue(parts []string) error {
 // needKey says what is missing for an operation on an element of a map with keys.
 func (op operation) needKey() error {
 	if op.key == nil && op.Key != nil {
-		return errors.New("--key is required")
+		return usagef("--key is required")
 	}
 	return nil
 }
 
 // print writes the operation's value.
 func (op operation) print(c *cobra.Command, output string) error {
+	if isDocument(output) {
+		return writeElement(c, output, op.AppendEntry(nil, op.key, op.value))
+	}
 	t := op.Typing
-	if output == "hex" {
+	if output == outHex {
 		t = t.Untyped()
 	}
-	line := t.AppendValueText(nil, op.value)
-	if output == "json" {
-		line = t.AppendEntry(nil, op.key, op.value)
-	}
-	_, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", line)
+	_, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", t.AppendValueText(nil, op.value))
 	return err
 }

@@ -47,13 +47,17 @@ For maps with declared contents, prefer apply.`,
 	fs.StringVar(&f.innerPin, "inner-pin", "", "pin of the map that is the template of inner maps")
 	fs.Uint32Var(&f.opts.IfIndex, "ifindex", 0, "device that the map is offloaded to")
 	fs.Uint64Var(&f.opts.MapExtra, "map-extra", 0, "number of hashes of a bloom filter, address of an arena")
+	completeFlag(c, "type", completeMapTypes)
+	completeFlag(c, "flags", completeList(mapFlagNames()))
+	completeFlag(c, "pin", completePins)
+	completeFlag(c, "inner-pin", completePins)
 	_ = c.MarkFlagRequired("pin") // both fail only for flags that don't exist
 	_ = c.MarkFlagRequired("type")
 	return c
 }
 
 func (f *createFlags) create(c *cobra.Command) (err error) {
-	if f.opts.Type, err = bpf.ParseMapType(f.typ); err != nil {
+	if f.opts.Type, err = parseMapType(f.typ); err != nil {
 		return err
 	}
 	if f.opts.Flags, err = parseMapFlags(f.flags); err != nil {

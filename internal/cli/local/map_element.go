@@ -21,10 +21,10 @@ func newMapUpdate() *cobra.Command {
 		Example: `  bpfmap map update --pin /sys/fs/bpf/flags --key u32:3 --value u8:1
   bpfmap map update -f blocklist.yaml --pin /sys/fs/bpf/bpfmap/edge/blocklist \
     --key 198.51.100.0/24 --value '{action: 1, rule: 7}' --flags NoExist`,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return f.run(c, 0, func(op operation) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.run(c, args, 0, func(op operation) error {
 				if f.value == nil {
-					return errors.New("--value is required")
+					return usagef("--value is required")
 				}
 				if err := op.needKey(); err != nil {
 					return err
@@ -57,9 +57,10 @@ func newMapLookup() *cobra.Command {
 		Use:   "lookup",
 		Short: "Print one element's value; peek at a queue or stack",
 		Example: `  bpfmap map lookup --pin /sys/fs/bpf/flags --key u32:3
+  bpfmap map lookup edge/blocklist --key 198.51.100.7/32
   bpfmap map lookup --id 42 --key ipv4Prefix:198.51.100.7/32 -o json`,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return f.run(c, bpf.RdOnly, func(op operation) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.run(c, args, bpf.RdOnly, func(op operation) error {
 				if err := op.needKey(); err != nil {
 					return err
 				}
@@ -83,10 +84,10 @@ func newMapLookupDelete() *cobra.Command {
 	var f elementFlags
 	c := &cobra.Command{
 		Use:     "lookup-delete",
-		Short:   "Remove one element and print its value; pop from a queue or stack",
+		Short:   "Remove one element and print its value; pop from a queue",
 		Example: `  bpfmap map lookup-delete --pin /sys/fs/bpf/ports`,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return f.run(c, 0, func(op operation) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.run(c, args, 0, func(op operation) error {
 				if err := op.needKey(); err != nil {
 					return err
 				}
@@ -107,8 +108,8 @@ func newMapDelete() *cobra.Command {
 		Use:     "delete",
 		Short:   "Remove one element",
 		Example: `  bpfmap map delete --pin /sys/fs/bpf/bpfmap/edge/blocklist --key 203.0.113.0/24`,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return f.run(c, 0, func(op operation) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.run(c, args, 0, func(op operation) error {
 				if err := op.needKey(); err != nil {
 					return err
 				}
@@ -124,11 +125,11 @@ func newMapNextKey() *cobra.Command {
 	var f elementFlags
 	c := &cobra.Command{
 		Use:   "next-key",
-		Short: "Print the key after --key, or the first one; exit code 1 at the end",
+		Short: "Print the key after --key, or the first; exit code 1 at the end",
 		Example: `  bpfmap map next-key --pin /sys/fs/bpf/flags
   bpfmap map next-key --pin /sys/fs/bpf/flags --key u32:3 -o hex`,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return f.run(c, bpf.RdOnly, func(op operation) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.run(c, args, bpf.RdOnly, func(op operation) error {
 				next := make([]byte, op.KeySize())
 				found, err := op.GetNextKey(op.key, next)
 				if err != nil {
@@ -136,6 +137,9 @@ func newMapNextKey() *cobra.Command {
 				}
 				if !found {
 					return &ExitError{Code: 1}
+				}
+				if isDocument(f.output) {
+					return writeElement(c, f.output, op.Key.AppendJSON(nil, next))
 				}
 				_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", keyText(op.Key, next, f.output))
 				return err
@@ -149,10 +153,7 @@ func newMapNextKey() *cobra.Command {
 // keyText is a key in a form that --key accepts, except for strings with quotes in text.
 func keyText(c element.Codec, key []byte, output string) []byte {
 	_, untyped := c.(element.Bytes)
-	switch {
-	case output == "json":
-		return c.AppendJSON(nil, key)
-	case output == "hex" || untyped:
+	if output == outHex || untyped {
 		return fmt.Appendf(nil, "hex:%x", key)
 	}
 	return c.AppendText(nil, key)

@@ -5,7 +5,6 @@ package local
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -17,10 +16,17 @@ import (
 func newMapFreeze() *cobra.Command {
 	var t target
 	c := &cobra.Command{
-		Use:   "freeze",
+		Use:   "freeze (NAMESPACE/NAME | --pin PATH | --id ID)",
 		Short: "Make a map read-only for user space, permanently",
-		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return t.with(0, (*bpf.Map).Freeze) },
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if err := t.called(args[0], ""); err != nil {
+					return err
+				}
+			}
+			return t.with(0, (*bpf.Map).Freeze)
+		},
 	}
 	t.add(c)
 	return c
@@ -29,12 +35,19 @@ func newMapFreeze() *cobra.Command {
 func newMapPin() *cobra.Command {
 	var t target
 	c := &cobra.Command{
-		Use:     "pin PATH",
-		Short:   "Pin a map; it may have several pins",
-		Example: `  bpfmap map pin --id 42 /sys/fs/bpf/flags`,
-		Args:    cobra.ExactArgs(1),
+		Use:   "pin (NAMESPACE/NAME | --pin PATH | --id ID) PATH",
+		Short: "Pin a map; it may have several pins",
+		Example: `  bpfmap map pin --id 42 /sys/fs/bpf/flags
+  bpfmap map pin edge/blocklist /sys/fs/bpf/tc/globals/blocklist`,
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return t.with(0, func(m *bpf.Map) error { return m.Pin(hostRoot().Here(args[0])) })
+			if len(args) == 2 {
+				if err := t.called(args[0], ""); err != nil {
+					return err
+				}
+			}
+			path := args[len(args)-1]
+			return t.with(0, func(m *bpf.Map) error { return m.Pin(hostRoot().Here(path)) })
 		},
 	}
 	t.add(c)
@@ -64,29 +77,49 @@ func newMapUnpin() *cobra.Command {
 
 func newMapIDs() *cobra.Command {
 	var start uint32
+	var output string
 	c := &cobra.Command{
 		Use:   "ids",
 		Short: "Print the ids of all maps of this machine (needs CAP_SYS_ADMIN)",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			ctx := c.Context()
-			for id := start; ; {
-				if ctx.Err() != nil {
-					return context.Cause(ctx)
+			ids := []uint32{}
+			err := eachID(c.Context(), start, func(id uint32) error {
+				if isDocument(output) {
+					ids = append(ids, id)
+					return nil
 				}
-				next, ok, err := bpf.GetNextID(id)
-				if err != nil || !ok {
-					return err
-				}
-				if _, err := fmt.Fprintln(c.OutOrStdout(), next); err != nil {
-					return err
-				}
-				id = next
+				_, err := fmt.Fprintln(c.OutOrStdout(), id)
+				return err
+			})
+			if err != nil || !isDocument(output) {
+				return err
 			}
+			return writeDocument(c, output, struct {
+				IDs []uint32 `json:"ids"`
+			}{ids})
 		},
 	}
+	addOutputFlag(c, &output, outText, outJSON, outYAML)
 	c.Flags().Uint32Var(&start, "after", 0, "begin after this id")
 	return c
+}
+
+// eachID calls do for the ids of all maps after one.
+func eachID(ctx context.Context, after uint32, do func(id uint32) error) error {
+	for id := after; ; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		next, ok, err := bpf.GetNextID(id)
+		if err != nil || !ok {
+			return err
+		}
+		if err := do(next); err != nil {
+			return err
+		}
+		id = next
+	}
 }
 
 func newMapInfo() *cobra.Command {
@@ -94,36 +127,47 @@ func newMapInfo() *cobra.Command {
 	var output string
 	var count bool
 	c := &cobra.Command{
-		Use:     "info",
-		Short:   "Print what the kernel says about a map, and which programs use it",
-		Example: `  bpfmap map info --pin /sys/fs/bpf/flags --count -o json`,
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Use:   "info (NAMESPACE/NAME | --pin PATH | --id ID)",
+		Short: "Print what the kernel says about a map, and what uses it",
+		Example: `  bpfmap map info edge/blocklist
+  bpfmap map info --pin /sys/fs/bpf/flags --count -o json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if err := t.called(args[0], ""); err != nil {
+					return err
+				}
+			}
 			return t.with(bpf.RdOnly, func(m *bpf.Map) error {
 				described, err := inventory.Describe(m)
 				if err != nil {
 					return err
 				}
-				info := infoOf(&described)
 				found, err := lookAtPrograms(c)
 				if err != nil {
 					return err
 				}
-				info.usedBy(found)
+				all := []mapInfo{infoOf(&described)}
+				if err := usedBy(c, all, found); err != nil {
+					return err
+				}
+				info := &all[0]
 				if count {
 					if err := info.count(c.Context(), m); err != nil {
 						return err
 					}
+				} else if described.Count(m); described.Entries != nil {
+					info.EntryCount = described.Entries
 				}
-				if output == "json" {
-					return json.NewEncoder(c.OutOrStdout()).Encode(info)
+				if isDocument(output) {
+					return writeDocument(c, output, info)
 				}
 				return info.write(c.OutOrStdout())
 			})
 		},
 	}
 	t.add(c)
-	addOutputFlag(c, &output, "text", "json")
+	addOutputFlag(c, &output, outText, outJSON, outYAML)
 	c.Flags().BoolVar(&count, "count", false, "count the entries, by reading all of them")
 	return c
 }

@@ -52,7 +52,7 @@ func TestMapHash(t *testing.T) {
 		"Error: parse --key: u64:1 makes 8 bytes, 4 are needed\n")
 	equal(t, fails(t, at("update", "u32:1")...), "Error: --value is required\n")
 	equal(t, fails(t, "map", "lookup", "--pin", pin), "Error: --key is required\n")
-	equal(t, fails(t, "map", "lookup", "--key", "u8:1"), "Error: -f, --pin or --id is required\n")
+	equal(t, fails(t, "map", "lookup", "--key", "u8:1"), "Error: a map is needed: NAMESPACE/NAME, -f, --pin or --id\n")
 
 	ok(t, at("update", "u32:2", "--value", "u16:2")...)
 	equal(t, fails(t, at("update", "u32:3", "--value", "u16:3")...),

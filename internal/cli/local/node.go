@@ -5,6 +5,7 @@ package local
 
 import (
 	"cmp"
+	"math"
 	"os"
 	"time"
 
@@ -19,7 +20,12 @@ import (
 )
 
 // nodeFlags say where things are on this machine.
-type nodeFlags struct{ bpffs, cgroups string }
+type nodeFlags struct {
+	bpffs, cgroups string
+	// noted is how many of the elements that differ plans have as they were found: 0 for the engine's default, below 0 for
+	// all.
+	noted int
+}
 
 func (n *nodeFlags) add(c *cobra.Command) {
 	addBPFFSFlag(c, &n.bpffs)
@@ -36,11 +42,15 @@ func newEngine(c *cobra.Command, n nodeFlags) (*locked.Engine, error) {
 	onWait := func(w nodelock.Wait) {
 		c.PrintErrf("Waiting for %s, which another process holds (%s so far)\n", w.For, w.Waited.Round(time.Second))
 	}
+	noted := n.noted
+	if noted < 0 {
+		noted = math.MaxInt
+	}
 	backend, err := kernel.New(n.bpffs, kernel.Options{
 		Root: hostRoot(), Pins: pinstore.Options{OnWait: onWait}, References: kernel.ReferenceOptions{Cgroups: n.cgroups},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return locked.New(engine.New(backend, engine.Options{Local: true}), backend.Lock), nil
+	return locked.New(engine.New(backend, engine.Options{Local: true, Noted: noted}), backend.Lock), nil
 }

@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +40,39 @@ func lookAtPrograms(c *cobra.Command) (*inuse.Inventory, error) {
 		return nil, fmt.Errorf("look at the machine's programs: %w", err)
 	}
 	return found, err
+}
+
+// How often, and after which times, it is looked again at what holds maps.
+const (
+	heldLooks = 3
+	heldEvery = 100 * time.Millisecond
+)
+
+// usedBy notes which programs use each of maps. A program that somebody has just unloaded, such as the one with which the
+// kernel was asked for a count, holds its map for some milliseconds more: only what stays is a place in a map of maps.
+func usedBy(c *cobra.Command, maps []mapInfo, found *inuse.Inventory) error {
+	for i := range maps {
+		maps[i].usedBy(found)
+	}
+	isHeld := func(m mapInfo) bool { return m.HeldByMaps != nil && *m.HeldByMaps > 0 }
+	for range heldLooks {
+		if !slices.ContainsFunc(maps, isHeld) {
+			break
+		}
+		if !pause(c.Context(), heldEvery) {
+			return context.Cause(c.Context())
+		}
+		again, err := lookAtPrograms(c)
+		if err != nil || again == nil {
+			return err
+		}
+		for i := range maps {
+			if m := &maps[i]; isHeld(*m) && again.Has(m.ID) {
+				*m.HeldByMaps = min(*m.HeldByMaps, max(again.HeldByMaps(m.ID), 0))
+			}
+		}
+	}
+	return nil
 }
 
 // usedBy notes which programs use the map; nothing if found is nil, or doesn't have it.

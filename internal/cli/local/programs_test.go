@@ -62,14 +62,14 @@ func TestPrograms(t *testing.T) {
 		t.Fatal("the map isn't listed")
 		return ""
 	}
-	if l := line(); strings.Fields(l)[9] != "1" || !strings.HasSuffix(l, used+"\n") {
+	if l := line(); strings.Fields(l)[12] != "1" || !strings.HasSuffix(l, used+"\n") {
 		t.Errorf("want 1 program:\n%s", l)
 	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
 	await.Nil(t, time.Minute, func() error { // the kernel frees programs some time later
-		if l := line(); strings.Fields(l)[9] != "0" || strings.Contains(l, "block_v4") {
+		if l := line(); strings.Fields(l)[12] != "0" || strings.Contains(l, "block_v4") {
 			return fmt.Errorf("want no program any more:\n%s", l)
 		}
 		return nil

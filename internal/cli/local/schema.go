@@ -26,7 +26,7 @@ func newSchema() *cobra.Command {
 	var output, goPackage string
 	c := &cobra.Command{
 		Use:   "schema -f FILE",
-		Short: "Print the C or Go declarations of maps, keys and values, with offsets and sizes",
+		Short: "Print C or Go declarations of keys and values, with offsets",
 		Long: `Print what a program declares to have the maps of manifests: structs with the offset and size of each member, and
 assertions that hold a compiler to them. With -o c they are for a C program or its loader, and define the maps, too,
 where a BPF program is compiled; with -o go they are types that encoding/binary, unsafe and cilium/ebpf take as the

@@ -42,9 +42,9 @@ type programMap struct {
 // verdicts are what comparisons found, for people, by BPFMap: none for one that doesn't fit.
 type verdicts map[revision.Key]string
 
-// compare compares each manifest with its map, and prints what doesn't fit, or that there is no such map.
-func (p *programs) compare(c *cobra.Command, maps []declared) (verdicts, error) {
-	found := verdicts{}
+// compare compares each manifest with its map. What doesn't fit, or that there is no such map, is among the findings.
+func (p *programs) compare(l *loaded) (verdicts, error) {
+	found, maps := verdicts{}, l.maps
 	named, err := p.names(maps)
 	if err != nil {
 		return nil, err
@@ -72,10 +72,10 @@ func (p *programs) compare(c *cobra.Command, maps []declared) (verdicts, error) 
 		}
 		verdict := ""
 		if err == nil {
-			verdict, err = compareWith(c, d, m)
+			verdict, err = compareWith(l, d, m)
 		}
 		if err != nil {
-			printError(c, manifest.Problem{Place: d.Place, Object: d.Name(), Message: err.Error()})
+			l.found(severityError, manifest.Problem{Place: d.Place, Object: d.Name(), Message: err.Error()})
 		}
 		if verdict != "" {
 			found[d.rev.Key] = verdict
@@ -100,7 +100,7 @@ func innerNames(maps []declared) map[revision.Key]bool {
 // names are the values of --map: maps of programs by the names of their BPFMaps.
 func (p *programs) names(maps []declared) (map[string]string, error) {
 	if len(p.files) == 0 && len(p.named) > 0 {
-		return nil, errors.New("--map says which map of a program a BPFMap is: --object is needed")
+		return nil, usagef("--map says which map of a program a BPFMap is: --object is needed")
 	}
 	named := map[string]string{}
 	for _, v := range p.named {
@@ -140,8 +140,8 @@ func find(d declared, all []programMap, named string) (programMap, error) {
 	return programMap{}, fmt.Errorf("no map of the program is called %s (there are %s): say which one it is with --map %s=MAP", named, strings.Join(names, ", "), d.Map.Name)
 }
 
-// compareWith prints how a manifest differs from a map. If it doesn't, the verdict says so.
-func compareWith(c *cobra.Command, d declared, m programMap) (verdict string, err error) {
+// compareWith finds how a manifest differs from a map. If it doesn't, the verdict says so.
+func compareWith(l *loaded, d declared, m programMap) (verdict string, err error) {
 	want, err := shapeOf(d, m)
 	if err != nil {
 		return "", fmt.Errorf("map %s of %s: %w", m.Name, m.file, err)
@@ -150,7 +150,7 @@ func compareWith(c *cobra.Command, d declared, m programMap) (verdict string, er
 	fits := true
 	misfit := func(at, message string) {
 		fits = false
-		printError(c, manifest.Problem{Place: d.At(at), Object: d.Name(), Path: at, Message: message})
+		l.found(severityError, manifest.Problem{Place: d.At(at), Object: d.Name(), Path: at, Message: message})
 	}
 	for _, diff := range d.rev.Shape.Differences(*want) {
 		at, what := "spec."+diff.Field, ""
@@ -176,10 +176,11 @@ func compareWith(c *cobra.Command, d declared, m programMap) (verdict string, er
 			misfit(part.path, diff.String())
 		}
 		if !comparison.Fits() {
-			c.PrintErrln(inColumns(comparison.SideBySide()))
+			last := &l.findings[len(l.findings)-1]
+			last.Message += "\n" + inColumns(comparison.SideBySide())
 		}
 		for _, note := range comparison.Notes {
-			c.PrintErrf("Note: %s: %s: %s\n", d.Name(), part.path, note)
+			l.found(severityNote, manifest.Problem{Place: d.At(part.path), Object: d.Name(), Path: part.path, Message: note.String()})
 		}
 	}
 	switch {

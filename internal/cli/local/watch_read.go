@@ -294,7 +294,9 @@ func (w *watching) compile(in *intake, m *manifest.Manifest, sources []manifest.
 		input.InUse = &compile.InUse{Sources: statuses(was.sources), Contents: func() (*revision.Revision, error) { return was.rev, nil }}
 	}
 	result, err := compile.Run(m.Map, input)
-	in.wrong = append(in.wrong, leftOut(m, result.Sources)...)
+	for _, n := range leftOut(m, result.Sources) {
+		in.wrong = append(in.wrong, fmt.Sprintf("%s: %s: %s", n.Object, n.Path, n.Message))
+	}
 	if err != nil {
 		in.add(problemsOf(m, err)...)
 		return

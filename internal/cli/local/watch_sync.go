@@ -119,10 +119,10 @@ func (w *watching) printPlan(k *kept, r *engine.Report) {
 	if !w.showPlan || r.Plan.IsEmpty() {
 		return
 	}
-	var text strings.Builder
-	if err := writePlan(&text, k.declared, r.Plan); err != nil {
+	f, err := formattersOf(k.declared, &r.Plan)
+	if err != nil {
 		w.say.warn("Error: " + err.Error())
 		return
 	}
-	w.say.done(strings.TrimRight(text.String(), "\n"))
+	w.say.done(strings.TrimRight(r.Plan.Text(f.key, f.value), "\n"))
 }

@@ -47,6 +47,8 @@ type Options struct {
 	// be altogether.
 	ReadContents  recorders.ContentReader
 	ContentSeries int
+	// Contents is for people who read what the maps hold.
+	Contents ContentsOptions
 	// Host is this node.
 	Host Host
 }
@@ -108,6 +110,9 @@ func New(cfg *rest.Config, o Options) (*Agent, error) {
 		}
 	}
 	if err := a.setUp(o); err != nil {
+		return nil, err
+	}
+	if err := a.serveContents(cfg, &o.Contents); err != nil {
 		return nil, err
 	}
 	return a, m.AddReadyzCheck("caches", healthz.Ping)

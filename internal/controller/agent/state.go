@@ -33,7 +33,9 @@ type nodeState struct {
 	facts Facts
 	ready error
 	total *v1alpha1.NodeInventory
-	maps  map[revision.Key]v1alpha1.NodeMap
+	// contents is where people may read what the maps hold; nil if nowhere.
+	contents *v1alpha1.ContentsEndpoint
+	maps     map[revision.Key]v1alpha1.NodeMap
 	// usage is what was told of programs that use the maps.
 	usage map[revision.Key]usageOf
 	// last are the maps that were here last in this boot, also while nothing can be known of them.
@@ -192,6 +194,14 @@ func (s *nodeState) setInventory(total v1alpha1.NodeInventory) {
 	s.changed()
 }
 
+// setContents notes where contents can be read.
+func (s *nodeState) setContents(at *v1alpha1.ContentsEndpoint) {
+	s.mu.Lock()
+	s.contents = at
+	s.mu.Unlock()
+	s.changed()
+}
+
 // setUsage notes which programs use maps, as they were looked at.
 func (s *nodeState) setUsage(looked []v1alpha1.NodeMap, news map[revision.Key]*v1alpha1.MapUsage) {
 	if len(news) == 0 {
@@ -246,6 +256,7 @@ func (s *nodeState) status(published v1alpha1.BPFNodeStateStatus, now time.Time)
 		Conditions:    slices.Clone(published.Conditions),
 		KernelRelease: s.facts.KernelRelease, BootID: s.facts.BootID, AgentVersion: s.version,
 		PossibleCPUs: s.facts.PossibleCPUs, Features: s.facts.Features, Inventory: s.total.DeepCopy(),
+		Contents: s.contents.DeepCopy(),
 		Releases: published.Releases, // the controller writes them
 	}
 	next.Summary = status.Summarize(all)

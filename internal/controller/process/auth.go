@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
@@ -34,15 +35,10 @@ type reviewer struct {
 
 // delegatedAuth guards the metrics server.
 func delegatedAuth(c *rest.Config, h *http.Client) (server.Filter, error) {
-	authentication, err := authenticationclient.NewForConfigAndClient(c, h)
+	r, err := newReviewer(c, h)
 	if err != nil {
-		return nil, fmt.Errorf("make client for token reviews: %w", err)
+		return nil, err
 	}
-	authorization, err := authorizationclient.NewForConfigAndClient(c, h)
-	if err != nil {
-		return nil, fmt.Errorf("make client for access reviews: %w", err)
-	}
-	r := reviewer{authentication.TokenReviews(), authorization.SubjectAccessReviews()}
 	return func(log logr.Logger, next http.Handler) (http.Handler, error) {
 		return r.guard(log, next), nil
 	}, nil
@@ -70,36 +66,47 @@ func (r reviewer) review(ctx context.Context, request *http.Request) error {
 	if !found || token == "" {
 		return errUnauthenticated
 	}
-	who, err := r.tokens.Create(ctx, &authenticationv1.TokenReview{
-		Spec: authenticationv1.TokenReviewSpec{Token: token},
-	}, metav1.CreateOptions{})
+	who, err := r.token(ctx, token, nil)
 	if err != nil {
-		return fmt.Errorf("review token: %w", err)
+		return err
 	}
-	if !who.Status.Authenticated {
-		return errUnauthenticated
+	allowed, err := r.allowed(ctx, who, authorizationv1.SubjectAccessReviewSpec{
+		NonResourceAttributes: &authorizationv1.NonResourceAttributes{
+			Path: request.URL.Path, Verb: strings.ToLower(request.Method),
+		},
+	})
+	if err == nil && !allowed {
+		err = errForbidden
 	}
-	return r.authorize(ctx, who.Status.User, request)
+	return err
 }
 
-func (r reviewer) authorize(ctx context.Context, user authenticationv1.UserInfo, request *http.Request) error {
-	extra := map[string]authorizationv1.ExtraValue{}
-	for k, v := range user.Extra {
-		extra[k] = authorizationv1.ExtraValue(v)
-	}
-	access, err := r.accesses.Create(ctx, &authorizationv1.SubjectAccessReview{
-		Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: user.Username, UID: user.UID, Groups: user.Groups, Extra: extra,
-			NonResourceAttributes: &authorizationv1.NonResourceAttributes{
-				Path: request.URL.Path, Verb: strings.ToLower(request.Method),
-			},
-		},
+// token is who holds a token that is for one of the audiences; none are the API server's own.
+func (r reviewer) token(ctx context.Context, token string, audiences []string) (authenticationv1.UserInfo, error) {
+	who, err := r.tokens.Create(ctx, &authenticationv1.TokenReview{
+		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences},
 	}, metav1.CreateOptions{})
+	switch {
+	case err != nil:
+		return authenticationv1.UserInfo{}, fmt.Errorf("review token: %w", err)
+	case !who.Status.Authenticated:
+		return authenticationv1.UserInfo{}, errUnauthenticated
+	case len(audiences) > 0 && !slices.ContainsFunc(who.Status.Audiences, func(a string) bool { return slices.Contains(audiences, a) }):
+		return authenticationv1.UserInfo{}, errUnauthenticated // by an API server that doesn't know of audiences
+	}
+	return who.Status.User, nil
+}
+
+// allowed says whether a user has the right that is in spec.
+func (r reviewer) allowed(ctx context.Context, user authenticationv1.UserInfo, spec authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+	spec.User, spec.UID, spec.Groups = user.Username, user.UID, user.Groups
+	spec.Extra = map[string]authorizationv1.ExtraValue{}
+	for k, v := range user.Extra {
+		spec.Extra[k] = authorizationv1.ExtraValue(v)
+	}
+	access, err := r.accesses.Create(ctx, &authorizationv1.SubjectAccessReview{Spec: spec}, metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("review access of %s: %w", user.Username, err)
+		return false, fmt.Errorf("review access of %s: %w", user.Username, err)
 	}
-	if !access.Status.Allowed {
-		return errForbidden
-	}
-	return nil
+	return access.Status.Allowed && !access.Status.Denied, nil
 }

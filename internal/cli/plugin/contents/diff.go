@@ -1,0 +1,206 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package contents
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"iter"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
+)
+
+// Changes counts what differs between two revisions' entries.
+type Changes struct {
+	Added   int `json:"added"`
+	Changed int `json:"changed"`
+	Removed int `json:"removed"`
+}
+
+// IsEmpty says whether nothing differs.
+func (c Changes) IsEmpty() bool { return c == Changes{} }
+
+// String is "2 added, 1 changed, 3 removed".
+func (c Changes) String() string {
+	if c.IsEmpty() {
+		return "no entry differs"
+	}
+	return fmt.Sprintf("%d added, %d changed, %d removed", c.Added, c.Changed, c.Removed)
+}
+
+// Diff walks over the entries of two revisions once, in the order of their keys, and writes a line for each that differs, at
+// most limit of them (0 is all): "+ key = value", "~ key: field old → new", "- key = value". A nil revision has no entries.
+// What comes from a Secret is counted alone. Entries of sizes that differ can't be compared: all are removed and added.
+//
+// reveal shows what comes from a Secret, too.
+func Diff(out io.Writer, from, to *revision.Revision, limit int, reveal bool) (Changes, error) {
+	d := &differ{out: out, limit: limit}
+	var references []v1alpha1.Reference
+	for _, r := range []*revision.Revision{from, to} {
+		if r != nil {
+			references = append(references, r.References...)
+			d.hidden = d.hidden || (r.Sensitive && !reveal)
+		}
+	}
+	var err error
+	if d.from, err = side(from, references); err != nil {
+		return d.changes, err
+	}
+	if d.to, err = side(to, references); err != nil {
+		return d.changes, err
+	}
+	d.sameSchema = from != nil && to != nil && equality.Semantic.DeepEqual(from.ValueSchema, to.ValueSchema)
+	d.walk()
+	if more := d.lines - limit; d.err == nil && limit > 0 && more > 0 && !d.hidden {
+		_, d.err = fmt.Fprintf(out, "  … and %s (--limit 0 shows all)\n", text.Count(more, "more line", "more lines"))
+	}
+	return d.changes, d.err
+}
+
+// half is one of two revisions.
+type half struct {
+	rev    *revision.Revision
+	typing element.Typing
+}
+
+func side(r *revision.Revision, references []v1alpha1.Reference) (half, error) {
+	if r == nil {
+		return half{}, nil
+	}
+	t, err := typingWith(r, references)
+	return half{r, t}, err
+}
+
+// inOrder are the indexes of the half's entries in the order of the keys.
+func (h *half) inOrder() iter.Seq[int] {
+	if h.rev == nil {
+		return func(func(int) bool) {}
+	}
+	return h.rev.Contents.InOrder(h.rev.Shape)
+}
+
+type differ struct {
+	out      io.Writer
+	limit    int
+	from, to half
+	hidden   bool
+	// sameSchema says that values of both sides have the same fields.
+	sameSchema bool
+	changes    Changes
+	lines      int
+	scratch    []byte
+	err        error
+}
+
+// walk merges both sides.
+func (d *differ) walk() {
+	nextFrom, stopFrom := iter.Pull(d.from.inOrder())
+	defer stopFrom()
+	nextTo, stopTo := iter.Pull(d.to.inOrder())
+	defer stopTo()
+	a, hasA := nextFrom()
+	b, hasB := nextTo()
+	for (hasA || hasB) && d.err == nil {
+		switch order := d.compare(a, hasA, b, hasB); {
+		case order < 0:
+			d.removed(a)
+			a, hasA = nextFrom()
+		case order > 0:
+			d.added(b)
+			b, hasB = nextTo()
+		default:
+			d.both(a, b)
+			a, hasA = nextFrom()
+			b, hasB = nextTo()
+		}
+	}
+}
+
+// compare says which entry comes first: that of from if negative, that of to if positive, both if zero. Elements without keys
+// are compared by their places.
+func (d *differ) compare(a int, hasA bool, b int, hasB bool) int {
+	switch {
+	case !hasA:
+		return 1
+	case !hasB:
+		return -1
+	case !d.comparable():
+		return -1
+	case d.to.rev.Shape.IsKeyless():
+		return 0
+	}
+	return d.to.rev.Shape.CompareKeys(d.from.rev.Contents.Key(a), d.to.rev.Contents.Key(b))
+}
+
+// comparable says whether keys and values of both sides have the same sizes, and the same order.
+func (d *differ) comparable() bool {
+	a, b := &d.from.rev.Shape, &d.to.rev.Shape
+	return a.Type == b.Type && a.KeySize == b.KeySize && a.ValueSize == b.ValueSize
+}
+
+func (d *differ) removed(i int) {
+	d.changes.Removed++
+	d.one('-', &d.from, i)
+}
+
+func (d *differ) added(i int) {
+	d.changes.Added++
+	d.one('+', &d.to, i)
+}
+
+func (d *differ) both(a, b int) {
+	ca, cb := &d.from.rev.Contents, &d.to.rev.Contents
+	cpusA, perA := ca.PerCPU(a)
+	cpusB, perB := cb.PerCPU(b)
+	if bytes.Equal(ca.Value(a), cb.Value(b)) && perA == perB && bytes.Equal(cpusA, cpusB) {
+		return
+	}
+	d.changes.Changed++
+	if !d.shows() {
+		return
+	}
+	line := append(d.scratch[:0], "  ~ "...)
+	if d.to.typing.Key != nil {
+		line = append(d.to.typing.Key.AppendText(line, cb.Key(b)), ": "...)
+	}
+	if perA || perB || !d.sameSchema {
+		line = append(value(line, &d.from.typing, ca, a), " → "...)
+		line = value(line, &d.to.typing, cb, b)
+	} else {
+		line = d.to.typing.AppendDifference(line, ca.Value(a), cb.Value(b))
+	}
+	d.write(line)
+}
+
+func (d *differ) one(sign byte, h *half, i int) {
+	if !d.shows() {
+		return
+	}
+	line := append(d.scratch[:0], ' ', ' ', sign, ' ')
+	c := &h.rev.Contents
+	if h.typing.Key != nil {
+		line = h.typing.Key.AppendText(line, c.Key(i))
+		if c.ValueSize > 0 {
+			line = append(line, " = "...)
+		}
+	}
+	d.write(value(line, &h.typing, c, i))
+}
+
+// shows says whether one more line is written.
+func (d *differ) shows() bool {
+	d.lines++
+	return !d.hidden && (d.limit == 0 || d.lines <= d.limit)
+}
+
+func (d *differ) write(line []byte) {
+	d.scratch = append(line, '\n')
+	_, d.err = d.out.Write(d.scratch)
+}

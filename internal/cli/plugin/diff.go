@@ -1,0 +1,248 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/contents"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
+	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
+	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
+)
+
+// manifestDiff is the command diff.
+type manifestDiff struct {
+	factory   *kube.Factory
+	paths     []string
+	recursive bool
+	limit     int
+}
+
+func newDiff(f *kube.Factory) *cobra.Command {
+	d := manifestDiff{factory: f}
+	c := &cobra.Command{
+		Use:   "diff -f FILE",
+		Short: "Show what a manifest would change on the nodes",
+		Long: `Show what a manifest would change on the nodes: it is compiled here, as the controller would, and compared with the revision
+that each group of nodes holds. ConfigMaps and Secrets among the manifests count before those of the cluster, which are read with
+the caller's rights. Nothing is changed, and nothing that comes from a Secret is shown.
+
+Lines begin with + for entries that would be added, ~ for other values, by fields, - for entries that would be removed, and ! for
+settings. Sources that the controller fetches (http, artifact) aren't known here.
+
+Exit code 0 if nothing differs, 1 if something does, 2 for errors.`,
+		Example: `  kubectl bpfmap diff -f blocklist.yaml
+  kubectl kustomize overlay | kubectl bpfmap diff -f -`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			differs, err := d.run(c)
+			return diffExit(c, differs, err)
+		},
+	}
+	c.Flags().StringArrayVarP(&d.paths, "filename", "f", nil, "file, folder or - for standard input (repeatable)")
+	c.Flags().BoolVarP(&d.recursive, "recursive", "R", false, "descend into the folders of folders")
+	c.Flags().IntVar(&d.limit, "limit", defaultLimit, "how many entries to show for each group of nodes; 0 means all")
+	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json")
+	return c
+}
+
+func (d *manifestDiff) run(c *cobra.Command) (differs bool, err error) {
+	if len(d.paths) == 0 {
+		return false, errors.New("nothing to read: -f FILE is needed")
+	}
+	if d.limit < 0 {
+		return false, errors.New("--limit must not be negative")
+	}
+	reader, err := d.factory.Client()
+	if err != nil {
+		return false, err
+	}
+	namespace, err := d.factory.Namespace()
+	if err != nil {
+		return false, err
+	}
+	set := manifest.Read(manifest.Options{Paths: d.paths, Recursive: d.recursive, Stdin: c.InOrStdin(), Namespace: namespace})
+	var problems []error
+	for _, p := range set.Problems {
+		problems = append(problems, p)
+	}
+	if len(set.Manifests) == 0 && len(problems) == 0 {
+		return false, errors.New("no BPFMap found")
+	}
+	states, err := kube.ListNodeStates(c.Context(), reader)
+	if err != nil && !kube.IsForbidden(err) {
+		return false, err
+	}
+	out := terminal.Of(c.OutOrStdout())
+	for i := range set.Manifests {
+		m := &set.Manifests[i]
+		one, err := d.compare(c.Context(), out, reader, m, set.Sources, states)
+		if c.Context().Err() != nil {
+			return false, context.Cause(c.Context())
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %s: %w", m.Place, m.Name(), err))
+		}
+		differs = differs || one
+	}
+	if err := out.Flush(); err != nil {
+		return false, err
+	}
+	return differs, errors.Join(problems...)
+}
+
+// compare compares one manifest.
+func (d *manifestDiff) compare(ctx context.Context, out *terminal.Output, reader client.Reader, m *manifest.Manifest, given []manifest.Source, states []v1alpha1.BPFNodeState) (bool, error) {
+	name := m.Map.Namespace + "/" + m.Map.Name
+	current, err := kube.GetMap(ctx, reader, m.Map.Namespace, m.Map.Name)
+	if err != nil && !kube.IsNotFound(err) {
+		return false, err
+	}
+	var revisions []v1alpha1.BPFMapRevision
+	in := compile.Input{Now: time.Now()}
+	if current != nil {
+		m.Map.UID = current.UID
+		if revisions, err = kube.ListRevisions(ctx, reader, m.Map.Namespace, m.Map.Name); err != nil {
+			return false, err
+		}
+		in.InUse = &compile.InUse{Sources: current.Status.Sources}
+		if newest := latest(current, revisions); newest != nil {
+			in.InUse.Contents = func() (*revision.Revision, error) { return contents.Read(ctx, reader, newest) }
+		}
+	}
+	want, err := wanted(ctx, reader, m.Map, revisions, given, in)
+	if err != nil {
+		return false, err
+	}
+	if current == nil {
+		out.Printf("%s: would be created, for %s\n", name, selectorText(want.NodeSelector))
+		_, err := writeDiff(out, nil, want, d.limit, false)
+		return true, err
+	}
+	if current.Spec.RollbackTo != "" && m.Map.Spec.RollbackTo == "" {
+		out.Printf("%s: spec.rollbackTo is %s: unless the manifest's tool takes it out, nothing of this reaches the nodes\n", name, terminal.Sanitize(current.Spec.RollbackTo))
+	}
+	return d.againstGroups(ctx, out, reader, want, holders(current, revisions, states))
+}
+
+// wanted is what the nodes are to hold by a manifest: what it compiles to, or the revision that it names.
+func wanted(ctx context.Context, reader client.Reader, m *v1alpha1.BPFMap, revisions []v1alpha1.BPFMapRevision, given []manifest.Source, in compile.Input) (*revision.Revision, error) {
+	if to := m.Spec.RollbackTo; to != "" {
+		for i := range revisions {
+			if revisions[i].Name == to {
+				return contents.Read(ctx, reader, &revisions[i])
+			}
+		}
+		return nil, fmt.Errorf("spec.rollbackTo: revision %s does not exist", to)
+	}
+	found, err := compile.Gather(&m.Spec, sources{ctx, reader, m.Namespace, given})
+	if err != nil {
+		return nil, err
+	}
+	in.Sources = found
+	result, err := compile.Run(m, in)
+	if err != nil {
+		return nil, err
+	}
+	return result.Revision, nil
+}
+
+// holder is nodes that hold the same revision.
+type holder struct {
+	revision *v1alpha1.BPFMapRevision
+	nodes    []string
+}
+
+// holders are the revisions that nodes hold, the newest first: by what they report, else those that they may hold.
+func holders(m *v1alpha1.BPFMap, revisions []v1alpha1.BPFMapRevision, states []v1alpha1.BPFNodeState) (all []holder) {
+	nodes := map[string][]string{}
+	for i := range states {
+		for j := range states[i].Status.Maps {
+			if nm := &states[i].Status.Maps[j]; nm.Namespace == m.Namespace && nm.Name == m.Name && nm.UID == string(m.UID) && nm.MapID != 0 {
+				nodes[nm.Revision] = append(nodes[nm.Revision], states[i].Name)
+			}
+		}
+	}
+	for i := range revisions {
+		r := &revisions[i]
+		isActive := states == nil && r.Labels[v1alpha1.LabelActive] == "true"
+		if r.Spec.MapUID == string(m.UID) && (isActive || len(nodes[r.Name]) > 0) {
+			all = append(all, holder{r, nodes[r.Name]})
+		}
+	}
+	if newest := latest(m, revisions); len(all) == 0 && newest != nil {
+		all = append(all, holder{newest, nil}) // no node has it yet
+	}
+	slices.SortStableFunc(all, func(a, b holder) int { return cmp.Compare(b.revision.Number(), a.revision.Number()) })
+	return all
+}
+
+// againstGroups compares what is wanted with what each group of nodes holds.
+func (d *manifestDiff) againstGroups(ctx context.Context, out *terminal.Output, reader client.Reader, want *revision.Revision, groups []holder) (differs bool, err error) {
+	if len(groups) == 0 {
+		out.Printf("%s: has no revision yet\n", want.Key)
+		_, err := writeDiff(out, nil, want, d.limit, false)
+		return true, err
+	}
+	for _, g := range groups {
+		have, err := contents.Read(ctx, reader, g.revision)
+		if err != nil {
+			return differs, err
+		}
+		object := revision.ToObject(want)
+		joinGroup(object, g.revision)
+		var settings []string
+		for _, line := range changes(g.revision, object) {
+			if !strings.HasPrefix(line, "entries: ") {
+				settings = append(settings, line)
+			}
+		}
+		out.Printf("%s: against %s%s\n", want.Key, g.revision.Name, heldBy(g.nodes))
+		for _, line := range settings {
+			out.Printf("  ! %s\n", terminal.Sanitize(line))
+		}
+		changed, err := writeDiff(out, have, want, d.limit, false)
+		if err != nil {
+			return differs, err
+		}
+		out.Printf("  %s\n", changed)
+		differs = differs || len(settings) > 0 || !changed.IsEmpty()
+	}
+	return differs, nil
+}
+
+// joinGroup gives a revision that was compiled here the members of its group, which the controller knows.
+func joinGroup(object, like *v1alpha1.BPFMapRevision) {
+	if object.Spec.Group != nil && like.Spec.Group != nil && object.Spec.Group.Name == like.Spec.Group.Name {
+		object.Spec.Group = like.Spec.Group
+	}
+}
+
+// maxHolders is how many nodes of a group are named.
+const maxHolders = 5
+
+// heldBy is ", held by node-a, node-b"; empty if nothing is known of nodes.
+func heldBy(nodes []string) string {
+	switch more := len(nodes) - maxHolders; {
+	case len(nodes) == 0:
+		return ""
+	case more > 0:
+		return ", held by " + strings.Join(nodes[:maxHolders], ", ") + " and " + text.Count(more, "more node", "more nodes")
+	}
+	return ", held by " + strings.Join(nodes, ", ")
+}

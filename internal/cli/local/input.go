@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -118,6 +117,8 @@ func (f *inputFlags) load(c *cobra.Command) (*loaded, error) {
 	if len(f.paths) == 0 {
 		return nil, errNothing
 	}
+	progress := terminal.StartProgress(c.Context(), c.ErrOrStderr(), "Reading manifests", 0)
+	defer progress.Done()
 	set := f.read(c)
 	l := &loaded{manifests: set.Manifests, skipped: set.Skipped}
 	l.found(severityError, set.Problems...)
@@ -130,14 +131,12 @@ func (f *inputFlags) load(c *cobra.Command) (*loaded, error) {
 		return nil, err
 	}
 	set.Sources = append(given.all, set.Sources...) // the first of a name is found
-	progress := terminal.StartProgress(c.Context(), c.ErrOrStderr(), "Compiling", len(set.Manifests))
-	defer progress.Done()
 	for i := range set.Manifests {
 		if ctx := c.Context(); ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
+		progress.Say(fmt.Sprintf("Compiling %s (%d of %d)", set.Manifests[i].Name(), i+1, len(set.Manifests)))
 		f.compileInto(l, &set.Manifests[i], set.Sources, from)
-		progress.Add(1)
 	}
 	var conflicts []manifest.Problem
 	l.maps, conflicts = refusePinConflicts(l.maps)
@@ -174,15 +173,16 @@ func (f *inputFlags) compileManifest(m *manifest.Manifest, sources []manifest.So
 	}
 	var missing []manifest.Problem
 	if f.documents.missing == missingIgnore {
-		found = slices.DeleteFunc(found, func(s compile.Source) bool {
+		for i := range found {
+			s := &found[i]
 			if s.Err == nil || m.Map.Spec.EntriesFrom[s.Index].File != nil {
-				return false
+				continue
 			}
 			path := fmt.Sprintf("spec.entriesFrom[%d]", s.Index)
 			missing = append(missing, manifest.Problem{Place: m.At(path), Object: m.Name(), Path: path,
 				Message: fmt.Sprintf("not checked: %s: %v", s.Name, s.Err)})
-			return true
-		})
+			s.Absent = true
+		}
 	}
 	result, err := compile.Run(m.Map, compile.Input{Sources: found, Now: time.Now()})
 	return result, missing, err

@@ -48,11 +48,17 @@ func (o *Output) startProgress(ctx context.Context, title string, total int, aft
 	if total <= 1 {
 		total = -1 // a spinner
 	}
-	p.bar = progressbar.NewOptions(total,
+	options := []progressbar.Option{
 		progressbar.OptionSetWriter(o.raw), progressbar.OptionUseANSICodes(true), progressbar.OptionEnableColorCodes(false),
-		progressbar.OptionSetDescription(Sanitize(title)), progressbar.OptionShowCount(), progressbar.OptionSetWidth(20),
-		progressbar.OptionSetPredictTime(total > 0), progressbar.OptionSetElapsedTime(true), progressbar.OptionSpinnerType(14),
-	)
+		progressbar.OptionSetDescription(p.description()), progressbar.OptionSetWidth(20), progressbar.OptionSpinnerType(14),
+		progressbar.OptionSetPredictTime(total > 0), progressbar.OptionSetElapsedTime(true),
+		progressbar.OptionSetSpinnerChangeInterval(0), // else it draws by itself, whatever else is being written
+	}
+	if total > 0 {
+		options = append(options, progressbar.OptionShowCount())
+	}
+	p.bar = progressbar.NewOptions(total, options...)
+	p.bar.StartWithoutRender() // the time that has elapsed counts from now
 	go p.run(ctx, after)
 	return p
 }
@@ -86,8 +92,16 @@ func (p *Progress) show() {
 	}
 	s.bar = p
 	p.visible = true
-	p.bar.Describe(Sanitize(*p.title.Load())) // it renders, too
-	_ = p.bar.Set64(p.done.Load())            // what can't be shown isn't missed
+	_ = p.bar.Set64(p.done.Load())  // what can't be shown isn't missed
+	p.bar.Describe(p.description()) // it renders, too
+}
+
+// besideTitle is about how many columns of a bar are not its title.
+const besideTitle = 45
+
+// description is the title, cut so that the bar stays in one line.
+func (p *Progress) description() string {
+	return Cut(Sanitize(*p.title.Load()), max(p.out.Width()-besideTitle, minShrunk))
 }
 
 // hide takes the bar off the screen, until it is shown again.

@@ -228,6 +228,22 @@ func TestProgress(t *testing.T) {
 		t.Errorf("the bar is left: %q", got)
 	}
 
+	// A spinner, too, is drawn by nobody any more once work is done.
+	b.Reset()
+	spinner := o.startProgress(t.Context(), "Reading", 0, time.Nanosecond)
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(locked(), "Reading"); {
+		if time.Now().After(deadline) {
+			t.Fatalf("no spinner is shown: %q", locked())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	spinner.Done()
+	after := locked()
+	time.Sleep(3 * progressEvery)
+	if now := locked(); now != after {
+		t.Errorf("it is drawn after the end: %q", now[len(after):])
+	}
+
 	b.Reset()
 	quick := o.startProgress(t.Context(), "Quick", 4, time.Hour)
 	quick.Done()

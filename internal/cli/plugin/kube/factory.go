@@ -6,6 +6,7 @@ package kube
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ import (
 type Factory struct {
 	// UserAgent is what commands call themselves to the API server.
 	UserAgent string
+	// Warnings is where the API server's warnings go; nil is nowhere.
+	Warnings io.Writer
 
 	rules     *clientcmd.ClientConfigLoadingRules
 	overrides clientcmd.ConfigOverrides
@@ -61,6 +64,10 @@ func (f *Factory) RESTConfig() (*rest.Config, error) {
 	}
 	config.QPS = -1 // the API server's priority and fairness decides who waits
 	config.UserAgent = f.UserAgent
+	config.WarningHandler = rest.NoWarnings{}
+	if f.Warnings != nil {
+		config.WarningHandler = rest.NewWarningWriter(f.Warnings, rest.WarningWriterOptions{Deduplicate: true})
+	}
 	return config, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 )
 
 // The sentinels. An error that matches one of them by errors.Is still matches its errno, too.
@@ -56,7 +57,7 @@ type Error struct {
 	Err error
 }
 
-// Error is "update element of Hash flows: map is full (max_entries 1024): argument list too long".
+// Error is "update element of Hash flows: map is full (max_entries 1024)".
 func (e *Error) Error() string {
 	s := e.Op
 	if e.Map != "" {
@@ -68,10 +69,17 @@ func (e *Error) Error() string {
 	if e.Hint != "" {
 		s += " (" + e.Hint + ")"
 	}
-	if e.Err != nil {
+	if e.Err != nil && !e.isSaid() {
 		s += ": " + e.Err.Error()
 	}
 	return s
+}
+
+// isSaid says that Kind tells all that the errno does, in the words of maps: "argument list too long" is what a full one
+// gives.
+func (e *Error) isSaid() bool {
+	var errno syscall.Errno
+	return (e.Kind == ErrFull || e.Kind == ErrNotExist || e.Kind == ErrExist) && errors.As(e.Err, &errno)
 }
 
 // Is makes errors.Is find the sentinel without the allocation that Unwrap costs.

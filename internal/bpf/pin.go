@@ -59,6 +59,8 @@ func openPin(path, shown string, flags MapFlags, kind string, other error) (*sys
 		switch {
 		case sys.IsNotExist(err):
 			e.Kind = ErrNotExist
+		case sys.IsNotPermitted(err): // the modes of files give EACCES
+			e.Kind, e.Hint = ErrNotPermitted, lackingForAll("a seccomp filter or a security module forbids bpf(2): in a pod without capabilities, seccompProfile RuntimeDefault does")
 		case sys.IsPermission(err):
 			e.Kind, e.Hint = ErrNotPermitted, lackingForAll("by its mode, or because it is not a pin")
 		}

@@ -189,6 +189,8 @@ func (c *compiler) maxEntries(p part, n int64) uint32 {
 	case t.Capacity == maptype.Unbounded && n != 0:
 		c.problems.add(at, "%d: a %s grows with what it is attached to and takes none", n, p.typ)
 	case t.Capacity == maptype.Unbounded:
+	case n == 0: // what isn't there is 0 as well
+		c.problems.add(at, "is missing, or 0: must be between 1 and %d", uint32(math.MaxUint32))
 	case n < 1 || n > math.MaxUint32:
 		c.problems.add(at, "%d is out of range (1…%d)", n, math.MaxUint32)
 	case t.Capacity == maptype.Bytes && (n < pageSize || n&(n-1) != 0):

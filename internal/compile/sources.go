@@ -28,6 +28,8 @@ type Source struct {
 	Load func() ([]byte, error)
 	// Err is why there are no data.
 	Err error
+	// Absent says that the data are elsewhere, and that all else is to be checked without them.
+	Absent bool
 }
 
 // LoadError is a source that can't be read for now, through no fault of the spec.
@@ -94,7 +96,7 @@ func (c *compiler) fromSources(b *builder) {
 	c.checkAggregate(b.shape)
 	for i := range c.elements {
 		e := &c.elements[i]
-		sources, before := 0, c.problems.total
+		sources, isAbsent, before := 0, false, c.problems.total
 		for j := range c.sources {
 			s := &c.sources[j]
 			if s.Index != i {
@@ -105,6 +107,10 @@ func (c *compiler) fromSources(b *builder) {
 			}
 			if sources++; c.isFull() {
 				return
+			}
+			if s.Absent {
+				isAbsent = true
+				continue
 			}
 			var pending *PendingError
 			if errors.As(s.Err, &pending) {
@@ -125,7 +131,7 @@ func (c *compiler) fromSources(b *builder) {
 		if c.unread != nil {
 			return
 		}
-		if !c.full {
+		if !c.full && !isAbsent {
 			c.finish(e, c.problems.total == before)
 		}
 		if c.problems.total > before && e.problem == "" {

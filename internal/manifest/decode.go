@@ -78,6 +78,8 @@ func (s *Set) addObject(obj object, o Options) {
 	switch {
 	case err != nil:
 		s.problem(obj.problem("apiVersion", err.Error()))
+	case h.APIVersion == "" && h.Kind == "" && isKustomizeConfig(obj.json):
+		s.Skipped = append(s.Skipped, Skipped{Place: obj.place, Object: "a configuration of kustomize"})
 	case h.APIVersion == "" || h.Kind == "":
 		s.problem(obj.problem("", "not a Kubernetes object: apiVersion and kind are needed"))
 	case h.APIVersion == "v1" && h.Kind == "List", gv == v1alpha1.GroupVersion && h.Kind == "BPFMapList":
@@ -94,6 +96,26 @@ func (s *Set) addObject(obj object, o Options) {
 	default:
 		s.addMap(obj, o)
 	}
+}
+
+// kustomizeConfig are the fields of a transformer configuration of kustomize (sigs.k8s.io/kustomize/api, TransformerConfig),
+// which says where kustomize finds names and the like. It has no kind, and stands among manifests.
+var kustomizeConfig = []string{
+	"namePrefix", "nameSuffix", "namespace", "commonLabels", "labels", "templateLabels", "commonAnnotations", "nameReference",
+	"varReference", "images", "replicas",
+}
+
+func isKustomizeConfig(text []byte) bool {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil || len(fields) == 0 {
+		return false
+	}
+	for name := range fields {
+		if !slices.Contains(kustomizeConfig, name) {
+			return false
+		}
+	}
+	return true
 }
 
 func kindMessage(kind string) string {

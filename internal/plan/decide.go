@@ -147,13 +147,16 @@ func (d *decision) checkLayout() (ends bool) {
 	default:
 		why, way := "it is not touched", "; declare the layout of its programs (bpfmap generate writes it), or load programs with the declared one"
 		if d.ours {
-			why, way = "replacePolicy is Never", ""
+			why, way = replaceNever, ""
 		}
 		d.stall(v1alpha1.NodeReasonSchemaMismatch, fmt.Sprintf("map %d at the pin has another layout than the spec: %s: %s%s", d.base.ID, why, fit.Misfit, way))
 		p.Layouts = fit.Layouts
 		return true
 	}
 }
+
+// replaceNever is why our own map stays as it is, and the way out.
+const replaceNever = "replacePolicy is Never (with Swap, a new map takes the pin)"
 
 // replace makes a new map if that is allowed: only our own maps are ever replaced.
 func (d *decision) replace(differences []revision.Difference) (ends bool) {
@@ -171,7 +174,7 @@ func (d *decision) replace(differences []revision.Difference) (ends bool) {
 	}
 	why := "it was not made by this operator and is not touched"
 	if d.ours {
-		why = "replacePolicy is Never"
+		why = replaceNever
 	}
 	return d.stall(reason, fmt.Sprintf("map %d at the pin is incompatible with the spec (%s): %s", d.base.ID, strings.Join(list, "; "), why))
 }

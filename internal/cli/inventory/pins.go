@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
@@ -40,6 +41,8 @@ func findPins(root mounts.Root, bpffs string, describe func(*bpf.Map) (Map, erro
 			// Gone since its folder was read.
 		case err != nil:
 			p.unreadable = append(p.unreadable, fmt.Errorf("read %s: %w", p.root.Node(path), errors.Unwrap(err)))
+		case strings.Contains(d.Name(), "."):
+			// The kernel's own maps.debug and progs.debug: no pin has a dot.
 		case d.Type().IsRegular():
 			p.add(bpffs, path)
 		}

@@ -91,7 +91,7 @@ func TestDumpSeveral(t *testing.T) {
 	equal(t, r.String(), result{
 		code:   1,
 		out:    "# default/a (" + pins + "/default/a)\n\n# default/b (" + pins + "/default/b)\n1 = 2\nFound 1 element\n",
-		errOut: "Error: open pin of " + pins + "/default/a: does not exist: no such file or directory\n",
+		errOut: "Error: open pin of " + pins + "/default/a: does not exist\n",
 	}.String())
 	equal(t, fails(t, "dump", "--pin", filepath.Join(pins, "default", "b"), "-f", folder),
 		"Error: -f has 2 BPFMaps: with --pin or --id it must contain exactly one\n")

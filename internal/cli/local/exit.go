@@ -6,9 +6,11 @@ package local
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 )
 
@@ -67,8 +69,12 @@ func PrintFailure(errOut *terminal.Output, err error) {
 	if exit := (*ExitError)(nil); err == nil || errors.As(err, &exit) {
 		return
 	}
+	way := ""
+	if errors.Is(err, bpf.ErrNotPermitted) && os.Geteuid() != 0 && os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
+		way = " (run as root, as with sudo, or with that capability)"
+	}
 	_ = errOut.Styled(terminal.Red, "Error:") // nobody is left to tell
-	errOut.Printf(" %v\n", err)
+	errOut.Printf(" %v%s\n", err, way)
 }
 
 // printError writes a failure that doesn't end the command.

@@ -166,7 +166,7 @@ func TestGenerateEntries(t *testing.T) {
 	}
 	equal(t, ok(t, "generate", "--id", id, "--entries", "--bpffs", bpffs), byPin)
 	if err := os.Remove(pin); err == nil {
-		equal(t, fails(t, "generate", "--pin", pin), "Error: open pin of "+pin+": does not exist: no such file or directory\n")
+		equal(t, fails(t, "generate", "--pin", pin), "Error: open pin of "+pin+": does not exist\n")
 	}
 }
 

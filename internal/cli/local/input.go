@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -174,15 +173,16 @@ func (f *inputFlags) compileManifest(m *manifest.Manifest, sources []manifest.So
 	}
 	var missing []manifest.Problem
 	if f.documents.missing == missingIgnore {
-		found = slices.DeleteFunc(found, func(s compile.Source) bool {
+		for i := range found {
+			s := &found[i]
 			if s.Err == nil || m.Map.Spec.EntriesFrom[s.Index].File != nil {
-				return false
+				continue
 			}
 			path := fmt.Sprintf("spec.entriesFrom[%d]", s.Index)
 			missing = append(missing, manifest.Problem{Place: m.At(path), Object: m.Name(), Path: path,
 				Message: fmt.Sprintf("not checked: %s: %v", s.Name, s.Err)})
-			return true
-		})
+			s.Absent = true
+		}
 	}
 	result, err := compile.Run(m.Map, compile.Input{Sources: found, Now: time.Now()})
 	return result, missing, err

@@ -126,6 +126,9 @@ func (f *mapFilter) has(m *inventory.Map) bool {
 	})
 }
 
+// maxSkipped bounds how many pins are named that can't be opened: for most people it is all of them, for one reason.
+const maxSkipped = 5
+
 // readMaps are the maps of the machine that a filter has. What can't be read is printed.
 func readMaps(c *cobra.Command, bpffs string, which *mapFilter) ([]mapInfo, error) {
 	inv, err := inventory.ReadCounted(c.Context(), hostRoot(), bpffs)
@@ -135,7 +138,11 @@ func readMaps(c *cobra.Command, bpffs string, which *mapFilter) ([]mapInfo, erro
 	if inv.Limited != nil {
 		c.PrintErrf("Only pinned maps are listed: %v\n", inv.Limited)
 	}
-	for _, err := range inv.Unreadable {
+	for i, err := range inv.Unreadable {
+		if i == maxSkipped {
+			c.PrintErrf("Skipped: and %d more\n", len(inv.Unreadable)-i)
+			break
+		}
 		c.PrintErrf("Skipped: %v\n", err)
 	}
 	return which.infos(&inv), nil

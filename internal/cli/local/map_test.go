@@ -45,7 +45,7 @@ func TestMapHash(t *testing.T) {
 	equal(t, ok(t, at("lookup", "u32:1")...), "03 04\n")
 	equal(t, ok(t, at("lookup", "u32:1", "-o", "json")...), `{"key": "01000000", "value": "0304"}`+"\n")
 	equal(t, fails(t, at("update", "u32:1", "--value", "u16:1", "--flags", "noexist")...),
-		"Error: update element of Hash h: already exists: file exists\n")
+		"Error: update element of Hash h: already exists\n")
 	equal(t, fails(t, at("update", "u32:1", "--value", "u16:1", "--flags", "Maybe")...),
 		"Error: --flags Maybe: must be one of Any, NoExist, Exist, Lock, CPU, AllCPUs\n")
 	equal(t, fails(t, at("update", "u64:1", "--value", "u16:1")...),
@@ -56,7 +56,7 @@ func TestMapHash(t *testing.T) {
 
 	ok(t, at("update", "u32:2", "--value", "u16:2")...)
 	equal(t, fails(t, at("update", "u32:3", "--value", "u16:3")...),
-		"Error: update element of Hash h: map is full (max_entries 2): argument list too long\n")
+		"Error: update element of Hash h: map is full (max_entries 2)\n")
 	if bpftest.Since(t, 5, 14) {
 		equal(t, ok(t, at("lookup-delete", "u32:2")...), "02 00\n")
 	} else {
@@ -64,7 +64,7 @@ func TestMapHash(t *testing.T) {
 		ok(t, at("delete", "u32:2")...)
 	}
 	equal(t, fails(t, at("lookup", "u32:2")...),
-		"Error: look up element of Hash h: does not exist: no such file or directory\n")
+		"Error: look up element of Hash h: does not exist\n")
 
 	first := ok(t, "map", "next-key", "--pin", pin)
 	equal(t, first, "hex:01000000\n")
@@ -72,7 +72,7 @@ func TestMapHash(t *testing.T) {
 
 	ok(t, at("delete", "u32:1")...)
 	equal(t, fails(t, at("delete", "u32:1")...),
-		"Error: delete element of Hash h: does not exist: no such file or directory\n")
+		"Error: delete element of Hash h: does not exist\n")
 }
 
 func TestMapPerCPU(t *testing.T) {
@@ -213,7 +213,7 @@ func TestMapFreezeInfoPins(t *testing.T) {
 	ok(t, "map", "pin", "--pin", pin, again)
 	ok(t, "map", "unpin", pin)
 	equal(t, ok(t, "map", "lookup", "--pin", again, "--key", "2"), "00 00 00 00 00 00 00 00\n")
-	equal(t, fails(t, "map", "unpin", pin), "Error: open pin of "+pin+": does not exist: no such file or directory\n")
+	equal(t, fails(t, "map", "unpin", pin), "Error: open pin of "+pin+": does not exist\n")
 }
 
 func TestMapCreateRefuses(t *testing.T) {

@@ -97,7 +97,11 @@ func checkKernel() error {
 	case errors.Is(err, bpf.ErrMemlockLimit):
 		return refuse(v1alpha1.ReasonMissingCapability, "maps can't be created: %w", err)
 	case errors.Is(err, bpf.ErrNotPermitted):
-		return refuse(v1alpha1.ReasonMissingCapability, "maps can't be created: %w: add the capability BPF to the agent", err)
+		way := ""
+		if os.Getenv("KUBERNETES_SERVICE_HOST") != "" { // in a pod
+			way = ": add the capability BPF to the agent"
+		}
+		return refuse(v1alpha1.ReasonMissingCapability, "maps can't be created: %w%s", err, way)
 	case err != nil:
 		return refuse(v1alpha1.ReasonKernelUnsupported, "maps can't be created: %w: Linux 5.8 or newer with CONFIG_BPF_SYSCALL is required", err)
 	}

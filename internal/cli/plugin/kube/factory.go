@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -91,15 +90,6 @@ func (f *Factory) Namespace() (string, error) {
 		return "", fmt.Errorf("read kubeconfig: %w", err)
 	}
 	return namespace, nil
-}
-
-// RequestTimeout is that of --request-timeout; 0 is none.
-func (f *Factory) RequestTimeout() time.Duration {
-	timeout, err := clientcmd.ParseTimeout(f.overrides.Timeout)
-	if err != nil {
-		return 0 // RESTConfig reports it
-	}
-	return timeout
 }
 
 // Named is a client, and the namespace and name of a BPFMap that is named as NAME or NAMESPACE/NAME, as kubectl and the

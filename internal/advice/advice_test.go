@@ -81,7 +81,9 @@ func TestEveryReasonHasAdvice(t *testing.T) {
 		}
 		return advice.Map
 	}
-	found := reasons(t, api, func(name, _ string) bool { return strings.HasPrefix(name, "Reason") || strings.HasPrefix(name, "NodeReason") })
+	found := reasons(t, api, func(name, _ string) bool {
+		return strings.HasPrefix(name, "Reason") || strings.HasPrefix(name, "NodeReason")
+	})
 	if len(found) < 60 {
 		t.Fatalf("only %d reasons found in %s", len(found), api)
 	}
@@ -152,7 +154,7 @@ func render() string {
 	var b strings.Builder
 	b.WriteString(`# Reasons, and what to do
 
-Every `+"`reason`"+` in a status, what it means, and what to do next. `+"`kubectl bpfmap status MAP`"+` prints the lines that apply, and `+"`kubectl bpfmap why MAP [NODE]`"+` the causes behind them ([kubectl plugin](kubectl-plugin.md)). This page is made from the table that both use: `+"`go test ./internal/advice -update`"+`.
+Every ` + "`reason`" + ` in a status, what it means, and what to do next. ` + "`kubectl bpfmap status MAP`" + ` prints the lines that apply, and ` + "`kubectl bpfmap why MAP [NODE]`" + ` the causes behind them ([kubectl plugin](kubectl-plugin.md)). This page is made from the table that both use: ` + "`go test ./internal/advice -update`" + `.
 `)
 	for _, scope := range advice.Scopes() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| reason | it means | what to do |\n|---|---|---|\n", title(scope), intro(scope))

@@ -37,12 +37,13 @@ func Args(name string, args []string) (plugin []string, ok bool) {
 func New(version string) *cobra.Command {
 	f := kube.New(version)
 	root := &cobra.Command{
-		Use:           "kubectl",
-		Short:         "Look at and change the BPFMaps of a cluster",
-		Version:       version,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl bpfmap"},
+		Use:              "kubectl",
+		Short:            "Look at and change the BPFMaps of a cluster",
+		Version:          version,
+		SilenceUsage:     true,
+		SilenceErrors:    true,
+		Annotations:      map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl bpfmap"},
+		PersistentPreRun: func(c *cobra.Command, _ []string) { f.Warnings = c.ErrOrStderr() },
 	}
 	f.AddFlags(root.PersistentFlags())
 	_ = root.RegisterFlagCompletionFunc("namespace", f.CompleteNamespaces)

@@ -6,8 +6,8 @@ package kube
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -22,6 +22,8 @@ import (
 type Factory struct {
 	// UserAgent is what commands call themselves to the API server.
 	UserAgent string
+	// Warnings is where the API server's warnings go; nil is nowhere.
+	Warnings io.Writer
 
 	rules     *clientcmd.ClientConfigLoadingRules
 	overrides clientcmd.ConfigOverrides
@@ -61,6 +63,10 @@ func (f *Factory) RESTConfig() (*rest.Config, error) {
 	}
 	config.QPS = -1 // the API server's priority and fairness decides who waits
 	config.UserAgent = f.UserAgent
+	config.WarningHandler = rest.NoWarnings{}
+	if f.Warnings != nil {
+		config.WarningHandler = rest.NewWarningWriter(f.Warnings, rest.WarningWriterOptions{Deduplicate: true})
+	}
 	return config, nil
 }
 
@@ -84,15 +90,6 @@ func (f *Factory) Namespace() (string, error) {
 		return "", fmt.Errorf("read kubeconfig: %w", err)
 	}
 	return namespace, nil
-}
-
-// RequestTimeout is that of --request-timeout; 0 is none.
-func (f *Factory) RequestTimeout() time.Duration {
-	timeout, err := clientcmd.ParseTimeout(f.overrides.Timeout)
-	if err != nil {
-		return 0 // RESTConfig reports it
-	}
-	return timeout
 }
 
 // Named is a client, and the namespace and name of a BPFMap that is named as NAME or NAMESPACE/NAME, as kubectl and the

@@ -136,6 +136,7 @@ fuzz: ## Fuzz the readers of what users and other programs write, $FUZZTIME for 
 .PHONY: test-e2e
 test-e2e: require-root build ## Run the tests that need a cluster, in $CLUSTER_DIR or one of their own (root).
 	hack/controlplane/build.sh kube-apiserver etcd kubelet kube-controller-manager kube-scheduler kubectl helm >/dev/null
+	hack/packages.sh curl:curl
 	$(GO) test -tags e2e $(TEST_FLAGS) -run '$(E2E)' -v -timeout 40m ./test/e2e
 
 .PHONY: test-kernels

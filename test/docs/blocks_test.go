@@ -63,6 +63,9 @@ func judge(t *testing.T, b docs.Block) string {
 			}
 		}
 	case "file":
+		if !strings.Contains(b.Before, "`"+argument+"`") {
+			return "the line before it doesn't name the file " + argument
+		}
 		if b.Language == "yaml" && strings.Contains(b.Text, "kind:") {
 			return manifests(t, b)
 		}

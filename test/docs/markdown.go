@@ -29,6 +29,7 @@ type Block struct {
 	Language string
 	Text     string
 	Mark     Mark
+	Before   string // the line of prose before it
 }
 
 // String is the block's place.
@@ -92,7 +93,7 @@ func parse(name, text string) (Page, error) {
 	p := Page{Path: name}
 	var own, all Mark
 	var open *Block
-	indent, ticks := "", ""
+	indent, ticks, before := "", "", ""
 	for i, line := range strings.Split(text, "\n") {
 		at := fmt.Sprintf("%s:%d", name, i+1)
 		if open != nil {
@@ -112,7 +113,7 @@ func parse(name, text string) (Page, error) {
 			if own.Verb != "" {
 				mark = own
 			}
-			open, own = &Block{Page: name, Line: i + 1, Language: m[3], Mark: mark}, Mark{}
+			open, own = &Block{Page: name, Line: i + 1, Language: m[3], Mark: mark, Before: before}, Mark{}
 		case strings.HasPrefix(strings.TrimSpace(line), "```"):
 			return p, fmt.Errorf("%s: %q isn't the beginning of a block: a language in lower case and nothing else", at, line)
 		case strings.TrimSpace(line) == "":
@@ -137,6 +138,7 @@ func parse(name, text string) (Page, error) {
 				return p, fmt.Errorf("%s: the mark before it belongs to no block", at)
 			}
 			p.prose(i+1, line)
+			before = line
 		}
 	}
 	if open != nil {

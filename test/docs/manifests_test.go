@@ -65,7 +65,7 @@ func manifests(t *testing.T, b docs.Block) string {
 	}
 	maps := false
 	for _, object := range objects {
-		problem := ""
+		var problem string
 		switch kind, version := object["kind"], object["apiVersion"]; {
 		case kind == nil || version == nil:
 			return "is a part of a manifest: mark it with what it is part of (test/docs/doc.go)"

@@ -51,7 +51,7 @@ func Pages(root string) ([]Page, error) {
 		return nil, err
 	}
 	paths = append(paths, filepath.Join(root, "charts/bpfmap-operator/README.md"))
-	err = filepath.WalkDir(filepath.Join(root, "docs"), func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(filepath.Join(root, "docs"), func(path string, _ fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(path) == ".md" {
 			paths = append(paths, path)
 		}

@@ -55,11 +55,11 @@ func steps(b docs.Block) (all []step) {
 func script(p docs.Page, world string) (text string, all []step) {
 	var out strings.Builder
 	for _, b := range p.Blocks {
-		switch {
-		case b.Mark.Verb == "file":
+		switch b.Mark.Verb {
+		case "file":
 			const end = "END OF THE FILE"
 			fmt.Fprintf(&out, "mkdir -p \"$(dirname %[1]q)\"\ncat >%[1]q <<'%[2]s'\n%[3]s%[2]s\n", b.Mark.Argument, end, b.Text)
-		case b.Mark.Verb == "run":
+		case "run":
 			if !slices.Contains(strings.Fields(b.Mark.Argument), world) {
 				continue
 			}
@@ -159,7 +159,7 @@ func withBinary() string { return "PATH=" + filepath.Dir(bpfmap) + ":" + os.Gete
 // machine is a machine of its own, as far as a page can tell: a BPF file system, and a network without anything.
 const machine = `mount -t bpf -o mode=0755 bpf /sys/fs/bpf
 mkdir -p /run/netns
-mount -t tmpfs tmpfs /run/netns
+mount -t tmpfs none /run/netns
 ip link set lo up
 `
 

@@ -113,7 +113,8 @@ test: require-root test-tools controlplane build ## Run all tests, on this machi
 # Prometheus scrape and alert.
 .PHONY: test-tools
 test-tools: require-root
-	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/stdio.h:libc6-dev /usr/include/bpf/libbpf.h:libbpf-dev prometheus:prometheus xdp-filter:xdp-tools systemd-analyze:systemd
+	hack/packages.sh bpftool:bpftool clang:clang gcc:gcc pkg-config:pkg-config /usr/include/stdio.h:libc6-dev /usr/include/bpf/libbpf.h:libbpf-dev prometheus:prometheus xdp-filter:xdp-tools systemd-analyze:systemd \
+		ip:iproute2 ping:iputils-ping curl:curl setpriv:util-linux
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need neither root nor kernel nor API server, but clang.
@@ -141,6 +142,7 @@ fuzz: ## Fuzz the readers of what users and other programs write, $FUZZTIME for 
 .PHONY: test-e2e
 test-e2e: require-root build ## Run the tests that need a cluster, in $CLUSTER_DIR or one of their own (root).
 	hack/controlplane/build.sh kube-apiserver etcd kubelet kube-controller-manager kube-scheduler kubectl helm >/dev/null
+	hack/packages.sh curl:curl
 	$(GO) test -tags e2e $(TEST_FLAGS) -run '$(E2E)' -v -timeout 40m ./test/e2e
 
 .PHONY: test-kernels
@@ -226,6 +228,11 @@ verify: generate ## Fail if generated files, formatting or go.mod are not up to 
 lint: bin/tools/golangci-lint ## Run the linters, the direction of imports among them.
 	bin/tools/golangci-lint run ./...
 	bin/tools/golangci-lint run --build-tags e2e ./test/e2e/...
+
+.PHONY: docs
+docs: ## Build the documentation as a site, into bin/site, with strict links (root, to install mkdocs).
+	hack/packages.sh mkdocs:mkdocs /usr/share/doc/mkdocs-material:mkdocs-material /usr/lib/python3/dist-packages/pymdownx:python3-pymdownx
+	mkdocs build --quiet --clean --strict
 
 .PHONY: clean
 clean: ## Remove bin/. The cache of the control plane stays.

@@ -75,7 +75,7 @@ func meaningOf(path string, s *apiextensionsv1.JSONSchemaProps, required bool) s
 		parts = append(parts, "**Required.**")
 	}
 	if s.Description != "" {
-		parts = append(parts, strings.ReplaceAll(cell(s.Description), "<", "&lt;"))
+		parts = append(parts, cell(strings.ReplaceAll(s.Description, "<", "&lt;")))
 	}
 	if strings.HasSuffix(path, recursive) {
 		parts = append(parts, "The same again, level by level.")

@@ -14,6 +14,8 @@ operator_image() {
 pack() {
 	local image=$1 archive=$2 context=$3 store=(--storage-driver vfs --root "$dir/buildah" --runroot "$dir/buildah-run")
 	shift 3
+	# Earlier releases have a Dockerfile of one stage, which takes the same file.
+	if grep -q ' AS prebuilt$' "$context/Dockerfile"; then set -- "$@" --target prebuilt; fi
 	rm -f "$archive"
 	buildah "${store[@]}" bud --isolation chroot --quiet --tag "$image" "$@" "$context" >>"$logs/images.log" 2>&1
 	buildah "${store[@]}" push --quiet "$image" "docker-archive:$archive:$image" >>"$logs/images.log" 2>&1

@@ -15,9 +15,29 @@ for file in lib pki controlplane images node; do
 done
 [[ $(id -u) == 0 ]] || die "needs root"
 
+# whats_next PROGRAMS prints what a shell needs to use the cluster (to standard output), and what to do then.
+whats_next() {
+	cat >&2 <<-END
+
+		To use it, have this shell find the cluster, and the kubectl and helm that belong to it:
+
+	END
+	echo "export CLUSTER_DIR=$dir KUBECONFIG=$dir/admin.kubeconfig PATH=$1:\$PATH"
+	cat >&2 <<-END
+
+		Then install the operator, with the image that the nodes have already, and declare maps:
+
+		  helm install bpfmap charts/bpfmap-operator --namespace bpfmap-system --create-namespace
+		  kubectl apply -f config/samples
+		  kubectl get bpfmaps -A
+
+		docs/tutorial.md goes on from here. make cluster-down removes the cluster.
+	END
+}
+
 if [[ -e $marker ]] && runs kube-apiserver; then
 	say "already runs; make cluster-down removes it"
-	echo "export CLUSTER_DIR=$dir KUBECONFIG=$dir/admin.kubeconfig"
+	whats_next "$(hack/controlplane/build.sh --print-dir)"
 	exit 0
 fi
 
@@ -58,4 +78,4 @@ say "control plane ready after $SECONDS s; starting ${#nodes[@]} nodes"
 for name in "${nodes[@]}"; do start_node "$name"; done
 for name in "${nodes[@]}"; do until_true 60 "$name is Ready" node_ready "$name"; done
 say "${#nodes[@]} nodes Ready after $SECONDS s, with $(operator_image)"
-echo "export CLUSTER_DIR=$dir KUBECONFIG=$dir/admin.kubeconfig"
+whats_next "$programs"

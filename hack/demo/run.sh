@@ -57,7 +57,7 @@ show kubectl get bpfmaps,bpfnodestates --all-namespaces -o wide
 show kubectl describe bpfmap --namespace edge blocklist
 
 section "The same maps as the kernel shows them"
-show bpfmap list --bpffs "$bpffs"
+show bpfmap list --managed --bpffs "$bpffs"
 show bpfmap dump --pin "$blocklist"
 if command -v bpftool >/dev/null; then
 	show bpftool map show pinned "$blocklist"
@@ -90,6 +90,6 @@ section "Deleting the manifests deletes the maps"
 show kubectl delete -k config/samples --wait=false
 no_pins() { [[ -z $(find "$bpffs/bpfmap/edge" -mindepth 1 2>/dev/null) ]]; }
 until_true 30 "the pins are gone" no_pins
-show bpfmap list --bpffs "$bpffs"
+show bpfmap list --managed --bpffs "$bpffs"
 
 section "Done"

@@ -26,17 +26,14 @@ func TestPublishedFeeds(t *testing.T) {
 	if err != nil || len(files) < 15 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
-	listed, err := os.ReadFile(feeds + "/kustomization.yaml")
+	listed, err := os.ReadFile(feeds + "/Kustomization")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range files {
 		base := filepath.Base(file)
-		if base == "kustomization.yaml" {
-			continue
-		}
 		if !strings.Contains(string(listed), "- "+base+"\n") {
-			t.Errorf("%s is not in kustomization.yaml", base)
+			t.Errorf("%s is not in Kustomization", base)
 		}
 		text, err := os.ReadFile(file)
 		if err != nil {

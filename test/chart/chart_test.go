@@ -134,7 +134,7 @@ func sameObjects(t *testing.T, chartManifests, configManifests string) map[strin
 }
 
 // essence is what has to be equal, by kind and name: all but names, labels and annotations of the
-// object and its pods, the image's version, the order of arguments, and what Kubernetes would default.
+// object and its pods, the order of arguments, and what Kubernetes would default.
 func essence(t *testing.T, manifests string) map[string]any {
 	t.Helper()
 	manifests = strings.ReplaceAll(manifests, "bpfmap-operator-", "bpfmap-")
@@ -153,9 +153,6 @@ func essence(t *testing.T, manifests string) map[string]any {
 			}
 		}
 		if pod, found, _ := unstructured.NestedMap(content, "spec", "template", "spec"); found {
-			for _, container := range pod["containers"].([]any) {
-				delete(container.(map[string]any), "image")
-			}
 			sortArgs(pod)
 			spec := content["spec"].(map[string]any)
 			delete(spec, "selector")

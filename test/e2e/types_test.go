@@ -27,7 +27,7 @@ func applied(t *testing.T, folder string) {
 			t.Error(err)
 		}
 	})
-	kubectl(t, "apply", "-f", "config/samples/namespace.yaml")
+	kubectl(t, "apply", "-f", "config/samples/00-namespace.yaml")
 	kubectl(t, "apply", "-k", folder)
 }
 

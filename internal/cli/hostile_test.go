@@ -71,11 +71,11 @@ spec:
 	if err := os.WriteFile(manifest, []byte(spec), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const clear = `[2J`
-	harmless(t, "diff", runArgs(t, "diff", "-f", manifest, "--bpffs", bpffs), clear)
-	harmless(t, "apply", runArgs(t, "apply", "-f", manifest, "--bpffs", bpffs, "--plan"), clear)
+	const clears = `[2J`
+	harmless(t, "diff", runArgs(t, "diff", "-f", manifest, "--bpffs", bpffs), clears)
+	harmless(t, "apply", runArgs(t, "apply", "-f", manifest, "--bpffs", bpffs, "--plan"), clears)
 	for _, output := range []string{"text", "hex", "yaml", "json"} {
-		said := clear
+		said := clears
 		if output == "hex" {
 			said = "1b 5b 32 4a"
 		}
@@ -86,10 +86,10 @@ spec:
 	harmless(t, "diff of a change", runArgs(t, "diff", "-f", other, "--bpffs", bpffs, "--color", "never"), "[8m")
 	harmless(t, "diff -o json", runArgs(t, "diff", "-f", other, "--bpffs", bpffs, "-o", "json"), "[8m")
 
-	harmless(t, "a file's name", runArgs(t, "validate", "-f", filepath.Join(t.TempDir(), hostile)), clear)
-	harmless(t, "a command", runArgs(t, "li"+hostile), clear)
-	harmless(t, "a flag", runArgs(t, "list", "--"+hostile), clear)
-	harmless(t, "a manifest", runArgs(t, "validate", "-f", write("bad.yaml", strings.Replace(spec, "type: Hash", `"t\e[2J": Hash`, 1))), clear)
+	harmless(t, "a file's name", runArgs(t, "validate", "-f", filepath.Join(t.TempDir(), hostile)), clears)
+	harmless(t, "a command", runArgs(t, "li"+hostile), clears)
+	harmless(t, "a flag", runArgs(t, "list", "--"+hostile), clears)
+	harmless(t, "a manifest", runArgs(t, "validate", "-f", write("bad.yaml", strings.Replace(spec, "type: Hash", `"t\e[2J": Hash`, 1))), clears)
 	for _, output := range []string{"table", "json", "yaml", "github", "sarif", "junit"} {
 		bad := strings.Replace(spec, "maxEntries: 4", `maxEntries: 4, flags: ["\e[2J"]`, 1)
 		bad = strings.Replace(bad, "maxEntries: 4, ", "maxEntries: 4\n  ", 1)
@@ -97,10 +97,10 @@ spec:
 	}
 
 	pinHostile(t, bpffs)
-	harmless(t, "list -o wide", runArgs(t, "list", "--bpffs", bpffs, "-o", "wide"), clear)
-	harmless(t, "top", runArgs(t, "top", "--bpffs", bpffs, "--once", "-i", "100ms", "-o", "wide"), clear)
+	harmless(t, "list -o wide", runArgs(t, "list", "--bpffs", bpffs, "-o", "wide"), clears)
+	harmless(t, "top", runArgs(t, "top", "--bpffs", bpffs, "--once", "-i", "100ms", "-o", "wide"), clears)
 	listed := runArgs(t, "list", "--bpffs", bpffs, "-o", "json")
-	harmless(t, "list -o json", listed, clear)
+	harmless(t, "list -o json", listed, clears)
 	var all struct{ Maps []struct{ Pins []string } }
 	if err := json.Unmarshal([]byte(listed.out), &all); err != nil {
 		t.Fatal(err)

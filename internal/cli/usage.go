@@ -30,7 +30,7 @@ func strict(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultHelpCmd()
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return flagError(c, err) })
+	root.SetFlagErrorFunc(flagError)
 	each(root, func(c *cobra.Command) {
 		if args := c.Args; args != nil && !c.HasSubCommands() {
 			c.Args = func(c *cobra.Command, given []string) error { return argumentError(c, given, args(c, given)) }

@@ -157,7 +157,8 @@ func diffAll(c *cobra.Command, e *locked.Engine, maps []declared, w *planWriter)
 			err = w.waits(d)
 		case err != nil:
 			code = diffFailed
-			err = w.failed(d, err)
+			w.failed(d, err)
+			err = nil
 		default:
 			compared.Add(1)
 			if !p.IsEmpty() {
@@ -195,12 +196,11 @@ func (w *planWriter) waits(d declared) error {
 }
 
 // failed says why a map can't be compared.
-func (w *planWriter) failed(d declared, err error) error {
+func (w *planWriter) failed(d declared, err error) {
 	if isDocument(w.output) {
 		w.maps = append(w.maps, plannedMap{BPFMap: d.Name(), Error: err.Error()})
 	}
 	printError(w.c, fmt.Errorf("%s: %w", id(d.rev.Key), err))
-	return nil
 }
 
 // plan writes a plan, typed by the manifest's schema.

@@ -79,7 +79,7 @@ func (e *Error) Error() string {
 // gives.
 func (e *Error) isSaid() bool {
 	var errno syscall.Errno
-	return (e.Kind == ErrFull || e.Kind == ErrNotExist || e.Kind == ErrExist) && errors.As(e.Err, &errno)
+	return (errors.Is(e.Kind, ErrFull) || errors.Is(e.Kind, ErrNotExist) || errors.Is(e.Kind, ErrExist)) && errors.As(e.Err, &errno)
 }
 
 // Is makes errors.Is find the sentinel without the allocation that Unwrap costs.

@@ -297,7 +297,7 @@ func TestTopView(t *testing.T) {
 	var b strings.Builder
 	for _, width := range []int{80, 160} {
 		o := terminal.Simulated(&b, width, true)
-		frame := string(v.frame(o, 2*time.Second))
+		frame := string(terminal.Frame(v.lines(o, 2*time.Second)))
 		if !strings.HasPrefix(frame, "\x1b[H") || !strings.HasSuffix(frame, "\x1b[K\x1b[J") || strings.Contains(frame, "\x1b[2J") {
 			t.Errorf("frame %q", frame)
 		}

@@ -5,18 +5,13 @@ package local
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 )
 
 const (
@@ -74,26 +69,38 @@ isn't a terminal, and with --once, one table is printed after one interval.`,
 }
 
 // look reads the maps; the time of the last look tells how fast they change.
-func (t *top) look(ctx context.Context) error {
+func (t *top) look(ctx context.Context) (renew func(), err error) {
 	inv, err := inventory.ReadCounted(ctx, hostRoot(), t.bpffs)
+	if err != nil {
+		return nil, err
+	}
+	at := time.Now()
+	return func() {
+		t.view.limited = inv.Limited
+		t.view.take(t.which.infos(&inv), at)
+	}, nil
+}
+
+// lookNow looks, and takes in what it found.
+func (t *top) lookNow(ctx context.Context) error {
+	renew, err := t.look(ctx)
 	if err != nil {
 		return err
 	}
-	t.view.limited = inv.Limited
-	t.view.take(t.which.infos(&inv), time.Now())
+	renew()
 	return nil
 }
 
 // runOnce looks twice, and prints what has changed.
 func (t *top) runOnce(c *cobra.Command) error {
 	ctx := c.Context()
-	if err := t.look(ctx); err != nil {
+	if err := t.lookNow(ctx); err != nil {
 		return err
 	}
 	if !pause(ctx, t.interval) {
 		return context.Cause(ctx)
 	}
-	if err := t.look(ctx); err != nil {
+	if err := t.lookNow(ctx); err != nil {
 		return err
 	}
 	if t.view.limited != nil {
@@ -106,84 +113,17 @@ func (t *top) runOnce(c *cobra.Command) error {
 	return t.view.table(len(t.view.maps), t.output == outWide || o.Width() >= wideTop).Write(o)
 }
 
-// What is written to a terminal around the frames: the alternate screen, without a cursor, is put away at the end.
-const (
-	enterScreen = "\x1b[?1049h\x1b[?25l"
-	leaveScreen = "\x1b[?25h\x1b[?1049l"
-)
-
 // run shows frames until a key or a signal ends it.
-func (t *top) run(c *cobra.Command) (err error) {
-	ctx, cancel := context.WithCancel(c.Context())
-	defer cancel()
-	interrupt.Expect(c.Context())
-	if err := t.look(ctx); err != nil {
+func (t *top) run(c *cobra.Command) error {
+	ctx := c.Context()
+	interrupt.Expect(ctx)
+	if err := t.lookNow(ctx); err != nil {
 		return err
 	}
 	o := screen(c)
-	keys := make(chan byte)
-	if in, is := c.InOrStdin().(*os.File); is && term.IsTerminal(int(in.Fd())) {
-		before, err := term.MakeRaw(int(in.Fd()))
-		if err != nil {
-			return fmt.Errorf("read keys from the terminal: %w", err)
-		}
-		defer func() { _ = term.Restore(int(in.Fd()), before) }()
-		go readKeys(ctx, in, keys)
-	}
-	if err := o.Control([]byte(enterScreen)); err != nil {
-		return err
-	}
-	defer func() {
-		if left := o.Control([]byte(leaveScreen)); err == nil {
-			err = left
-		}
-	}()
-	resized := make(chan os.Signal, 1)
-	signal.Notify(resized, syscall.SIGWINCH)
-	defer signal.Stop(resized)
-	ticker := time.NewTicker(t.interval)
-	defer ticker.Stop()
-	for {
-		if err := o.Control(t.view.frame(o, t.interval)); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-resized:
-		case <-ticker.C:
-			if err := t.look(ctx); err != nil && ctx.Err() == nil {
-				return err
-			}
-		case key := <-keys:
-			if isEnd(key) {
-				return nil
-			}
-			t.view.key(key)
-		}
-	}
-}
-
-// isEnd says whether a key ends top: q, Ctrl-C and Ctrl-D, which raw terminals pass on, or the end of the input, 0.
-func isEnd(key byte) bool { return key == 'q' || key == 'Q' || key == 3 || key == 4 || key == 0 }
-
-// readKeys passes on what is typed. It is left behind in a read when ctx ends, and ends with the process.
-func readKeys(ctx context.Context, in io.Reader, keys chan<- byte) {
-	var b [1]byte
-	for {
-		n, err := in.Read(b[:])
-		if err != nil || n == 0 {
-			b[0] = 0
-		}
-		select {
-		case keys <- b[0]:
-		case <-ctx.Done():
-			return
-		}
-		if err != nil {
-			return
-		}
-	}
+	return o.Show(ctx, c.InOrStdin(), &terminal.View{
+		Lines: func() []string { return t.view.lines(o, t.interval) }, Look: t.look, Key: t.view.key, Every: t.interval,
+	})
 }
 
 // keyHelp is the last line of a frame.

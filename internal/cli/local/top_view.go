@@ -164,9 +164,8 @@ func (v *topView) document() any {
 // defaultHeight is how many lines a terminal has that doesn't tell.
 const defaultHeight = 24
 
-// frame is one picture for a terminal, in one piece, so that nobody sees half of it: each line ends by clearing what was
-// behind it, and the last one what was below.
-func (v *topView) frame(o *terminal.Output, every time.Duration) []byte {
+// lines are what a terminal shows.
+func (v *topView) lines(o *terminal.Output, every time.Duration) []string {
 	width, height := o.Width(), cmp.Or(o.Height(), defaultHeight)
 	headline := fmt.Sprintf("%s  %s, %s in kernel memory, every %s, by %s", v.at.Format(time.TimeOnly),
 		text.Count(len(v.maps), "map", "maps"), footprint.Format(v.memory()), every, v.sort)
@@ -179,15 +178,7 @@ func (v *topView) frame(o *terminal.Output, every time.Duration) []byte {
 	if hidden := len(v.maps) - room; hidden > 0 {
 		lines[0] = terminal.Cut(headline+", "+strconv.Itoa(hidden)+" more below", width)
 	}
-	lines = append(append(lines, rows...), terminal.Cut(keyHelp, width))
-	frame := []byte("\x1b[H")
-	for i, line := range lines {
-		if i > 0 {
-			frame = append(frame, "\r\n"...)
-		}
-		frame = append(append(frame, line...), "\x1b[K"...)
-	}
-	return append(frame, "\x1b[J"...)
+	return append(append(lines, rows...), terminal.Cut(keyHelp, width))
 }
 
 // memory is that of all maps.

@@ -50,7 +50,7 @@ func TestSupportBundle(t *testing.T) {
 	w := newWorld(t, 2)
 	w.control()
 	ctx := t.Context()
-	w.agents(func(node string) bool { return true })
+	w.agents(func(string) bool { return true })
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "rules"}, StringData: map[string]string{"rules.csv": "key,value\n" + canary + ",1\n"}}
 	if err := w.Create(ctx, secret); err != nil {
 		t.Fatal(err)

@@ -68,8 +68,8 @@ func TestDiff(t *testing.T) {
 	w.run("diff").wants(t, 2, "-f FILE is needed")
 
 	// Two groups of nodes: each is compared with what it holds.
-	w.edit("flags", func(s *v1alpha1.BPFMapSpec) { s.Rollout.Partition = intOrString(1) })
-	w.edit("flags", addEntry("192.0.2.3"))
+	w.edit(func(s *v1alpha1.BPFMapSpec) { s.Rollout.Partition = intOrString(1) })
+	w.edit(addEntry)
 	w.awaitMap("flags", func(m *v1alpha1.BPFMap) error {
 		if r := m.Status.Rollout; r == nil || r.Reason != "PartitionReached" || r.Revision != "flags-2" {
 			return fmt.Errorf("rollout is %+v", r)

@@ -24,13 +24,13 @@ func TestRevisions(t *testing.T) {
 	w.control()
 	w.declare("flags", blocklist)
 	w.awaitRevision("flags", "flags-1")
-	w.edit("flags", addEntry("192.0.2.3"))
-	w.edit("flags", func(s *v1alpha1.BPFMapSpec) {
+	w.edit(addEntry)
+	w.edit(func(s *v1alpha1.BPFMapSpec) {
 		s.Entries[0].Value.Raw = []byte(`{"action": 1, "rule": 70}`)
 		s.Entries = s.Entries[0:1:1]
-		addEntry("192.0.2.3")(s)
+		addEntry(s)
 	})
-	w.awaitMap("flags", func(m *v1alpha1.BPFMap) error { return nil })
+	w.awaitMap("flags", func(*v1alpha1.BPFMap) error { return nil })
 	w.awaitRevision("flags", w.newest("flags"))
 
 	w.run("revision", "show", "flags", "--revision", "1").wants(t, 0, "revision flags-1 of BPFMap "+w.namespace+"/flags, number 1",

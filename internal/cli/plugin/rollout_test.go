@@ -15,12 +15,11 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
-func addEntry(key string) func(*v1alpha1.BPFMapSpec) {
-	return func(s *v1alpha1.BPFMapSpec) {
-		s.Entries = append(s.Entries, v1alpha1.Entry{
-			Key: &apiextensionsv1.JSON{Raw: []byte(`"` + key + `"`)}, Value: &apiextensionsv1.JSON{Raw: []byte(`{"action": 2, "rule": 9}`)},
-		})
-	}
+// addEntry adds one for 192.0.2.3.
+func addEntry(s *v1alpha1.BPFMapSpec) {
+	s.Entries = append(s.Entries, v1alpha1.Entry{
+		Key: &apiextensionsv1.JSON{Raw: []byte(`"192.0.2.3"`)}, Value: &apiextensionsv1.JSON{Raw: []byte(`{"action": 2, "rule": 9}`)},
+	})
 }
 
 // TestRollout takes a map through a rollout, a pause, and an undo, with the real controller.
@@ -35,7 +34,7 @@ func TestRollout(t *testing.T) {
 
 	w.run("rollout", "pause", "flags").wants(t, 0, "bpfmap.bpfmap.io/flags paused")
 	w.run("rollout", "pause", "flags").wants(t, 0, "is already paused")
-	w.edit("flags", addEntry("192.0.2.3"))
+	w.edit(addEntry)
 	w.awaitMap("flags", func(m *v1alpha1.BPFMap) error {
 		if r := m.Status.Rollout; r == nil || r.Revision != "flags-2" || r.Phase != "Paused" {
 			return fmt.Errorf("rollout is %+v", r)
@@ -87,7 +86,7 @@ func TestRolloutStatusFails(t *testing.T) {
 	for _, node := range w.nodes {
 		w.fails[node] = true
 	}
-	w.edit("flags", addEntry("192.0.2.3"))
+	w.edit(addEntry)
 	w.awaitMap("flags", func(m *v1alpha1.BPFMap) error {
 		if r := m.Status.Rollout; r == nil || r.Phase != "Halted" {
 			return fmt.Errorf("rollout is %+v", r)
@@ -98,7 +97,7 @@ func TestRolloutStatusFails(t *testing.T) {
 	w.run("status", "flags").wants(t, 0, "Failed  MapFull", "raise spec.maxEntries")
 	w.run("why", "flags").wants(t, 0, "the map is too small for the declared entries", "The rollout of revision flags-2 halted", "→ raise spec.maxEntries")
 
-	w.edit("flags", func(s *v1alpha1.BPFMapSpec) { s.Entries[0].Key.Raw = []byte(`"192.0.2.999"`) })
+	w.edit(func(s *v1alpha1.BPFMapSpec) { s.Entries[0].Key.Raw = []byte(`"192.0.2.999"`) })
 	w.awaitMap("flags", func(m *v1alpha1.BPFMap) error {
 		if m.Status.ObservedGeneration != m.Generation {
 			return fmt.Errorf("not seen yet")
@@ -111,7 +110,7 @@ func TestRolloutStatusFails(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	time.AfterFunc(300*time.Millisecond, func() { _ = w.Delete(ctx, w.get("flags")) })
-	w.edit("flags", func(s *v1alpha1.BPFMapSpec) { s.Entries = s.Entries[1:]; s.Rollout.Paused = true })
+	w.edit(func(s *v1alpha1.BPFMapSpec) { s.Entries = s.Entries[1:]; s.Rollout.Paused = true })
 	r := runAs(ctx, t, w.kubeconfig, w.namespace, "", "rollout", "status", "flags", "--timeout", "1m")
 	if r.code != 1 {
 		t.Errorf("of a map that is deleted: %+v", r)

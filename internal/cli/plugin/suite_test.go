@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,10 +168,11 @@ func (w *world) get(name string) *v1alpha1.BPFMap {
 	return m
 }
 
-func (w *world) edit(name string, change func(*v1alpha1.BPFMapSpec)) {
+// edit changes the BPFMap flags.
+func (w *world) edit(change func(*v1alpha1.BPFMapSpec)) {
 	w.t.Helper()
 	await.Nil(w.t, limit, func() error {
-		m := w.get(name)
+		m := w.get("flags")
 		change(&m.Spec)
 		return w.Update(w.t.Context(), m)
 	})
@@ -266,9 +268,10 @@ func (w *world) run(args ...string) result {
 func runAs(ctx context.Context, t *testing.T, kubeconfig, namespace, in string, args ...string) result {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	all := append([]string{"--kubeconfig", kubeconfig, "-n", namespace}, args...)
+	where := []string{"--kubeconfig", kubeconfig, "-n", namespace}
+	all := slices.Concat(where, args)
 	if len(args) > 0 && args[0] == "__complete" { // has to be the first one
-		all = append(args[:1:1], append([]string{"--kubeconfig", kubeconfig, "-n", namespace}, args[1:]...)...)
+		all = slices.Concat(args[:1], where, args[1:])
 	}
 	r := result{code: cli.RunAs(ctx, "kubectl-bpfmap", all, strings.NewReader(in), &out, &errOut)}
 	r.out, r.errOut = out.String(), errOut.String()

@@ -13,7 +13,7 @@ func TestScrub(t *testing.T) {
 		"http://user:zq7@host/x":                   "http://REDACTED@host/x",
 		"--source-proxy=http://zq7@proxy:3128":     "--source-proxy=http://REDACTED@proxy:3128",
 		"get https://host/list?token=zq7&x=1: 404": "get https://host/list?REDACTED 404",
-		"Authorization: Bearer zq7zq7zq7":          "Authorization: REDACTED REDACTED",
+		"Authorization: Bearer zq7zq7zq7":          "Authorization: REDACTED REDACTED", //nolint:dupword // two words are redacted
 		"bearer zq7zq7zq7.zq7":                     "bearer REDACTED",
 		`{"password": "zq7 zq7", "x": 1}`:          `{"password": REDACTED, "x": 1}`,
 		"apiKey=zq7":                               "apiKey=REDACTED",

@@ -166,7 +166,8 @@ func (d *differ) both(a, b int) {
 	if !d.shows() {
 		return
 	}
-	line := append(d.scratch[:0], "  ~ "...)
+	line := d.scratch[:0]
+	line = append(line, "  ~ "...)
 	if d.to.typing.Key != nil {
 		line = append(d.to.typing.Key.AppendText(line, cb.Key(b)), ": "...)
 	}
@@ -183,7 +184,8 @@ func (d *differ) one(sign byte, h *half, i int) {
 	if !d.shows() {
 		return
 	}
-	line := append(d.scratch[:0], ' ', ' ', sign, ' ')
+	line := d.scratch[:0]
+	line = append(line, ' ', ' ', sign, ' ')
 	c := &h.rev.Contents
 	if h.typing.Key != nil {
 		line = h.typing.Key.AppendText(line, c.Key(i))
@@ -201,6 +203,7 @@ func (d *differ) shows() bool {
 }
 
 func (d *differ) write(line []byte) {
-	d.scratch = append(line, '\n')
-	_, d.err = d.out.Write(d.scratch)
+	line = append(line, '\n')
+	d.scratch = line
+	_, d.err = d.out.Write(line)
 }

@@ -186,7 +186,8 @@ func TestEntries(t *testing.T) {
 // BenchmarkDiff compares a million entries of which a hundredth differs.
 func BenchmarkDiff(b *testing.B) {
 	const n = 1_000_000
-	make := func(changed byte) *revision.Revision {
+	// Values of a hundredth of the entries are changed.
+	rev := func(changed byte) *revision.Revision {
 		entries := revision.Entries{KeySize: 4, ValueSize: 1, Keys: make([]byte, 0, n*4), Values: make([]byte, n), Len: n}
 		for i := range n {
 			entries.Keys = append(entries.Keys, byte(i>>24), byte(i>>16), byte(i>>8), byte(i))
@@ -194,15 +195,15 @@ func BenchmarkDiff(b *testing.B) {
 				entries.Values[i] = changed
 			}
 		}
-		rev := compiled(b, "{type: Hash, key: {type: be32}, value: {type: u8}, maxEntries: 1000000}")
-		contents, err := revision.NewContents(rev.Shape, &entries)
+		r := compiled(b, "{type: Hash, key: {type: be32}, value: {type: u8}, maxEntries: 1000000}")
+		contents, err := revision.NewContents(r.Shape, &entries)
 		if err != nil {
 			b.Fatal(err)
 		}
-		rev.Contents = contents
-		return rev
+		r.Contents = contents
+		return r
 	}
-	from, to := make(1), make(2)
+	from, to := rev(1), rev(2)
 	b.ReportAllocs()
 	for b.Loop() {
 		var out bytes.Buffer

@@ -153,7 +153,7 @@ func TestDocumentsAreBounded(t *testing.T) {
 
 // TestEach asks many nodes, of which some fail or never answer, and names those.
 func TestEach(t *testing.T) {
-	at, dial := serve(t, func(w http.ResponseWriter, _ *http.Request) {})
+	at, dial := serve(t, func(http.ResponseWriter, *http.Request) {})
 	c := &cluster{credentials: &rest.Config{Host: "https://api"}, dial: dial, agents: map[string]*agent{}}
 	var names []string
 	for i := range 100 {

@@ -20,6 +20,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 // minInterval keeps a mistyped interval from asking all nodes continuously.
@@ -113,54 +114,66 @@ func (o *topOptions) look(ctx context.Context, all *cluster, of revision.Key) (*
 func (o *topOptions) run(c *cobra.Command, all *cluster, of revision.Key) error {
 	ctx := c.Context()
 	out := screen(c)
-	before, failed := o.look(ctx, all, of)
-	once := o.once || o.format == "json" || !out.IsTerminal()
-	if !once {
-		interrupt.Expect(ctx) // it is how a person ends it
+	before, _ := o.look(ctx, all, of) // who fails is told with the first table
+	if !o.once && o.format != "json" && out.IsTerminal() {
+		return o.watch(c, out, all, of, before)
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			if once {
-				return context.Cause(ctx)
-			}
-			return nil
-		case <-time.After(o.interval):
-		}
-		var now *sample
-		now, failed = o.look(ctx, all, of)
-		if ctx.Err() != nil {
-			continue
-		}
-		rows := o.rows(before, now)
-		switch {
-		case o.format == "json":
-			e := json.NewEncoder(out)
-			e.SetIndent("", "  ")
-			if err := e.Encode(topDocument{rows, failed}); err != nil {
-				return err
-			}
-		case len(now.maps) == 0 && once: // no node answered
-		case !once:
-			if err := out.Control([]byte(clearScreen)); err != nil {
-				return err
-			}
-			fallthrough
-		default:
-			if err := o.table(rows).Write(out); err != nil {
-				return err
-			}
-		}
-		if once {
-			return exit(c, failed, 1)
-		}
-		printFailures(c, failed)
-		before = now
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(o.interval):
 	}
+	now, failed := o.look(ctx, all, of)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	rows := o.rows(before, now)
+	switch {
+	case o.format == "json":
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		if err := e.Encode(topDocument{rows, failed}); err != nil {
+			return err
+		}
+	case len(now.maps) > 0: // some node answered
+		if err := o.table(rows).Write(out); err != nil {
+			return err
+		}
+	}
+	return exit(c, failed, 1)
 }
 
-// clearScreen moves the cursor home and clears what is below.
-const clearScreen = "\x1b[H\x1b[2J"
+// watch shows the table on a terminal again and again.
+func (o *topOptions) watch(c *cobra.Command, out *terminal.Output, all *cluster, of revision.Key, before *sample) error {
+	ctx := c.Context()
+	interrupt.Expect(ctx) // it is how a person ends it
+	now, failed := before, []failure(nil)
+	return out.Show(ctx, c.InOrStdin(), &terminal.View{
+		Lines: func() []string { return o.lines(out, o.rows(before, now), now, failed) },
+		Look: func(ctx context.Context) (func(), error) {
+			found, missing := o.look(ctx, all, of)
+			return func() { before, now, failed = now, found, missing }, nil
+		},
+		Every: o.interval,
+	})
+}
+
+// lines are what a terminal shows: as many maps as it has room for, and nodes that failed.
+func (o *topOptions) lines(out *terminal.Output, rows []topRow, now *sample, failed []failure) []string {
+	width, height := out.Width(), cmp.Or(out.Height(), 24)
+	headline := fmt.Sprintf("%s  %s on %s, every %s", time.Now().Format(time.TimeOnly),
+		text.Count(len(rows), "line", "lines"), text.Count(len(now.maps), "node", "nodes"), o.interval)
+	if len(failed) > 0 {
+		headline += fmt.Sprintf("; %s: %s: %s", text.Count(len(failed), "node didn't answer", "nodes didn't answer"), failed[0].Node, failed[0].Error)
+	}
+	room := max(height-3, 0) // the headline, the titles and the keys
+	if hidden := len(rows) - room; hidden > 0 {
+		headline += fmt.Sprintf("; %d more below", hidden)
+		rows = rows[:room]
+	}
+	lines := append([]string{terminal.Cut(terminal.Sanitize(headline), width)}, o.table(rows).Lines(width, out.HasColour())...)
+	return append(lines, terminal.Cut("q quit", width))
+}
 
 // topDocument is what -o json prints.
 type topDocument struct {

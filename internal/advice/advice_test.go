@@ -114,7 +114,7 @@ func TestEveryReasonHasAdvice(t *testing.T) {
 
 // TestAdviceIsWellFormed: once each, a sentence without a full stop, and something to do unless all is well.
 func TestAdviceIsWellFormed(t *testing.T) {
-	fine := []string{"Ready", "ReconcileSucceeded", "NotStalled", "Accepted", "InSync", "InUse", "Fetched", "RolledOut", "NodeReady"}
+	fine := []string{"Ready", "ReconcileSucceeded", "NotStalled", "Accepted", "InSync", "InUse", "MetricsServed", "Fetched", "RolledOut", "NodeReady"}
 	seen := map[string]bool{}
 	for _, a := range advice.All() {
 		id := string(a.Scope) + " " + a.Reason

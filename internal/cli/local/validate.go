@@ -13,6 +13,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
+	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
@@ -183,12 +184,26 @@ func (r *validationReport) write(c *cobra.Command, l *loaded, output string) err
 		if !m.Valid {
 			continue
 		}
-		if _, err := fmt.Fprintf(c.OutOrStdout(), "bpfmap.bpfmap.io/%s is valid (%s, %d of %d entries, %s)%s\n",
-			m.BPFMap, m.Type, m.Entries, m.MaxEntries, m.memory, m.verdict); err != nil {
+		if _, err := fmt.Fprintf(c.OutOrStdout(), "bpfmap.bpfmap.io/%s is valid (%s, %s, %s)%s\n",
+			m.BPFMap, m.Type, m.capacity(), m.memory, m.verdict); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// capacity is how many of its elements a map declares, or how large it is.
+func (m *validatedMap) capacity() string {
+	switch maptype.ByName(m.Type).Capacity {
+	case maptype.Bytes:
+		return fmt.Sprintf("%d bytes", m.MaxEntries)
+	case maptype.Pages:
+		return text.Count(int(m.MaxEntries), "page", "pages")
+	case maptype.Unbounded:
+		return "as many entries as are made"
+	case maptype.Elements, maptype.CPUs:
+	}
+	return fmt.Sprintf("%d of %d entries", m.Entries, m.MaxEntries)
 }
 
 // memory is about how much kernel memory a map takes on a node, for people.

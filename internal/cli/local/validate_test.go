@@ -25,6 +25,22 @@ func TestValidateSamples(t *testing.T) {
 	}
 }
 
+// TestValidateCapacity says what maxEntries counts, which isn't always entries.
+func TestValidateCapacity(t *testing.T) {
+	types := filepath.Join("..", "..", "..", "config", "samples", "types")
+	for file, want := range map[string]string{
+		"ringbuf-events.yaml":         "(RingBuf, 262144 bytes, ",
+		"arena-shared-memory.yaml":    " pages, ",
+		"skstorage-flow-state.yaml":   "(SKStorage, as many entries as are made, ",
+		"cpumap-redirect-cpus.yaml":   " entries, ",
+		"perfeventarray-samples.yaml": " entries, ",
+	} {
+		if r := run(t, "validate", "-f", filepath.Join(types, file)); r.code != 0 || !strings.Contains(r.out, want) {
+			t.Errorf("%s: want %q:\n%s", file, want, r)
+		}
+	}
+}
+
 func TestValidateOneBadAmongTenThousand(t *testing.T) {
 	const count, bad = 10_000, 7_654
 	var b strings.Builder

@@ -167,7 +167,7 @@ func TestBounds(t *testing.T) {
 		"repetitions, gzipped":  {wide(200000) + from("Lines", ", value: x"), gzipped(t, bytes.Repeat([]byte("1\n2\n3\n"), 100000)), ""},
 		"duplicates, First":     {hash + "conflictPolicy: First\n" + from("Lines", ", value: 1"), bytes.Repeat([]byte("1\n2\n3\n"), mib/2), ""},
 		"duplicates, Last":      {hash + "conflictPolicy: Last\n" + from("CSV", ""), append([]byte("key,value\n"), bytes.Repeat([]byte("1,1\n1,2\n"), mib/2)...), ""},
-		"more than it may have": {hash + "conflictPolicy: First\n" + from("Lines", ", value: 1"), numbers(1000000), "spec.maxEntries: 10 is less than the number of entries that are declared (at least 11, with those of 1 source)"},
+		"more than it may have": {hash + "conflictPolicy: First\n" + from("Lines", ", value: 1"), numbers(1000000), "(at least 11, with those of 1 source); spec.entriesFrom[0] (feed) has 1000000 lines"},
 		"all wrong":             {hash + "conflictPolicy: First\n" + from("Lines", ", value: 1"), fill("", "x\n", ""), "; and at least 990 more"},
 		"a million names":       {"type: Hash\nkey: {type: ifindex}\nvalue: {type: u32}\nmaxEntries: 1000000\n" + from("Lines", ", value: 1"), numbers(1000000), "spec.entries: reference more than 1024 interfaces"},
 

@@ -48,6 +48,8 @@ type builder struct {
 	duplicates problems
 	// ranged says that a declared key was several keys.
 	ranged bool
+	// lines says how many lines the source at hand has; nil if that isn't easily seen.
+	lines func() string
 }
 
 // group is the spec (source and element are nil) or a source.

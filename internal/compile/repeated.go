@@ -174,6 +174,10 @@ func (b *builder) checkLen() error {
 
 // tooMany is the problem of n entries or more, for which the map has no room.
 func (b *builder) tooMany(n int) {
-	b.c.problems.add("spec.maxEntries", "%d is less than the number of entries that are declared (at least %d%s%s)",
-		b.shape.MaxEntries, n, b.sourcesToo(), b.rangesToo())
+	lines := ""
+	if b.lines != nil {
+		lines = b.lines()
+	}
+	b.c.problems.add("spec.maxEntries", "%d is less than the number of entries that are declared (at least %d%s%s)%s",
+		b.shape.MaxEntries, n, b.sourcesToo(), b.rangesToo(), lines)
 }

@@ -76,9 +76,17 @@ func (p *sourcePacker) read(data []byte) {
 	p.most = p.element.limits.tolerated(source.MostEntries(data)) + maxCounted
 	o.Left, o.LeaveOut = &c.textLeft, p.leftOut
 	p.reserve(source.LikelyEntries(data, o.Format))
+	p.lines = func() string {
+		n := source.Lines(data, o.Format)
+		if n == 0 {
+			return ""
+		}
+		return fmt.Sprintf("; %s has %s", p.source.place(), text.Count(n, "line", "lines"))
+	}
 	if err := source.Read(data, o, p.entry); err != nil && !errors.Is(err, errStop) {
 		c.problems.add(p.source.place(), "%s", p.unreadable(err))
 	}
+	p.lines = nil
 	d := p.document
 	isTold := d.invalid.total > 0 && p.element.limits.invalid == 0
 	if d.entries+d.gone > 0 || isTold || c.problems.total > before || p.duplicates.total > 0 {

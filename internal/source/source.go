@@ -167,6 +167,12 @@ func MostEntries(data []byte) int64 {
 // LikelyEntries is about how many entries data have; 0 if that isn't easily seen. A line of a list has ten bytes or
 // more, so that nobody gets room for a text of line breaks.
 func LikelyEntries(data []byte, format v1alpha1.SourceFormat) int64 {
+	return min(Lines(data, format), int64(len(data)/8))
+}
+
+// Lines is how many lines data in a format of lines has, those that aren't entries among them; 0 in other formats and of
+// compressed data.
+func Lines(data []byte, format v1alpha1.SourceFormat) int64 {
 	switch format {
 	case v1alpha1.SourceLines, v1alpha1.SourceCSV, v1alpha1.SourceHosts, v1alpha1.SourceIPSet, v1alpha1.SourceP2P:
 	default:
@@ -175,7 +181,11 @@ func LikelyEntries(data []byte, format v1alpha1.SourceFormat) int64 {
 	if bytes.HasPrefix(data, gzipMagic) {
 		return 0
 	}
-	return int64(min(bytes.Count(data, []byte{'\n'})+1, len(data)/8))
+	n := int64(bytes.Count(data, []byte{'\n'}))
+	if len(data) > 0 && data[len(data)-1] != '\n' {
+		n++
+	}
+	return n
 }
 
 // budgeted is a text that counts against a bound.

@@ -312,7 +312,7 @@ func TestCrowdedNodesArePublished(t *testing.T) {
 	}
 	n.host.engine = &failingEngine{records: records}
 	n.start()
-	await.Nil(t, 3*time.Minute, func() error {
+	await.Nil(t, 10*time.Minute, func() error {
 		state := &v1alpha1.BPFNodeState{}
 		if err := n.good.Get(t.Context(), client.ObjectKey{Name: n.name}, state); err != nil {
 			return err

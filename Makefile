@@ -50,11 +50,11 @@ UNIT_PACKAGES ?= ./api/... ./hack/... ./internal/bpfobject/... ./internal/cdecl/
 # Packages whose tests make test-s390x runs, because the byte order can matter to them, besides those with a line of
 # their own there.
 S390X_PACKAGES ?= ./internal/bpfobject ./internal/cdecl ./internal/expression ./internal/lpm ./internal/nativehex \
-	./internal/ownership ./internal/plan ./internal/revision ./internal/schema ./internal/sighting ./internal/source ./internal/status
+	./internal/ownership ./internal/plan ./internal/revision ./internal/schema ./internal/series ./internal/sighting ./internal/source ./internal/status
 S390X_HISTORIES ?= 100
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
 # race detector on each of its backends.
-RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/cli/plugin/live ./internal/compile ./internal/contents ./internal/controller/agent \
+RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/cli/plugin/live ./internal/cli/terminal ./internal/compile ./internal/contents ./internal/controller/agent \
 	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/fetch ./internal/metrics ./internal/nodelock \
 	./internal/ownership ./internal/pinstore ./internal/quota
 RACE_HISTORIES ?= 30

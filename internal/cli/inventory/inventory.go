@@ -65,6 +65,9 @@ func read(ctx context.Context, root mounts.Root, bpffs string, describe func(*bp
 	pins := findPins(root, root.Here(bpffs), describe)
 	inv.Unreadable = pins.unreadable
 	all, err := enumerate(ctx, describe)
+	if ctx.Err() != nil { // also where there were no maps to look at
+		return Inventory{}, context.Cause(ctx)
+	}
 	switch {
 	case errors.Is(err, bpf.ErrNotPermitted):
 		inv.Limited = err

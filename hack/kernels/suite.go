@@ -45,7 +45,7 @@ var parts = []part{
 	{folder: "internal/btfschema", skip: "^(TestTypesOfC|TestRoundTrip|TestWhatCWritesReadsBack)$"},
 	{folder: "internal/footprint", env: []string{"FOOTPRINT_ENTRIES=1025"}},
 	{folder: "internal/quota"},
-	{folder: "internal/engine", env: []string{"BACKEND=kernel", "STRIDE=8", "MILLION=50000", "HISTORIES=120"}, skip: "^(TestModelOnMemory|TestMemoryOf.*|TestKeysAreReadWhenNeeded|TestManyKeysGivenBack|TestEvictedEntriesAreSparing)$"},
+	{folder: "internal/engine", env: []string{"BACKEND=kernel", "STRIDE=8", "MILLION=50000", "HISTORIES=60"}, skip: "^(TestModelOnMemory|TestMemoryOf.*|TestKeysAreReadWhenNeeded|TestManyKeysGivenBack|TestEvictedEntriesAreSparing)$"},
 	{folder: "internal/engine/enginetest"},
 	{folder: "internal/engine/kernel"},
 	{folder: "cmd/bpfmap"},

@@ -146,3 +146,15 @@ func TestQuote(t *testing.T) {
 		t.Errorf("the shell reads %q (%v), want %q", out, err, word)
 	}
 }
+
+// TestFolders: the results of a kernel are emptied before a run, which mustn't take the programs that are run.
+func TestFolders(t *testing.T) {
+	run := testRun{results: "results"}
+	for _, a := range kernels {
+		for _, b := range kernels {
+			if within, err := filepath.Rel(run.resultsOf(a), run.binaries(b)); err != nil || filepath.IsLocal(within) {
+				t.Errorf("the programs for %s are in the results of %s: %s", b.name, a.name, within)
+			}
+		}
+	}
+}

@@ -102,7 +102,7 @@ func (t testRun) prepare(ctx context.Context) error {
 	return nil
 }
 
-func (t testRun) binaries(k kernel) string  { return filepath.Join(t.results, k.arch) }
+func (t testRun) binaries(k kernel) string  { return filepath.Join(t.results, "programs", k.arch) }
 func (t testRun) resultsOf(k kernel) string { return filepath.Join(t.results, k.name) }
 func (t testRun) logOf(k kernel, p part) string {
 	return filepath.Join(t.resultsOf(k), p.name()+".log")

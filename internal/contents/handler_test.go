@@ -29,6 +29,8 @@ type script struct {
 	denied   string
 	reviewed error
 	elements func(ctx context.Context, out io.Writer) error
+	// fromSecret says that the map's contents are; declaredFromSecret that those of a revision are, which may be in it still.
+	fromSecret, declaredFromSecret bool
 }
 
 func (s *script) Who(_ context.Context, r *http.Request) (authenticationv1.UserInfo, error) {
@@ -46,11 +48,13 @@ func (s *script) May(_ context.Context, _ authenticationv1.UserInfo, right autho
 func (*script) Revision(context.Context, revision.Key) (*revision.Revision, error) {
 	return nil, ErrNotFound
 }
-func (*script) Sensitive(context.Context, revision.Key) (bool, error)      { return false, nil }
+func (s *script) Sensitive(context.Context, revision.Key) (bool, error) {
+	return s.declaredFromSecret, nil
+}
 func (s *script) Open(context.Context, *Question) (Map, error)             { return s, nil }
 func (*script) Usage(context.Context, revision.Key) ([]MapUsage, error)    { return nil, nil }
 func (*script) Plan(context.Context, *revision.Revision) (*Planned, error) { return nil, nil }
-func (*script) Owner() Owner                                               { return Owner{Key: blocklist} }
+func (s *script) Owner() Owner                                             { return Owner{Key: blocklist, Sensitive: s.fromSecret} }
 func (s *script) Elements(ctx context.Context, _ *Question, out io.Writer) error {
 	return s.elements(ctx, out)
 }
@@ -142,6 +146,22 @@ func TestRightsComeFirst(t *testing.T) {
 }
 
 // TestTooManyRequests fills the places of a user, and then those of the node.
+// TestSecretsAreForThoseWhoMayReadThem: nothing of a map that holds a Secret's contents, or may, is sent to others.
+func TestSecretsAreForThoseWhoMayReadThem(t *testing.T) {
+	for name, s := range map[string]*script{"the map": {fromSecret: true}, "a revision": {declaredFromSecret: true}} {
+		read := 0
+		s.elements = func(context.Context, io.Writer) error { read++; return nil }
+		s.denied = "secrets"
+		if response, text, _ := server(t, s)("jane"); response.StatusCode != http.StatusForbidden || read > 0 || !strings.Contains(text, "may not get secrets of every name in namespace edge") {
+			t.Errorf("%s: %d, %q, read %d times", name, response.StatusCode, text, read)
+		}
+		s.denied = ""
+		if response, text, _ := server(t, s)("jane"); response.StatusCode != http.StatusOK || read != 1 {
+			t.Errorf("%s: %d, %q, read %d times", name, response.StatusCode, text, read)
+		}
+	}
+}
+
 func TestTooManyRequests(t *testing.T) {
 	release := make(chan struct{})
 	begun := make(chan struct{})

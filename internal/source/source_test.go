@@ -261,3 +261,23 @@ func BenchmarkLines(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/entry")
 }
+
+// TestLines counts lines of formats that have them, the last one also where no line break ends it.
+func TestLines(t *testing.T) {
+	for _, c := range []struct {
+		data   string
+		format v1alpha1.SourceFormat
+		want   int64
+	}{
+		{"", v1alpha1.SourceLines, 0},
+		{"a", v1alpha1.SourceLines, 1},
+		{"a\nb", v1alpha1.SourceCSV, 2},
+		{"a\nb\n", v1alpha1.SourceHosts, 2},
+		{"[1,\n2]", v1alpha1.SourceJSON, 0},
+		{"\x1f\x8b\n\n", v1alpha1.SourceLines, 0},
+	} {
+		if got := source.Lines([]byte(c.data), c.format); got != c.want {
+			t.Errorf("%s %q: %d lines, want %d", c.format, c.data, got, c.want)
+		}
+	}
+}

@@ -117,11 +117,11 @@ func (a *applier) check(c *cobra.Command) error {
 	if a.keep.on {
 		switch {
 		case a.dryRun:
-			return usagef("--dry-run and --watch exclude each other")
+			return Usagef("--dry-run and --watch exclude each other")
 		case a.prune.on:
-			return usagef("--prune and --watch exclude each other: a map whose manifest is removed stays")
+			return Usagef("--prune and --watch exclude each other: a map whose manifest is removed stays")
 		case isDocument(a.output):
-			return usagef("--output %s is one document, and --watch has no end", a.output)
+			return Usagef("--output %s is one document, and --watch has no end", a.output)
 		}
 	}
 	return a.keep.check(c, &a.in)

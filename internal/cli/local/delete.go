@@ -56,9 +56,9 @@ uses it any more. Maps of a cluster are not removed: delete their BPFMaps there.
 func keysToDelete(c *cobra.Command, in *inputFlags, args []string) (keys []revision.Key, err error) {
 	switch {
 	case len(args) > 0 && len(in.paths) > 0:
-		return nil, usagef("%s: give either names of BPFMaps or -f", args[0])
+		return nil, Usagef("%s: give either names of BPFMaps or -f", args[0])
 	case len(args) == 0 && len(in.paths) == 0:
-		return nil, usagef("nothing to delete: NAMESPACE/NAME or -f FILE is needed")
+		return nil, Usagef("nothing to delete: NAMESPACE/NAME or -f FILE is needed")
 	}
 	for _, arg := range args {
 		key, err := parseName(arg, in.namespace)

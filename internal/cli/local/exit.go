@@ -46,8 +46,8 @@ func (e *UsageError) Error() string {
 // Unwrap is the message alone.
 func (e *UsageError) Unwrap() error { return e.Err }
 
-// usagef is a UsageError.
-func usagef(format string, args ...any) error { return &UsageError{Err: fmt.Errorf(format, args...)} }
+// Usagef is a UsageError with a message as of fmt.Errorf.
+func Usagef(format string, args ...any) error { return &UsageError{Err: fmt.Errorf(format, args...)} }
 
 // ExitCode is that of a command that returned err.
 func ExitCode(err error) int {

@@ -30,7 +30,7 @@ func parseElemFlags(names []string) (bpf.ElemFlags, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(elemFlags, func(f elemFlag) bool { return strings.EqualFold(f.name, name) })
 		if i < 0 {
-			return 0, usagef("--flags %s: must be one of %s%s", name, elemFlagNames(), schema.Suggest(name, strings.Split(elemFlagNames(), ", ")))
+			return 0, Usagef("--flags %s: must be one of %s%s", name, elemFlagNames(), schema.Suggest(name, strings.Split(elemFlagNames(), ", ")))
 		}
 		flags |= elemFlags[i].flag
 	}
@@ -71,7 +71,7 @@ func parseMapType(name string) (bpf.MapType, error) {
 	t, err := bpf.ParseMapType(name)
 	if err != nil {
 		names := mapTypeNames()
-		return 0, usagef("--type: %w%s, must be one of %s", err, schema.Suggest(name, names), strings.Join(names, ", "))
+		return 0, Usagef("--type: %w%s, must be one of %s", err, schema.Suggest(name, names), strings.Join(names, ", "))
 	}
 	return t, nil
 }
@@ -82,7 +82,7 @@ func parseMapFlags(names []string) (bpf.MapFlags, error) {
 	for _, name := range names {
 		flag, err := bpf.ParseMapFlag(name)
 		if err != nil {
-			return 0, usagef("--flags: %w%s", err, schema.Suggest(name, mapFlagNames()))
+			return 0, Usagef("--flags: %w%s", err, schema.Suggest(name, mapFlagNames()))
 		}
 		flags |= flag
 	}

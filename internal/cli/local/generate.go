@@ -65,9 +65,9 @@ contents.`,
 			}
 			switch {
 			case live == (len(args) == 1):
-				return usagef("either a compiled object, the name of a BPFMap, or --pin or --id, is required")
+				return Usagef("either a compiled object, the name of a BPFMap, or --pin or --id, is required")
 			case live && len(g.maps) > 1:
-				return usagef("--map: a live map can have one name")
+				return Usagef("--map: a live map can have one name")
 			}
 			var err error
 			if g.chosen, err = parseChosen(g.maps); err != nil {

@@ -23,7 +23,7 @@ import (
 const defaultNamespace = "default"
 
 // errNothing is that of a command that was given nothing to read.
-var errNothing = usagef("nothing to read: -f FILE is needed")
+var errNothing = Usagef("nothing to read: -f FILE is needed")
 
 // errNoBPFMap is that of a command that found no BPFMap in what it was given.
 var errNoBPFMap = errors.New("no BPFMap found")

@@ -99,7 +99,7 @@ func (f *mapFilter) check() error {
 		f.typ = t.String()
 	}
 	if _, err := path.Match(f.name, ""); err != nil {
-		return usagef("--name %s: is not a valid pattern: %w", f.name, err)
+		return Usagef("--name %s: is not a valid pattern: %w", f.name, err)
 	}
 	return nil
 }

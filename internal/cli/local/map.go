@@ -134,7 +134,7 @@ func (op operation) parseValue(parts []string) error {
 // needKey says what is missing for an operation on an element of a map with keys.
 func (op operation) needKey() error {
 	if op.key == nil && op.Key != nil {
-		return usagef("--key is required")
+		return Usagef("--key is required")
 	}
 	return nil
 }

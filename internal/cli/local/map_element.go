@@ -24,7 +24,7 @@ func newMapUpdate() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			return f.run(c, args, 0, func(op operation) error {
 				if f.value == nil {
-					return usagef("--value is required")
+					return Usagef("--value is required")
 				}
 				if err := op.needKey(); err != nil {
 					return err

@@ -8,8 +8,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 )
 
@@ -41,20 +41,9 @@ func addOutputFlag(c *cobra.Command, into *string, formats ...string) {
 // isDocument says whether a format is one for programs.
 func isDocument(format string) bool { return format == outJSON || format == outYAML }
 
-// writeDocument writes one JSON or YAML document. The YAML is made of the JSON, so both have the same names.
+// writeDocument writes one JSON or YAML document.
 func writeDocument(c *cobra.Command, format string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write output: %w", err)
-	}
-	text = append(text, '\n')
-	if format == outYAML {
-		if text, err = yaml.JSONToYAML(text); err != nil {
-			return fmt.Errorf("write output: %w", err)
-		}
-	}
-	_, err = c.OutOrStdout().Write(text)
-	return err
+	return structured.Write(c.OutOrStdout(), format == outYAML, v)
 }
 
 // writeElement writes a key or an entry, which is JSON already, on one line.

@@ -35,15 +35,15 @@ func (f *pruneFlags) add(c *cobra.Command) {
 func (f *pruneFlags) check(in *inputFlags) error {
 	switch {
 	case !f.on && len(f.namespaces) > 0:
-		return usagef("--prune-namespace is for --prune alone")
+		return Usagef("--prune-namespace is for --prune alone")
 	case !f.on:
 		return nil
 	case slices.Contains(in.paths, "-"):
-		return usagef("--prune: standard input (-f -) may have ended early, and what is missing there would be removed: write the manifests to a file first")
+		return Usagef("--prune: standard input (-f -) may have ended early, and what is missing there would be removed: write the manifests to a file first")
 	case len(f.namespaces) == 0 && in.namespace != "":
 		f.namespaces = []string{in.namespace}
 	case len(f.namespaces) == 0:
-		return usagef("--prune removes maps that no manifest declares any more: say of which namespaces, with --namespace, or --prune-namespace (* for all)")
+		return Usagef("--prune removes maps that no manifest declares any more: say of which namespaces, with --namespace, or --prune-namespace (* for all)")
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func (t *target) given() bool { return t.pin != "" || t.id != 0 }
 // called makes the managed map of a BPFMap, NAMESPACE/NAME or NAME in a namespace, the target, wherever it is pinned.
 func (t *target) called(name, namespace string) error {
 	if t.given() {
-		return usagef("%s: give either the name of a BPFMap, or --pin or --id", name)
+		return Usagef("%s: give either the name of a BPFMap, or --pin or --id", name)
 	}
 	key, err := parseName(name, namespace)
 	if err != nil {
@@ -71,10 +71,10 @@ func parseName(name, namespace string) (revision.Key, error) {
 	}
 	key := revision.Key{Namespace: before, Name: after}
 	if err := key.Check(); err != nil {
-		return revision.Key{}, usagef("%q is not NAMESPACE/NAME of a BPFMap: %w", name, err)
+		return revision.Key{}, Usagef("%q is not NAMESPACE/NAME of a BPFMap: %w", name, err)
 	}
 	if namespace != "" && namespace != before {
-		return revision.Key{}, usagef("%s is not in namespace %s, which --namespace names", name, namespace)
+		return revision.Key{}, Usagef("%s is not in namespace %s, which --namespace names", name, namespace)
 	}
 	return key, nil
 }
@@ -87,7 +87,7 @@ func (t target) open(flags bpf.MapFlags) (*bpf.Map, error) {
 	case t.id != 0:
 		return bpf.GetFDByIDOpts(t.id, bpf.OpenOpts{OpenFlags: flags})
 	}
-	return nil, usagef("a map is needed: NAMESPACE/NAME, --pin or --id")
+	return nil, Usagef("a map is needed: NAMESPACE/NAME, --pin or --id")
 }
 
 // with opens the map, lets do work on it, and closes it.
@@ -117,7 +117,7 @@ func (t *targets) named(args []string) error {
 	case len(args) == 0:
 		return nil
 	case len(t.in.paths) > 0:
-		return usagef("%s: give either the name of a BPFMap or -f", args[0])
+		return Usagef("%s: give either the name of a BPFMap or -f", args[0])
 	}
 	return t.called(args[0], t.in.namespace)
 }
@@ -133,7 +133,7 @@ func (t *targets) all(c *cobra.Command) ([]namedTarget, error) {
 	given := t.given()
 	if len(t.in.paths) == 0 {
 		if !given {
-			return nil, usagef("a map is needed: NAMESPACE/NAME, -f, --pin or --id")
+			return nil, Usagef("a map is needed: NAMESPACE/NAME, -f, --pin or --id")
 		}
 		n := namedTarget{target: t.target}
 		n.bpffs = rootOf(t.pin, t.bpffs)

@@ -49,7 +49,7 @@ isn't a terminal, and with --once, one table is printed after one interval.`,
 				return err
 			}
 			if t.interval < minInterval {
-				return usagef("--interval %s: must be at least %s", t.interval, minInterval)
+				return Usagef("--interval %s: must be at least %s", t.interval, minInterval)
 			}
 			if o := screen(c); t.once || !o.IsTerminal() || isDocument(t.output) {
 				return t.runOnce(c)

@@ -49,7 +49,7 @@ of GitHub Actions, sarif a SARIF 2.1.0 log, and junit a report with a test case 
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if cpus < 0 || cpus > maxCPUs {
-				return usagef("--cpus %d: must be between 1 and %d; 0 for as many as this machine has", cpus, maxCPUs)
+				return Usagef("--cpus %d: must be between 1 and %d; 0 for as many as this machine has", cpus, maxCPUs)
 			}
 			if cpus == 0 {
 				cpus = runtime.NumCPU()

@@ -100,7 +100,7 @@ func innerNames(maps []declared) map[revision.Key]bool {
 // names are the values of --map: maps of programs by the names of their BPFMaps.
 func (p *programs) names(maps []declared) (map[string]string, error) {
 	if len(p.files) == 0 && len(p.named) > 0 {
-		return nil, usagef("--map says which map of a program a BPFMap is: --object is needed")
+		return nil, Usagef("--map says which map of a program a BPFMap is: --object is needed")
 	}
 	named := map[string]string{}
 	for _, v := range p.named {

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
@@ -66,7 +67,7 @@ func (d *manifestDiff) run(c *cobra.Command) (differs bool, err error) {
 		return false, errors.New("nothing to read: -f FILE is needed")
 	}
 	if d.limit < 0 {
-		return false, errors.New("--limit must not be negative")
+		return false, local.Usagef("--limit must not be negative")
 	}
 	reader, err := d.factory.Client()
 	if err != nil {

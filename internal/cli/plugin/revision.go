@@ -6,7 +6,6 @@ package plugin
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -61,10 +60,10 @@ newest revision, or the one of --revision. -o yaml prints the entries as a manif
 		ValidArgsFunction: f.CompleteRevisions,
 		RunE: func(c *cobra.Command, args []string) error {
 			if s.output != "text" && s.output != "yaml" {
-				return fmt.Errorf("--output %s: must be text or yaml", s.output)
+				return local.Usagef("--output %s: must be text or yaml", s.output)
 			}
 			if s.page.Limit < 0 || s.page.Offset < 0 {
-				return errors.New("--limit and --offset must not be negative")
+				return local.Usagef("--limit and --offset must not be negative")
 			}
 			reader, namespace, name, err := f.Named(args[0])
 			if err != nil {
@@ -192,7 +191,7 @@ Exit code 0 if nothing differs, 1 if something does, 2 for errors.`,
 
 func diffRevisions(c *cobra.Command, f *kube.Factory, mapName string, args []string, limit int, reveal bool) (differs bool, err error) {
 	if limit < 0 {
-		return false, errors.New("--limit must not be negative")
+		return false, local.Usagef("--limit must not be negative")
 	}
 	reader, err := f.Client()
 	if err != nil {

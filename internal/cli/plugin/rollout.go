@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
 )
 
@@ -103,7 +104,7 @@ since: kubectl bpfmap diff shows which.`,
 func resumption(m *v1alpha1.BPFMap, only string) (spec map[string]any, said string, err error) {
 	paused, back := isPaused(m), m.Spec.RollbackTo != ""
 	if only != "" && only != onlyPaused && only != onlyRollbackTo {
-		return nil, "", fmt.Errorf("--only %s: must be %s or %s", only, onlyPaused, onlyRollbackTo)
+		return nil, "", local.Usagef("--only %s: must be %s or %s", only, onlyPaused, onlyRollbackTo)
 	}
 	if only == "" && paused && back {
 		return nil, "", fmt.Errorf("BPFMap %s/%s is paused, and rolled back to %s: say by --only which is to be taken back, %s or %s",
@@ -173,7 +174,7 @@ func undoTarget(m *v1alpha1.BPFMap, revisions []v1alpha1.BPFMapRevision, number 
 	newest := latest(m, revisions)
 	switch {
 	case number < 0:
-		return nil, fmt.Errorf("--to-revision %d: the numbers of revisions begin with 1", number)
+		return nil, local.Usagef("--to-revision %d: the numbers of revisions begin with 1", number)
 	case newest == nil || number > 0:
 		return find(m, revisions, number)
 	}

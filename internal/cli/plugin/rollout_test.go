@@ -57,7 +57,7 @@ func TestRollout(t *testing.T) {
 	w.run("rollout", "history", "flags").wants(t, 0, "flags-2", "entries: 2 → 3", "the first one")
 	w.run("rollout", "undo", "flags", "--dry-run").wants(t, 0, "would be rolled back to flags-1")
 	w.run("rollout", "undo", "flags", "--to-revision", "9").wants(t, 1, "has no revision 9: there are [2 1]")
-	w.run("rollout", "undo", "flags", "--to-revision", "-1").wants(t, 1, "begin with 1")
+	w.run("rollout", "undo", "flags", "--to-revision", "-1").wants(t, 2, "begin with 1")
 	w.run("rollout", "undo", "flags").wants(t, 0, "flags rolled back to flags-1", "have no effect until: kubectl bpfmap rollout resume -n "+w.namespace+" flags")
 	w.awaitRevision("flags", "flags-3")
 	w.run("rollout", "status", "flags").wants(t, 0, "EarlierRevision")
@@ -68,7 +68,7 @@ func TestRollout(t *testing.T) {
 
 	w.run("rollout", "pause", "flags").wants(t, 0, "paused")
 	w.run("rollout", "resume", "flags").wants(t, 1, "is paused, and rolled back to flags-1", "--only")
-	w.run("rollout", "resume", "flags", "--only", "everything").wants(t, 1, "must be paused or rollbackTo")
+	w.run("rollout", "resume", "flags", "--only", "everything").wants(t, 2, "must be paused or rollbackTo")
 	w.run("rollout", "resume", "flags", "--only", "rollbackTo").wants(t, 0, "follow the spec again, no longer revision flags-1")
 	w.run("rollout", "resume", "flags").wants(t, 0, "flags resumed")
 	w.awaitRevision("flags", "flags-4")

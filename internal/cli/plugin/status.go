@@ -4,7 +4,6 @@
 package plugin
 
 import (
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/overview"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
@@ -45,7 +45,7 @@ they are those of the BPFMap's status, at most 32.`,
 			case len(args) == 0:
 				return s.list(c)
 			case s.all:
-				return errors.New("--all-namespaces is for the list of all BPFMaps: leave out the name or the flag")
+				return local.Usagef("--all-namespaces is for the list of all BPFMaps: leave out the name or the flag")
 			}
 			return s.show(c, args[0])
 		},

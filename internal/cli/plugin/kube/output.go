@@ -4,14 +4,14 @@
 package kube
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 )
 
 // Format is how a command prints: Table and Wide for people, JSON and YAML for programs.
@@ -55,19 +55,4 @@ func AddOutputFlag(c *cobra.Command, into *Format) {
 }
 
 // Print writes a value as JSON or YAML.
-func (f Format) Print(w io.Writer, value any) error {
-	b, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode output: %w", err)
-	}
-	b = append(b, '\n')
-	if f == YAML {
-		if b, err = yaml.JSONToYAML(b); err != nil {
-			return fmt.Errorf("encode output: %w", err)
-		}
-	}
-	if _, err := w.Write(b); err != nil {
-		return fmt.Errorf("write output: %w", err)
-	}
-	return nil
-}
+func (f Format) Print(w io.Writer, value any) error { return structured.Write(w, f == YAML, value) }

@@ -5,7 +5,6 @@ package live
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -49,7 +48,7 @@ func (s *subject) add(c *cobra.Command, nodes string) {
 // key is the BPFMap that args name, as NAME or NAMESPACE/NAME; nothing with --pin.
 func (s *subject) key(args []string) (revision.Key, error) {
 	if (len(args) == 1) == (s.pin != "") {
-		return revision.Key{}, errors.New("either the name of a BPFMap, or --pin, is required")
+		return revision.Key{}, local.Usagef("either the name of a BPFMap, or --pin, is required")
 	}
 	if s.pin != "" {
 		return revision.Key{}, nil
@@ -79,7 +78,7 @@ func (s *subject) open(c *cobra.Command, key revision.Key) (*cluster, error) {
 	switch {
 	case len(s.nodes) > 0:
 	case s.pin != "":
-		return nil, errors.New("--pin: on which node, --node has to say")
+		return nil, local.Usagef("--pin: on which node, --node has to say")
 	default:
 		all.with(key)
 		if len(all.states) == 0 {
@@ -308,7 +307,7 @@ with --entries its contents. Nothing is changed in the cluster.
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if limit < 1 || limit > contents.MaxLimit {
-				return fmt.Errorf("--limit %d: must be between 1 and %d, which is what a BPFMap holds inline", limit, contents.MaxLimit)
+				return local.Usagef("--limit %d: must be between 1 and %d, which is what a BPFMap holds inline", limit, contents.MaxLimit)
 			}
 			key, err := s.key(args)
 			if err != nil {

@@ -8,7 +8,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
@@ -56,7 +56,7 @@ Exit code 0 if all are the same and as declared, 1 if not, 2 for errors, also of
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.limit < 1 {
-				return fmt.Errorf("--limit %d: must be at least 1", o.limit)
+				return local.Usagef("--limit %d: must be at least 1", o.limit)
 			}
 			err := o.run(c, args)
 			if _, isCode := err.(*local.ExitError); err != nil && !isCode && c.Context().Err() == nil { //nolint:errorlint // as it was made
@@ -241,9 +241,7 @@ func (r *report) plans(ctx context.Context, all *cluster, q *contents.Question) 
 
 func (r *report) print(out io.Writer, o *compareOptions) error {
 	if o.format == "json" {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		return structured.Write(out, false, r)
 	}
 	var b bytes.Buffer
 	about, answered := cmp.Or(r.BPFMap, r.Pin), 0

@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
 	"github.com/bpfmap-io/bpfmap-operator/internal/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -78,7 +79,7 @@ func (f *flags) connect(ctx context.Context) (*cluster, error) {
 		return nil, err
 	}
 	if config.Impersonate.UserName != "" || len(config.Impersonate.Groups) > 0 {
-		return nil, errors.New("--as: agents answer those who ask themselves: use the kubeconfig of that user, or --service-account")
+		return nil, local.Usagef("--as: agents answer those who ask themselves: use the kubeconfig of that user, or --service-account")
 	}
 	reader, err := f.factory.Client()
 	if err != nil {
@@ -129,7 +130,7 @@ func getState(ctx context.Context, reader client.Reader, name string) (*v1alpha1
 func tokenFor(ctx context.Context, config *rest.Config, account string) (*rest.Config, error) {
 	namespace, name, found := strings.Cut(account, "/")
 	if !found || namespace == "" || name == "" {
-		return nil, fmt.Errorf("--service-account %s: must be NAMESPACE/NAME", account)
+		return nil, local.Usagef("--service-account %s: must be NAMESPACE/NAME", account)
 	}
 	core, err := coreclient.NewForConfig(config)
 	if err != nil {

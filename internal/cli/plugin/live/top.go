@@ -6,8 +6,6 @@ package live
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
@@ -52,7 +52,7 @@ Where standard output isn't a terminal, and with --once or -o json, one table is
 		ValidArgsFunction: f.factory.CompleteMaps(nil),
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.interval < minInterval {
-				return fmt.Errorf("--interval %s: must be at least %s", o.interval, minInterval)
+				return local.Usagef("--interval %s: must be at least %s", o.interval, minInterval)
 			}
 			of, err := o.of(args)
 			if err != nil {
@@ -79,7 +79,7 @@ Where standard output isn't a terminal, and with --once or -o json, one table is
 func (o *topOptions) of(args []string) (revision.Key, error) {
 	switch {
 	case o.allNamespaces && len(args) > 0:
-		return revision.Key{}, errors.New("either the name of a BPFMap, or --all-namespaces, can be given")
+		return revision.Key{}, local.Usagef("either the name of a BPFMap, or --all-namespaces, can be given")
 	case o.allNamespaces:
 		return revision.Key{}, nil
 	case len(args) > 0:
@@ -130,9 +130,7 @@ func (o *topOptions) run(c *cobra.Command, all *cluster, of revision.Key) error 
 	rows := o.rows(before, now)
 	switch {
 	case o.format == "json":
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		if err := e.Encode(topDocument{rows, failed}); err != nil {
+		if err := structured.Write(out, false, topDocument{rows, failed}); err != nil {
 			return err
 		}
 	case len(now.maps) > 0: // some node answered

@@ -193,17 +193,17 @@ func (r *validationReport) write(c *cobra.Command, l *loaded, output string) err
 }
 
 // capacity is how many of its elements a map declares, or how large it is.
-func (m *validatedMap) capacity() string {
-	switch maptype.ByName(m.Type).Capacity {
+func (v *validatedMap) capacity() string {
+	switch maptype.ByName(v.Type).Capacity {
 	case maptype.Bytes:
-		return fmt.Sprintf("%d bytes", m.MaxEntries)
+		return fmt.Sprintf("%d bytes", v.MaxEntries)
 	case maptype.Pages:
-		return text.Count(int(m.MaxEntries), "page", "pages")
+		return text.Count(int(v.MaxEntries), "page", "pages")
 	case maptype.Unbounded:
 		return "as many entries as are made"
 	case maptype.Elements, maptype.CPUs:
 	}
-	return fmt.Sprintf("%d of %d entries", m.Entries, m.MaxEntries)
+	return fmt.Sprintf("%d of %d entries", v.Entries, v.MaxEntries)
 }
 
 // memory is about how much kernel memory a map takes on a node, for people.

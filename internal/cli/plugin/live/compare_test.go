@@ -75,8 +75,7 @@ func TestCompareText(t *testing.T) {
 	if err := r.print(&b, &compareOptions{limit: 20}); err != nil {
 		t.Fatal(err)
 	}
-	const want = `edge/m: 2 different contents on 12 nodes
-nodes n00, n01, n02, n03, n04, n05, n06, n07 and 3 more: 2 entries
+	const want = `edge/m: 2 different contents on 12 nodes` + "\n" + `nodes n00, n01, n02, n03, n04, n05, n06, n07 and 3 more: 2 entries
   as revision m-4 says
 node x: 1 entry (it changed while it was read: some may be missing)
   ! Hash, max entries 8, where nodes n00, n01, n02, n03, n04, n05, n06, n07 and 3 more: Hash, max entries 4

@@ -59,7 +59,12 @@ func newContentRig(most int) *contentRig {
 	r := &contentRig{rig: newRig(10), kernelMaps: kernelMaps{
 		held: map[string]map[uint32]uint64{}, reads: map[string]int{}, instead: map[string]func(context.Context, func(keys, values []byte)) error{},
 	}}
-	r.contents.now = func() time.Time { return r.now }
+	// Maps are read beside each other, and a reading may take time.
+	r.contents.now = func() time.Time {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.now
+	}
 	r.ServeContents(r.read, most, func(key revision.Key, missing string) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -157,6 +162,8 @@ func TestReadingsHold(t *testing.T) {
 	r.follow(t, "a", hits)
 	r.follow(t, "slow", hits)
 	r.instead["slow"] = func(context.Context, func(keys, values []byte)) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.now = r.now.Add(500 * time.Millisecond)
 		return nil
 	}

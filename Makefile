@@ -147,6 +147,7 @@ test-e2e: require-root build ## Run the tests that need a cluster, in $CLUSTER_D
 
 .PHONY: test-kernels
 test-kernels: ## Run the tests that touch the kernel on each of $KERNELS, in virtual machines; PACKAGE and RUN pick some.
+	hack/controlplane/build.sh helm >/dev/null
 	$(GO) build -o bin/kernels ./hack/kernels
 	GO=$(GO) bin/kernels test -kernels '$(KERNELS)' -packages '$(PACKAGE)' -run '$(RUN)' $(if $(SLOW),-slow) $(if $(UPDATE),-update)
 

@@ -107,8 +107,9 @@ func virtiofsd(socket, folder string) (string, []string, error) {
 	return "", nil, errors.New("virtiofsd was not found in /usr/lib/qemu or /usr/libexec: install the package qemu-system-common or virtiofsd")
 }
 
-// installPackages installs what a machine needs and is missing, one caller at a time.
-func installPackages(ctx context.Context, k kernel) error {
+// installPackages installs what a machine needs and is missing, one caller at a time. More are packages of tests, as
+// hack/packages.sh takes them.
+func installPackages(ctx context.Context, k kernel, more ...string) error {
 	cache, err := k.folder()
 	if err != nil {
 		return err
@@ -133,7 +134,7 @@ func installPackages(ctx context.Context, k kernel) error {
 	if _, _, err := virtiofsd("", ""); err != nil {
 		wanted = append(wanted, "/usr/libexec/virtiofsd:virtiofsd")
 	}
-	cmd := exec.CommandContext(ctx, script, wanted...)
+	cmd := exec.CommandContext(ctx, script, append(wanted, more...)...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("install the packages of the machine: %w", err)

@@ -23,6 +23,8 @@ type part struct {
 	// skip are tests that don't run here, a regular expression: they take minutes on an emulated CPU, and what they test is
 	// this project's own code or compilers, not the kernel.
 	skip string
+	// packages are what it needs of Debian's, as hack/packages.sh takes them: commands and the packages that they are in.
+	packages []string
 	// slow says that it runs only where it is asked for: it compiles programs and loaders on the spot, or waits for packets.
 	slow bool
 	// everywhere says that it runs on other architectures, too.
@@ -54,6 +56,7 @@ var parts = []part{
 	{folder: "internal/cli/inventory"},
 	{folder: matrixPackage, everywhere: true},
 	{folder: "test/wire"},
+	{folder: "test/confinement", env: []string{"CONFINEMENT=required"}, packages: []string{"containerd:containerd", "runc:runc", "apparmor_parser:apparmor"}},
 	{folder: "test/loaders", skip: "^(TestDocumentation|TestGenerate.*)$", slow: true},
 	{folder: "test/field", slow: true},
 }
@@ -120,6 +123,9 @@ func build(ctx context.Context, top, folder, arch string, chosen []part) error {
 func script(w io.Writer, top, binaries, results, run string, seed uint32, chosen []part) error {
 	var b strings.Builder
 	b.WriteString("#!/bin/sh\n")
+	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" { // helm
+		fmt.Fprintf(&b, "export KUBEBUILDER_ASSETS=%s\n", quote(assets))
+	}
 	fmt.Fprintf(&b, "export BPFMAP=%s RESULTS=%s SEED=%d\n", quote(filepath.Join(binaries, "bpfmap")), quote(results), seed)
 	for _, p := range chosen {
 		fmt.Fprintf(&b, "cd %s || exit 125\nbegan=$(date +%%s)\n", quote(filepath.Join(top, p.folder)))

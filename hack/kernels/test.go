@@ -85,7 +85,11 @@ func (t testRun) all(ctx context.Context, atOnce int) (int, error) {
 func (t testRun) prepare(ctx context.Context) error {
 	built := map[string]bool{}
 	for _, k := range t.kernels {
-		if err := installPackages(ctx, k); err != nil {
+		var packages []string
+		for _, p := range t.partsOf(k) {
+			packages = append(packages, p.packages...)
+		}
+		if err := installPackages(ctx, k, packages...); err != nil {
 			return err
 		}
 		if _, err := k.fetch(ctx); err != nil {

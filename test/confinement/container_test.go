@@ -1,0 +1,161 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package confinement_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/await"
+	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
+)
+
+// defaultCapabilities are what ctr(1) gives a container, as runtimes do.
+var defaultCapabilities = strings.Fields("CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE")
+
+// startContainerd runs a containerd of the test's own, and returns the address of its socket.
+func startContainerd(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ctd") // a socket's path has less than 108 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, config, log := filepath.Join(dir, "s"), filepath.Join(dir, "config.toml"), filepath.Join(dir, "log")
+	text := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n",
+		filepath.Join(dir, "root"), filepath.Join(dir, "state"), socket)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("containerd", "--config", config)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		_ = out.Close()
+		if said, err := os.ReadFile(log); err == nil && t.Failed() {
+			t.Logf("containerd:\n%s", said)
+		}
+		_ = os.RemoveAll(dir)
+	})
+	await.Nil(t, time.Minute, func() error {
+		return exec.Command("ctr", "--address", socket, "version").Run()
+	})
+	return socket
+}
+
+// agentOf renders the chart with its default values, and returns the DaemonSet of the agents.
+func agentOf(t *testing.T) *appsv1.DaemonSet {
+	t.Helper()
+	helm, err := controlplane.Tool("helm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(helm, "template", "x", filepath.Join(controlplane.Root(), "charts", "bpfmap-operator"), "--show-only", "templates/agent.yaml")
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ds := &appsv1.DaemonSet{}
+	if err := yaml.UnmarshalStrict(out, ds); err != nil {
+		t.Fatal(err)
+	}
+	return ds
+}
+
+// container runs the binary in a container as a kubelet and containerd would run the agent's of the DaemonSet: with its
+// user, capabilities, mounts and variables, and the default profiles of AppArmor and seccomp, for which the DaemonSet asks.
+type container struct {
+	socket, rootfs, manifest string
+	ds                       *appsv1.DaemonSet
+}
+
+func newContainer(t *testing.T) *container {
+	c := &container{socket: startContainerd(t), rootfs: t.TempDir(), ds: agentOf(t)}
+	binary, err := os.ReadFile(bpfmapPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.rootfs, "bpfmap"), binary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, mount := range c.ds.Spec.Template.Spec.Containers[0].VolumeMounts {
+		if err := os.MkdirAll(filepath.Join(c.rootfs, mount.MountPath), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+// run returns what the program printed.
+func (c *container) run(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	pod := c.ds.Spec.Template.Spec
+	agent := pod.Containers[0]
+	if pod.SecurityContext.AppArmorProfile != nil || agent.SecurityContext.AppArmorProfile != nil || agent.SecurityContext.Privileged != nil {
+		t.Fatal("the chart asks for another profile than the runtime's")
+	}
+	run := []string{
+		"--address", c.socket, "run", "--rm", "--rootfs", "--read-only", "--apparmor-default-profile", "cri-containerd.apparmor.d", "--seccomp",
+		"--mount", "type=bind,src=" + c.manifest + ",dst=/map.yaml,options=bind:ro",
+	}
+	for _, name := range defaultCapabilities {
+		run = append(run, "--cap-drop", "CAP_"+name)
+	}
+	for _, name := range agent.SecurityContext.Capabilities.Add {
+		run = append(run, "--cap-add", "CAP_"+string(name))
+	}
+	for _, e := range agent.Env {
+		if e.ValueFrom == nil {
+			run = append(run, "--env", e.Name+"="+e.Value)
+		}
+	}
+	for _, mount := range agent.VolumeMounts {
+		run = append(run, "--mount", c.mount(t, pod.Volumes, mount))
+	}
+	run = append(run, c.rootfs, fmt.Sprintf("x%d", time.Now().UnixNano()), "/bpfmap")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "ctr", append(run, args...)...).CombinedOutput()
+	return string(out), err
+}
+
+// mount is a volume's mount as ctr(1) takes it.
+func (c *container) mount(t *testing.T, volumes []corev1.Volume, m corev1.VolumeMount) string {
+	t.Helper()
+	source := ""
+	for _, v := range volumes {
+		if v.Name != m.Name {
+			continue
+		}
+		if source = t.TempDir(); v.HostPath != nil {
+			source = v.HostPath.Path
+		}
+	}
+	options := "rbind:rprivate"
+	if m.MountPropagation != nil && *m.MountPropagation == corev1.MountPropagationHostToContainer {
+		options = "rbind:rslave"
+	}
+	if m.ReadOnly {
+		options += ":ro"
+	}
+	return "type=bind,src=" + source + ",dst=" + m.MountPath + ",options=" + options
+}

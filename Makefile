@@ -55,7 +55,7 @@ S390X_HISTORIES ?= 100
 # Packages that are safe for concurrent use, and the histories of faults that the engine plays under the
 # race detector on each of its backends.
 RACE_PACKAGES ?= ./internal/bpf/... ./internal/cli/interrupt ./internal/cli/plugin/live ./internal/cli/terminal ./internal/compile ./internal/contents ./internal/controller/agent \
-	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/fetch ./internal/metrics ./internal/nodelock \
+	./internal/controller/cluster ./internal/controller/process ./internal/engine ./internal/fairqueue ./internal/fetch ./internal/metrics ./internal/nodelock \
 	./internal/ownership ./internal/pinstore ./internal/quota
 RACE_HISTORIES ?= 30
 # The clusters of make scale; go run ./hack/scale -help lists the phases and more flags.

@@ -62,6 +62,8 @@ const (
 	ReasonBPFFSMissing = "BPFFSMissing"
 	// ReasonBPFFSReadOnly: the BPF file system refuses writes.
 	ReasonBPFFSReadOnly = "BPFFSReadOnly"
+	// ReasonBPFFSOccupied: somebody else has taken the place of the agent's directories in the BPF file system.
+	ReasonBPFFSOccupied = "BPFFSOccupied"
 	// ReasonMissingCapability: the agent lacks a capability.
 	ReasonMissingCapability = "MissingCapability"
 	// ReasonKernelUnsupported: the kernel lacks bpf(2) or something that every map needs.

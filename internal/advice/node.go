@@ -48,6 +48,7 @@ var nodeStateReasons = []Advice{
 		"`kubectl get pods -A -l app.kubernetes.io/component=agent -o wide`, and the pod's log"},
 	{NodeState, v1alpha1.ReasonBPFFSMissing, "no BPF file system is mounted where the agent looks for it", "mount it on the node: `mount -t bpf bpf /sys/fs/bpf`; the agent notices it within a second"},
 	{NodeState, v1alpha1.ReasonBPFFSReadOnly, "the BPF file system refuses writes", "mount it on the node for writing: `mount -o remount,rw /sys/fs/bpf`"},
+	{NodeState, v1alpha1.ReasonBPFFSOccupied, "somebody else has taken the place of the agent's directories in the BPF file system", "the message names it and its owner: remove it as root, and let only root write to the BPF file system (`chmod 0755 /sys/fs/bpf`)"},
 	{NodeState, v1alpha1.ReasonMissingCapability, "the agent lacks a capability", "the message names it; see docs/security.md"},
 	{NodeState, v1alpha1.ReasonKernelUnsupported, "the kernel lacks bpf(2) or something that every map needs", "the node needs Linux 5.10 or newer with CONFIG_BPF_SYSCALL"},
 	{NodeState, v1alpha1.ReasonOperatorRemoved, "the operator was uninstalled, and nothing is known of the node since then", "install the operator again"},

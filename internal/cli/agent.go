@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cgroup"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/agent"
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
@@ -67,7 +68,11 @@ func newAgent(run func(context.Context, agent.Options) error) *cobra.Command {
 				o.InventoryPeriod = o.ResyncPeriod
 			}
 			h.prefixes = allowed
-			if h.limits, err = quota.Parse(limits.node, limits.memory, limits.maps); err != nil {
+			total, err := cgroup.NodeMemory("/")
+			if err != nil {
+				return err
+			}
+			if h.limits, err = quota.Parse(limits.node, limits.memory, limits.maps, total); err != nil {
 				return err
 			}
 			if o.ContentSeries < 0 {
@@ -124,7 +129,7 @@ type limitFlags struct {
 
 func (l *limitFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&l.node, "memory-limit", "", "kernel memory for all maps of this node together, such as 2Gi (default no limit)")
-	f.StringArrayVar(&l.memory, "namespace-memory-limit", nil, "NAMESPACE=QUANTITY of kernel memory for the namespace's maps on this node; * for all namespaces without a limit of their own (repeatable)")
-	f.StringArrayVar(&l.maps, "namespace-map-limit", nil, "NAMESPACE=NUMBER of maps of the namespace on this node; * for all namespaces without a limit of their own (repeatable)")
+	f.StringVar(&l.node, "memory-limit", quota.DefaultNode, "kernel memory for all maps of this node together, such as 2Gi or 25% of the node's memory; none for no limit")
+	f.StringArrayVar(&l.memory, "namespace-memory-limit", nil, "NAMESPACE=QUANTITY of kernel memory for the namespace's maps on this node; * for all namespaces without a limit of their own (repeatable; default *="+quota.DefaultMemory+", none for no limit)")
+	f.StringArrayVar(&l.maps, "namespace-map-limit", nil, "NAMESPACE=NUMBER of maps of the namespace on this node; * for all namespaces without a limit of their own (repeatable; default *="+quota.DefaultMaps+", none for no limit)")
 }

@@ -182,7 +182,7 @@ func TestAgentFlags(t *testing.T) {
 	if err := h.prefixes.Allow(edge, "xdp/m"); err == nil {
 		t.Error("xdp/m is allowed")
 	}
-	limits, err := quota.Parse("2Gi", []string{"edge=1Mi", "*=2Mi"}, []string{"edge=9"})
+	limits, err := quota.Parse("2Gi", []string{"edge=1Mi", "*=2Mi"}, []string{"edge=9"}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,6 +61,19 @@ func (s *Store) Prepare() error {
 	return d.Close()
 }
 
+// Check says whether the directories of our state, as far as they are there, are ours alone to write to; if not, the error
+// is ErrOccupied, and no map can be managed.
+func (s *Store) Check() error {
+	d, err := s.dir(stateDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return d.Close()
+}
+
 // Identity tells the file system that is mounted now, and the state in it, from those of another time. Nothing
 // stays open: that would keep people from unmounting it.
 func (s *Store) Identity() (Identity, error) {

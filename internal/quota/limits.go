@@ -4,7 +4,9 @@
 package quota
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,24 +26,36 @@ type Limits struct {
 	Maps map[string]int64
 }
 
-// Parse reads the values of the agent's flags: a quantity, and lists of NAMESPACE=QUANTITY and
-// NAMESPACE=NUMBER.
-func Parse(node string, memory, maps []string) (Limits, error) {
+// The limits where the administrator says nothing, as the agent's flags take them.
+const (
+	DefaultNode   = "25%"
+	DefaultMemory = "512Mi"
+	DefaultMaps   = "200"
+)
+
+// Unlimited is the value for no limit.
+const Unlimited = "none"
+
+// Parse reads the values of the agent's flags: a quantity or a share of the node's memory, which has total bytes, and lists
+// of NAMESPACE=QUANTITY and NAMESPACE=NUMBER. What isn't given, the node's limit or those of namespaces without one of
+// their own, has its default; the value "none" is no limit.
+func Parse(node string, memory, maps []string, total int64) (Limits, error) {
 	l := Limits{Memory: map[string]int64{}, Maps: map[string]int64{}}
 	var err error
-	if node != "" {
-		if l.Node, err = bytes(node); err != nil {
-			return Limits{}, err
-		}
-	}
-	if err := each(memory, l.Memory, bytes); err != nil {
+	if l.Node, err = share(cmp.Or(node, DefaultNode), total); err != nil {
 		return Limits{}, err
 	}
-	return l, each(maps, l.Maps, number)
+	if err := each(memory, DefaultMemory, l.Memory, bytes); err != nil {
+		return Limits{}, err
+	}
+	return l, each(maps, DefaultMaps, l.Maps, number)
 }
 
-// each reads a list of NAMESPACE=VALUE.
-func each(list []string, into map[string]int64, read func(string) (int64, error)) error {
+// each reads a list of NAMESPACE=VALUE; what it doesn't say of other namespaces is the fallback.
+func each(list []string, fallback string, into map[string]int64, read func(string) (int64, error)) error {
+	if !slices.ContainsFunc(list, func(text string) bool { return strings.HasPrefix(text, AnyNamespace+"=") }) {
+		list = append(slices.Clone(list), AnyNamespace+"="+fallback)
+	}
 	for _, text := range list {
 		namespace, value, ok := strings.Cut(text, "=")
 		if !ok || namespace == "" {
@@ -59,21 +73,40 @@ func each(list []string, into map[string]int64, read func(string) (int64, error)
 	return nil
 }
 
+// share reads a quantity, or a percentage of total.
+func share(text string, total int64) (int64, error) {
+	digits, ok := strings.CutSuffix(text, "%")
+	if !ok {
+		return bytes(text)
+	}
+	percent, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || percent < 1 || percent > 100 {
+		return 0, fmt.Errorf("limit %q is not a percentage from 1%% to 100%%", text)
+	}
+	return total * percent / 100, nil
+}
+
 func bytes(text string) (int64, error) {
+	if text == Unlimited {
+		return 0, nil
+	}
 	q, err := resource.ParseQuantity(text)
 	if err != nil {
 		return 0, fmt.Errorf("limit %q is not a quantity such as 256Mi: %w", text, err)
 	}
 	if q.Sign() <= 0 {
-		return 0, fmt.Errorf("limit %q is not positive: leave it out for no limit", text)
+		return 0, fmt.Errorf("limit %q is not positive; %q is no limit", text, Unlimited)
 	}
 	return q.Value(), nil
 }
 
 func number(text string) (int64, error) {
+	if text == Unlimited {
+		return 0, nil
+	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("limit %q is not a positive number", text)
+		return 0, fmt.Errorf("limit %q is not a positive number, nor %q", text, Unlimited)
 	}
 	return n, nil
 }

@@ -10,31 +10,40 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/bpfmap-io/bpfmap-operator/internal/quota"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
 
 func TestParse(t *testing.T) {
-	l, err := quota.Parse("2Gi", []string{"edge=256Mi", "*=1M"}, []string{"*=3"})
-	if err != nil || l.Node != 2<<30 || l.Memory["edge"] != 256<<20 || l.Memory["*"] != 1_000_000 || l.Maps["*"] != 3 {
-		t.Errorf("%+v, %v", l, err)
+	const total = 8 << 30
+	type lists = []string
+	for _, c := range []struct {
+		node         string
+		memory, maps lists
+		want         quota.Limits
+	}{
+		{"2Gi", lists{"edge=256Mi", "*=1M"}, lists{"*=3"}, quota.Limits{Node: 2 << 30, Memory: map[string]int64{"edge": 256 << 20, "*": 1_000_000}, Maps: map[string]int64{"*": 3}}},
+		{"", nil, nil, quota.Limits{Node: 2 << 30, Memory: map[string]int64{"*": 512 << 20}, Maps: map[string]int64{"*": 200}}},
+		{"50%", lists{"edge=1Gi"}, lists{"edge=9"}, quota.Limits{Node: 4 << 30, Memory: map[string]int64{"edge": 1 << 30, "*": 512 << 20}, Maps: map[string]int64{"edge": 9, "*": 200}}},
+		{"none", lists{"*=none"}, lists{"edge=none"}, quota.Limits{Memory: map[string]int64{"*": 0}, Maps: map[string]int64{"edge": 0, "*": 200}}},
+	} {
+		got, err := quota.Parse(c.node, c.memory, c.maps, total)
+		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+			t.Errorf("%+v: %v (-want +got)\n%s", c, err, diff)
+		}
 	}
 	for _, bad := range []struct {
 		node         string
-		memory, maps string
-	}{{node: "much"}, {node: "0"}, {node: "-1Gi"}, {memory: "256Mi"}, {memory: "=1Mi"}, {memory: "a=x"}, {maps: "a=0"}, {maps: "a=1Mi"}} {
-		lists := [2][]string{}
-		for i, text := range []string{bad.memory, bad.maps} {
-			if text != "" {
-				lists[i] = []string{text}
-			}
-		}
-		if l, err := quota.Parse(bad.node, lists[0], lists[1]); err == nil {
+		memory, maps lists
+	}{
+		{node: "much"}, {node: "0"}, {node: "-1Gi"}, {node: "0%"}, {node: "101%"}, {node: "half%"}, {memory: lists{"256Mi"}}, {memory: lists{"=1Mi"}},
+		{memory: lists{"a=x"}}, {memory: lists{"a=5%"}}, {maps: lists{"a=0"}}, {maps: lists{"a=1Mi"}}, {memory: lists{"a=1", "a=2"}},
+	} {
+		if l, err := quota.Parse(bad.node, bad.memory, bad.maps, total); err == nil {
 			t.Errorf("%+v was taken: %+v", bad, l)
 		}
-	}
-	if _, err := quota.Parse("", []string{"a=1", "a=2"}, nil); err == nil {
-		t.Error("two limits of one namespace were taken")
 	}
 }
 

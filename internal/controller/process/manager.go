@@ -17,6 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/fairqueue"
 )
 
 // noTimeout lets a controller wait for an API server that is down instead of ending the process.
@@ -28,11 +30,13 @@ const (
 	lastRetry  = time.Minute
 )
 
-// Controller is the settings of a controller that reconciles up to concurrency objects in parallel.
+// Controller is the settings of a controller that reconciles up to concurrency objects in parallel, of each namespace in
+// its turn.
 func Controller(concurrency int) controller.Options {
 	return controller.Options{
 		MaxConcurrentReconciles: concurrency,
 		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+		NewQueue:                fairqueue.New,
 	}
 }
 

@@ -138,6 +138,20 @@ func TestPreflight(t *testing.T) {
 			t.Errorf("with CAP_BPF alone: %v", err)
 		}
 	})
+	// Somebody else was there first, or may write where the records are.
+	for _, spoil := range []func(path string) error{
+		func(path string) error { return os.Chown(path, 65534, 65534) },
+		func(path string) error { return os.Chmod(path, 0o777) },
+	} {
+		path := filepath.Join(dir, "bpfmap")
+		if err := errors.Join(os.Mkdir(path, 0o755), spoil(path)); err != nil {
+			t.Fatal(err)
+		}
+		wantRefusal(t, kernel.Preflight("", dir), v1alpha1.ReasonBPFFSOccupied, path, "chmod 0755")
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := syscall.Mount("bpf", dir, "bpf", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -16,16 +16,31 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mounts"
+	"github.com/bpfmap-io/bpfmap-operator/internal/pinstore"
 )
 
 // Preflight says whether maps can be managed here at all: a BPF file system is mounted at bpffs, a path of the
-// node, and writable, and the kernel makes and freezes maps for this process. root is where this process finds the node's file system. Errors are engine.Reasoners with
-// the reasons of a BPFNodeState's condition Ready; their messages say what to do.
+// node, and writable, its directory bpfmap is nobody else's, and the kernel makes and freezes maps for this process. root is
+// where this process finds the node's file system. Errors are engine.Reasoners with the reasons of a BPFNodeState's
+// condition Ready; their messages say what to do.
 func Preflight(root mounts.Root, bpffs string) error {
 	if err := checkMount(root.Here(bpffs), bpffs); err != nil {
 		return err
 	}
+	if err := checkState(root.Here(bpffs), bpffs); err != nil {
+		return err
+	}
 	return checkKernel()
+}
+
+// checkState looks whether somebody else has taken the place of our directories: anybody can who may write to the root of
+// the BPF file system, which "mount -t bpf" lets everybody do.
+func checkState(path, bpffs string) error {
+	err := pinstore.New(path, pinstore.Options{ShownAs: bpffs}).Check()
+	if errors.Is(err, pinstore.ErrOccupied) {
+		return refuse(v1alpha1.ReasonBPFFSOccupied, "%w: see who made it, remove it as root, and let only root write to %s (chmod 0755 %s)", err, bpffs, bpffs)
+	}
+	return nil // what else is wrong with them, each map says
 }
 
 func refuse(reason, format string, args ...any) error {

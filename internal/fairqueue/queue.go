@@ -1,0 +1,77 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fairqueue
+
+import (
+	"time"
+
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// queue is client-go's queue, with its delays, limits and metrics, over a storage.
+type queue struct {
+	workqueue.TypedRateLimitingInterface[reconcile.Request]
+	storage *storage
+}
+
+var _ priorityqueue.PriorityQueue[reconcile.Request] = &queue{}
+
+// New makes a queue for the controller of that name. Its namespaces take turns. It is a PriorityQueue of
+// controller-runtime, so that handlers tell it what didn't change: that waits behind the changes of its namespace.
+func New(controller string, retries workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+	s := newStorage()
+	return &queue{storage: s, TypedRateLimitingInterface: workqueue.NewTypedRateLimitingQueueWithConfig(retries, workqueue.TypedRateLimitingQueueConfig[reconcile.Request]{
+		Name: controller,
+		DelayingQueue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[reconcile.Request]{
+			Name:  controller,
+			Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[reconcile.Request]{Name: controller, Queue: s}),
+		}),
+	})}
+}
+
+// Add adds a change.
+func (q *queue) Add(r reconcile.Request) { q.AddWithOpts(priorityqueue.AddOpts{}, r) }
+
+// AddAfter adds a change, later.
+func (q *queue) AddAfter(r reconcile.Request, after time.Duration) {
+	q.AddWithOpts(priorityqueue.AddOpts{After: after}, r)
+}
+
+// AddRateLimited adds a change after a time that grows with each failure.
+func (q *queue) AddRateLimited(r reconcile.Request) {
+	q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true}, r)
+}
+
+// AddWithOpts adds requests as priorityqueue.PriorityQueue says. Of priorities, the sign alone matters.
+func (q *queue) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
+	priority := 0
+	if o.Priority != nil {
+		priority = *o.Priority
+	}
+	for _, r := range requests {
+		q.storage.prefer(r, priority)
+		switch {
+		case o.RateLimited:
+			q.TypedRateLimitingInterface.AddRateLimited(r)
+		case o.After > 0:
+			q.TypedRateLimitingInterface.AddAfter(r, o.After)
+		default:
+			q.TypedRateLimitingInterface.Add(r)
+		}
+	}
+}
+
+// Get waits for the next request.
+func (q *queue) Get() (reconcile.Request, bool) {
+	r, _, shutdown := q.GetWithPriority()
+	return r, shutdown
+}
+
+// GetWithPriority is Get with the highest priority with which the request was added.
+func (q *queue) GetWithPriority() (r reconcile.Request, priority int, shutdown bool) {
+	r, shutdown = q.TypedRateLimitingInterface.Get()
+	return r, q.storage.priority(r), shutdown
+}

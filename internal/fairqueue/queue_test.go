@@ -1,0 +1,140 @@
+// Copyright The bpfmap-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fairqueue
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+func request(name string) reconcile.Request {
+	namespace, name, _ := strings.Cut(name, "/")
+	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
+}
+
+func start(t *testing.T) *queue {
+	t.Helper()
+	q := New("test", workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Millisecond, time.Millisecond)).(*queue)
+	t.Cleanup(q.ShutDown)
+	return q
+}
+
+// add adds requests; those that end in ? didn't change.
+func (q *queue) add(names ...string) {
+	for _, name := range names {
+		var o priorityqueue.AddOpts
+		if strings.HasSuffix(name, "?") {
+			o.Priority = new(-100)
+		}
+		q.AddWithOpts(o, request(strings.TrimSuffix(name, "?")))
+	}
+}
+
+// take takes n requests and finishes them.
+func (q *queue) take(t *testing.T, n int) string {
+	t.Helper()
+	var got []string
+	for range n {
+		r, shutdown := q.Get()
+		if shutdown {
+			t.Fatal("the queue is shut down")
+		}
+		got = append(got, r.String())
+		q.Done(r)
+	}
+	return strings.Join(got, " ")
+}
+
+// TestTurns: the namespaces take turns, however many requests each has, and changes go before what is unchanged.
+func TestTurns(t *testing.T) {
+	for _, c := range []struct {
+		add  []string
+		want string
+	}{
+		{[]string{"a/1", "a/2", "a/3", "b/1", "a/4", "c/1", "b/2"}, "a/1 b/1 c/1 a/2 b/2 a/3 a/4"},
+		{[]string{"a/1", "a/1", "a/1", "b/1"}, "a/1 b/1"},
+		{[]string{"a/1?", "a/2?", "b/1?", "a/3", "b/2"}, "a/3 b/2 a/1 b/1 a/2"},
+		{[]string{"a/1?", "a/2?", "a/3", "a/2"}, "a/3 a/2 a/1"},             // what waits unchanged, and changes
+		{[]string{"a/1", "a/2", "a/1?", "a/1"}, "a/1 a/2"},                  // and the other way: it keeps its place
+		{[]string{"/node", "a/1", "a/2", "/other"}, "/node a/1 /other a/2"}, // what has no namespace is a namespace of its own
+	} {
+		q := start(t)
+		q.add(c.add...)
+		if want := len(strings.Fields(c.want)); q.Len() != want {
+			t.Errorf("%v: %d wait, want %d", c.add, q.Len(), want)
+		}
+		if got := q.take(t, q.Len()); got != c.want {
+			t.Errorf("%v: got %s, want %s", c.add, got, c.want)
+		}
+	}
+}
+
+// TestFlood: a request of another namespace waits for one of the flood.
+func TestFlood(t *testing.T) {
+	q := start(t)
+	for i := range 10000 {
+		q.Add(request("flood/" + string(rune('a'+i%26)) + strings.Repeat("x", i/26)))
+	}
+	q.take(t, 100)
+	q.Add(request("other/1"))
+	if got := strings.Fields(q.take(t, 2)); !slices.Contains(got, "other/1") {
+		t.Errorf("after %v it still waits", got)
+	}
+}
+
+// TestLater: requests for later and those that failed keep their priority, and it ends when they are taken.
+func TestLater(t *testing.T) {
+	q := start(t)
+	q.AddWithOpts(priorityqueue.AddOpts{Priority: new(-100), After: time.Millisecond}, request("a/1"))
+	get := func(want int) {
+		t.Helper()
+		r, priority, _ := q.GetWithPriority()
+		if r != request("a/1") || priority != want {
+			t.Errorf("got %s of priority %d, want %d", r, priority, want)
+		}
+	}
+	get(-100)
+	q.AddWithOpts(priorityqueue.AddOpts{Priority: new(-100), RateLimited: true}, request("a/1"))
+	q.Add(request("a/1")) // while it is worked on
+	q.Done(request("a/1"))
+	get(0)
+	q.Done(request("a/1"))
+	if n := q.NumRequeues(request("a/1")); n != 1 {
+		t.Errorf("%d failures", n)
+	}
+	time.Sleep(5 * time.Millisecond) // the retry, whose priority the change has taken along
+	for q.Len() > 0 {
+		q.take(t, 1)
+	}
+	s := q.storage
+	if len(s.namespaces)+len(s.places)+s.turns.Len() > 0 || len(s.priorities) > 1 {
+		t.Errorf("something is kept: %+v", s)
+	}
+}
+
+func BenchmarkQueue(b *testing.B) {
+	q := New("bench", workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]()).(*queue)
+	defer q.ShutDown()
+	requests := make([]reconcile.Request, 1000)
+	for i := range requests {
+		requests[i] = request(string(rune('a'+i%20)) + "/" + strings.Repeat("x", i/20))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, r := range requests {
+			q.Add(r)
+		}
+		for range requests {
+			r, _ := q.Get()
+			q.Done(r)
+		}
+	}
+}

@@ -84,7 +84,7 @@ func TestRevisionWriter(t *testing.T) {
 	if err := w.tenant.Create(t.Context(), bpfMap(attacker, "mine", fine)); err != nil {
 		t.Fatal(err)
 	}
-	if message := w.await(attacker, "mine", v1alpha1.ConditionReady, v1alpha1.ReasonNameConflict); !strings.Contains(message, "mine-1") {
+	if message := w.await(attacker, "mine", v1alpha1.ConditionAccepted, v1alpha1.ReasonNameConflict); !strings.Contains(message, "mine-1") {
 		t.Errorf("the revision isn't named: %s", message)
 	}
 	w.victimIsServed("after")

@@ -335,6 +335,7 @@ type Pin struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[^/.]+(/[^/.]+)*$')",message="path must be relative to the BPF file system, without empty elements, and without '.', which the BPF file system reserves"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[ -~]*$')",message="path must consist of printable ASCII characters"
 	Path string `json:"path,omitempty"`
 
 	// mode are the permission bits of the pin, in octal. If not given, 0600, and what it has at an adopted map.

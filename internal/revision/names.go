@@ -49,7 +49,9 @@ func CheckPinPath(p string) error {
 		return fmt.Errorf("%q must not contain '..'", p)
 	case strings.Contains(p, "."):
 		return fmt.Errorf("%q must not contain '.', which the BPF file system reserves", p)
-	case path.Clean(p) != p || strings.ContainsRune(p, 0):
+	case strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r > '~' }): // it is shown on terminals
+		return fmt.Errorf("%q must consist of printable ASCII characters", p)
+	case path.Clean(p) != p:
 		return fmt.Errorf("%q has an empty element", p)
 	case p == PinRoot || strings.HasPrefix(p, PinRoot+"/_"):
 		return fmt.Errorf("%q is reserved", p)

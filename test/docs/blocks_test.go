@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -70,7 +69,7 @@ func judge(t *testing.T, b docs.Block) string {
 			return manifests(t, b)
 		}
 	case "run by":
-		return exists(argument)
+		return runs(argument, b.Page)
 	case "part of":
 		return fragment(t, b)
 	case "not run":
@@ -105,33 +104,14 @@ func unmarked(t *testing.T, b docs.Block) string {
 // typed finds commands in what is to be text.
 var typed = regexp.MustCompile(`(?m)^(\$ |# )?(kubectl|helm|bpfmap|bpftool|make|docker|git|curl) `)
 
-// exists checks the name of a test, "test/field TestDocumentation".
-func exists(test string) string {
-	folder, name, ok := strings.Cut(test, " ")
-	files, err := filepath.Glob(filepath.Join(root, folder, "*_test.go"))
-	if !ok || err != nil || len(files) == 0 {
-		return "no package has the test " + test
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err.Error()
-		}
-		if strings.Contains(string(text), "\nfunc "+name+"(t *testing.T)") {
-			return ""
-		}
-	}
-	return "the package " + folder + " has no test " + name
-}
-
 // syntax has a shell read the block, and holds commands of ours to their help.
 func syntax(t *testing.T, b docs.Block) string {
 	t.Helper()
 	text := b.Text
 	if b.Language == "console" {
 		text = ""
-		for _, s := range steps(b) {
-			text += s.command + "\n"
+		for _, s := range docs.Steps(b) {
+			text += s.Command + "\n"
 		}
 	}
 	check := exec.CommandContext(t.Context(), "bash", "-n")

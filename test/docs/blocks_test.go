@@ -130,7 +130,7 @@ func syntax(t *testing.T, b docs.Block) string {
 // ours are commands of bpfmap up to a pipe, a redirection or their end.
 var ours = regexp.MustCompile(`(?m)(?:^|[|;&(] *|exec |sudo |bin/|-- /?)bpfmap((?: [a-z-]+)+)((?: [^|;&<>()\n]*)?)`)
 
-var flag = regexp.MustCompile(`^--?[a-z][a-z0-9-]*`)
+var option = regexp.MustCompile(`^--?[a-z][a-z0-9-]*`)
 
 // known holds a command to its help: what it is called, and its flags.
 func known(t *testing.T, words []string) string {
@@ -148,7 +148,7 @@ func known(t *testing.T, words []string) string {
 		return "bpfmap has no command " + strings.Join(command, " ")
 	}
 	for _, w := range words {
-		if f := flag.FindString(w); f != "" && !regexp.MustCompile(`(?m)(^| |,)`+regexp.QuoteMeta(f)+`(\W|$)`).MatchString(help) {
+		if f := option.FindString(w); f != "" && !regexp.MustCompile(`(?m)(^| |,)`+regexp.QuoteMeta(f)+`(\W|$)`).MatchString(help) {
 			return "bpfmap " + strings.Join(command, " ") + " has no flag " + f
 		}
 	}

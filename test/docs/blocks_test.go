@@ -57,8 +57,8 @@ func judge(t *testing.T, b docs.Block) string {
 	switch verb, argument := b.Mark.Verb, b.Mark.Argument; verb {
 	case "run":
 		for _, world := range strings.Fields(argument) {
-			if !slices.Contains(shell, b.Language) || !slices.Contains([]string{"machine", "cluster", "pods"}, world) {
-				return "what is run is sh or console, on machine, cluster or pods"
+			if !slices.Contains(shell, b.Language) || !slices.Contains([]string{"machine", "rust", "cluster", "pods"}, world) {
+				return "what is run is sh or console, on machine, rust, cluster or pods"
 			}
 		}
 	case "file":

@@ -10,6 +10,7 @@
 //	<!-- run: machine -->                  shell that is run on a machine of its own, block after block of the page
 //	<!-- run: cluster -->                  the same with an API server, the controller and agents of three nodes
 //	<!-- run: machine cluster -->          both
+//	<!-- run: rust -->                     on a machine like the first, where there is a Rust compiler
 //	<!-- run: pods -->                     on the cluster of test/e2e, with the chart installed
 //	<!-- file: NAME -->                    a file that the page's blocks use, written when its place is reached
 //	<!-- run by: test/field TestName -->   a test of another package runs it

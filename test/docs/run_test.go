@@ -115,10 +115,24 @@ ip link set lo up
 `
 
 // TestOnMachine runs the blocks of each page that need a machine and no cluster: this kernel, real programs and packets.
-func TestOnMachine(t *testing.T) {
-	for _, p := range in(t, "machine") {
+func TestOnMachine(t *testing.T) { onMachine(t, "machine") }
+
+// TestWithRust runs those that need a Rust compiler, too. Debian's is too large for CI: make test-rust installs it.
+func TestWithRust(t *testing.T) {
+	if _, err := exec.LookPath("rustc"); err != nil {
+		if os.Getenv("RUST") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("no rustc: make test-rust installs it")
+	}
+	onMachine(t, "rust")
+}
+
+func onMachine(t *testing.T, world string) {
+	t.Helper()
+	for _, p := range in(t, world) {
 		t.Run(p.Path, func(t *testing.T) {
-			play(t, p, "machine", func(ctx context.Context, script string) *exec.Cmd {
+			play(t, p, world, func(ctx context.Context, script string) *exec.Cmd {
 				cmd := exec.CommandContext(ctx, "unshare", "--mount", "--net", "--propagation", "private", "bash", "-c", machine+script)
 				cmd.Env = append(os.Environ(), withBinary(), "REPOSITORY="+root)
 				return cmd

@@ -135,6 +135,11 @@ test-uapi: ## Compare our tables with the newest kernel's header (Debian's linux
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; hack/uapi/fetch.sh "$$dir"; \
 		UAPI_HEADER="$$dir/bpf.h" $(GO) test -count=1 $(UAPI_TESTS)
 
+.PHONY: test-rust
+test-rust: require-root ## Compile and run the documentation's Rust (nightly: root, to install Debian's compiler).
+	hack/packages.sh rustc:rustc gcc:gcc /usr/include/stdio.h:libc6-dev
+	RUST=1 $(GO) test -count=1 -run TestWithRust ./test/docs
+
 .PHONY: fuzz
 fuzz: ## Fuzz the readers of what users and other programs write, $FUZZTIME for each function.
 	GO=$(GO) hack/fuzz.sh $(FUZZTIME) $(FUZZ_FOLDERS)

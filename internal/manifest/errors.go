@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	kjson "sigs.k8s.io/json"
+
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
 // syntaxError is a message at a line of the source.
@@ -89,6 +91,9 @@ func (o object) typeProblem(err error, target any) Problem {
 	message := fmt.Sprintf("%s is needed, not %s", kindName(typeErr.Type), valueName(typeErr.Value))
 	if scalar := typeErr.Value == "bool" || strings.HasPrefix(typeErr.Value, "number"); scalar && typeErr.Type.Kind() == reflect.String {
 		message += " (quote it)"
+	}
+	if typeErr.Type == reflect.TypeFor[v1alpha1.Schema]() && typeErr.Value == "string" { // key: u32
+		message += " (a type is written {type: NAME})"
 	}
 	return o.problem(typeErr.Field, message)
 }

@@ -23,7 +23,29 @@ func nearest(word string, known []string) string {
 			best, distance = k, d
 		}
 	}
+	if best == "" {
+		return abbreviated(word, known)
+	}
 	return best
+}
+
+// abbreviated is the known word that begins with this one; of several, the one with which the others begin, too. It is empty
+// if there is none, or the word is too short to say.
+func abbreviated(word string, known []string) (long string) {
+	const least = 3
+	if len(word) < least {
+		return ""
+	}
+	for _, k := range known {
+		switch {
+		case !strings.HasPrefix(strings.ToLower(k), strings.ToLower(word)), long != "" && strings.HasPrefix(k, long):
+		case long == "" || strings.HasPrefix(long, k):
+			long = k
+		default:
+			return ""
+		}
+	}
+	return long
 }
 
 // edits is how many characters have to be put in, taken out, replaced or swapped with their neighbour to

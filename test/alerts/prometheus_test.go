@@ -21,6 +21,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/test/await"
 	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
+	"github.com/bpfmap-io/bpfmap-operator/test/docs"
 )
 
 // rule is one alert of the PrometheusRule.
@@ -92,27 +93,39 @@ func (w *world) startPrometheus() *prometheus {
 	p := &prometheus{w: w, url: "http://" + address, dir: w.t.TempDir()}
 	p.write("rules.yaml", shortened(rules))
 	p.write("token", w.scraperToken())
-	config := `
-global: {scrape_interval: 1s, evaluation_interval: 1s}
-rule_files: [rules.yaml]
-scrape_configs:
-`
-	for _, component := range []string{"controller", "agent"} {
-		p.writeTargets(component)
-		config += fmt.Sprintf(`
-- job_name: bpfmap-operator-%s-metrics
-  scheme: https
-  authorization: {credentials_file: token}
-  tls_config: {insecure_skip_verify: true}
-  honor_labels: true
-  file_sd_configs:
-  - {files: [%s.json], refresh_interval: 1s}
-`, component, component)
-	}
-	p.write("prometheus.yaml", config)
+	p.write("prometheus.yaml", p.configuration(docs.ShownBy(w.t, "docs/operations.md").Next().Text))
 	start(w.t, filepath.Join(p.dir, "prometheus.log"), path, "--config.file="+filepath.Join(p.dir, "prometheus.yaml"),
 		"--storage.tsdb.path="+filepath.Join(p.dir, "data"), "--web.listen-address="+address, "--log.level=warn")
 	return p
+}
+
+// configuration is the one that docs/operations.md shows, with files and times of this test. The targets, which Kubernetes
+// would tell, come from files, with the labels that the page's relabel_configs read: Debian's Prometheus knows no Kubernetes.
+func (p *prometheus) configuration(shown string) string {
+	p.w.t.Helper()
+	var config map[string]any
+	p.w.must(yaml.Unmarshal([]byte(shown), &config))
+	config["global"] = map[string]string{"scrape_interval": "1s", "evaluation_interval": "1s"}
+	jobs, _ := config["scrape_configs"].([]any)
+	if rules, _ := config["rule_files"].([]any); len(rules) != 1 || len(jobs) != 1 {
+		p.w.t.Fatalf("docs/operations.md shows %d jobs and %d files of rules", len(jobs), len(rules))
+	}
+	config["rule_files"] = []string{"rules.yaml"}
+	job := jobs[0].(map[string]any)
+	if job["kubernetes_sd_configs"] == nil {
+		p.w.t.Fatal("docs/operations.md shows a job without kubernetes_sd_configs")
+	}
+	delete(job, "kubernetes_sd_configs")
+	files := []string{}
+	for _, component := range []string{"controller", "agent"} {
+		p.writeTargets(component)
+		files = append(files, component+".json")
+	}
+	job["file_sd_configs"] = []any{map[string]any{"files": files, "refresh_interval": "1s"}}
+	job["authorization"] = map[string]string{"credentials_file": "token"}
+	text, err := yaml.Marshal(config)
+	p.w.must(err)
+	return string(text)
 }
 
 func (p *prometheus) write(name, text string) {
@@ -122,7 +135,7 @@ func (p *prometheus) write(name, text string) {
 	p.w.must(os.Rename(path+".new", path))
 }
 
-// writeTargets tells Prometheus of a component's processes, with the labels that the ServiceMonitors give.
+// writeTargets tells Prometheus of a component's processes, with the labels that it gets from Kubernetes.
 func (p *prometheus) writeTargets(component string) {
 	p.w.t.Helper()
 	type group struct {
@@ -131,9 +144,9 @@ func (p *prometheus) writeTargets(component string) {
 	}
 	groups := []group{}
 	for _, t := range p.w.targets[component] {
-		labels := map[string]string{"namespace": system, "pod": t.pod}
-		if t.node != "" {
-			labels["node"] = t.node
+		labels := map[string]string{
+			"__meta_kubernetes_service_label_app_kubernetes_io_part_of": "bpfmap-operator",
+			"__meta_kubernetes_namespace":                               system, "__meta_kubernetes_pod_name": t.pod, "__meta_kubernetes_pod_node_name": t.node,
 		}
 		groups = append(groups, group{[]string{t.address}, labels})
 	}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
+	"github.com/bpfmap-io/bpfmap-operator/test/docs"
 )
 
 // TestGeneratedNames lets kustomize generate a ConfigMap and a Secret: their names arrive in a BPFMap's entriesFrom by
@@ -21,11 +22,12 @@ func TestGeneratedNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	shown := docs.ShownBy(t, "docs/feeds.md").Next().Text
 	for _, withReference := range []bool{true, false} {
 		dir := t.TempDir()
-		kustomization := "resources: [map.yaml]\nconfigMapGenerator: [{name: feed, files: [drop.txt]}]\nsecretGenerator: [{name: private, files: [drop.txt]}]\n"
-		if withReference {
-			kustomization += "configurations: [namereference.yaml]\n"
+		kustomization := "resources: [map.yaml]\nsecretGenerator: [{name: private, files: [drop.txt]}]\n" + shown
+		if !withReference {
+			kustomization = strings.Replace(kustomization, "configurations: [namereference.yaml]\n", "", 1)
 		}
 		for name, text := range map[string]string{
 			"kustomization.yaml": kustomization, "namereference.yaml": string(reference), "drop.txt": "192.0.2.0/24\n",

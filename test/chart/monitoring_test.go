@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
+	"github.com/bpfmap-io/bpfmap-operator/test/docs"
 )
 
 // withMonitoring are the values by which the chart makes everything about metrics.
@@ -71,7 +72,8 @@ func TestBothWaysMonitorTheSame(t *testing.T) {
 		}
 		return result
 	}
-	chart, config := added(helmTemplate(t, withMonitoring...), helmTemplate(t)), added(kustomizeWith(t, "monitoring", ""), kustomize(t))
+	byKustomize := kustomizeOverlay(t, docs.ShownBy(t, "docs/operations.md").Next().Text)
+	chart, config := added(helmTemplate(t, withMonitoring...), helmTemplate(t)), added(byKustomize, kustomize(t))
 	if diff := cmp.Diff(chart, config); diff != "" {
 		t.Errorf("what is added differs (-chart +config):\n%s", diff)
 	}
@@ -81,7 +83,7 @@ func TestBothWaysMonitorTheSame(t *testing.T) {
 	for _, kind := range []string{"Deployment", "DaemonSet"} {
 		suffix := map[string]string{"Deployment": "-controller", "DaemonSet": "-agent"}[kind]
 		byChart := find(t, parse(t, helmTemplate(t, withMonitoring...)), kind, suffix)
-		byConfig := find(t, parse(t, kustomizeWith(t, "monitoring", "")), kind, suffix)
+		byConfig := find(t, parse(t, byKustomize), kind, suffix)
 		for _, want := range metricsFlags(t, byChart) {
 			got := metricsFlags(t, byConfig)
 			if !slices.Contains(got, want) {

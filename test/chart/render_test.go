@@ -69,21 +69,28 @@ func kustomize(t *testing.T) string {
 // kustomizeWith renders an overlay of config/default with a component and, if there are any, patches of its own.
 func kustomizeWith(t *testing.T, component, patches string) string {
 	t.Helper()
-	dir := t.TempDir()
-	root, err := filepath.Rel(dir, filepath.Join(controlplane.Root(), "config"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlay := "resources: [" + root + "/default]\ncomponents: [" + root + "/" + component + "]\n"
+	overlay := "resources: [../default]\ncomponents: [../" + component + "]\n"
 	if patches != "" {
 		overlay += "patches:" + patches
 	}
+	return kustomizeOverlay(t, overlay)
+}
+
+// kustomizeOverlay renders a kustomization that is meant for a folder of config.
+func kustomizeOverlay(t *testing.T, overlay string) string {
+	t.Helper()
+	dir := t.TempDir()
+	config, err := filepath.Rel(dir, filepath.Join(controlplane.Root(), "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay = strings.ReplaceAll(overlay, "[../", "["+config+"/")
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, err := tool(t.Context(), "", "kubectl", "kustomize", dir)
 	if err != nil {
-		t.Fatalf("render config/default with config/%s: %v", component, err)
+		t.Fatalf("render %s: %v", overlay, err)
 	}
 	return out
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -58,8 +57,8 @@ func judge(t *testing.T, b docs.Block) string {
 	switch verb, argument := b.Mark.Verb, b.Mark.Argument; verb {
 	case "run":
 		for _, world := range strings.Fields(argument) {
-			if !slices.Contains(shell, b.Language) || !slices.Contains([]string{"machine", "cluster", "pods"}, world) {
-				return "what is run is sh or console, on machine, cluster or pods"
+			if !slices.Contains(shell, b.Language) || !slices.Contains([]string{"machine", "rust", "cluster", "pods"}, world) {
+				return "what is run is sh or console, on machine, rust, cluster or pods"
 			}
 		}
 	case "file":
@@ -70,7 +69,7 @@ func judge(t *testing.T, b docs.Block) string {
 			return manifests(t, b)
 		}
 	case "run by":
-		return exists(argument)
+		return runs(argument, b.Page)
 	case "part of":
 		return fragment(t, b)
 	case "not run":
@@ -105,33 +104,14 @@ func unmarked(t *testing.T, b docs.Block) string {
 // typed finds commands in what is to be text.
 var typed = regexp.MustCompile(`(?m)^(\$ |# )?(kubectl|helm|bpfmap|bpftool|make|docker|git|curl) `)
 
-// exists checks the name of a test, "test/field TestDocumentation".
-func exists(test string) string {
-	folder, name, ok := strings.Cut(test, " ")
-	files, err := filepath.Glob(filepath.Join(root, folder, "*_test.go"))
-	if !ok || err != nil || len(files) == 0 {
-		return "no package has the test " + test
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err.Error()
-		}
-		if strings.Contains(string(text), "\nfunc "+name+"(t *testing.T)") {
-			return ""
-		}
-	}
-	return "the package " + folder + " has no test " + name
-}
-
 // syntax has a shell read the block, and holds commands of ours to their help.
 func syntax(t *testing.T, b docs.Block) string {
 	t.Helper()
 	text := b.Text
 	if b.Language == "console" {
 		text = ""
-		for _, s := range steps(b) {
-			text += s.command + "\n"
+		for _, s := range docs.Steps(b) {
+			text += s.Command + "\n"
 		}
 	}
 	check := exec.CommandContext(t.Context(), "bash", "-n")
@@ -150,7 +130,7 @@ func syntax(t *testing.T, b docs.Block) string {
 // ours are commands of bpfmap up to a pipe, a redirection or their end.
 var ours = regexp.MustCompile(`(?m)(?:^|[|;&(] *|exec |sudo |bin/|-- /?)bpfmap((?: [a-z-]+)+)((?: [^|;&<>()\n]*)?)`)
 
-var flag = regexp.MustCompile(`^--?[a-z][a-z0-9-]*`)
+var option = regexp.MustCompile(`^--?[a-z][a-z0-9-]*`)
 
 // known holds a command to its help: what it is called, and its flags.
 func known(t *testing.T, words []string) string {
@@ -168,7 +148,7 @@ func known(t *testing.T, words []string) string {
 		return "bpfmap has no command " + strings.Join(command, " ")
 	}
 	for _, w := range words {
-		if f := flag.FindString(w); f != "" && !regexp.MustCompile(`(?m)(^| |,)`+regexp.QuoteMeta(f)+`(\W|$)`).MatchString(help) {
+		if f := option.FindString(w); f != "" && !regexp.MustCompile(`(?m)(^| |,)`+regexp.QuoteMeta(f)+`(\W|$)`).MatchString(help) {
 			return "bpfmap " + strings.Join(command, " ") + " has no flag " + f
 		}
 	}

@@ -6,6 +6,7 @@ package docs_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,8 +31,12 @@ const inside = "BPFMAP_DOCS_INSIDE"
 // say /sys/fs/bpf: it is that of node-1.
 func TestOnCluster(t *testing.T) {
 	if os.Getenv(inside) == "" {
+		pattern := "^TestOnCluster$"
+		if p := flag.Lookup("test.run").Value.String(); strings.HasPrefix(p, "TestOnCluster/") { // of one page
+			pattern = p
+		}
 		cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "--net", "--propagation", "private",
-			"bash", "-ec", machine+`exec "$0" "$@"`, os.Args[0], "-test.run=^TestOnCluster$", "-test.v")
+			"bash", "-ec", machine+`exec "$0" "$@"`, os.Args[0], "-test.run="+pattern, "-test.v")
 		cmd.Env = append(os.Environ(), inside+"=1", "BPFMAP="+bpfmap)
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "--- PASS: TestOnCluster") {
@@ -130,6 +135,7 @@ func cluster(t *testing.T) (cp *controlplane.ControlPlane, kubeconfig string) {
 		bpffs := "/sys/fs/bpf"
 		if name != "node-1" {
 			bpffs = filepath.Join(dir, "bpffs-"+name)
+			t.Setenv("BPFFS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")), bpffs)
 			if err := errors.Join(os.Mkdir(bpffs, 0o755), syscall.Mount("bpf", bpffs, "bpf", 0, "")); err != nil {
 				t.Fatal(err)
 			}

@@ -10,9 +10,10 @@
 //	<!-- run: machine -->                  shell that is run on a machine of its own, block after block of the page
 //	<!-- run: cluster -->                  the same with an API server, the controller and agents of three nodes
 //	<!-- run: machine cluster -->          both
+//	<!-- run: rust -->                     on a machine like the first, where there is a Rust compiler
 //	<!-- run: pods -->                     on the cluster of test/e2e, with the chart installed
 //	<!-- file: NAME -->                    a file that the page's blocks use, written when its place is reached
-//	<!-- run by: test/field TestName -->   a test of another package runs it
+//	<!-- run by: test/field TestName -->   a test of another package runs it: it takes the block from the page, by ShownBy
 //	<!-- part of: BPFMap.spec.key -->      a part of a BPFMap, held to its JSON schema
 //	<!-- not run: reason -->               nothing runs it, and why
 //

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -21,38 +20,8 @@ import (
 // limit bounds the script of a page.
 const limit = 10 * time.Minute
 
-// step is a command of a block, and what it is to print.
-type step struct {
-	name    string
-	command string
-	// output is what it prints, if the page shows it.
-	output string
-	shown  bool
-	// console says that it may fail, if what it prints is shown.
-	console bool
-}
-
-// steps are the commands of a block: one of sh, those after "$ " of console.
-func steps(b docs.Block) (all []step) {
-	if b.Language != "console" {
-		return []step{{name: b.String(), command: b.Text}}
-	}
-	for i, line := range strings.Split(strings.TrimSuffix(b.Text, "\n"), "\n") {
-		if command, ok := strings.CutPrefix(line, "$ "); ok {
-			all = append(all, step{name: fmt.Sprintf("%s:%d", b.Page, b.Line+1+i), command: command, console: true})
-			continue
-		}
-		if len(all) == 0 {
-			all = append(all, step{name: b.String(), console: true})
-		}
-		last := &all[len(all)-1]
-		last.output, last.shown = last.output+line+"\n", true
-	}
-	return all
-}
-
 // script is what a page's blocks do in a world: their commands with the files that they use, in the page's order.
-func script(p docs.Page, world string) (text string, all []step) {
+func script(p docs.Page, world string) (text string, all []docs.Step) {
 	var out strings.Builder
 	for _, b := range p.Blocks {
 		switch b.Mark.Verb {
@@ -63,13 +32,13 @@ func script(p docs.Page, world string) (text string, all []step) {
 			if !slices.Contains(strings.Fields(b.Mark.Argument), world) {
 				continue
 			}
-			for _, s := range steps(b) {
+			for _, s := range docs.Steps(b) {
 				all = append(all, s)
-				fmt.Fprintf(&out, "printf '\\n== %s\\n'\n", s.name)
-				if s.console && s.shown {
-					fmt.Fprintf(&out, "set +e\n%s\nset -e\n", s.command)
+				fmt.Fprintf(&out, "printf '\\n== %s\\n'\n", s.Name)
+				if s.Console && s.Shown {
+					fmt.Fprintf(&out, "set +e\n%s\nset -e\n", s.Command)
 				} else {
-					out.WriteString(s.command + "\n")
+					out.WriteString(s.Command + "\n")
 				}
 			}
 		}
@@ -99,30 +68,12 @@ func play(t *testing.T, p docs.Page, world string, run func(ctx context.Context,
 		t.Fatalf("%s: %v\n%s", p.Path, err, out)
 	}
 	for _, s := range all {
-		_, printed, _ := strings.Cut(string(out), "\n== "+s.name+"\n")
+		_, printed, _ := strings.Cut(string(out), "\n== "+s.Name+"\n")
 		printed, _, _ = strings.Cut(printed, "\n== ")
-		if s.shown && !alike(s.output, printed) {
-			t.Errorf("%s: the page shows\n%s\nand it prints\n%s", s.name, s.output, printed)
+		if s.Shown && !docs.Alike(s.Output, printed) {
+			t.Errorf("%s: the page shows\n%s\nand it prints\n%s", s.Name, s.Output, printed)
 		}
 	}
-}
-
-// alike compares lines, but for how many blanks are in a row. In what is shown, … stands for anything, and in a line of
-// its own for any lines.
-func alike(shown, printed string) bool {
-	blanks := regexp.MustCompile(`[ \t]+`)
-	expression := ""
-	for _, line := range strings.Split(strings.TrimSpace(shown), "\n") {
-		if strings.TrimSpace(line) == "…" {
-			expression += `(.*\n)*`
-			continue
-		}
-		line = regexp.QuoteMeta(strings.TrimSpace(blanks.ReplaceAllString(line, " ")))
-		expression += strings.ReplaceAll(line, "…", ".*") + `\n`
-	}
-	printed = blanks.ReplaceAllString(printed, " ")
-	printed = regexp.MustCompile(` *\n *`).ReplaceAllString(strings.TrimSpace(printed)+"\n", "\n")
-	return regexp.MustCompile(`^` + expression + `$`).MatchString(printed)
 }
 
 func TestAlike(t *testing.T) {
@@ -133,7 +84,7 @@ func TestAlike(t *testing.T) {
 		{"a  b\n", "a b\n", true}, {"a\n", "a\nb\n", false}, {"a\n…\n", "a\nb\nc\n", true}, {"map …, 4\n", "map 12, 4\n", true},
 		{"map …, 4\n", "map 12, 5\n", false}, {"…\nc\n", "a\nb\nc\n", true}, {"a.\n", "ab\n", false}, {"a\n", "", false},
 	} {
-		if got := alike(test.shown, test.printed); got != test.want {
+		if got := docs.Alike(test.shown, test.printed); got != test.want {
 			t.Errorf("%q and %q: %t", test.shown, test.printed, got)
 		}
 	}
@@ -164,10 +115,24 @@ ip link set lo up
 `
 
 // TestOnMachine runs the blocks of each page that need a machine and no cluster: this kernel, real programs and packets.
-func TestOnMachine(t *testing.T) {
-	for _, p := range in(t, "machine") {
+func TestOnMachine(t *testing.T) { onMachine(t, "machine") }
+
+// TestWithRust runs those that need a Rust compiler, too. Debian's is too large for CI: make test-rust installs it.
+func TestWithRust(t *testing.T) {
+	if _, err := exec.LookPath("rustc"); err != nil {
+		if os.Getenv("RUST") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("no rustc: make test-rust installs it")
+	}
+	onMachine(t, "rust")
+}
+
+func onMachine(t *testing.T, world string) {
+	t.Helper()
+	for _, p := range in(t, world) {
 		t.Run(p.Path, func(t *testing.T) {
-			play(t, p, "machine", func(ctx context.Context, script string) *exec.Cmd {
+			play(t, p, world, func(ctx context.Context, script string) *exec.Cmd {
 				cmd := exec.CommandContext(ctx, "unshare", "--mount", "--net", "--propagation", "private", "bash", "-c", machine+script)
 				cmd.Env = append(os.Environ(), withBinary(), "REPOSITORY="+root)
 				return cmd

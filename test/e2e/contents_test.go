@@ -23,6 +23,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/docs"
 )
 
 // release is what the names of the chart's objects begin with.
@@ -119,7 +121,12 @@ func (d *desk) want(t *testing.T, code int, out, errOut string, args ...string) 
 // TestContentsFromADesk reads the kernels of three nodes by port-forwarding, with the rights of the chart's roles and with
 // less than those.
 func TestContentsFromADesk(t *testing.T) {
-	reinstall(t, "agent.contents.enabled=true")
+	shown := docs.ShownBy(t, "docs/live-contents.md")
+	reinstall(t) // ends with the default values, whatever is turned on in between
+	shell(t, shown.Next().Text)
+	if err := rolledOut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	w := newWorld(t)
 	// Drift stays until the next resync: there is something to compare.
 	w.make("blocklist", contents{1: 10, 2: 20})
@@ -174,6 +181,28 @@ func TestContentsFromADesk(t *testing.T) {
 	out, errOut, code = plugin(t, os.Getenv("KUBECONFIG"), "dump", w.namespace+"/blocklist", "--node", "node-1", "--service-account", w.namespace+"/reader")
 	if code != 0 || !strings.Contains(out, "Found 2 elements\n") {
 		t.Errorf("as a service account: exit code %d, %s%s", code, out, errOut)
+	}
+
+	// The bindings that the page shows, of a person. What the maps of the namespace hold is read; other namespaces' isn't.
+	t.Cleanup(func() {
+		ctx := context.Background()
+		for _, binding := range []string{"clusterrolebinding/jane-contents-nodes", "rolebinding/jane-contents --namespace " + system} {
+			if err := quiet(ctx, "kubectl", append([]string{"delete", "--ignore-not-found"}, strings.Fields(binding)...)...); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	shell(t, strings.ReplaceAll(shown.Next().Text, "-n edge", "-n "+w.namespace))
+	for args, want := range map[string]bool{
+		"get bpfmaps/blocklist --subresource=contents --namespace " + w.namespace: true,
+		"get bpfmaps/blocklist --subresource=contents --namespace default":        false,
+		"create pods --subresource=portforward --namespace " + system:             true,
+		"list bpfnodestates": true,
+	} {
+		answer, err := output(t.Context(), "kubectl", append([]string{"auth", "can-i", "--as", "jane"}, strings.Fields(args)...)...)
+		if may := err == nil && strings.TrimSpace(answer) == "yes"; may != want {
+			t.Errorf("jane may %s: %t, want %t (%v)", args, may, want, err)
+		}
 	}
 }
 

@@ -177,6 +177,14 @@ func output(ctx context.Context, name string, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
+// shell runs what a page shows, in the root of the repository.
+func shell(t *testing.T, script string) {
+	t.Helper()
+	if err := quiet(t.Context(), "bash", "-e", "-o", "pipefail", "-c", script); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // ctl does something to a part of the cluster.
 func ctl(t *testing.T, args ...string) {
 	t.Helper()

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/docs"
 )
 
 // earlier is the commit that the upgrade starts from: before revisions had a status, and before chunks.
@@ -53,7 +55,14 @@ func TestUpgrade(t *testing.T) {
 	before := ids(t, w.namespace, "blocklist")
 	stop := w.readAlong("blocklist", contents{1: 10})
 
-	if err := install(t.Context()); err != nil {
+	// The values that are kept hold the tag of the earlier image, which a user's don't.
+	const keeps = " --reset-then-reuse-values"
+	shown := docs.ShownBy(t, "docs/upgrade.md").Next().Text
+	if strings.Count(shown, keeps) != 1 {
+		t.Fatalf("docs/upgrade.md doesn't upgrade by one command with%s:\n%s", keeps, shown)
+	}
+	shell(t, strings.Replace(shown, keeps, keeps+" --set image.tag=", 1))
+	if err := rolledOut(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.awaitReady("blocklist", 3)
@@ -151,6 +160,36 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestInstallAsShown installs the chart by the words of its README, of README.md and of docs/operations.md: first the
+// namespace, then the chart and the samples.
+func TestInstallAsShown(t *testing.T) {
+	t.Cleanup(func() {
+		ctx := context.Background()
+		if err := quiet(ctx, "kubectl", "delete", "-k", "config/samples", "--ignore-not-found", "--timeout", "1m"); err != nil {
+			t.Error(err)
+		}
+		if err := install(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := quiet(t.Context(), "helm", "uninstall", "bpfmap", "--namespace", system, "--wait", "--timeout", "1m"); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, "delete", "namespace", system, "--timeout=1m")
+	chart, readme := docs.ShownBy(t, "charts/bpfmap-operator/README.md"), docs.ShownBy(t, "README.md").Next()
+	shell(t, chart.Next().Text)
+	shell(t, readme.Text)
+	for _, same := range []docs.Block{chart.Next(), docs.ShownBy(t, "docs/operations.md").Next()} {
+		if !strings.HasPrefix(readme.Text, same.Text) {
+			t.Errorf("%s installs the chart by %q, README.md by %q", same, same.Text, readme.Text)
+		}
+	}
+	if err := rolledOut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, "wait", "--for=condition=Ready", "bpfmap/blocklist", "--namespace", "edge", "--timeout=2m")
+}
+
 // TestPurge removes everything as docs/operations.md says: maps, release and CRDs.
 func TestPurge(t *testing.T) {
 	w := newWorld(t)
@@ -161,15 +200,9 @@ func TestPurge(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	kubectl(t, "delete", "bpfmaps", "--all", "--all-namespaces", "--timeout=60s")
+	shell(t, docs.ShownBy(t, "docs/operations.md").Next().Text)
 	for _, n := range nodes {
 		n.awaitNoPin(t, w.namespace, "blocklist")
-	}
-	if err := quiet(t.Context(), "helm", "uninstall", "bpfmap", "--namespace", system, "--wait", "--timeout", "1m"); err != nil {
-		t.Fatal(err)
-	}
-	kubectl(t, "delete", "crd", "bpfmaps.bpfmap.io", "bpfmaprevisions.bpfmap.io", "bpfmapchunks.bpfmap.io", "bpfnodestates.bpfmap.io", "--timeout=60s")
-	for _, n := range nodes {
 		// Only the index of owners stays, and it is empty.
 		index := n.path(t, "sys/fs/bpf/bpfmap/_state/_owners")
 		left, err := filepath.Glob(n.path(t, "sys/fs/bpf/bpfmap/*/*"))

@@ -8,18 +8,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/docs"
 )
 
 // TestDocumentation runs the shell of the page, word by word and in its order.
 func TestDocumentation(t *testing.T) {
-	text, err := os.ReadFile("../../docs/program-owned.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var script strings.Builder
-	for _, block := range strings.Split(string(text), "\n```sh\n")[1:] {
-		shown, _, _ := strings.Cut(block, "\n```\n")
-		script.WriteString(shown + "\necho ==\n")
+	for _, block := range docs.ShownBy(t, "docs/program-owned.md").All() {
+		script.WriteString(block.Text + "echo ==\n")
 	}
 	m := onWire(t)
 	out := m.run("env", "--chdir", m.manifests, "PATH="+filepath.Dir(bpfmapPath)+":"+os.Getenv("PATH"), "sh", "-ec", script.String())

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
+	"github.com/bpfmap-io/bpfmap-operator/test/docs"
 )
 
 // render builds a kustomization, so that what is tested is what people get.
@@ -233,8 +234,12 @@ func TestArgoKeepsOtherKeys(t *testing.T) {
   app.kubernetes.io/name: argocd-cm, app.kubernetes.io/part-of: argocd}}, data: {url: https://argocd.example.com}}
 `
 	kubectl(existing, "apply", "-f", "-")
-	patch := kubectl("", "kustomize", filepath.Join(controlplane.Root(), "config", "health", "argocd"))
-	kubectl(patch, "patch", "configmap", "argocd-cm", "-n", "argocd", "--type=merge", "--patch-file=/dev/stdin")
+	shown := exec.CommandContext(t.Context(), "bash", "-e", "-o", "pipefail", "-c", docs.ShownBy(t, "docs/howto/gitops.md").Next().Text)
+	shown.Dir = controlplane.Root()
+	shown.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"))
+	if out, err := shown.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	got := kubectl("", "get", "configmap", "argocd-cm", "-n", "argocd", "-o", "jsonpath={.data}")
 	for _, want := range []string{"https://argocd.example.com", "bpfmap.io_BPFMap", "bpfmap.io_BPFNodeState"} {
 		if !strings.Contains(got, want) {

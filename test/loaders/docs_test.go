@@ -9,48 +9,30 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/docs"
 )
 
-const (
-	docs    = "../../docs/concepts.md"
-	section = "## Programs"
-)
+// concepts shows how loaders find our maps.
+const concepts = "docs/concepts.md"
 
-// shown are the code blocks of the documentation's section on programs, in its order.
+// shown are the blocks of that page that TestDocumentation runs, in its order.
 type shown struct {
 	declaration, libbpf, cilium, bpftool, directories string
 }
 
-// code is the text of the section's blocks of a language.
-func code(t *testing.T, language string) (blocks []string) {
-	t.Helper()
-	text, err := os.ReadFile(docs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, found := strings.Cut(string(text), "\n"+section+"\n")
-	if !found {
-		t.Fatalf("%s has no section %q", docs, section)
-	}
-	rest, _, _ = strings.Cut(rest, "\n## ")
-	for {
-		var block string
-		if _, rest, found = strings.Cut(rest, "\n```"+language+"\n"); !found {
-			return blocks
-		}
-		block, rest, _ = strings.Cut(rest, "\n```\n")
-		blocks = append(blocks, block)
-		rest = "\n" + rest
-	}
-}
-
 func readShown(t *testing.T) shown {
 	t.Helper()
-	c, g, sh := code(t, "c"), code(t, "go"), code(t, "sh")
-	if len(c) != 2 || len(g) != 1 || len(sh) != 2 {
-		t.Fatalf("the documentation shows %d blocks of C, %d of Go and %d of shell", len(c), len(g), len(sh))
+	s := docs.ShownBy(t, concepts)
+	next := func(language string) string {
+		t.Helper()
+		b := s.Next()
+		if b.Language != language {
+			t.Fatalf("%s is %s, and %s is to be there", b, b.Language, language)
+		}
+		return strings.TrimSuffix(b.Text, "\n")
 	}
-	return shown{declaration: c[0], libbpf: c[1], cilium: g[0], bpftool: sh[0], directories: sh[1]}
+	return shown{declaration: next("c"), libbpf: next("c"), cilium: next("go"), bpftool: next("sh"), directories: next("sh")}
 }
 
 // The programs around what is shown: each prints "NAME ID" for each map of the program.

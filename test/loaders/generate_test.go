@@ -6,34 +6,15 @@ package loaders_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/bpfmap-io/bpfmap-operator/test/docs"
 	"github.com/bpfmap-io/bpfmap-operator/test/golden"
 )
 
-const generateDocs = "../../docs/generate.md"
-
-// shells are the blocks of shell in a page.
-func shells(t *testing.T, page string) (blocks []string) {
-	t.Helper()
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rest := "\n" + string(text)
-	for {
-		_, after, found := strings.Cut(rest, "\n```sh\n")
-		if !found {
-			return blocks
-		}
-		var block string
-		rest = after
-		block, rest, _ = strings.Cut(rest, "\n```\n")
-		blocks = append(blocks, block)
-		rest = "\n" + rest
-	}
-}
+const generateDocs = "docs/generate.md"
 
 // generateMachine has the program and bpfmap, and nothing by hand.
 func generateMachine(t *testing.T) (dir string) {
@@ -48,16 +29,29 @@ func generateMachine(t *testing.T) (dir string) {
 	return dir
 }
 
+// loadByBPFTool is how docs/concepts.md loads the program with bpftool.
+func loadByBPFTool(t *testing.T) string {
+	t.Helper()
+	page, err := docs.Read(concepts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(page.Blocks, func(b docs.Block) bool { return strings.HasPrefix(b.Text, "bpftool prog load ") })
+	if i < 0 {
+		t.Fatalf("%s doesn't show how bpftool loads a program", concepts)
+	}
+	return strings.TrimSuffix(page.Blocks[i].Text, "\n")
+}
+
 // TestGenerateDocumentation runs what the page on generating shows, word by word and in its order: the maps are made
 // of the generated manifests alone, and bpftool loads the program with them.
 func TestGenerateDocumentation(t *testing.T) {
 	dir := generateMachine(t)
-	blocks := shells(t, generateDocs)
-	const shown = 5
-	if len(blocks) != shown {
-		t.Fatalf("%s shows %d blocks of shell, want %d", generateDocs, len(blocks), shown)
+	script := "PATH=.:$PATH\n"
+	for _, block := range docs.ShownBy(t, generateDocs).All() {
+		script += block.Text
 	}
-	script := "PATH=.:$PATH\n" + strings.Join(blocks, "\n") + "\necho == made\n" + pinned + readShown(t).bpftool + "\necho == loaded\n" +
+	script += "echo == made\n" + pinned + loadByBPFTool(t) + "\necho == loaded\n" +
 		`for id in $(bpftool -j prog show pinned /sys/fs/bpf/firewall | grep -o '"map_ids":\[[0-9,]*\]' | tr -c '0-9\n' ' '); do
 	bpftool map show id $id | sed -n '1s/^\([0-9]*\):.* name \([^ ]*\) .*/\2 \1/p'
 done
@@ -76,7 +70,7 @@ done
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden.Section(t, generateDocs, "generated", "```yaml\n"+string(generated)+"```\n")
+	golden.Section(t, "../../"+generateDocs, "generated", "```yaml\n"+string(generated)+"```\n")
 }
 
 // TestGenerateAgainstByHand says how much of the manifests by hand is in the program.

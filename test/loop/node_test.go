@@ -6,6 +6,7 @@ package loop_test
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -162,6 +163,19 @@ func (n *node) awaitNoPin(t testing.TB) {
 func (n *node) set(t testing.TB, name string, k, v uint32) {
 	t.Helper()
 	key, value := binary.BigEndian.AppendUint32(nil, k), binary.NativeEndian.AppendUint32(nil, v)
+	if err := n.open(t, name).UpdateElem(key, value, bpf.Any); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// setHex is set with bytes.
+func (n *node) setHex(t testing.TB, name, k, v string) {
+	t.Helper()
+	key, keyErr := hex.DecodeString(k)
+	value, valueErr := hex.DecodeString(v)
+	if err := errors.Join(keyErr, valueErr); err != nil {
+		t.Fatal(err)
+	}
 	if err := n.open(t, name).UpdateElem(key, value, bpf.Any); err != nil {
 		t.Fatal(err)
 	}

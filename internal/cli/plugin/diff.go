@@ -16,9 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
@@ -28,14 +28,34 @@ import (
 
 // manifestDiff is the command diff.
 type manifestDiff struct {
+	deltas
 	factory   *kube.Factory
 	paths     []string
 	recursive bool
-	limit     int
+	// found is the document.
+	found []mapDiff
+}
+
+// mapDiff is what a manifest would change.
+type mapDiff struct {
+	BPFMap string `json:"bpfMap"`
+	// Create says that the cluster has no such BPFMap; RollbackTo that it is rolled back to a revision, so that nothing of
+	// this reaches the nodes.
+	Create     bool   `json:"create,omitempty"`
+	RollbackTo string `json:"rollbackTo,omitempty"`
+	// Groups are the revisions that nodes hold; without any there is one, of what isn't there yet.
+	Groups []groupDiff `json:"groups"`
+}
+
+// groupDiff is what would change on nodes that hold the same revision.
+type groupDiff struct {
+	Revision string   `json:"revision,omitempty"`
+	Nodes    []string `json:"nodes,omitempty"`
+	delta
 }
 
 func newDiff(f *kube.Factory) *cobra.Command {
-	d := manifestDiff{factory: f}
+	d := manifestDiff{factory: f, found: []mapDiff{}}
 	c := &cobra.Command{
 		Use:   "diff -f FILE",
 		Short: "Show what a manifest would change on the nodes",
@@ -57,7 +77,7 @@ Exit code 0 if nothing differs, 1 if something does, 2 for errors.`,
 	}
 	c.Flags().StringArrayVarP(&d.paths, "filename", "f", nil, "file, folder or - for standard input (repeatable)")
 	c.Flags().BoolVarP(&d.recursive, "recursive", "R", false, "descend into the folders of folders")
-	c.Flags().IntVar(&d.limit, "limit", defaultLimit, "how many entries to show for each group of nodes; 0 means all")
+	d.add(c, " for each group of nodes")
 	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json")
 	return c
 }
@@ -66,8 +86,8 @@ func (d *manifestDiff) run(c *cobra.Command) (differs bool, err error) {
 	if len(d.paths) == 0 {
 		return false, errors.New("nothing to read: -f FILE is needed")
 	}
-	if d.limit < 0 {
-		return false, local.Usagef("--limit must not be negative")
+	if err := d.check(c); err != nil {
+		return false, err
 	}
 	reader, err := d.factory.Client()
 	if err != nil {
@@ -101,6 +121,14 @@ func (d *manifestDiff) run(c *cobra.Command) (differs bool, err error) {
 		}
 		differs = differs || one
 	}
+	if d.isDocument() {
+		document := struct {
+			Maps []mapDiff `json:"maps"`
+		}{d.found}
+		if err := structured.Print(out, d.format, document); err != nil {
+			return false, err
+		}
+	}
 	if err := out.Flush(); err != nil {
 		return false, err
 	}
@@ -130,13 +158,14 @@ func (d *manifestDiff) compare(ctx context.Context, out *terminal.Output, reader
 	if err != nil {
 		return false, err
 	}
+	d.found = append(d.found, mapDiff{BPFMap: name, Create: current == nil, Groups: []groupDiff{}})
 	if current == nil {
-		out.Printf("%s: would be created, for %s\n", name, selectorText(want.NodeSelector))
-		_, err := writeDiff(out, nil, want, d.limit, false)
-		return true, err
+		d.say(out, "%s: would be created, for %s\n", name, selectorText(want.NodeSelector))
+		return true, d.against(out, nil, want, nil, holder{})
 	}
 	if current.Spec.RollbackTo != "" && m.Map.Spec.RollbackTo == "" {
-		out.Printf("%s: spec.rollbackTo is %s: unless the manifest's tool takes it out, nothing of this reaches the nodes\n", name, terminal.Sanitize(current.Spec.RollbackTo))
+		d.found[len(d.found)-1].RollbackTo = current.Spec.RollbackTo
+		d.say(out, "%s: spec.rollbackTo is %s: unless the manifest's tool takes it out, nothing of this reaches the nodes\n", name, terminal.Sanitize(current.Spec.RollbackTo))
 	}
 	return d.againstGroups(ctx, out, reader, want, holders(current, revisions, states))
 }
@@ -196,9 +225,8 @@ func holders(m *v1alpha1.BPFMap, revisions []v1alpha1.BPFMapRevision, states []v
 // againstGroups compares what is wanted with what each group of nodes holds.
 func (d *manifestDiff) againstGroups(ctx context.Context, out *terminal.Output, reader client.Reader, want *revision.Revision, groups []holder) (differs bool, err error) {
 	if len(groups) == 0 {
-		out.Printf("%s: has no revision yet\n", want.Key)
-		_, err := writeDiff(out, nil, want, d.limit, false)
-		return true, err
+		d.say(out, "%s: has no revision yet\n", want.Key)
+		return true, d.against(out, nil, want, nil, holder{})
 	}
 	for _, g := range groups {
 		have, err := contents.Read(ctx, reader, g.revision)
@@ -207,24 +235,31 @@ func (d *manifestDiff) againstGroups(ctx context.Context, out *terminal.Output, 
 		}
 		object := revision.ToObject(want)
 		joinGroup(object, g.revision)
-		var settings []string
-		for _, line := range changes(g.revision, object) {
-			if !strings.HasPrefix(line, "entries: ") {
-				settings = append(settings, line)
-			}
-		}
-		out.Printf("%s: against %s%s\n", want.Key, g.revision.Name, heldBy(g.nodes))
-		for _, line := range settings {
-			out.Printf("  ! %s\n", terminal.Sanitize(line))
-		}
-		changed, err := writeDiff(out, have, want, d.limit, false)
-		if err != nil {
+		d.say(out, "%s: against %s%s\n", want.Key, g.revision.Name, heldBy(g.nodes))
+		if err := d.against(out, have, want, object, g); err != nil {
 			return differs, err
 		}
-		out.Printf("  %s\n", changed)
-		differs = differs || len(settings) > 0 || !changed.IsEmpty()
+		groups := d.found[len(d.found)-1].Groups
+		last := &groups[len(groups)-1]
+		d.say(out, "  %s\n", last.Changes)
+		differs = differs || !last.isEmpty()
 	}
 	return differs, nil
+}
+
+// against compares with what a group of nodes holds; have is nil where there is nothing yet.
+func (d *manifestDiff) against(out *terminal.Output, have, want *revision.Revision, object *v1alpha1.BPFMapRevision, g holder) error {
+	found, err := d.deltas.compare(out, have, want, g.revision, object)
+	if err != nil {
+		return err
+	}
+	one := groupDiff{Nodes: g.nodes, delta: found}
+	if g.revision != nil {
+		one.Revision = g.revision.Name
+	}
+	m := &d.found[len(d.found)-1]
+	m.Groups = append(m.Groups, one)
+	return nil
 }
 
 // joinGroup gives a revision that was compiled here the members of its group, which the controller knows.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
@@ -185,8 +186,8 @@ func (r *validationReport) write(c *cobra.Command, l *loaded, output string) err
 		if !m.Valid {
 			continue
 		}
-		if _, err := fmt.Fprintf(c.OutOrStdout(), "bpfmap.bpfmap.io/%s is valid (%s, %s, %s)%s\n",
-			m.BPFMap, m.Type, m.capacity(), m.memory, m.verdict); err != nil {
+		line := fmt.Sprintf("bpfmap.bpfmap.io/%s is valid (%s, %s, %s)%s\n", m.BPFMap, m.Type, m.capacity(), m.memory, m.verdict)
+		if err := screen(c).Lines(line, func(string) terminal.Style { return terminal.Plain }); err != nil {
 			return err
 		}
 	}

@@ -243,6 +243,14 @@ func TestTopOnATerminal(t *testing.T) {
 		numbers(t, m, 100, 960)
 		tty.shows(t, 80, 24, "on_terminal 960 1000 \x1b[31m96%") // red from 95 % on
 	}
+	tty.types(t, "n")
+	tty.shows(t, 80, 24, "by name")
+	tty.types(t, "Q")
+	tty.ends(t, 0)
+
+	// Another size is shown at once, and not with the next look.
+	tty = onTerminal(t, window(80, 24), nil, "top", "--bpffs", bpffs, "--name", "on_terminal", "-i", "1h")
+	tty.shows(t, 80, 24, "by fill", "on_terminal")
 	for _, size := range [][2]int{{160, 24}, {200, 5}, {40, 10}, {80, 3}} {
 		if err := pty.Setsize(tty.keyboard, window(size[0], size[1])); err != nil { // the kernel sends SIGWINCH
 			t.Fatal(err)
@@ -258,9 +266,7 @@ func TestTopOnATerminal(t *testing.T) {
 		})
 		tty.shows(t, size[0], size[1], want)
 	}
-	tty.types(t, "n")
-	tty.shows(t, 80, 3, "by name")
-	tty.types(t, "Q")
+	tty.types(t, "q")
 	tty.ends(t, 0)
 }
 

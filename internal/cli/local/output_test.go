@@ -322,7 +322,7 @@ func TestTopView(t *testing.T) {
 				t.Errorf("a line leaves what was there: %q", line)
 			}
 		}
-		if wide := strings.Contains(frame, "OWNER"); wide != (width == 160) {
+		if wide := strings.Contains(frame, "FROZEN"); wide != (width == 160) {
 			t.Errorf("%d columns: wide %t", width, wide)
 		}
 	}

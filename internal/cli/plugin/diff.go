@@ -43,6 +43,8 @@ type mapDiff struct {
 	// this reaches the nodes.
 	Create     bool   `json:"create,omitempty"`
 	RollbackTo string `json:"rollbackTo,omitempty"`
+	// Fetched is what was taken for the contents of sources that only the controller fetches; absent without such sources.
+	Fetched *assumed `json:"fetched,omitempty"`
 	// Groups are the revisions that nodes hold; without any there is one, of what isn't there yet.
 	Groups []groupDiff `json:"groups"`
 }
@@ -64,7 +66,11 @@ that each group of nodes holds. ConfigMaps and Secrets among the manifests count
 the caller's rights. Nothing is changed, and nothing that comes from a Secret is shown.
 
 Lines begin with + for entries that would be added, ~ for other values, by fields, - for entries that would be removed, and ! for
-settings. Sources that the controller fetches (http, artifact) aren't known here.
+settings.
+
+What sources bring that the controller fetches (http, artifact) isn't known here: it is taken to be what the newest revision
+has of them, where the manifest has the same ones as the cluster's BPFMap, and keys and values of the same types. A line says
+so. Elsewhere it is an error.
 
 Exit code 0 if nothing differs, 1 if something does, 2 for errors.`,
 		Example: `  kubectl bpfmap diff -f blocklist.yaml
@@ -154,11 +160,19 @@ func (d *manifestDiff) compare(ctx context.Context, out *terminal.Output, reader
 			in.InUse.Contents = func() (*revision.Revision, error) { return contents.Read(ctx, reader, newest) }
 		}
 	}
-	want, err := wanted(ctx, reader, m.Map, revisions, given, in)
+	newest := (*v1alpha1.BPFMapRevision)(nil)
+	if current != nil {
+		newest = latest(current, revisions)
+	}
+	want, from, err := wanted(ctx, reader, current, m.Map, revisions, newest, given, in)
 	if err != nil {
 		return false, err
 	}
-	d.found = append(d.found, mapDiff{BPFMap: name, Create: current == nil, Groups: []groupDiff{}})
+	d.found = append(d.found, mapDiff{BPFMap: name, Create: current == nil, Fetched: from, Groups: []groupDiff{}})
+	if from != nil {
+		d.say(out, "%s: with %s of %s as revision %s has them: what is fetched next isn't known here\n",
+			name, text.Count(from.Entries, "entry", "entries"), terminal.Sanitize(strings.Join(from.Sources, ", ")), from.Revision)
+	}
 	if current == nil {
 		d.say(out, "%s: would be created, for %s\n", name, selectorText(want.NodeSelector))
 		return true, d.against(out, nil, want, nil, holder{})
@@ -170,26 +184,46 @@ func (d *manifestDiff) compare(ctx context.Context, out *terminal.Output, reader
 	return d.againstGroups(ctx, out, reader, want, holders(current, revisions, states))
 }
 
-// wanted is what the nodes are to hold by a manifest: what it compiles to, or the revision that it names.
-func wanted(ctx context.Context, reader client.Reader, m *v1alpha1.BPFMap, revisions []v1alpha1.BPFMapRevision, given []manifest.Source, in compile.Input) (*revision.Revision, error) {
+// assumed is what is taken for the contents of sources that only the controller fetches.
+type assumed struct {
+	// Sources are what they are called, Revision where their entries are taken from, and Entries how many these are.
+	Sources  []string `json:"sources"`
+	Revision string   `json:"revision"`
+	Entries  int      `json:"entries"`
+}
+
+// wanted is what the nodes are to hold by a manifest: what it compiles to, or the revision that it names. What it has from
+// sources that only the controller fetches is what the newest revision has of them.
+func wanted(ctx context.Context, reader client.Reader, current, m *v1alpha1.BPFMap, revisions []v1alpha1.BPFMapRevision, newest *v1alpha1.BPFMapRevision, given []manifest.Source, in compile.Input) (*revision.Revision, *assumed, error) {
 	if to := m.Spec.RollbackTo; to != "" {
 		for i := range revisions {
 			if revisions[i].Name == to {
-				return contents.Read(ctx, reader, &revisions[i])
+				r, err := contents.Read(ctx, reader, &revisions[i])
+				return r, nil, err
 			}
 		}
-		return nil, fmt.Errorf("spec.rollbackTo: revision %s does not exist", to)
+		return nil, nil, fmt.Errorf("spec.rollbackTo: revision %s does not exist", to)
 	}
-	found, err := compile.Gather(&m.Spec, sources{ctx, reader, m.Namespace, given})
+	from := sources{ctx, reader, m.Namespace, given}
+	brought, err := fetchedOf(ctx, reader, current, m, newest)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	in.Sources = found
-	result, err := compile.Run(m, in)
+	if brought == nil {
+		want, err := compiled(m, from, in)
+		return want, nil, err
+	}
+	rest := m.DeepCopy()
+	_, rest.Spec.EntriesFrom = split(rest.Spec.EntriesFrom)
+	want, err := compiled(rest, from, in)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return result.Revision, nil
+	want, n, err := brought.into(want)
+	if err != nil {
+		return nil, nil, err
+	}
+	return want, &assumed{brought.names, brought.revision.Name, n}, nil
 }
 
 // holder is nodes that hold the same revision.

@@ -93,7 +93,7 @@ func (f *createFlags) create(c *cobra.Command) (err error) {
 		return writeDocument(c, f.output, struct {
 			ID   uint32   `json:"id"`
 			Pins []string `json:"pins"`
-		}{uint32(info.ID), []string{f.pin}})
+		}{info.ID, []string{f.pin}})
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "map id %d pinned at %s\n", info.ID, f.pin)
 	return err

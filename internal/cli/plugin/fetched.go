@@ -150,11 +150,10 @@ func (f *fetched) into(want *revision.Revision) (*revision.Revision, int, error)
 	brought := 0
 	held := &f.held.Contents
 	for i := range held.InOrder(f.held.Shape) {
-		key := string(held.Key(i))
-		if _, isDeclared := declared[key]; isDeclared {
+		if _, isDeclared := declared[string(held.Key(i))]; isDeclared {
 			continue
 		}
-		if _, isOther := others[key]; !isOther {
+		if _, isOther := others[string(held.Key(i))]; !isOther {
 			add(held, i)
 			brought++
 		}

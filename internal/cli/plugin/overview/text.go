@@ -113,7 +113,7 @@ func (o *Overview) rollout(out *terminal.Output, now time.Time) {
 	if r == nil || r.Phase == "" {
 		return
 	}
-	line := "ROLLOUT  " + string(r.Phase)
+	line := "ROLLOUT  " + r.Phase
 	if r.Reason != "" {
 		line += " (" + r.Reason + ")"
 	}

@@ -28,6 +28,7 @@ import (
 // +kubebuilder:printcolumn:name="Progs",type=string,priority=1,JSONPath=`.status.programs`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 200",message="metadata.name must be at most 200 characters, so that revision names fit"
+// +kubebuilder:validation:XValidation:rule="(has(self.spec.replacePolicy) && self.spec.replacePolicy == 'Swap') || self.spec.type == oldSelf.spec.type || !has(oldSelf.status) || !has(oldSelf.status.updateRevision) || size(oldSelf.status.updateRevision) == 0",message="spec.type is immutable while replacePolicy is Never: nodes may have the map of revision status.updateRevision, and a map can't change its type in place (delete and create, or set replacePolicy: Swap)"
 type BPFMap struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -53,7 +54,6 @@ type BPFMapList struct {
 
 // BPFMapSpec is a map's shape, contents and policies.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.replacePolicy) && self.replacePolicy == 'Swap') || self.type == oldSelf.type",message="type is immutable while replacePolicy is Never: a map can't change its type in place (delete and create, or set replacePolicy: Swap)"
 // +kubebuilder:validation:XValidation:rule="!(self.type in ${keyless}) || !has(self.key)",message="${keyless} have no key: leave out spec.key"
 // +kubebuilder:validation:XValidation:rule="self.type in ${keyless} || self.type in ${defaultKey} || has(self.key)",message="spec.key is required for this type"
 // +kubebuilder:validation:XValidation:rule="!(self.type in ${indexed}) || !has(self.key) || (has(self.key.type) && self.key.type in ['u32','be16','be32'] && !has(self.key.length) && !has(self.key.dimensions))",message="the key of this type is its index: leave out spec.key, or set {type: u32}, or {type: be16} or {type: be32} where programs index by a number in network order"
@@ -334,7 +334,7 @@ type Pin struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[^/.]+(/[^/.]+)*$')",message="path must be relative to the BPF file system, without empty elements, and without '.', which the BPF file system reserves"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^/.]+(/[^/.]+)*$')",message="path must be relative to the BPF file system (not /sys/fs/bpf/…), without empty elements, and without '.', which the BPF file system reserves: agents allow bpfmap/<namespace>/… and what agent.allowedPinPrefixes adds; without a path it is bpfmap/<namespace>/<name>"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[ -~]*$')",message="path must consist of printable ASCII characters"
 	Path string `json:"path,omitempty"`
 

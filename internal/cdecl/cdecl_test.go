@@ -42,7 +42,7 @@ func layOut(t *testing.T, s *v1alpha1.Schema) cdecl.Type {
 func table(typ cdecl.Type) string {
 	var b strings.Builder
 	for _, r := range cdecl.Table(typ) {
-		fmt.Fprintf(&b, "%6s %7s  %-12s %s\n", r.Offset, r.Size, r.Type, r.Name)
+		fmt.Fprintf(&b, "%6s %7s  %-12s %s\n", r.OffsetText(), r.SizeText(), r.Type, r.Name)
 	}
 	return b.String()
 }

@@ -20,7 +20,8 @@ func (c *compiler) pin(key revision.Key) revision.Pin {
 	if p.Path != "" {
 		pin.Path = p.Path
 		if err := revision.CheckPinPath(p.Path); err != nil {
-			c.problems.add("spec.pin.path", "%s", err)
+			c.problems.add("spec.pin.path", "%s: agents allow %s/… and what the chart value agent.allowedPinPrefixes adds (without a path it is %s)",
+				err, key.OwnDirectory(), revision.DefaultPinPath(key))
 		}
 	}
 	if p.Mode != "" {

@@ -162,4 +162,20 @@ func TestPinPrefixes(t *testing.T) {
 			t.Errorf("prefix %q was taken", bad)
 		}
 	}
+	// Whoever is refused is told which places there are.
+	for prefixes, want := range map[*engine.PinPrefixes]string{
+		{}: "is not below bpfmap/edge, and agents allow namespace edge no other place by default: ",
+		{"edge": {"tc/globals"}, "shop": {"shop"}, engine.AnyNamespace: {"xdp", "tc/globals"}}: "agents allow namespace edge no other place but tc/globals, xdp: ",
+	} {
+		key := revision.Key{Namespace: "edge", Name: "m"}
+		for _, pin := range []string{"elsewhere/m", "m"} {
+			want := want
+			if pin == "m" {
+				want = strings.Replace(strings.TrimSuffix(want, ": "), ", and agents", ", agents", 1)
+			}
+			if err := prefixes.Allow(key, pin); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("pin %s: %v, want %q", pin, err, want)
+			}
+		}
+	}
 }

@@ -46,11 +46,16 @@ func (p PinPrefixes) Allow(key revision.Key, pin string) error {
 	if key.IsOwn(pin) || slices.ContainsFunc(p[key.Namespace], below) || slices.ContainsFunc(p[AnyNamespace], below) {
 		return nil
 	}
+	places := "no other place by default"
+	if others := slices.Concat(p[key.Namespace], p[AnyNamespace]); len(others) > 0 {
+		slices.Sort(others)
+		places = "no other place but " + strings.Join(slices.Compact(others), ", ")
+	}
 	dir := path.Dir(pin)
 	if dir == "." {
-		return fmt.Errorf("pin %s is not below %s, and the root of the BPF file system can't be allowed to a namespace: leave spec.pin.path out, or choose one in a directory that the administrator allows (chart value agent.allowedPinPrefixes)",
-			pin, key.OwnDirectory())
+		return fmt.Errorf("pin %s is not below %s, agents allow namespace %s %s, and the root of the BPF file system can't be allowed to a namespace: leave spec.pin.path out, or choose one in a directory that the administrator allows (chart value agent.allowedPinPrefixes)",
+			pin, key.OwnDirectory(), key.Namespace, places)
 	}
-	return fmt.Errorf("pin %s is not below %s, and agents allow namespace %s no other place by default: leave spec.pin.path out, or let the administrator set the chart value agent.allowedPinPrefixes: {%s: [%s]}, which is the agents' flag --allowed-pin-prefix=%s=%s",
-		pin, key.OwnDirectory(), key.Namespace, key.Namespace, dir, key.Namespace, dir)
+	return fmt.Errorf("pin %s is not below %s, and agents allow namespace %s %s: leave spec.pin.path out, or let the administrator set the chart value agent.allowedPinPrefixes: {%s: [%s]}, which is the agents' flag --allowed-pin-prefix=%s=%s",
+		pin, key.OwnDirectory(), key.Namespace, places, key.Namespace, dir, key.Namespace, dir)
 }

@@ -7,15 +7,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
 
 	kjson "sigs.k8s.io/json"
-
-	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 )
 
 // syntaxError is a message at a line of the source.
@@ -79,48 +75,4 @@ func (o object) strictProblem(err error) Problem {
 		message += suggestField(field.FieldPath())
 	}
 	return o.problem(field.FieldPath(), message)
-}
-
-// typeProblem explains why an object can't be decoded into target. The strict decoder's error has the
-// Go type and no path, that of the standard library has one.
-func (o object) typeProblem(err error, target any) Problem {
-	typeErr := (*json.UnmarshalTypeError)(nil)
-	if !errors.As(json.Unmarshal(o.json, target), &typeErr) {
-		return o.problem("", err.Error())
-	}
-	message := fmt.Sprintf("%s is needed, not %s", kindName(typeErr.Type), valueName(typeErr.Value))
-	if scalar := typeErr.Value == "bool" || strings.HasPrefix(typeErr.Value, "number"); scalar && typeErr.Type.Kind() == reflect.String {
-		message += " (quote it)"
-	}
-	if typeErr.Type == reflect.TypeFor[v1alpha1.Schema]() && typeErr.Value == "string" { // key: u32
-		message += " (a type is written {type: NAME})"
-	}
-	return o.problem(typeErr.Field, message)
-}
-
-func kindName(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.String:
-		return "a string"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Slice, reflect.Array:
-		return "a list"
-	case reflect.Struct, reflect.Map, reflect.Pointer:
-		return "an object"
-	}
-	return "a whole number (" + t.String() + ")"
-}
-
-// valueName is what encoding/json calls a value, in words: "array", "bool", "number 1.5", …
-func valueName(v string) string {
-	switch v {
-	case "array":
-		return "a list"
-	case "bool":
-		return "a boolean"
-	case "object":
-		return "an object"
-	}
-	return "a " + v
 }

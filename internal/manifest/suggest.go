@@ -6,15 +6,14 @@ package manifest
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
 )
 
-// suggestField is " (did you mean …?)" for a field that there isn't: the one that is called nearly so, or the one of spec
-// that is called just so.
+// suggestField is " (did you mean …?)" for a field that there isn't: the one that is called nearly so, or the only one of
+// spec, at any depth, that is called just so.
 func suggestField(path string) string {
 	all := steps(path)
 	if len(all) == 0 || all[len(all)-1].name == "" {
@@ -30,9 +29,45 @@ func suggestField(path string) string {
 	if near := schema.Suggest(name, fieldNames(parent)); near != "" {
 		return near
 	}
-	spec := fieldNames(reflect.TypeFor[v1alpha1.BPFMapSpec]())
-	if len(all) == 1 && slices.Contains(spec, name) {
-		return fmt.Sprintf(" (did you mean spec.%s?)", name)
+	if there := elsewhere(name); there != "" {
+		return fmt.Sprintf(" (did you mean %s?)", there)
+	}
+	return ""
+}
+
+// elsewhere is the only place, nearest to the top, of a field that is called so; empty if there are several or none. Schemas
+// are not looked into: their fields have other meanings everywhere.
+func elsewhere(name string) string {
+	type place struct {
+		path string
+		typ  reflect.Type
+	}
+	level := []place{{"spec", reflect.TypeFor[v1alpha1.BPFMapSpec]()}}
+	for len(level) > 0 {
+		var found []string
+		var next []place
+		for _, at := range level {
+			for _, field := range fieldNames(at.typ) {
+				path := at.path + "." + field
+				if field == name {
+					found = append(found, path)
+				}
+				inner := step{name: field}.into(at.typ)
+				if inner != nil && inner.Kind() == reflect.Slice {
+					inner, path = behind(inner.Elem()), path+"[]"
+				}
+				if inner != nil && inner.Kind() == reflect.Struct && inner != reflect.TypeFor[v1alpha1.Schema]() && inner != reflect.TypeFor[v1alpha1.Field]() {
+					next = append(next, place{path, inner})
+				}
+			}
+		}
+		if len(found) > 0 {
+			if len(found) > 1 {
+				return ""
+			}
+			return found[0]
+		}
+		level = next
 	}
 	return ""
 }

@@ -44,7 +44,7 @@ func CheckPinPath(p string) error {
 	case len(p) > maxPinPath:
 		return fmt.Errorf("has %d characters, at most %d are possible", len(p), maxPinPath)
 	case strings.HasPrefix(p, "/"):
-		return fmt.Errorf("%q must be relative to the BPF file system", p)
+		return fmt.Errorf("%q must be relative to the BPF file system%s", p, relative(p))
 	case slices.Contains(strings.Split(p, "/"), ".."):
 		return fmt.Errorf("%q must not contain '..'", p)
 	case strings.Contains(p, "."):
@@ -62,6 +62,14 @@ func CheckPinPath(p string) error {
 		}
 	}
 	return nil
+}
+
+// relative is a hint what to write for a path below the usual mount point of the BPF file system.
+func relative(p string) string {
+	if rest := strings.Trim(strings.TrimPrefix(p, "/sys/fs/bpf/"), "/"); strings.HasPrefix(p, "/sys/fs/bpf/") && rest != "" {
+		return fmt.Sprintf(" (write %q)", rest)
+	}
+	return ""
 }
 
 // maxMapNameLen is BPF_OBJ_NAME_LEN without the terminating NUL.

@@ -115,7 +115,7 @@ func TestChanges(t *testing.T) {
 		{"entries", "value: 2", "value: 3", ""},
 		{"maxEntries", "maxEntries: 4", "maxEntries: 8", ""},
 		{"fewer than there are", "maxEntries: 4", "maxEntries: 0", "maxEntries"},
-		{"type", "type: Hash", "type: LRUHash", "type is immutable while replacePolicy is Never"},
+		{"type of a map without a revision", "type: Hash", "type: LRUHash", ""},
 		{"type with Swap", "type: Hash", "type: LRUHash\n  replacePolicy: Swap", ""},
 		// Whether a schema has another layout is not for a rule to say: nodes compare it with the map that they have.
 		{"key", "key: {type: u32}", "key: {type: u64}", ""},
@@ -149,6 +149,46 @@ func TestChanges(t *testing.T) {
 				t.Errorf("error %v, want one that says %q", err, c.refusal)
 			}
 		})
+	}
+}
+
+// TestTypeChangesBeforeTheFirstRevision: a map that no node ever had may get another type, and one that nodes may have not.
+func TestTypeChangesBeforeTheFirstRevision(t *testing.T) {
+	m := object(t, table)
+	if err := api.Create(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := api.Delete(context.Background(), m); err != nil {
+			t.Error(err)
+		}
+	})
+	become := func(typ string) error {
+		if err := unstructured.SetNestedField(m.Object, typ, "spec", "type"); err != nil {
+			t.Fatal(err)
+		}
+		// A client can't make a revision be gone: the status is that of the stored object.
+		unstructured.RemoveNestedField(m.Object, "status", "updateRevision")
+		return api.Update(t.Context(), m)
+	}
+	report := func(status map[string]any) {
+		t.Helper()
+		m.Object["status"] = status
+		if err := api.Status().Update(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := become("LRUHash"); err != nil {
+		t.Errorf("without a status: %v", err)
+	}
+	report(map[string]any{"observedGeneration": m.GetGeneration(), "conditions": []any{}})
+	if err := become("PerCPUHash"); err != nil {
+		t.Errorf("without a revision: %v", err)
+	}
+	report(map[string]any{"observedGeneration": m.GetGeneration(), "updateRevision": "table-1"})
+	const refusal = "spec.type is immutable while replacePolicy is Never"
+	if err := become("Hash"); err == nil || !strings.Contains(err.Error(), refusal) {
+		t.Errorf("with a revision: %v, want %q", err, refusal)
 	}
 }
 

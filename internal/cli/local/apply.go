@@ -14,6 +14,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
@@ -63,7 +64,7 @@ printed; its map keeps the last good contents, and the others go on. Maps that o
 	a.node.add(c)
 	a.keep.add(c)
 	a.prune.add(c)
-	addOutputFlag(c, &a.output, outText, outJSON, outYAML)
+	structured.AddFlag(c, &a.output, structured.Text, structured.JSON, structured.YAML)
 	c.Flags().BoolVar(&a.dryRun, "dry-run", false, "say what would be done, and do nothing")
 	c.Flags().BoolVar(&a.showPlan, "plan", false, "print the changes of each map's entries, as diff does")
 	return c
@@ -120,7 +121,7 @@ func (a *applier) check(c *cobra.Command) error {
 			return Usagef("--dry-run and --watch exclude each other")
 		case a.prune.on:
 			return Usagef("--prune and --watch exclude each other: a map whose manifest is removed stays")
-		case isDocument(a.output):
+		case structured.IsDocument(a.output):
 			return Usagef("--output %s is one document, and --watch has no end", a.output)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
@@ -47,7 +48,7 @@ uses it any more. Maps of a cluster are not removed: delete their BPFMaps there.
 	}
 	in.addPaths(c)
 	addBPFFSFlag(c, &bpffs)
-	addOutputFlag(c, &output, outText, outJSON, outYAML)
+	structured.AddFlag(c, &output, structured.Text, structured.JSON, structured.YAML)
 	c.Flags().BoolVar(&ignoreNotFound, "ignore-not-found", false, "succeed if a map doesn't exist")
 	return c
 }
@@ -107,7 +108,7 @@ func deleteAll(c *cobra.Command, e *locked.Engine, keys []revision.Key, ignoreNo
 		case r.Action == engine.ActionNone && ignoreNotFound:
 		case r.Action == engine.ActionNone:
 			result.Action, result.Error = "failed", "is not managed on this machine"
-			if isDocument(output) {
+			if structured.IsDocument(output) {
 				results.maps = append(results.maps, result)
 			}
 			printError(c, fmt.Errorf("%s is not managed on this machine", id(key)))

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine/locked"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
@@ -39,7 +40,7 @@ func (f *lineFlags) add(c *cobra.Command) {
 
 // limit is how many lines of entries are printed; below 0 all. A document has all of them, unless it was said otherwise.
 func (f *lineFlags) limit(c *cobra.Command, output string) int {
-	if f.all || f.most < 0 || isDocument(output) && !c.Flags().Changed("max-lines") {
+	if f.all || f.most < 0 || structured.IsDocument(output) && !c.Flags().Changed("max-lines") {
 		return -1
 	}
 	return f.most
@@ -97,7 +98,7 @@ Exit code 0 if there is nothing to do, 1 if there is, 2 for errors, also in the 
 	in.add(c)
 	node.add(c)
 	lines.add(c)
-	addOutputFlag(c, &output, outText, outJSON, outYAML)
+	structured.AddFlag(c, &output, structured.Text, structured.JSON, structured.YAML)
 	return c
 }
 
@@ -188,7 +189,7 @@ type planWriter struct {
 // waits says of a map of maps that what it is to hold is replaced as well.
 func (w *planWriter) waits(d declared) error {
 	const why = "to be compared with its new inner maps, once they are there"
-	if isDocument(w.output) {
+	if structured.IsDocument(w.output) {
 		w.maps = append(w.maps, plannedMap{BPFMap: d.Name(), Action: string(plan.Replace), Message: why})
 		return nil
 	}
@@ -197,7 +198,7 @@ func (w *planWriter) waits(d declared) error {
 
 // failed says why a map can't be compared.
 func (w *planWriter) failed(d declared, err error) {
-	if isDocument(w.output) {
+	if structured.IsDocument(w.output) {
 		w.maps = append(w.maps, plannedMap{BPFMap: d.Name(), Error: err.Error()})
 	}
 	printError(w.c, fmt.Errorf("%s: %w", id(d.rev.Key), err))
@@ -209,7 +210,7 @@ func (w *planWriter) plan(d declared, p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
-	if isDocument(w.output) {
+	if structured.IsDocument(w.output) {
 		w.maps = append(w.maps, plannedOf(d, p, f, w.limit))
 		return nil
 	}
@@ -218,7 +219,7 @@ func (w *planWriter) plan(d declared, p *plan.Plan) error {
 
 // end writes what is said after all plans.
 func (w *planWriter) end(groups string) error {
-	if !isDocument(w.output) {
+	if !structured.IsDocument(w.output) {
 		return w.lines(groups)
 	}
 	if w.maps == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/schema"
@@ -66,7 +67,7 @@ them: see "bpfmap map lookup", which peeks.`,
 		},
 	}
 	d.add(c)
-	addOutputFlag(c, &d.output, string(element.Text), string(element.JSON), string(element.YAML), string(element.Hex))
+	structured.AddFlag(c, &d.output, string(element.Text), string(element.JSON), string(element.YAML), string(element.Hex))
 	c.Flags().BoolVar(&d.sorted, "sort", false, "sort by key, which takes memory for all elements")
 	c.Flags().BoolVar(&d.nonzero, "nonzero", false, "leave out elements whose value is all zeros, as most of an array's are; the output says how many")
 	return c

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 )
 
@@ -84,7 +85,7 @@ func printError(c *cobra.Command, err error) { PrintFailure(terminal.Of(c.ErrOrS
 func AddColourFlag(root *cobra.Command, outputs ...*terminal.Output) {
 	modes := []string{string(terminal.Auto), string(terminal.Always), string(terminal.Never)}
 	value := modes[0]
-	root.PersistentFlags().Var(&choice{value: &value, formats: modes, then: func() {
+	root.PersistentFlags().Var(&structured.Choice{Value: &value, Words: modes, Then: func() {
 		for _, o := range outputs {
 			o.SetColour(terminal.ColourMode(value))
 		}

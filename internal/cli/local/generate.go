@@ -20,6 +20,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpfobject"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
 	"github.com/bpfmap-io/bpfmap-operator/internal/mapdef"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
@@ -83,9 +84,9 @@ contents.`,
 	c.Flags().StringArrayVar(&g.maps, "map", nil, "only this map of the program; NAME=MAP names its BPFMap, too (repeatable)")
 	c.Flags().StringVar(&g.prefix, "name-prefix", "", "put this in front of the BPFMaps' names")
 	c.Flags().StringVar(&g.pinRoot, "pin-root", "", "where the program's loader pins maps by their names, relative to the BPF file system: its pin_root_path or PinPath (default its root, as libbpf does)")
-	c.Flags().Var(&choice{value: &g.loader, formats: []string{loaderLibbpf, loaderCilium}}, "loader", "what loads the program: libbpf (bpftool, tc and xdp-loader, too) or cilium/ebpf, which make some maps otherwise")
+	c.Flags().Var(&structured.Choice{Value: &g.loader, Words: []string{loaderLibbpf, loaderCilium}}, "loader", "what loads the program: libbpf (bpftool, tc and xdp-loader, too) or cilium/ebpf, which make some maps otherwise")
 	c.Flags().StringVar(&g.file, "output-file", "", "write to this file instead of standard output")
-	addOutputFlag(c, &g.format, outYAML, outJSON)
+	structured.AddFlag(c, &g.format, structured.YAML, structured.JSON)
 	c.ValidArgsFunction = completeObjects
 	g.live.add(c)
 	_ = c.MarkFlagFilename("output-file", "yaml", "yml") // fails only for a flag that doesn't exist
@@ -300,7 +301,7 @@ func (g *generator) write(c *cobra.Command, docs []manifest.Document) error {
 		return err
 	}
 	text := b.Bytes()
-	if g.format == outJSON {
+	if g.format == structured.JSON {
 		var err error
 		if text, err = asList(text); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 	"github.com/bpfmap-io/bpfmap-operator/internal/inuse"
@@ -48,7 +49,7 @@ CAP_PERFMON is needed, or CAP_SYS_ADMIN. Without, it is "?", and the JSON has no
 				return err
 			}
 			var found *inuse.Inventory
-			if output != outTable { // before counting, which takes programs as well
+			if output != structured.Table { // before counting, which takes programs as well
 				var err error
 				if found, err = lookAtPrograms(c); err != nil {
 					return err
@@ -61,14 +62,14 @@ CAP_PERFMON is needed, or CAP_SYS_ADMIN. Without, it is "?", and the JSON has no
 			if err := usedBy(c, maps, found); err != nil {
 				return err
 			}
-			if isDocument(output) {
+			if structured.IsDocument(output) {
 				return writeDocument(c, output, mapList{maps})
 			}
-			return writeListTable(screen(c), maps, output == outWide)
+			return writeListTable(screen(c), maps, output == structured.Wide)
 		},
 	}
 	addBPFFSFlag(c, &bpffs)
-	addOutputFlag(c, &output, outTable, outWide, outJSON, outYAML)
+	structured.AddFlag(c, &output, structured.Table, structured.Wide, structured.JSON, structured.YAML)
 	which.add(c)
 	return c
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 )
 
 func newMap() *cobra.Command {
@@ -46,7 +47,7 @@ func (f *elementFlags) add(c *cobra.Command, value, output bool) {
 		c.Flags().StringArrayVar(&f.value, "value", nil, "value, or a part of it; in a per-CPU map it is written for every CPU")
 	}
 	if output {
-		addOutputFlag(c, &f.output, outText, outJSON, outYAML, outHex)
+		structured.AddFlag(c, &f.output, structured.Text, structured.JSON, structured.YAML, structured.Hex)
 	}
 	c.Flags().StringSliceVar(&f.flags, "flags", nil, elemFlagNames())
 	completeFlag(c, "flags", completeList(strings.Split(elemFlagNames(), ", ")))
@@ -141,11 +142,11 @@ func (op operation) needKey() error {
 
 // print writes the operation's value.
 func (op operation) print(c *cobra.Command, output string) error {
-	if isDocument(output) {
+	if structured.IsDocument(output) {
 		return writeElement(c, output, op.AppendEntry(nil, op.key, op.value))
 	}
 	t := op.Typing
-	if output == outHex {
+	if output == structured.Hex {
 		t = t.Untyped()
 	}
 	_, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", t.AppendValueText(nil, op.value))

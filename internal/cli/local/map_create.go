@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 )
 
 // createFlags are the attributes of map creation.
@@ -18,6 +19,7 @@ type createFlags struct {
 	flags         []string
 	numaNode      int
 	innerPin, pin string
+	output        string
 	opts          bpf.CreateOpts
 }
 
@@ -47,6 +49,7 @@ For maps with declared contents, prefer apply.`,
 	fs.StringVar(&f.innerPin, "inner-pin", "", "pin of the map that is the template of inner maps")
 	fs.Uint32Var(&f.opts.IfIndex, "ifindex", 0, "device that the map is offloaded to")
 	fs.Uint64Var(&f.opts.MapExtra, "map-extra", 0, "number of hashes of a bloom filter, address of an arena")
+	structured.AddFlag(c, &f.output, structured.Text, structured.JSON, structured.YAML)
 	completeFlag(c, "type", completeMapTypes)
 	completeFlag(c, "flags", completeList(mapFlagNames()))
 	completeFlag(c, "pin", completePins)
@@ -85,6 +88,12 @@ func (f *createFlags) create(c *cobra.Command) (err error) {
 	info, err := m.Info()
 	if err != nil {
 		return err
+	}
+	if structured.IsDocument(f.output) {
+		return writeDocument(c, f.output, struct {
+			ID   uint32   `json:"id"`
+			Pins []string `json:"pins"`
+		}{info.ID, []string{f.pin}})
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "map id %d pinned at %s\n", info.ID, f.pin)
 	return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/element"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 )
 
 func newMapUpdate() *cobra.Command {
@@ -138,7 +139,7 @@ func newMapNextKey() *cobra.Command {
 				if !found {
 					return &ExitError{Code: 1}
 				}
-				if isDocument(f.output) {
+				if structured.IsDocument(f.output) {
 					return writeElement(c, f.output, op.Key.AppendJSON(nil, next))
 				}
 				_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", keyText(op.Key, next, f.output))
@@ -153,7 +154,7 @@ func newMapNextKey() *cobra.Command {
 // keyText is a key in a form that --key accepts, except for strings with quotes in text.
 func keyText(c element.Codec, key []byte, output string) []byte {
 	_, untyped := c.(element.Bytes)
-	if output == outHex || untyped {
+	if output == structured.Hex || untyped {
 		return fmt.Appendf(nil, "hex:%x", key)
 	}
 	return c.AppendText(nil, key)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 )
 
 func newMapFreeze() *cobra.Command {
@@ -85,14 +86,14 @@ func newMapIDs() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			ids := []uint32{}
 			err := eachID(c.Context(), start, func(id uint32) error {
-				if isDocument(output) {
+				if structured.IsDocument(output) {
 					ids = append(ids, id)
 					return nil
 				}
 				_, err := fmt.Fprintln(c.OutOrStdout(), id)
 				return err
 			})
-			if err != nil || !isDocument(output) {
+			if err != nil || !structured.IsDocument(output) {
 				return err
 			}
 			return writeDocument(c, output, struct {
@@ -100,7 +101,7 @@ func newMapIDs() *cobra.Command {
 			}{ids})
 		},
 	}
-	addOutputFlag(c, &output, outText, outJSON, outYAML)
+	structured.AddFlag(c, &output, structured.Text, structured.JSON, structured.YAML)
 	c.Flags().Uint32Var(&start, "after", 0, "begin after this id")
 	return c
 }
@@ -159,7 +160,7 @@ func newMapInfo() *cobra.Command {
 				} else if described.Count(m); described.Entries != nil {
 					info.EntryCount = described.Entries
 				}
-				if isDocument(output) {
+				if structured.IsDocument(output) {
 					return writeDocument(c, output, info)
 				}
 				return info.write(c.OutOrStdout())
@@ -167,7 +168,7 @@ func newMapInfo() *cobra.Command {
 		},
 	}
 	t.add(c)
-	addOutputFlag(c, &output, outText, outJSON, outYAML)
+	structured.AddFlag(c, &output, structured.Text, structured.JSON, structured.YAML)
 	c.Flags().BoolVar(&count, "count", false, "count the entries, by reading all of them")
 	return c
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
@@ -53,7 +54,7 @@ type resultWriter struct {
 
 // done says what was done to a map.
 func (w *resultWriter) done(m appliedMap, line string) error {
-	if isDocument(w.output) {
+	if structured.IsDocument(w.output) {
 		w.maps = append(w.maps, m)
 		return nil
 	}
@@ -68,7 +69,7 @@ var doneStyles = map[string]terminal.Style{
 
 // failed says why a map isn't as it should be.
 func (w *resultWriter) failed(m appliedMap, details string) {
-	if isDocument(w.output) {
+	if structured.IsDocument(w.output) {
 		w.maps = append(w.maps, m)
 	}
 	reason := m.Reason
@@ -85,7 +86,7 @@ func (w *resultWriter) showPlan(d declared, p *plan.Plan, m *appliedMap) error {
 	if err != nil {
 		return err
 	}
-	if isDocument(w.output) {
+	if structured.IsDocument(w.output) {
 		planned := plannedOf(d, p, f, -1)
 		m.Plan = &planned
 		return nil
@@ -95,7 +96,7 @@ func (w *resultWriter) showPlan(d declared, p *plan.Plan, m *appliedMap) error {
 
 // end writes the document.
 func (w *resultWriter) end() error {
-	if !isDocument(w.output) {
+	if !structured.IsDocument(w.output) {
 		return nil
 	}
 	if w.maps == nil {

@@ -12,12 +12,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cdecl"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
 
@@ -30,10 +30,12 @@ func newSchema() *cobra.Command {
 		Long: `Print what a program declares to have the maps of manifests: structs with the offset and size of each member, and
 assertions that hold a compiler to them. With -o c they are for a C program or its loader, and define the maps, too,
 where a BPF program is compiled; with -o go they are types that encoding/binary, unsafe and cilium/ebpf take as the
-kernel has them, all padding written out. -o table lists the places. It needs no privileges and touches no map.`,
+kernel has them, all padding written out. -o table lists the places, and -o json and yaml have them for other
+programs. It needs no privileges and touches no map.`,
 		Example: `  bpfmap schema -f maps/blocklist.yaml -o table
   bpfmap schema -f maps/ -o c > maps.h
-  bpfmap schema -f maps/ -o go --package firewall > maps.go`,
+  bpfmap schema -f maps/ -o go --package firewall > maps.go
+  bpfmap schema -f maps/ -o json | jq '.maps[] | {bpfMap, key: .key.size, value: .value.size}'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			maps, ok, err := in.compile(c)
@@ -43,16 +45,18 @@ kernel has them, all padding written out. -o table lists the places. It needs no
 			if !ok {
 				return &ExitError{Code: 1}
 			}
-			return printSchemas(c.OutOrStdout(), maps, output, goPackage)
+			return printSchemas(c, maps, output, goPackage)
 		},
 	}
 	in.add(c)
-	addOutputFlag(c, &output, "c", "go", "table")
+	structured.AddFlag(c, &output, "c", "go", structured.Table, structured.JSON, structured.YAML)
 	c.Flags().StringVar(&goPackage, "package", "maps", "name of the Go package")
 	return c
 }
 
-func printSchemas(w io.Writer, maps []declared, output, goPackage string) error {
+func printSchemas(c *cobra.Command, maps []declared, output, goPackage string) error {
+	w := c.OutOrStdout()
+	forC := output == "c" || output == "go"
 	var defs []*cdecl.Map
 	names := map[string]string{}
 	for _, d := range maps {
@@ -60,7 +64,7 @@ func printSchemas(w io.Writer, maps []declared, output, goPackage string) error 
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.Name(), err)
 		}
-		if other, taken := names[m.Name]; taken && output != "table" {
+		if other, taken := names[m.Name]; taken && forC {
 			return fmt.Errorf("BPFMaps %s and %s are both called %s in C: print them one by one", other, d.Name(), m.Name)
 		}
 		names[m.Name] = d.Name()
@@ -71,6 +75,8 @@ func printSchemas(w io.Writer, maps []declared, output, goPackage string) error 
 		return printC(w, defs)
 	case "go":
 		return printGo(w, defs, goPackage)
+	case structured.JSON, structured.YAML:
+		return writeDocument(c, output, schemaDocument(maps, defs))
 	}
 	return printTables(w, maps, defs)
 }
@@ -175,39 +181,4 @@ func printGo(w io.Writer, defs []*cdecl.Map, name string) error {
 	}
 	_, err = w.Write(formatted)
 	return err
-}
-
-func printTables(w io.Writer, maps []declared, defs []*cdecl.Map) error {
-	for i, m := range defs {
-		parts := []namedType{{"key", m.Key}, {"value", m.Value}}
-		if m.Inner != nil {
-			parts = append(parts, namedType{"inner key", m.Inner.Key}, namedType{"inner value", m.Inner.Value})
-		}
-		for _, p := range parts {
-			if p.typ == nil {
-				continue
-			}
-			if err := printTable(w, maps[i].Name()+" "+p.name, *p.typ); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-type namedType struct {
-	name string
-	typ  *cdecl.Type
-}
-
-func printTable(w io.Writer, title string, t cdecl.Type) error {
-	if _, err := fmt.Fprintf(w, "# %s, %d bytes\n", title, t.Size()); err != nil {
-		return err
-	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(tw, "OFFSET\tSIZE\tTYPE\tNAME") // Flush tells
-	for _, r := range cdecl.Table(t) {
-		_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", r.Offset, r.Size, r.Type, orDash(r.Name))
-	}
-	return tw.Flush()
 }

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/cdecl"
 	"github.com/bpfmap-io/bpfmap-operator/test/clang"
 )
 
@@ -103,6 +106,41 @@ struct {
 	}
 	if out, err := exec.Command("go", "vet", golang).CombinedOutput(); err != nil {
 		t.Errorf("go vet: %v\n%s", err, out)
+	}
+}
+
+// TestSchemaDocument has the same places as the table, as numbers.
+func TestSchemaDocument(t *testing.T) {
+	bits := write(t, "bits.yaml", `apiVersion: bpfmap.io/v1alpha1
+kind: BPFMap
+metadata: {namespace: edge, name: bits}
+spec:
+  type: LPMTrie
+  key: {type: ipv4Prefix}
+  value: {fields: [{name: mode, type: u32, bits: 3}, {name: level, type: u32, bits: 7}, {name: of, length: 2, fields: [{name: port, type: u16}]}]}
+  maxEntries: 8
+`)
+	var all struct{ Maps []mapSchema }
+	sameDocuments(t, &all, 0, "schema", "-f", bits, "-f", write(t, "rules.yaml", schemaOfRules))
+	zero, three := 0, 3
+	want := []mapSchema{{
+		BPFMap: "edge/bits", Name: "bits", Type: "LPMTrie",
+		Key: &typePlaces{8, []cdecl.Row{{Type: "struct", Size: 8}, {Name: "prefixlen", Type: "u32", Size: 4}, {Name: "data", Type: "ipv4", Offset: 4, Size: 4}}},
+		Value: &typePlaces{8, []cdecl.Row{
+			{Type: "struct", Size: 8}, {Name: "mode", Type: "u32", Bit: &zero, Bits: 3}, {Name: "level", Type: "u32", Bit: &three, Bits: 7},
+			{Name: "of", Type: "struct[2]", Offset: 2, Size: 4}, {Name: "of[0].port", Type: "u16", Offset: 2, Size: 2},
+		}},
+	}, {
+		BPFMap: "edge/rule-weights", Name: "rule_weights", Type: "HashOfMaps",
+		Key:   &typePlaces{4, []cdecl.Row{{Type: "be32", Size: 4}}},
+		Value: &typePlaces{4, []cdecl.Row{{Type: "mapRef", Size: 4}}},
+		Inner: &innerSchema{
+			Type: "Hash", Key: &typePlaces{6, []cdecl.Row{{Type: "mac", Size: 6}}},
+			Value: &typePlaces{16, []cdecl.Row{{Type: "struct", Size: 16}, {Name: "active", Type: "bool", Size: 1}, {Name: "weight", Type: "u64", Offset: 8, Size: 8}}},
+		},
+	}}
+	if diff := cmp.Diff(want, all.Maps); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 

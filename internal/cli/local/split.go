@@ -18,7 +18,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/source"
+	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
 const (
@@ -40,10 +42,11 @@ const (
 // splitter cuts a feed into ConfigMaps.
 type splitter struct {
 	cutter
-	namespace, name, key, dir string
-	labels                    []string
-	gzip                      bool
-	parts                     int
+	namespace, name, key string
+	dir, output          string
+	labels               []string
+	gzip                 bool
+	parts                int
 }
 
 func newSplit() *cobra.Command {
@@ -60,9 +63,12 @@ them change once. --parts fixes the number. Lines of one ConfigMap keep their or
 which matters for conflictPolicy First and Last only. Comments and blank lines are left out.
 
 Apply what is written with kubectl apply --server-side: the annotation that kubectl apply makes otherwise has a
-bound of 256 KiB. With --output, the files of ConfigMaps that are no longer needed are removed; remove them from the
-cluster, too, as the selector still finds them.`,
-		Example: `  bpfmap split blocklist.txt -n edge --label feed=blocklist --output feeds/
+bound of 256 KiB. With --output-dir, the files of ConfigMaps that are no longer needed are removed; remove them from
+the cluster, too, as the selector still finds them.
+
+What is printed is a stream of manifests; with -o json and yaml it is one List. With --output-dir it is what was done
+to the files.`,
+		Example: `  bpfmap split blocklist.txt -n edge --label feed=blocklist --output-dir feeds/
   bpfmap split GeoLite2-Country-Blocks-IPv4.csv -n edge --name geo --by network --gzip | kubectl apply --server-side -f -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -81,15 +87,16 @@ cluster, too, as the selector still finds them.`,
 	c.Flags().StringVar(&s.key, "key", "", "key of the data in each ConfigMap (default FILE's name)")
 	c.Flags().StringArrayVar(&s.labels, "label", nil, "label of the ConfigMaps, KEY=VALUE (repeatable; default bpfmap.io/feed=NAME)")
 	s.format = formatAuto
-	c.Flags().Var(&choice{value: &s.format, formats: []string{formatAuto, formatLines, formatCSV, formatJSON}}, "format", "format of FILE; auto goes by its name: .csv, .json, .jsonl and .ndjson, others are Lines")
+	c.Flags().Var(&structured.Choice{Value: &s.format, Words: []string{formatAuto, formatLines, formatCSV, formatJSON}}, "format", "format of FILE; auto goes by its name: .csv, .json, .jsonl and .ndjson, others are Lines")
 	c.Flags().StringVar(&s.by, "by", "", "column (name, or number from 1) or JSON member whose hash chooses the ConfigMap (default key, key.FIELD or the first one; the whole line if it has no columns)")
 	c.Flags().StringVar(&s.separator, "separator", "", "what is between columns (CSV: \",\"; Lines: none; \" \" is any number of blanks and tabs)")
 	c.Flags().StringVar(&s.comment, "comment", "#", "what comments begin with; empty for none")
 	c.Flags().BoolVar(&s.noHeader, "no-header", false, "the first record of a CSV file is not a header")
 	c.Flags().BoolVar(&s.gzip, "gzip", false, "compress the data (binaryData)")
 	c.Flags().IntVar(&s.parts, "parts", 0, fmt.Sprintf("number of ConfigMaps, up to %d (default the least power of two that is enough)", maxParts))
-	c.Flags().StringVar(&s.dir, "output", "", "write a file for each ConfigMap into this folder, instead of all to standard output")
-	_ = c.MarkFlagDirname("output") // fails only for a flag that doesn't exist
+	c.Flags().StringVar(&s.dir, "output-dir", "", "write a file for each ConfigMap into this folder, instead of all to standard output")
+	_ = c.MarkFlagDirname("output-dir") // fails only for a flag that doesn't exist
+	structured.AddFlag(c, &s.output, structured.Text, structured.JSON, structured.YAML)
 	return c
 }
 
@@ -267,7 +274,10 @@ func compressed(text []byte) []byte {
 // write writes the manifests to the folder or standard output.
 func (s *splitter) write(c *cobra.Command, file string, parts [][]byte) error {
 	if s.dir != "" {
-		return s.writeFiles(c.OutOrStdout(), file, parts)
+		return s.writeFiles(c, file, parts)
+	}
+	if structured.IsDocument(s.output) {
+		return writeDocument(c, s.output, s.list(parts))
 	}
 	for i := range parts {
 		text := s.manifest(file, parts[i], i, len(parts))
@@ -281,56 +291,71 @@ func (s *splitter) write(c *cobra.Command, file string, parts [][]byte) error {
 	return nil
 }
 
+// splitFiles is what was done to the files of a folder, for -o json.
+type splitFiles struct {
+	Folder string `json:"folder"`
+	// Written, Unchanged and Removed are names of files: new and changed ones, those that were as they should be, and those of
+	// parts that there aren't any more.
+	Written   []string `json:"written"`
+	Unchanged []string `json:"unchanged"`
+	Removed   []string `json:"removed"`
+}
+
 // writeFiles writes a file for each part, and removes those of earlier parts that there aren't any more.
-func (s *splitter) writeFiles(out io.Writer, file string, parts [][]byte) error {
+func (s *splitter) writeFiles(c *cobra.Command, file string, parts [][]byte) error {
 	if err := os.MkdirAll(s.dir, 0o755); err != nil { //nolint:gosec // manifests, for everyone to read
 		return fmt.Errorf("write manifests: %w", err)
 	}
 	current := map[string]bool{}
-	changed := 0
+	did := splitFiles{s.dir, []string{}, []string{}, []string{}}
 	for i := range parts {
-		path := filepath.Join(s.dir, partName(s.name, i, len(parts))+".yaml")
-		current[path] = true
+		name := partName(s.name, i, len(parts)) + ".yaml"
+		current[name] = true
+		path := filepath.Join(s.dir, name)
 		text := s.manifest(file, parts[i], i, len(parts))
 		if before, err := os.ReadFile(path); err == nil && bytes.Equal(before, text) {
+			did.Unchanged = append(did.Unchanged, name)
 			continue
 		}
 		if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // as above
 			return fmt.Errorf("write manifests: %w", err)
 		}
-		changed++
+		did.Written = append(did.Written, name)
 	}
-	removed, err := s.removeOthers(current)
-	if err != nil {
+	if err := s.removeOthers(current, &did); err != nil {
 		return fmt.Errorf("remove earlier manifests: %w", err)
 	}
-	_, err = fmt.Fprintf(out, "%s: %d ConfigMaps, %d files written, %d unchanged, %d removed\n", s.dir, len(parts), changed, len(parts)-changed, removed)
-	return err
+	if structured.IsDocument(s.output) {
+		return writeDocument(c, s.output, did)
+	}
+	screen(c).Printf("%s: %s, %s written, %d unchanged, %d removed\n", s.dir, text.Count(len(parts), "ConfigMap", "ConfigMaps"),
+		text.Count(len(did.Written), "file", "files"), len(did.Unchanged), len(did.Removed))
+	return nil
 }
 
 // removeOthers removes the files of earlier parts: those with such a name that split has written.
-func (s *splitter) removeOthers(current map[string]bool) (removed int, err error) {
+func (s *splitter) removeOthers(current map[string]bool, did *splitFiles) error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for _, e := range entries {
 		digits, isPart := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".yaml"), s.name+"-")
-		path := filepath.Join(s.dir, e.Name())
-		if !isPart || !strings.HasSuffix(e.Name(), ".yaml") || strings.Trim(digits, "0123456789") != "" || current[path] {
+		if !isPart || !strings.HasSuffix(e.Name(), ".yaml") || strings.Trim(digits, "0123456789") != "" || current[e.Name()] {
 			continue
 		}
+		path := filepath.Join(s.dir, e.Name())
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return removed, err
+			return err
 		}
 		if !bytes.HasPrefix(text, []byte(splitMark)) {
 			continue
 		}
 		if err := os.Remove(path); err != nil {
-			return removed, err
+			return err
 		}
-		removed++
+		did.Removed = append(did.Removed, e.Name())
 	}
-	return removed, nil
+	return nil
 }

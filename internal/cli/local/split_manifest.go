@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -41,6 +43,29 @@ func (s *splitter) manifest(file string, data []byte, i, parts int) []byte {
 		fmt.Fprintf(&b, "data:\n  %s: %s\n", quoted(s.key), oneLine(data))
 	}
 	return b.Bytes()
+}
+
+// list are the ConfigMaps of all parts as one object.
+func (s *splitter) list(parts [][]byte) *corev1.ConfigMapList {
+	all := &corev1.ConfigMapList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "List"}}
+	labels := map[string]string{}
+	for _, label := range s.labels {
+		key, value, _ := strings.Cut(label, "=")
+		labels[key] = value
+	}
+	for i, data := range parts {
+		m := corev1.ConfigMap{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+			ObjectMeta: metav1.ObjectMeta{Name: partName(s.name, i, len(parts)), Namespace: s.namespace, Labels: labels},
+		}
+		if s.gzip {
+			m.BinaryData = map[string][]byte{s.key: data}
+		} else {
+			m.Data = map[string]string{s.key: string(data)}
+		}
+		all.Items = append(all.Items, m)
+	}
+	return all
 }
 
 // quoted is a short text as YAML, with quotes where it needs them: a name such as 12 would be a number.

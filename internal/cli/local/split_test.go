@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
@@ -101,7 +102,7 @@ func TestSplitRoundTrip(t *testing.T) {
 				dir := t.TempDir()
 				file, out := filepath.Join(dir, f.file), filepath.Join(dir, "out")
 				mkdir(t, out)
-				args := append([]string{"split", file, "-n", "edge", "--name", "feed", "--output", out}, f.args...)
+				args := append([]string{"split", file, "-n", "edge", "--name", "feed", "--output-dir", out}, f.args...)
 				if gzipped {
 					args = append(args, "--gzip", "--parts", "4")
 				}
@@ -118,7 +119,7 @@ func TestSplitRoundTrip(t *testing.T) {
 				equal(t, digestOf(t, selected, out), before)
 
 				writeFile(t, file, f.text(lines, 4711))
-				equal(t, ok(t, args...), out+": 4 ConfigMaps, 1 files written, 3 unchanged, 0 removed\n")
+				equal(t, ok(t, args...), out+": 4 ConfigMaps, 1 file written, 3 unchanged, 0 removed\n")
 				after := digestOf(t, whole)
 				equal(t, digestOf(t, selected, out), after)
 				if before == after {
@@ -150,6 +151,47 @@ func TestSplitOutput(t *testing.T) {
 	if lines != 9_000 {
 		t.Errorf("%d lines, want 9000", lines)
 	}
+}
+
+// TestSplitDocument is one List with the same ConfigMaps as the stream, and says what was done to files.
+func TestSplitDocument(t *testing.T) {
+	file := write(t, "list.txt", splitFeeds[3].text(9_000, -1))
+	for _, gzipped := range []bool{false, true} {
+		args := []string{"split", file, "-n", "edge", "--parts", "4", "--label", "feed=12", fmt.Sprintf("--gzip=%v", gzipped)}
+		var list corev1.ConfigMapList
+		sameDocuments(t, &list, 0, args...)
+		if list.Kind != "List" || list.APIVersion != "v1" || len(list.Items) != 4 {
+			t.Fatalf("%s %s with %d items", list.APIVersion, list.Kind, len(list.Items))
+		}
+		d := yaml.NewYAMLOrJSONDecoder(strings.NewReader(ok(t, args...)), 1<<20)
+		for i := range list.Items {
+			var want corev1.ConfigMap
+			if err := d.Decode(&want); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, list.Items[i]); diff != "" {
+				t.Errorf("gzip %v: (-stream +List)\n%s", gzipped, diff)
+			}
+		}
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	args := []string{"split", write(t, "two.txt", "a\nb\n"), "--parts", "1", "--output-dir", out}
+	var did splitFiles
+	sameDocuments(t, &did, 0, args...) // written by the YAML, found by the JSON
+	mkdirAndWrite(t, out, "two-00.yaml", splitMark)
+	mkdirAndWrite(t, out, "two-07.yaml", splitMark)
+	equal(t, ok(t, append(args, "-o", "yaml")...), "folder: "+out+"\nremoved:\n- two-07.yaml\nunchanged: []\nwritten:\n- two-00.yaml\n")
+	if diff := cmp.Diff(splitFiles{out, []string{}, []string{"two-00.yaml"}, []string{}}, did); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func mkdirAndWrite(t *testing.T, folder, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(folder, name), text)
 }
 
 // TestSplitIsStable cuts as other releases do: else an update of this program changes every ConfigMap.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/interrupt"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/inventory"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 )
 
@@ -51,7 +52,7 @@ isn't a terminal, and with --once, one table is printed after one interval.`,
 			if t.interval < minInterval {
 				return Usagef("--interval %s: must be at least %s", t.interval, minInterval)
 			}
-			if o := screen(c); t.once || !o.IsTerminal() || isDocument(t.output) {
+			if o := screen(c); t.once || !o.IsTerminal() || structured.IsDocument(t.output) {
 				return t.runOnce(c)
 			}
 			return t.run(c)
@@ -59,11 +60,11 @@ isn't a terminal, and with --once, one table is printed after one interval.`,
 	}
 	addBPFFSFlag(c, &t.bpffs)
 	t.which.add(c)
-	addOutputFlag(c, &t.output, outTable, outWide, outJSON, outYAML)
+	structured.AddFlag(c, &t.output, structured.Table, structured.Wide, structured.JSON, structured.YAML)
 	c.Flags().DurationVarP(&t.interval, "interval", "i", defaultInterval, "time between two looks")
 	c.Flags().BoolVar(&t.once, "once", false, "print one table after one interval, and end")
 	t.view.sort = sortFill
-	c.Flags().Var(&choice{value: &t.view.sort, formats: sortNames()}, "sort", "what the maps are sorted by")
+	c.Flags().Var(&structured.Choice{Value: &t.view.sort, Words: sortNames()}, "sort", "what the maps are sorted by")
 	_ = c.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(sortNames(), cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
@@ -106,11 +107,11 @@ func (t *top) runOnce(c *cobra.Command) error {
 	if t.view.limited != nil {
 		c.PrintErrf("Only pinned maps are listed: %v\n", t.view.limited)
 	}
-	if isDocument(t.output) {
+	if structured.IsDocument(t.output) {
 		return writeDocument(c, t.output, t.view.document())
 	}
 	o := screen(c)
-	return t.view.table(len(t.view.maps), t.output == outWide || o.Width() >= wideTop).Write(o)
+	return t.view.table(len(t.view.maps), t.output == structured.Wide || o.Width() >= wideTop).Write(o)
 }
 
 // run shows frames until a key or a signal ends it.

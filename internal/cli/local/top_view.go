@@ -139,15 +139,15 @@ func (v *topView) table(most int, wide bool) *terminal.Table {
 		{Title: "FILL", Right: true}, {Title: "CHANGE/S", Right: true}, {Title: "MEMORY", Right: true}, {Title: "TYPE", Shrink: 3},
 	}}
 	if wide {
-		t.Columns = append(t.Columns, terminal.Column{Title: "NAME"}, terminal.Column{Title: "OWNER", Shrink: 2},
-			terminal.Column{Title: "FROZEN"}, terminal.Column{Title: "PINS", Shrink: 3})
+		// The owner is what the map is called in the second column.
+		t.Columns = append(t.Columns, terminal.Column{Title: "NAME"}, terminal.Column{Title: "FROZEN"}, terminal.Column{Title: "PINS", Shrink: 3})
 	}
 	for i := range min(most, len(v.maps)) {
 		m := &v.maps[i]
 		row := []any{m.ID, orDash(m.label()), m.entriesText(), m.MaxEntries, terminal.Cell{Text: m.fillText(), Style: m.fillStyle()},
 			m.changeText(), footprint.Format(int64(m.MemlockBytes)), m.Type}
 		if wide {
-			row = append(row, orDash(m.Name), orDash(m.Owner), m.Frozen, orDash(strings.Join(m.Pins, ",")))
+			row = append(row, orDash(m.Name), m.Frozen, orDash(strings.Join(m.Pins, ",")))
 		}
 		t.Row(row...)
 	}

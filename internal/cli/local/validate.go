@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	"github.com/bpfmap-io/bpfmap-operator/internal/footprint"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
@@ -77,12 +79,12 @@ of GitHub Actions, sarif a SARIF 2.1.0 log, and junit a report with a test case 
 	}
 	in.add(c)
 	against.add(c)
-	c.Flags().Var(&choice{value: &in.documents.missing, formats: []string{missingError, missingIgnore}}, "missing-sources",
+	c.Flags().Var(&structured.Choice{Value: &in.documents.missing, Words: []string{missingError, missingIgnore}}, "missing-sources",
 		"what sources are that can't be had here: an error, or ignored with a warning")
 	in.documents.missing = missingError
 	completeFlag(c, "missing-sources", words([]string{missingError, missingIgnore}))
 	c.Flags().IntVar(&cpus, "cpus", 0, "possible CPUs of the node for which kernel memory is estimated (default those of this machine)")
-	addOutputFlag(c, &output, outTable, outWide, outJSON, outYAML, outGitHub, outSARIF, outJUnit)
+	structured.AddFlag(c, &output, structured.Table, structured.Wide, structured.JSON, structured.YAML, outGitHub, outSARIF, outJUnit)
 	return c
 }
 
@@ -169,10 +171,10 @@ func (v *validatedMap) describe(d *declared, cpus int) {
 // write writes the report in a format.
 func (r *validationReport) write(c *cobra.Command, l *loaded, output string) error {
 	switch output {
-	case outJSON, outYAML:
+	case structured.JSON, structured.YAML:
 		return writeDocument(c, output, r)
 	case outSARIF:
-		return writeDocument(c, outJSON, r.sarif())
+		return writeDocument(c, structured.JSON, r.sarif())
 	case outJUnit:
 		return r.writeJUnit(c.OutOrStdout())
 	case outGitHub:
@@ -184,8 +186,8 @@ func (r *validationReport) write(c *cobra.Command, l *loaded, output string) err
 		if !m.Valid {
 			continue
 		}
-		if _, err := fmt.Fprintf(c.OutOrStdout(), "bpfmap.bpfmap.io/%s is valid (%s, %s, %s)%s\n",
-			m.BPFMap, m.Type, m.capacity(), m.memory, m.verdict); err != nil {
+		line := fmt.Sprintf("bpfmap.bpfmap.io/%s is valid (%s, %s, %s)%s\n", m.BPFMap, m.Type, m.capacity(), m.memory, m.verdict)
+		if err := screen(c).Lines(line, func(string) terminal.Style { return terminal.Plain }); err != nil {
 			return err
 		}
 	}

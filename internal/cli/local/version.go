@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 )
 
 // versionInfo is what version prints.
@@ -30,14 +32,14 @@ func NewVersion(version, commit string) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			v := versionInfo{version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, kernelRelease()}
-			if isDocument(output) {
+			if structured.IsDocument(output) {
 				return writeDocument(c, output, v)
 			}
 			screen(c).Printf("bpfmap %s\ncommit:   %s\nGo:       %s\nplatform: %s/%s\nkernel:   %s\n", v.Version, v.Commit, v.Go, v.OS, v.Arch, v.Kernel)
 			return nil
 		},
 	}
-	addOutputFlag(c, &output, outText, outJSON, outYAML)
+	structured.AddFlag(c, &output, structured.Text, structured.JSON, structured.YAML)
 	return c
 }
 

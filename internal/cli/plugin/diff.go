@@ -16,9 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
-	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
 	"github.com/bpfmap-io/bpfmap-operator/internal/manifest"
@@ -28,14 +28,36 @@ import (
 
 // manifestDiff is the command diff.
 type manifestDiff struct {
+	deltas
 	factory   *kube.Factory
 	paths     []string
 	recursive bool
-	limit     int
+	// found is the document.
+	found []mapDiff
+}
+
+// mapDiff is what a manifest would change.
+type mapDiff struct {
+	BPFMap string `json:"bpfMap"`
+	// Create says that the cluster has no such BPFMap; RollbackTo that it is rolled back to a revision, so that nothing of
+	// this reaches the nodes.
+	Create     bool   `json:"create,omitempty"`
+	RollbackTo string `json:"rollbackTo,omitempty"`
+	// Fetched is what was taken for the contents of sources that only the controller fetches; absent without such sources.
+	Fetched *assumed `json:"fetched,omitempty"`
+	// Groups are the revisions that nodes hold; without any there is one, of what isn't there yet.
+	Groups []groupDiff `json:"groups"`
+}
+
+// groupDiff is what would change on nodes that hold the same revision.
+type groupDiff struct {
+	Revision string   `json:"revision,omitempty"`
+	Nodes    []string `json:"nodes,omitempty"`
+	delta
 }
 
 func newDiff(f *kube.Factory) *cobra.Command {
-	d := manifestDiff{factory: f}
+	d := manifestDiff{factory: f, found: []mapDiff{}}
 	c := &cobra.Command{
 		Use:   "diff -f FILE",
 		Short: "Show what a manifest would change on the nodes",
@@ -44,7 +66,11 @@ that each group of nodes holds. ConfigMaps and Secrets among the manifests count
 the caller's rights. Nothing is changed, and nothing that comes from a Secret is shown.
 
 Lines begin with + for entries that would be added, ~ for other values, by fields, - for entries that would be removed, and ! for
-settings. Sources that the controller fetches (http, artifact) aren't known here.
+settings.
+
+What sources bring that the controller fetches (http, artifact) isn't known here: it is taken to be what the newest revision
+has of them, where the manifest has the same ones as the cluster's BPFMap, and keys and values of the same types. A line says
+so. Elsewhere it is an error.
 
 Exit code 0 if nothing differs, 1 if something does, 2 for errors.`,
 		Example: `  kubectl bpfmap diff -f blocklist.yaml
@@ -57,7 +83,7 @@ Exit code 0 if nothing differs, 1 if something does, 2 for errors.`,
 	}
 	c.Flags().StringArrayVarP(&d.paths, "filename", "f", nil, "file, folder or - for standard input (repeatable)")
 	c.Flags().BoolVarP(&d.recursive, "recursive", "R", false, "descend into the folders of folders")
-	c.Flags().IntVar(&d.limit, "limit", defaultLimit, "how many entries to show for each group of nodes; 0 means all")
+	d.add(c, " for each group of nodes")
 	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json")
 	return c
 }
@@ -66,8 +92,8 @@ func (d *manifestDiff) run(c *cobra.Command) (differs bool, err error) {
 	if len(d.paths) == 0 {
 		return false, errors.New("nothing to read: -f FILE is needed")
 	}
-	if d.limit < 0 {
-		return false, local.Usagef("--limit must not be negative")
+	if err := d.check(c); err != nil {
+		return false, err
 	}
 	reader, err := d.factory.Client()
 	if err != nil {
@@ -101,6 +127,14 @@ func (d *manifestDiff) run(c *cobra.Command) (differs bool, err error) {
 		}
 		differs = differs || one
 	}
+	if d.isDocument() {
+		document := struct {
+			Maps []mapDiff `json:"maps"`
+		}{d.found}
+		if err := structured.Print(out, d.format, document); err != nil {
+			return false, err
+		}
+	}
 	if err := out.Flush(); err != nil {
 		return false, err
 	}
@@ -126,41 +160,70 @@ func (d *manifestDiff) compare(ctx context.Context, out *terminal.Output, reader
 			in.InUse.Contents = func() (*revision.Revision, error) { return contents.Read(ctx, reader, newest) }
 		}
 	}
-	want, err := wanted(ctx, reader, m.Map, revisions, given, in)
+	newest := (*v1alpha1.BPFMapRevision)(nil)
+	if current != nil {
+		newest = latest(current, revisions)
+	}
+	want, from, err := wanted(ctx, reader, current, m.Map, revisions, newest, given, in)
 	if err != nil {
 		return false, err
 	}
+	d.found = append(d.found, mapDiff{BPFMap: name, Create: current == nil, Fetched: from, Groups: []groupDiff{}})
+	if from != nil {
+		d.say(out, "%s: with %s of %s as revision %s has them: what is fetched next isn't known here\n",
+			name, text.Count(from.Entries, "entry", "entries"), terminal.Sanitize(strings.Join(from.Sources, ", ")), from.Revision)
+	}
 	if current == nil {
-		out.Printf("%s: would be created, for %s\n", name, selectorText(want.NodeSelector))
-		_, err := writeDiff(out, nil, want, d.limit, false)
-		return true, err
+		d.say(out, "%s: would be created, for %s\n", name, selectorText(want.NodeSelector))
+		return true, d.against(out, nil, want, nil, holder{})
 	}
 	if current.Spec.RollbackTo != "" && m.Map.Spec.RollbackTo == "" {
-		out.Printf("%s: spec.rollbackTo is %s: unless the manifest's tool takes it out, nothing of this reaches the nodes\n", name, terminal.Sanitize(current.Spec.RollbackTo))
+		d.found[len(d.found)-1].RollbackTo = current.Spec.RollbackTo
+		d.say(out, "%s: spec.rollbackTo is %s: unless the manifest's tool takes it out, nothing of this reaches the nodes\n", name, terminal.Sanitize(current.Spec.RollbackTo))
 	}
 	return d.againstGroups(ctx, out, reader, want, holders(current, revisions, states))
 }
 
-// wanted is what the nodes are to hold by a manifest: what it compiles to, or the revision that it names.
-func wanted(ctx context.Context, reader client.Reader, m *v1alpha1.BPFMap, revisions []v1alpha1.BPFMapRevision, given []manifest.Source, in compile.Input) (*revision.Revision, error) {
+// assumed is what is taken for the contents of sources that only the controller fetches.
+type assumed struct {
+	// Sources are what they are called, Revision where their entries are taken from, and Entries how many these are.
+	Sources  []string `json:"sources"`
+	Revision string   `json:"revision"`
+	Entries  int      `json:"entries"`
+}
+
+// wanted is what the nodes are to hold by a manifest: what it compiles to, or the revision that it names. What it has from
+// sources that only the controller fetches is what the newest revision has of them.
+func wanted(ctx context.Context, reader client.Reader, current, m *v1alpha1.BPFMap, revisions []v1alpha1.BPFMapRevision, newest *v1alpha1.BPFMapRevision, given []manifest.Source, in compile.Input) (*revision.Revision, *assumed, error) {
 	if to := m.Spec.RollbackTo; to != "" {
 		for i := range revisions {
 			if revisions[i].Name == to {
-				return contents.Read(ctx, reader, &revisions[i])
+				r, err := contents.Read(ctx, reader, &revisions[i])
+				return r, nil, err
 			}
 		}
-		return nil, fmt.Errorf("spec.rollbackTo: revision %s does not exist", to)
+		return nil, nil, fmt.Errorf("spec.rollbackTo: revision %s does not exist", to)
 	}
-	found, err := compile.Gather(&m.Spec, sources{ctx, reader, m.Namespace, given})
+	from := sources{ctx, reader, m.Namespace, given}
+	brought, err := fetchedOf(ctx, reader, current, m, newest)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	in.Sources = found
-	result, err := compile.Run(m, in)
+	if brought == nil {
+		want, err := compiled(m, from, in)
+		return want, nil, err
+	}
+	rest := m.DeepCopy()
+	_, rest.Spec.EntriesFrom = split(rest.Spec.EntriesFrom)
+	want, err := compiled(rest, from, in)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return result.Revision, nil
+	want, n, err := brought.into(want)
+	if err != nil {
+		return nil, nil, err
+	}
+	return want, &assumed{brought.names, brought.revision.Name, n}, nil
 }
 
 // holder is nodes that hold the same revision.
@@ -196,9 +259,8 @@ func holders(m *v1alpha1.BPFMap, revisions []v1alpha1.BPFMapRevision, states []v
 // againstGroups compares what is wanted with what each group of nodes holds.
 func (d *manifestDiff) againstGroups(ctx context.Context, out *terminal.Output, reader client.Reader, want *revision.Revision, groups []holder) (differs bool, err error) {
 	if len(groups) == 0 {
-		out.Printf("%s: has no revision yet\n", want.Key)
-		_, err := writeDiff(out, nil, want, d.limit, false)
-		return true, err
+		d.say(out, "%s: has no revision yet\n", want.Key)
+		return true, d.against(out, nil, want, nil, holder{})
 	}
 	for _, g := range groups {
 		have, err := contents.Read(ctx, reader, g.revision)
@@ -207,24 +269,31 @@ func (d *manifestDiff) againstGroups(ctx context.Context, out *terminal.Output, 
 		}
 		object := revision.ToObject(want)
 		joinGroup(object, g.revision)
-		var settings []string
-		for _, line := range changes(g.revision, object) {
-			if !strings.HasPrefix(line, "entries: ") {
-				settings = append(settings, line)
-			}
-		}
-		out.Printf("%s: against %s%s\n", want.Key, g.revision.Name, heldBy(g.nodes))
-		for _, line := range settings {
-			out.Printf("  ! %s\n", terminal.Sanitize(line))
-		}
-		changed, err := writeDiff(out, have, want, d.limit, false)
-		if err != nil {
+		d.say(out, "%s: against %s%s\n", want.Key, g.revision.Name, heldBy(g.nodes))
+		if err := d.against(out, have, want, object, g); err != nil {
 			return differs, err
 		}
-		out.Printf("  %s\n", changed)
-		differs = differs || len(settings) > 0 || !changed.IsEmpty()
+		groups := d.found[len(d.found)-1].Groups
+		last := &groups[len(groups)-1]
+		d.say(out, "  %s\n", last.Changes)
+		differs = differs || !last.isEmpty()
 	}
 	return differs, nil
+}
+
+// against compares with what a group of nodes holds; have is nil where there is nothing yet.
+func (d *manifestDiff) against(out *terminal.Output, have, want *revision.Revision, object *v1alpha1.BPFMapRevision, g holder) error {
+	found, err := d.deltas.compare(out, have, want, g.revision, object)
+	if err != nil {
+		return err
+	}
+	one := groupDiff{Nodes: g.nodes, delta: found}
+	if g.revision != nil {
+		one.Revision = g.revision.Name
+	}
+	m := &d.found[len(d.found)-1]
+	m.Groups = append(m.Groups, one)
+	return nil
 }
 
 // joinGroup gives a revision that was compiled here the members of its group, which the controller knows.

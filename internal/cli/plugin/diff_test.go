@@ -4,8 +4,12 @@
 package plugin_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -14,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/cluster"
 )
 
 var errNotSeen = errors.New("the controller hasn't seen the newest spec")
@@ -78,4 +83,35 @@ func TestDiff(t *testing.T) {
 	})
 	w.run("rollout", "status", "flags").wants(t, 0, "PartitionReached")
 	diff(manifest(blocklist+from)).wants(t, 1, "against flags-2, held by ", "  - 192.0.2.3 = {action: 2, rule: 9}\n", "against flags-1, held by ", "no entry differs")
+}
+
+// TestDiffOfFetchedSources takes what they brought from the newest revision where it can be told, and says so; and says why
+// elsewhere.
+func TestDiffOfFetchedSources(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "198.51.100.1\n198.51.100.2\n")
+	}))
+	defer server.Close()
+	w := newWorld(t, 1)
+	w.controlFetching(cluster.FetchOptions{AllowedHosts: []string{strings.TrimPrefix(server.URL, "http://")}, AllowedNetworks: []string{"127.0.0.0/8"}, CacheDir: t.TempDir()})
+	from := "  entriesFrom: [{http: {url: \"" + server.URL + "/list\"}, format: Lines, value: {action: 3, rule: 3}}]\n"
+	w.declare("flags", blocklist+from)
+	w.awaitRevision("flags", "flags-1")
+	diff := func(spec string, args ...string) result {
+		text := "apiVersion: bpfmap.io/v1alpha1\nkind: BPFMap\nmetadata: {name: flags}" + strings.ReplaceAll(spec, "WORLD", w.namespace)
+		return runAs(t.Context(), t, w.kubeconfig, w.namespace, text, append([]string{"diff", "-f", "-"}, args...)...)
+	}
+	said := "with 2 entries of " + server.URL + "/list as revision flags-1 has them: what is fetched next isn't known here"
+	diff(blocklist+from).wants(t, 0, said, "no entry differs")
+	changed := strings.Replace(blocklist, "rule: 7", "rule: 9", 1)
+	diff(changed+from).wants(t, 1, said, "  ~ 192.0.2.1: rule 7 → 9\n  0 added, 1 changed, 0 removed")
+	r := diff(changed+from, "-o", "json")
+	r.wants(t, 1, `"fetched": {`, `"revision": "flags-1"`, `"entries": 2`, `"change": "changed"`)
+	if !json.Valid([]byte(r.out)) {
+		t.Errorf("no JSON: %s", r.out)
+	}
+	diff(strings.Replace(blocklist, "maxEntries: 16", "maxEntries: 3", 1)+from).wants(t, 2, "4 entries, with the 2 that "+server.URL+"/list brought by revision flags-1, are more than maxEntries 3")
+	diff(blocklist+strings.Replace(from, "/list", "/other", 1)).wants(t, 2, "/other: only the controller knows what is fetched", "the cluster's BPFMap has other fetched sources")
+	diff(strings.Replace(blocklist, "type: u32", "type: u64", 1)+from).wants(t, 2, "the type, keys or values of the cluster's BPFMap are others")
+	diff(blocklist).wants(t, 1, "  - 198.51.100.1 = {action: 3, rule: 3}\n  - 198.51.100.2 = {action: 3, rule: 3}\n  0 added, 0 changed, 2 removed")
 }

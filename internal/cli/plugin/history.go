@@ -16,6 +16,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/overview"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/rollout"
@@ -36,7 +37,7 @@ type record struct {
 }
 
 func newHistory(f *kube.Factory) *cobra.Command {
-	var output kube.Format
+	var output string
 	c := &cobra.Command{
 		Use:   "history MAP",
 		Short: "List the revisions of a BPFMap, the newest first",
@@ -56,13 +57,13 @@ ACTIVE revisions are those that nodes may hold. NODES is all, some or none of th
 				return err
 			}
 			records := history(m, revisions)
-			if output.IsObject() {
-				return output.Print(c.OutOrStdout(), records)
+			if structured.IsDocument(output) {
+				return structured.Print(c.OutOrStdout(), output, records)
 			}
-			return writeHistory(terminal.Of(c.OutOrStdout()), records, time.Now(), output == kube.Wide)
+			return writeHistory(terminal.Of(c.OutOrStdout()), records, time.Now(), output == structured.Wide)
 		},
 	}
-	kube.AddOutputFlag(c, &output)
+	structured.AddFlag(c, &output, structured.Table, structured.Wide, structured.JSON, structured.YAML)
 	return c
 }
 

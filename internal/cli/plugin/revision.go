@@ -4,10 +4,8 @@
 package plugin
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,6 +15,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
@@ -53,15 +52,12 @@ func newRevisionShow(f *kube.Factory) *cobra.Command {
 		Use:   "show (REVISION | MAP [--revision NUMBER])",
 		Short: "Show what a revision holds",
 		Long: `Show what a revision holds: its settings, and its entries in the order of their keys. With the name of a BPFMap it is the
-newest revision, or the one of --revision. -o yaml prints the entries as a manifest has them, under "entries:".`,
+newest revision, or the one of --revision. -o yaml and json print the entries as a manifest has them, under "entries".`,
 		Example: `  kubectl bpfmap revision show blocklist -n edge
   kubectl bpfmap revision show blocklist-3 -n edge --limit 0 -o yaml`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: f.CompleteRevisions,
 		RunE: func(c *cobra.Command, args []string) error {
-			if s.output != "text" && s.output != "yaml" {
-				return local.Usagef("--output %s: must be text or yaml", s.output)
-			}
 			if s.page.Limit < 0 || s.page.Offset < 0 {
 				return local.Usagef("--limit and --offset must not be negative")
 			}
@@ -73,7 +69,7 @@ newest revision, or the one of --revision. -o yaml prints the entries as a manif
 			if err != nil {
 				return err
 			}
-			if object.Spec.Sensitive && !s.reveal && s.output == "yaml" {
+			if object.Spec.Sensitive && !s.reveal && structured.IsDocument(s.output) {
 				return fmt.Errorf("the entries of revision %s come from a Secret: --show-sensitive prints them", object.Name)
 			}
 			return s.show(c, reader, object)
@@ -82,10 +78,9 @@ newest revision, or the one of --revision. -o yaml prints the entries as a manif
 	c.Flags().Int64Var(&s.number, "revision", 0, "number of the BPFMap's revision (default: the newest)")
 	c.Flags().IntVar(&s.page.Limit, "limit", defaultLimit, "how many entries to show; 0 means all")
 	c.Flags().IntVar(&s.page.Offset, "offset", 0, "how many entries to leave out before")
-	c.Flags().StringVarP(&s.output, "output", "o", "text", "output format: text|yaml")
+	structured.AddFlag(c, &s.output, structured.Text, structured.JSON, structured.YAML)
 	c.Flags().BoolVar(&s.reveal, "show-sensitive", false, "show entries that come from a Secret")
 	_ = c.RegisterFlagCompletionFunc("revision", f.CompleteRevisionNumbers)
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
@@ -117,17 +112,14 @@ func (s *shower) show(c *cobra.Command, reader client.Reader, object *v1alpha1.B
 		return err
 	}
 	out := terminal.Of(c.OutOrStdout())
-	if s.output == "text" {
+	if s.output == structured.Text {
 		head(out, object)
 	}
 	if object.Spec.Sensitive && !s.reveal {
 		out.Printf("%s from a Secret: not shown (--show-sensitive shows them)\n", text.Count(object.Spec.EntryCount, "entry", "entries"))
 		return out.Flush()
 	}
-	if s.output == "yaml" {
-		out.Printf("# %s %s\nentries:%s\n", object.Namespace, object.Name, map[bool]string{true: " []"}[rev.Contents.Len == 0])
-	}
-	written, err := contents.Entries(out, rev, s.page, s.output == "yaml")
+	written, err := s.entries(out, object, rev)
 	if err != nil {
 		return err
 	}
@@ -135,6 +127,22 @@ func (s *shower) show(c *cobra.Command, reader client.Reader, object *v1alpha1.B
 		c.PrintErrf("… and %s: --offset %d shows the next, --limit 0 all\n", text.Count(rest, "more entry", "more entries"), s.page.Offset+written)
 	}
 	return out.Flush()
+}
+
+// entries writes a page of the entries, and returns how many that were.
+func (s *shower) entries(out *terminal.Output, object *v1alpha1.BPFMapRevision, rev *revision.Revision) (written int, err error) {
+	switch s.output {
+	case structured.JSON:
+		out.Printf("{\"namespace\": %q, \"revision\": %q, \"entries\": [", object.Namespace, object.Name)
+		if written, err = contents.Entries(out, rev, s.page, contents.JSON); err == nil {
+			out.Printf("]}\n")
+		}
+		return written, err
+	case structured.YAML:
+		out.Printf("# %s %s\nentries:%s\n", object.Namespace, object.Name, map[bool]string{true: " []"}[rev.Contents.Len == 0])
+		return contents.Entries(out, rev, s.page, contents.YAML)
+	}
+	return contents.Entries(out, rev, s.page, contents.Text)
 }
 
 // head are a revision's settings.
@@ -160,9 +168,15 @@ func head(out *terminal.Output, r *v1alpha1.BPFMapRevision) {
 	}
 }
 
+// revisionsDiffer is the document of revision diff.
+type revisionsDiffer struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	delta
+}
+
 func newRevisionDiff(f *kube.Factory) *cobra.Command {
-	var limit int
-	var reveal bool
+	var p deltas
 	c := &cobra.Command{
 		Use:   "diff (REVISION | NUMBER) (REVISION | NUMBER)",
 		Short: "Compare two revisions",
@@ -177,21 +191,21 @@ Exit code 0 if nothing differs, 1 if something does, 2 for errors.`,
 	}
 	var mapName string
 	c.RunE = func(c *cobra.Command, args []string) error {
-		differs, err := diffRevisions(c, f, mapName, args, limit, reveal)
+		differs, err := diffRevisions(c, f, mapName, args, &p)
 		return diffExit(c, differs, err)
 	}
 	c.Flags().StringVar(&mapName, "map", "", "name of the BPFMap, if revisions are named by their numbers")
-	c.Flags().IntVar(&limit, "limit", defaultLimit, "how many entries to show; 0 means all")
-	c.Flags().BoolVar(&reveal, "show-sensitive", false, "show entries that come from a Secret")
+	p.add(c, "")
+	c.Flags().BoolVar(&p.reveal, "show-sensitive", false, "show entries that come from a Secret")
 	_ = c.RegisterFlagCompletionFunc("map", func(c *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		return f.CompleteMaps(nil)(c, nil, prefix)
 	})
 	return c
 }
 
-func diffRevisions(c *cobra.Command, f *kube.Factory, mapName string, args []string, limit int, reveal bool) (differs bool, err error) {
-	if limit < 0 {
-		return false, local.Usagef("--limit must not be negative")
+func diffRevisions(c *cobra.Command, f *kube.Factory, mapName string, args []string, p *deltas) (differs bool, err error) {
+	if err := p.check(c); err != nil {
+		return false, err
 	}
 	reader, err := f.Client()
 	if err != nil {
@@ -216,71 +230,13 @@ func diffRevisions(c *cobra.Command, f *kube.Factory, mapName string, args []str
 		}
 	}
 	out := terminal.Of(c.OutOrStdout())
-	settings := changes(objects[0], objects[1])
-	for _, line := range settings {
-		if !strings.HasPrefix(line, "entries: ") {
-			out.Printf("  ! %s\n", terminal.Sanitize(line))
-		}
-	}
-	changed, err := writeDiff(out, revs[0], revs[1], limit, reveal)
+	found, err := p.compare(out, revs[0], revs[1], objects[0], objects[1])
 	if err != nil {
 		return false, err
 	}
-	out.Printf("%s → %s: %s\n", objects[0].Name, objects[1].Name, changed)
-	return len(settings) > 0 || !changed.IsEmpty(), out.Flush()
-}
-
-// writeDiff writes the entries that differ, in colours.
-func writeDiff(out *terminal.Output, from, to *revision.Revision, limit int, reveal bool) (contents.Changes, error) {
-	changed, err := contents.Diff(&coloured{out: out}, from, to, limit, reveal)
-	if err == nil && !changed.IsEmpty() && !reveal && (from != nil && from.Sensitive || to != nil && to.Sensitive) {
-		out.Printf("  the entries come from a Secret and are not shown\n")
+	if p.isDocument() {
+		return !found.isEmpty(), structured.Print(out, p.format, revisionsDiffer{objects[0].Name, objects[1].Name, found})
 	}
-	return changed, err
-}
-
-// coloured writes each line in the colour of its sign.
-type coloured struct{ out *terminal.Output }
-
-// Write is given whole lines.
-func (w *coloured) Write(line []byte) (int, error) {
-	style := terminal.Plain
-	switch body := bytes.TrimLeft(line, " "); {
-	case bytes.HasPrefix(body, []byte("+")):
-		style = terminal.Green
-	case bytes.HasPrefix(body, []byte("-")):
-		style = terminal.Red
-	case bytes.HasPrefix(body, []byte("~")):
-		style = terminal.Yellow
-	}
-	if !w.out.HasColour() || style == terminal.Plain {
-		return w.out.Write(line)
-	}
-	if err := w.out.Styled(style, string(bytes.TrimSuffix(line, []byte("\n")))); err != nil {
-		return 0, err
-	}
-	if _, err := io.WriteString(w.out, "\n"); err != nil {
-		return 0, err
-	}
-	return len(line), nil
-}
-
-// The exit codes of diff commands are those of kubectl diff.
-const (
-	diffFound  = local.ExitFailed
-	diffFailed = local.ExitUsage
-)
-
-// diffExit is the exit of a diff command; an error is printed.
-func diffExit(c *cobra.Command, differs bool, err error) error {
-	switch {
-	case err != nil && c.Context().Err() != nil:
-		return err
-	case err != nil:
-		local.PrintFailure(terminal.Of(c.ErrOrStderr()), err)
-		return &local.ExitError{Code: diffFailed}
-	case differs:
-		return &local.ExitError{Code: diffFound}
-	}
-	return nil
+	out.Printf("%s → %s: %s\n", objects[0].Name, objects[1].Name, found.Changes)
+	return !found.isEmpty(), out.Flush()
 }

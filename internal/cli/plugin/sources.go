@@ -5,7 +5,6 @@ package plugin
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -94,10 +93,9 @@ func (s sources) Select(by labels.Selector) ([]compile.Object, error) {
 	return found, nil
 }
 
-// Fetch is what only the controller fetches.
+// Fetch is a file: what the controller fetches isn't compiled here (see fetched).
 func (s sources) Fetch(from *v1alpha1.EntrySource) (compile.Object, error) {
-	return nil, &compile.MissingError{Message: fmt.Sprintf(
-		"%s is fetched by the controller, and what it has isn't known here: apply with spec.rollout.paused, and compare the revision that it makes by kubectl bpfmap revision diff", compile.FetchedName(from))}
+	return nil, &compile.MissingError{Message: compile.FetchedName(from) + " is for bpfmap without a cluster: nodes and the controller don't have it"}
 }
 
 // Where is for messages.

@@ -14,13 +14,14 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/overview"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 )
 
 // status is the command status.
 type status struct {
 	factory *kube.Factory
-	output  kube.Format
+	output  string
 	all     bool // of all namespaces
 }
 
@@ -51,7 +52,7 @@ they are those of the BPFMap's status, at most 32.`,
 		},
 	}
 	c.Flags().BoolVarP(&s.all, "all-namespaces", "A", false, "list the BPFMaps of all namespaces")
-	kube.AddOutputFlag(c, &s.output)
+	structured.AddFlag(c, &s.output, structured.Table, structured.Wide, structured.JSON, structured.YAML)
 	return c
 }
 
@@ -66,10 +67,10 @@ func (s *status) show(c *cobra.Command, arg string) error {
 		return err
 	}
 	o := overview.Of(m, states)
-	if s.output.IsObject() {
-		return s.output.Print(c.OutOrStdout(), o)
+	if structured.IsDocument(s.output) {
+		return structured.Print(c.OutOrStdout(), s.output, o)
 	}
-	return o.Write(terminal.Of(c.OutOrStdout()), time.Now(), s.output == kube.Wide)
+	return o.Write(terminal.Of(c.OutOrStdout()), time.Now(), s.output == structured.Wide)
 }
 
 // mapAndStates reads a BPFMap and what all nodes report. Without the right to read the latter they are nil.
@@ -111,8 +112,8 @@ func (s *status) list(c *cobra.Command) error {
 	for i := range maps {
 		all[i] = overview.Of(&maps[i], nil)
 	}
-	if s.output.IsObject() {
-		return s.output.Print(c.OutOrStdout(), all)
+	if structured.IsDocument(s.output) {
+		return structured.Print(c.OutOrStdout(), s.output, all)
 	}
 	if len(all) == 0 {
 		where := " in namespace " + namespace
@@ -122,5 +123,5 @@ func (s *status) list(c *cobra.Command) error {
 		c.PrintErrf("There are no BPFMaps%s.\n", where)
 		return nil
 	}
-	return overview.WriteList(terminal.Of(c.OutOrStdout()), all, time.Now(), s.all, s.output == kube.Wide)
+	return overview.WriteList(terminal.Of(c.OutOrStdout()), all, time.Now(), s.all, s.output == structured.Wide)
 }

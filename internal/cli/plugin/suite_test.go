@@ -109,11 +109,14 @@ func kubeconfigOf(t *testing.T, user string, groups ...string) string {
 }
 
 // control runs the real controller until the test ends.
-func (w *world) control() {
+func (w *world) control() { w.controlFetching(cluster.FetchOptions{}) }
+
+// controlFetching is control with sources that may be fetched.
+func (w *world) controlFetching(from cluster.FetchOptions) {
 	w.t.Helper()
 	m, err := cluster.New(plane.Config(), cluster.Options{
 		Options:              process.Options{MetricsBindAddress: process.Disabled, HealthProbeBindAddress: process.Disabled},
-		RevisionHistoryLimit: 5, Concurrency: 4,
+		RevisionHistoryLimit: 5, Concurrency: 4, Fetch: from,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -4,20 +4,35 @@
 package plugin
 
 import (
-	"fmt"
+	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 )
 
 // newVersion is the command version.
 func newVersion(version string) *cobra.Command {
-	return &cobra.Command{
+	var output string
+	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of the plugin",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(c.OutOrStdout(), version)
-			return err
+			if structured.IsDocument(output) {
+				return structured.Print(c.OutOrStdout(), output, struct {
+					Version string `json:"version"`
+					Go      string `json:"goVersion"`
+					OS      string `json:"os"`
+					Arch    string `json:"arch"`
+				}{version, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+			}
+			out := terminal.Of(c.OutOrStdout())
+			out.Printf("%s\n", version)
+			return out.Flush()
 		},
 	}
+	structured.AddFlag(c, &output, structured.Text, structured.JSON, structured.YAML)
+	return c
 }

@@ -8,12 +8,13 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/why"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/terminal"
 )
 
 // newWhy is the command why.
 func newWhy(f *kube.Factory) *cobra.Command {
-	var output kube.Format
+	var output string
 	var operator string
 	c := &cobra.Command{
 		Use:   "why MAP [NODE]",
@@ -46,13 +47,13 @@ What the caller may not read is named at the end; the answer then goes by the re
 				answer = why.OfNode(e, args[1])
 			}
 			answer.For(namespace, name, args[1:]...)
-			if output.IsObject() {
-				return output.Print(c.OutOrStdout(), answer)
+			if structured.IsDocument(output) {
+				return structured.Print(c.OutOrStdout(), output, answer)
 			}
 			return answer.Write(terminal.Of(c.OutOrStdout()))
 		},
 	}
-	kube.AddOutputFlag(c, &output)
+	structured.AddFlag(c, &output, structured.Table, structured.Wide, structured.JSON, structured.YAML)
 	addOperatorFlag(c, &operator)
 	return c
 }

@@ -186,14 +186,19 @@ func (o *Output) Styled(s Style, text string) error {
 	return o.emit(s.append(nil, string(appendSanitized(nil, []byte(text), true)), o.colour))
 }
 
-// Lines writes text, each of its lines in the style that styleOf gives it.
+// Lines writes text, each of its lines in the style that styleOf gives it. Lines that are wider than the terminal are folded.
 func (o *Output) Lines(text string, styleOf func(line string) Style) error {
 	o.screen.mu.Lock()
 	defer o.screen.mu.Unlock()
 	if err := o.flush(); err != nil {
 		return err
 	}
-	return o.emit(StyleLines(nil, text, styleOf, o.colour))
+	return o.emit(styleLines(nil, text, styleOf, o.Width(), o.colour))
+}
+
+// Paragraph writes lines of one style, folded to the terminal's width. Its error is left to the next write of the command.
+func (o *Output) Paragraph(s Style, format string, args ...any) {
+	_ = o.Lines(fmt.Sprintf(format, args...)+"\n", func(string) Style { return s })
 }
 
 // Control writes bytes of the program's own as they are: what moves the cursor and draws. Never data.

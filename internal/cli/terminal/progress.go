@@ -51,7 +51,7 @@ func (o *Output) startProgress(ctx context.Context, title string, total int, aft
 	options := []progressbar.Option{
 		progressbar.OptionSetWriter(o.raw), progressbar.OptionUseANSICodes(true), progressbar.OptionEnableColorCodes(false),
 		progressbar.OptionSetDescription(p.description()), progressbar.OptionSetWidth(20), progressbar.OptionSpinnerType(14),
-		progressbar.OptionSetPredictTime(total > 0), progressbar.OptionSetElapsedTime(true),
+		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(true), // the time that is left would be a guess
 		progressbar.OptionSetSpinnerChangeInterval(0), // else it draws by itself, whatever else is being written
 	}
 	if total > 0 {

@@ -29,11 +29,21 @@ func (s Style) append(dst []byte, text string, colour bool) []byte {
 	return append(append(dst, text...), "\x1b[0m"...)
 }
 
-// StyleLines appends text, sanitised, each of its lines in the style that styleOf gives it.
-func StyleLines(dst []byte, text string, styleOf func(line string) Style, colour bool) []byte {
+// hanging is by how much the parts of a folded line are indented more than its beginning.
+const hanging = 4
+
+// styleLines appends text, sanitised, each of its lines in the style that styleOf gives it, and folded to a width.
+func styleLines(dst []byte, text string, styleOf func(line string) Style, width int, colour bool) []byte {
 	for line := range strings.Lines(text) {
 		body, isWhole := strings.CutSuffix(line, "\n")
-		dst = styleOf(body).append(dst, string(appendSanitized(nil, []byte(body), true)), colour)
+		safe := string(appendSanitized(nil, []byte(body), true))
+		indent := len(safe) - len(strings.TrimLeft(safe, " "))
+		for i, part := range Fold(safe, width, indent+hanging) {
+			if i > 0 {
+				dst = append(dst, '\n')
+			}
+			dst = styleOf(body).append(dst, part, colour)
+		}
 		if isWhole {
 			dst = append(dst, '\n')
 		}

@@ -5,6 +5,7 @@ package terminal
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rivo/uniseg"
@@ -24,6 +25,8 @@ type Column struct {
 	// Shrink says that cells may be cut, with an ellipsis, where the table is wider than the terminal: columns with the
 	// highest number first, those with 0 never.
 	Shrink int
+	// Fold says that cells which don't fit are continued below instead of being cut.
+	Fold bool
 }
 
 // Cell is the text of a cell in a style.
@@ -78,9 +81,37 @@ func (t *Table) Lines(width int, colour bool) []string {
 		titles[i] = Cell{c.Title, Bold}
 	}
 	for _, row := range append([][]Cell{titles}, t.rows...) {
-		lines = append(lines, t.line(row, widths, width, colour))
+		for _, part := range t.fold(row, widths, width) {
+			lines = append(lines, t.line(part, widths, width, colour))
+		}
 	}
 	return lines
+}
+
+// fold breaks the cells of a row that are continued below, and returns the rows of their parts.
+func (t *Table) fold(row []Cell, widths []int, width int) [][]Cell {
+	rows := [][]Cell{row}
+	used := 0
+	for i, cell := range row {
+		room := widths[i]
+		if width > 0 {
+			room = min(room, max(width-used, minShrunk))
+		}
+		used += widths[i] + len(gap)
+		if !t.Columns[i].Fold || width == 0 {
+			continue
+		}
+		for n, part := range Fold(cell.Text, room, 0) {
+			if n == 0 {
+				rows[0] = slices.Clone(rows[0])
+			}
+			if n == len(rows) {
+				rows = append(rows, make([]Cell, len(row)))
+			}
+			rows[n][i] = Cell{part, cell.Style}
+		}
+	}
+	return rows
 }
 
 // widths are those of the columns: as wide as their cells are, or less for those that shrink.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -253,5 +254,49 @@ func TestProgress(t *testing.T) {
 	none.Done()
 	if b.Len() > 0 {
 		t.Errorf("quick work shows %q", b.String())
+	}
+}
+
+// TestFold: no part is wider than the terminal, nothing is lost, and what fits stays as it is.
+func TestFold(t *testing.T) {
+	for _, c := range []struct {
+		line        string
+		width, hang int
+		want        []string
+	}{
+		{"  + a = {b: 1, c: 2}", 80, 6, []string{"  + a = {b: 1, c: 2}"}},
+		{"  + a = {b: 1, c: 2}", 0, 6, []string{"  + a = {b: 1, c: 2}"}},
+		{"  + a = {b: 1, c: 2}", 14, 6, []string{"  + a = {b: 1,", "      c: 2}"}},
+		{"  two  blanks are kept", 12, 2, []string{"  two ", "  blanks are", "  kept"}},
+		{"abcdefghij kl", 4, 0, []string{"abcd", "efgh", "ij", "kl"}},
+		{"a 世界世界", 5, 2, []string{"a", "  世", "  界", "  世", "  界"}},
+		{strings.Repeat(" ", 20) + "x y", 8, 20, []string{"    x y"}},
+	} {
+		got := Fold(c.line, c.width, c.hang)
+		for i := range got {
+			got[i] = strings.TrimRight(got[i], " ")
+		}
+		want := make([]string, len(c.want))
+		for i := range want {
+			want[i] = strings.TrimRight(c.want[i], " ")
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("Fold(%q, %d, %d) = %q, want %q", c.line, c.width, c.hang, got, want)
+		}
+	}
+}
+
+// TestFoldedCells go on below, beside nothing.
+func TestFoldedCells(t *testing.T) {
+	table := Table{Columns: []Column{{Title: "STATE"}, {Title: "MESSAGE", Shrink: 1, Fold: true}}}
+	table.Row("Failed", Cell{"a message that doesn't fit", Red})
+	table.Row("Ready", "")
+	got := strings.Join(table.Lines(20, false), "\n")
+	const want = "STATE   MESSAGE\nFailed  a message\n        that doesn't\n        fit\nReady"
+	if got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if lines := table.Lines(0, false); len(lines) != 3 {
+		t.Errorf("without a terminal: %q", lines)
 	}
 }

@@ -49,6 +49,71 @@ func Wrap(text string, width int) string {
 	return strings.TrimRight(out.String(), "\n")
 }
 
+// Fold breaks a line at blanks so that no part of it is wider than width columns; words that are wider are broken. Parts after
+// the first one are indented by hang columns, where that leaves room. A width of 0 is any.
+func Fold(line string, width, hang int) []string {
+	if width <= 0 || uniseg.StringWidth(line) <= width {
+		return []string{line}
+	}
+	if hang > width/2 {
+		hang = 0
+	}
+	f := folder{width: width, indent: strings.Repeat(" ", hang)}
+	text := strings.TrimLeft(line, " ")
+	f.start(line[:min(len(line)-len(text), width/2)])
+	for word := range strings.SplitSeq(text, " ") {
+		f.word(word)
+	}
+	return append(f.parts, strings.TrimRight(f.part.String(), " "))
+}
+
+// folder makes the parts of a line.
+type folder struct {
+	width  int
+	indent string
+	parts  []string
+	part   strings.Builder
+	used   int
+	// isEmpty says that the part has nothing but its indent.
+	isEmpty bool
+}
+
+// start begins a part.
+func (f *folder) start(indent string) {
+	f.part.Reset()
+	f.part.WriteString(indent)
+	f.used, f.isEmpty = len(indent), true
+}
+
+// next ends a part and begins the next one.
+func (f *folder) next() {
+	f.parts = append(f.parts, strings.TrimRight(f.part.String(), " "))
+	f.start(f.indent)
+}
+
+func (f *folder) word(word string) {
+	w := uniseg.StringWidth(word)
+	switch {
+	case f.isEmpty:
+	case f.used+1+w <= f.width:
+		f.part.WriteByte(' ')
+		f.used++
+	default:
+		f.next()
+	}
+	for rest, state := word, -1; rest != ""; {
+		var cluster string
+		var cw int
+		cluster, rest, cw, state = uniseg.FirstGraphemeClusterInString(rest, state)
+		if f.used+cw > f.width && !f.isEmpty {
+			f.next()
+		}
+		f.part.WriteString(cluster)
+		f.used += cw
+		f.isEmpty = false
+	}
+}
+
 // flagLine is a flag as package pflag describes it on one line: its names and type, and what it is.
 var flagLine = regexp.MustCompile(`^( +(?:-\w, )?--\S+(?: \S+)?) {2,}(.*)$`)
 

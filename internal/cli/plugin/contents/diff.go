@@ -5,6 +5,7 @@ package contents
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
@@ -42,6 +43,36 @@ func (c Changes) String() string {
 // reveal shows what comes from a Secret, too.
 func Diff(out io.Writer, from, to *revision.Revision, limit int, reveal bool) (Changes, error) {
 	d := &differ{out: out, limit: limit}
+	if err := d.run(from, to, reveal); err != nil {
+		return d.changes, err
+	}
+	if more := d.lines - limit; limit > 0 && more > 0 && !d.hidden {
+		_, d.err = fmt.Fprintf(out, "  … and %s (--limit 0 shows all)\n", text.Count(more, "more line", "more lines"))
+	}
+	return d.changes, d.err
+}
+
+// Change is an entry that differs, with keys and values as manifests have them.
+type Change struct {
+	// Change is added, changed or removed.
+	Change string `json:"change"`
+	// Key is absent of types without keys.
+	Key json.RawMessage `json:"key,omitempty"`
+	// From is absent of what was added, To of what was removed. Where CPUs have values of their own it is the list of them.
+	From json.RawMessage `json:"from,omitempty"`
+	To   json.RawMessage `json:"to,omitempty"`
+}
+
+// Compare is Diff for programs. What comes from a Secret is counted alone: there are no entries then.
+func Compare(from, to *revision.Revision, limit int, reveal bool) ([]Change, Changes, error) {
+	entries := []Change{}
+	d := &differ{limit: limit, collect: &entries}
+	err := d.run(from, to, reveal)
+	return entries, d.changes, err
+}
+
+// run compares both sides.
+func (d *differ) run(from, to *revision.Revision, reveal bool) error {
 	var references []v1alpha1.Reference
 	for _, r := range []*revision.Revision{from, to} {
 		if r != nil {
@@ -51,17 +82,14 @@ func Diff(out io.Writer, from, to *revision.Revision, limit int, reveal bool) (C
 	}
 	var err error
 	if d.from, err = side(from, references); err != nil {
-		return d.changes, err
+		return err
 	}
 	if d.to, err = side(to, references); err != nil {
-		return d.changes, err
+		return err
 	}
 	d.sameSchema = from != nil && to != nil && equality.Semantic.DeepEqual(from.ValueSchema, to.ValueSchema)
 	d.walk()
-	if more := d.lines - limit; d.err == nil && limit > 0 && more > 0 && !d.hidden {
-		_, d.err = fmt.Fprintf(out, "  … and %s (--limit 0 shows all)\n", text.Count(more, "more line", "more lines"))
-	}
-	return d.changes, d.err
+	return d.err
 }
 
 // half is one of two revisions.
@@ -87,7 +115,9 @@ func (h *half) inOrder() iter.Seq[int] {
 }
 
 type differ struct {
-	out      io.Writer
+	out io.Writer
+	// collect takes changes in place of lines.
+	collect  *[]Change
 	limit    int
 	from, to half
 	hidden   bool
@@ -166,6 +196,11 @@ func (d *differ) both(a, b int) {
 	if !d.shows() {
 		return
 	}
+	if d.collect != nil {
+		c := Change{Change: "changed", Key: keyJSON(&d.to, b), From: valueJSON(&d.from, a), To: valueJSON(&d.to, b)}
+		*d.collect = append(*d.collect, c)
+		return
+	}
 	line := d.scratch[:0]
 	line = append(line, "  ~ "...)
 	if d.to.typing.Key != nil {
@@ -182,6 +217,14 @@ func (d *differ) both(a, b int) {
 
 func (d *differ) one(sign byte, h *half, i int) {
 	if !d.shows() {
+		return
+	}
+	if d.collect != nil {
+		c := Change{Change: "added", Key: keyJSON(h, i), To: valueJSON(h, i)}
+		if sign == '-' {
+			c.Change, c.From, c.To = "removed", c.To, nil
+		}
+		*d.collect = append(*d.collect, c)
 		return
 	}
 	line := d.scratch[:0]
@@ -206,4 +249,25 @@ func (d *differ) write(line []byte) {
 	line = append(line, '\n')
 	d.scratch = line
 	_, d.err = d.out.Write(line)
+}
+
+// keyJSON is the key of an entry; nil of types without.
+func keyJSON(h *half, i int) json.RawMessage {
+	if h.typing.Key == nil {
+		return nil
+	}
+	return h.typing.Key.AppendJSON(nil, h.rev.Contents.Key(i))
+}
+
+// valueJSON is the value of an entry; nil of types without.
+func valueJSON(h *half, i int) json.RawMessage {
+	c := &h.rev.Contents
+	if c.ValueSize == 0 {
+		return nil
+	}
+	cpus, ok := c.PerCPU(i)
+	if !ok {
+		return h.typing.Value.AppendJSON(nil, c.Value(i))
+	}
+	return perCPU(nil, h.typing.Value, cpus, c.ValueSize)
 }

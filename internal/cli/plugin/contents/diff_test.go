@@ -5,6 +5,7 @@ package contents
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -162,17 +163,17 @@ func TestDiffAgainstAModel(t *testing.T) {
 func TestEntries(t *testing.T) {
 	rev := compiled(t, "{type: Hash, key: {type: u8}, value: {type: u8}, maxEntries: 8, entries: [{key: 3, value: 1}, {key: 1, value: 2}, {key: 2, value: 3}]}")
 	for _, test := range []struct {
-		page     Page
-		manifest bool
-		want     []string
+		page Page
+		form Form
+		want []string
 	}{
-		{Page{}, false, []string{"1 = 2", "2 = 3", "3 = 1"}},
-		{Page{Limit: 1, Offset: 1}, false, []string{"2 = 3"}},
-		{Page{Offset: 7}, false, nil},
-		{Page{Limit: 2}, true, []string{`- {"key": 1, "value": 2}`, `- {"key": 2, "value": 3}`}},
+		{Page{}, Text, []string{"1 = 2", "2 = 3", "3 = 1"}},
+		{Page{Limit: 1, Offset: 1}, Text, []string{"2 = 3"}},
+		{Page{Offset: 7}, Text, nil},
+		{Page{Limit: 2}, YAML, []string{`- {"key": 1, "value": 2}`, `- {"key": 2, "value": 3}`}},
 	} {
 		var out bytes.Buffer
-		written, err := Entries(&out, rev, test.page, test.manifest)
+		written, err := Entries(&out, rev, test.page, test.form)
 		got := strings.Fields(strings.ReplaceAll(strings.ReplaceAll(out.String(), " ", "_"), "\n", " "))
 		for i := range got {
 			got[i] = strings.ReplaceAll(got[i], "_", " ")
@@ -210,5 +211,29 @@ func BenchmarkDiff(b *testing.B) {
 		if changes, err := Diff(&out, from, to, 100, false); err != nil || changes.Changed != n/100 {
 			b.Fatal(changes, err)
 		}
+	}
+}
+
+// TestCompare has the same changes as the lines.
+func TestCompare(t *testing.T) {
+	const spec = "{type: Hash, key: {type: u8}, value: {fields: [{name: a, type: u8}, {name: b, type: u8}]}, maxEntries: 8, entries: [%s]}"
+	from := compiled(t, fmt.Sprintf(spec, "{key: 1, value: {a: 1, b: 2}}, {key: 2, value: {a: 1, b: 2}}"))
+	to := compiled(t, fmt.Sprintf(spec, "{key: 2, value: {a: 1, b: 3}}, {key: 3, value: {a: 0, b: 0}}"))
+	got, changes, err := Compare(from, to, 0, false)
+	if err != nil || changes != (Changes{1, 1, 1}) {
+		t.Fatalf("%+v, %v", changes, err)
+	}
+	text, err := json.Marshal(got)
+	const want = `[{"change":"removed","key":1,"from":{"a":1,"b":2}},{"change":"changed","key":2,"from":{"a":1,"b":2},"to":{"a":1,"b":3}},` +
+		`{"change":"added","key":3,"to":{"a":0,"b":0}}]`
+	if err != nil || string(text) != want {
+		t.Errorf("%s, %v\nwant %s", text, err, want)
+	}
+	if got, _, err := Compare(from, to, 1, false); err != nil || len(got) != 1 {
+		t.Errorf("with a limit of 1: %v, %v", got, err)
+	}
+	to.Sensitive = true
+	if got, changes, err := Compare(from, to, 0, false); err != nil || len(got) != 0 || changes.Added != 1 {
+		t.Errorf("of a Secret: %v, %+v, %v", got, changes, err)
 	}
 }

@@ -14,9 +14,18 @@ import (
 // Page is which entries are shown: Limit of them, 0 for all, after the first Offset, in the order of their keys.
 type Page struct{ Limit, Offset int }
 
-// Entries writes the entries of a page, in a line each: "key = value", or as a manifest has them. It returns how many it
-// wrote.
-func Entries(out io.Writer, r *revision.Revision, page Page, manifest bool) (written int, err error) {
+// Form is how Entries writes.
+type Form int
+
+// The forms: "key = value", and the items of a list as a manifest has them.
+const (
+	Text Form = iota
+	JSON
+	YAML
+)
+
+// Entries writes the entries of a page, in a line each. It returns how many it wrote.
+func Entries(out io.Writer, r *revision.Revision, page Page, form Form) (written int, err error) {
 	typing, err := TypingOf(r)
 	if err != nil {
 		return 0, err
@@ -32,8 +41,13 @@ func Entries(out io.Writer, r *revision.Revision, page Page, manifest bool) (wri
 			break
 		}
 		line = line[:0]
-		switch {
-		case manifest:
+		switch form {
+		case JSON:
+			if written > 0 {
+				line = append(line, ',')
+			}
+			line = entry(append(line, "\n  "...), &typing, &r.Contents, i)
+		case YAML:
 			line = entry(append(line, "- "...), &typing, &r.Contents, i)
 		default:
 			if typing.Key != nil {
@@ -44,7 +58,10 @@ func Entries(out io.Writer, r *revision.Revision, page Page, manifest bool) (wri
 			}
 			line = value(line, &typing, &r.Contents, i)
 		}
-		if _, err := w.Write(append(line, '\n')); err != nil {
+		if form != JSON {
+			line = append(line, '\n')
+		}
+		if _, err := w.Write(line); err != nil {
 			return written, fmt.Errorf("write entries: %w", err)
 		}
 		written++

@@ -76,12 +76,17 @@ func entry(dst []byte, t *element.Typing, c *revision.Contents, i int) []byte {
 	if !ok {
 		return append(t.Value.AppendJSON(append(dst, `"value": `...), c.Value(i)), '}')
 	}
-	dst = append(dst, `"values": [`...)
-	for cpu := range len(cpus) / c.ValueSize {
+	return append(perCPU(append(dst, `"values": `...), t.Value, cpus, c.ValueSize), '}')
+}
+
+// perCPU appends the list of CPUs' values.
+func perCPU(dst []byte, codec element.Codec, cpus []byte, size int) []byte {
+	dst = append(dst, '[')
+	for cpu := range len(cpus) / size {
 		if cpu > 0 {
 			dst = append(dst, ", "...)
 		}
-		dst = t.Value.AppendJSON(dst, cpus[cpu*c.ValueSize:(cpu+1)*c.ValueSize])
+		dst = codec.AppendJSON(dst, cpus[cpu*size:(cpu+1)*size])
 	}
-	return append(dst, "]}"...)
+	return append(dst, ']')
 }

@@ -5,17 +5,19 @@ package live
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/local"
 	"github.com/bpfmap-io/bpfmap-operator/internal/cli/plugin/kube"
+	"github.com/bpfmap-io/bpfmap-operator/internal/cli/structured"
 	"github.com/bpfmap-io/bpfmap-operator/internal/contents"
 	"github.com/bpfmap-io/bpfmap-operator/internal/revision"
 )
@@ -97,19 +99,6 @@ func (s *subject) one(all *cluster) (string, error) {
 	return names[0], nil
 }
 
-// addFormat adds -o with the formats of the command's output; the first is the default.
-func addFormat(c *cobra.Command, into *string, formats ...string) {
-	*into = formats[0]
-	c.Flags().StringVarP(into, "output", "o", formats[0], "output format: "+strings.Join(formats, "|"))
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
-	c.PreRunE = func(*cobra.Command, []string) error {
-		if !slices.Contains(formats, *into) {
-			return fmt.Errorf("-o %s: must be one of %s", *into, strings.Join(formats, ", "))
-		}
-		return nil
-	}
-}
-
 // exit is the error of a command that printed why nodes failed.
 func exit(c *cobra.Command, failed []failure, code int) error {
 	printFailures(c, failed)
@@ -153,7 +142,7 @@ bpfmap dump prints it on the node itself. Without --node the BPFMap has to be on
 		},
 	}
 	s.add(c, "node to read from (repeatable)")
-	addFormat(c, &format, "text", "json", "yaml", "hex")
+	structured.AddFlag(c, &format, structured.Text, structured.JSON, structured.YAML, structured.Hex)
 	c.Flags().BoolVar(&nonZero, "nonzero", false, "leave out elements whose value is all zeros; the output says how many")
 	return c
 }
@@ -253,17 +242,20 @@ standard error, and the exit code is 1.
 			}
 			defer all.close()
 			q := &contents.Question{What: contents.Element, Key: of, Pin: s.pin, Format: format, Parts: key}
-			return get(c, all, q)
+			if format == structured.YAML {
+				q.Format = structured.JSON // which the YAML is made of
+			}
+			return get(c, all, q, format)
 		},
 	}
 	s.add(c, "node to ask (repeatable; default all that have the map)")
-	addFormat(c, &format, "text", "json", "hex")
+	structured.AddFlag(c, &format, structured.Text, structured.JSON, structured.YAML, structured.Hex)
 	c.Flags().StringArrayVarP(&key, "key", "k", nil, "key, or a part of it; none for queues and stacks, of which the next element is shown")
 	return c
 }
 
 // get prints a line for each node, in their order; of one node its value alone.
-func get(c *cobra.Command, all *cluster, q *contents.Question) error {
+func get(c *cobra.Command, all *cluster, q *contents.Question, format string) error {
 	names := all.names()
 	values := newAnswers[string](len(names))
 	failed := all.each(c.Context(), names, func(ctx context.Context, a *agent) error {
@@ -274,6 +266,12 @@ func get(c *cobra.Command, all *cluster, q *contents.Question) error {
 		values.put(a.node, strings.TrimRight(string(b.bytes), "\n"))
 		return nil
 	})
+	if structured.IsDocument(format) {
+		if err := structured.Print(screen(c), format, elementsDocument(names, values, failed)); err != nil {
+			return err
+		}
+		return exit(c, failed, 1)
+	}
 	out := screen(c)
 	for _, name := range names {
 		value, ok := values.get(name)
@@ -281,8 +279,6 @@ func get(c *cobra.Command, all *cluster, q *contents.Question) error {
 		case !ok:
 		case len(names) == 1:
 			out.Printf("%s\n", value)
-		case q.Format == "json":
-			out.Printf("{\"node\": %q, \"element\": %s}\n", name, value)
 		default:
 			out.Printf("%s: %s\n", name, value)
 		}
@@ -290,9 +286,29 @@ func get(c *cobra.Command, all *cluster, q *contents.Question) error {
 	return exit(c, failed, 1)
 }
 
+// nodeElement is the element of a node, for -o json.
+type nodeElement struct {
+	Node    string          `json:"node"`
+	Element json.RawMessage `json:"element"`
+}
+
+// elementsDocument is what get prints for programs.
+func elementsDocument(names []string, values *answers[string], failed []failure) any {
+	document := struct {
+		Nodes  []nodeElement `json:"nodes"`
+		Failed []failure     `json:"failed,omitempty"`
+	}{[]nodeElement{}, failed}
+	for _, name := range names {
+		if value, ok := values.get(name); ok {
+			document.Nodes = append(document.Nodes, nodeElement{name, json.RawMessage(value)})
+		}
+	}
+	return document
+}
+
 func newImport(f flags) *cobra.Command {
 	s := subject{flags: f}
-	var file, name string
+	var file, name, format string
 	var entries bool
 	var limit int
 	c := &cobra.Command{
@@ -324,11 +340,12 @@ with --entries its contents. Nothing is changed in the cluster.
 				return err
 			}
 			defer all.close()
-			return importMap(c, &s, all, q, file)
+			return importMap(c, &s, all, q, file, format)
 		},
 	}
 	s.add(c, "node to read from")
-	c.Flags().StringVarP(&file, "output-file", "o", "", "write to this file instead of standard output")
+	c.Flags().StringVar(&file, "output-file", "", "write to this file instead of standard output")
+	structured.AddFlag(c, &format, structured.YAML, structured.JSON)
 	c.Flags().StringVar(&name, "name", "", "name of the BPFMap (default that of its pin, or the kernel's)")
 	c.Flags().BoolVar(&entries, "entries", false, "write the map's contents, too")
 	c.Flags().IntVar(&limit, "limit", contents.MaxLimit, "the most entries that --entries writes")
@@ -336,7 +353,7 @@ with --entries its contents. Nothing is changed in the cluster.
 }
 
 // importMap writes the manifest once it is complete.
-func importMap(c *cobra.Command, s *subject, all *cluster, q *contents.Question, file string) error {
+func importMap(c *cobra.Command, s *subject, all *cluster, q *contents.Question, file, format string) error {
 	name, err := s.one(all)
 	if err != nil {
 		return err
@@ -348,6 +365,12 @@ func importMap(c *cobra.Command, s *subject, all *cluster, q *contents.Question,
 	})
 	if len(failed) > 0 {
 		return exit(c, failed, 1)
+	}
+	if format == structured.JSON {
+		if manifest.bytes, err = yaml.YAMLToJSON(manifest.bytes); err != nil {
+			return fmt.Errorf("read the manifest of node %s: %w", name, err)
+		}
+		manifest.bytes = append(manifest.bytes, '\n')
 	}
 	if file != "" {
 		if err := os.WriteFile(file, manifest.bytes, 0o644); err != nil { //nolint:gosec // a manifest, for everyone to read

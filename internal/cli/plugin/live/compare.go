@@ -67,9 +67,9 @@ Exit code 0 if all are the same and as declared, 1 if not, 2 for errors, also of
 		},
 	}
 	o.add(c, "node to compare (repeatable; default all that have the map)")
-	addFormat(c, &o.format, "text", "json")
+	structured.AddFlag(c, &o.format, structured.Text, structured.JSON, structured.YAML)
 	c.Flags().BoolVar(&o.all, "all", false, "compare what programs own of values, too")
-	c.Flags().IntVar(&o.limit, "limit", 20, "how many differences are printed of each kind of contents; -o json has all")
+	c.Flags().IntVar(&o.limit, "limit", 20, "how many differences are printed of each kind of contents; -o json and yaml have all")
 	c.Flags().BoolVar(&o.revision, "revision", true, "compare with the revision, too")
 	return c
 }
@@ -240,8 +240,8 @@ func (r *report) plans(ctx context.Context, all *cluster, q *contents.Question) 
 }
 
 func (r *report) print(out io.Writer, o *compareOptions) error {
-	if o.format == "json" {
-		return structured.Write(out, false, r)
+	if structured.IsDocument(o.format) {
+		return structured.Print(out, o.format, r)
 	}
 	var b bytes.Buffer
 	about, answered := cmp.Or(r.BPFMap, r.Pin), 0

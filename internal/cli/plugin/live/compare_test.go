@@ -42,7 +42,7 @@ func TestDifferences(t *testing.T) {
 	d := base.differences(elements{`"a"`: "1", `"b"`: "3", `"c"`: `{"x":2}`, `"e"`: "5"})
 	var b bytes.Buffer
 	d.write(&b, 20)
-	const want = "  + e = 5\n  ~ b: 2 → 3\n  ~ c: {\"x\":1} → {\"x\":2}\n  - d = 4\n"
+	const want = "  + e = 5\n  ~ b: 2 → 3\n  ~ c: x 1 → 2\n  - d = 4\n"
 	if b.String() != want {
 		t.Errorf("%s\nwant\n%s", b.String(), want)
 	}
@@ -55,6 +55,27 @@ func TestDifferences(t *testing.T) {
 	base.differences(base).write(&b, 20)
 	if !strings.Contains(b.String(), "the map changes") {
 		t.Error(b.String())
+	}
+}
+
+// TestWords: values are as diff has them on a node.
+func TestWords(t *testing.T) {
+	for _, c := range []struct{ was, is, plain, changes string }{
+		{`{"action":1, "rule":7}`, `{"action":1, "rule":9}`, "{action: 1, rule: 7}", "rule 7 → 9"},
+		{`{"peer":{"port":80,"tls":true},"of":[1, 2]}`, `{"peer":{"port":443,"tls":true},"of":[1, 3]}`, "{peer: {port: 80, tls: true}, of: [1, 2]}", "peer.port 80 → 443, of[1] 2 → 3"},
+		{`"10.0.0.0/8"`, `"10.0.0.0/9"`, "10.0.0.0/8", "10.0.0.0/8 → 10.0.0.0/9"},
+		{`18446744073709551615`, `"18446744073709551615"`, "18446744073709551615", "18446744073709551615 → 18446744073709551615"},
+		{`[[1], {"a":null}]`, `[[1]]`, "[[1], {a: null}]", "[[1], {a: null}] → [[1]]"},
+		{`{"v4":"192.0.2.1"}`, `{"v6":"::1"}`, "{v4: 192.0.2.1}", "{v4: 192.0.2.1} → {v6: ::1}"},
+		{`[1,1,1,1,1,1,1,1,1,1]`, `[0,0,0,0,0,0,0,0,0,0]`, "[1, 1, 1, 1, 1, 1, 1, 1, 1, 1]",
+			"[0] 1 → 0, [1] 1 → 0, [2] 1 → 0, [3] 1 → 0, [4] 1 → 0, [5] 1 → 0, [6] 1 → 0, [7] 1 → 0, and 2 more"},
+	} {
+		if got := plain(raw(c.was)); got != c.plain {
+			t.Errorf("%s is shown as %s, want %s", c.was, got, c.plain)
+		}
+		if got := changes(raw(c.was), raw(c.is)); got != c.changes {
+			t.Errorf("%s → %s is shown as %s, want %s", c.was, c.is, got, c.changes)
+		}
 	}
 }
 

@@ -141,13 +141,13 @@ func (d *differences) write(b *bytes.Buffer, limit int) {
 		}
 	}
 	for _, e := range d.Added {
-		line("  + %s = %s\n", bare(e.Key), bare(e.Value))
+		line("  + %s = %s\n", plain(e.Key), plain(e.Value))
 	}
 	for _, e := range d.Changed {
-		line("  ~ %s: %s → %s\n", bare(e.Key), bare(e.Was), bare(e.Value))
+		line("  ~ %s: %s\n", plain(e.Key), changes(e.Was, e.Value))
 	}
 	for _, e := range d.Missing {
-		line("  - %s = %s\n", bare(e.Key), bare(e.Value))
+		line("  - %s = %s\n", plain(e.Key), plain(e.Value))
 	}
 	if left < 0 {
 		fmt.Fprintf(b, "  … and %s (--limit)\n", text.Count(-left, "more difference", "more differences"))
@@ -155,13 +155,4 @@ func (d *differences) write(b *bytes.Buffer, limit int) {
 	if len(d.Added)+len(d.Changed)+len(d.Missing) == 0 {
 		b.WriteString("  the same when the entries were read: the map changes\n")
 	}
-}
-
-// bare is a JSON value without the quotes of a string.
-func bare(value json.RawMessage) string {
-	var s string
-	if json.Unmarshal(value, &s) == nil {
-		return s
-	}
-	return string(value)
 }

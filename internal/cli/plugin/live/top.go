@@ -43,7 +43,7 @@ func newTop(f flags) *cobra.Command {
 second, summed over the nodes; how full the fullest is; and kernel memory. --by-node has a line for each node. Types that can't
 be counted, and large ones that the node's kernel doesn't count, have no entries.
 
-Where standard output isn't a terminal, and with --once or -o json, one table is printed after one interval.
+Where standard output isn't a terminal, and with --once, -o json or yaml, one table is printed after one interval.
 ` + rights,
 		Example: `  kubectl bpfmap top -n edge
   kubectl bpfmap top blocklist --by-node --interval 1s
@@ -67,7 +67,7 @@ Where standard output isn't a terminal, and with --once or -o json, one table is
 		},
 	}
 	o.add(c, "node to ask (repeatable; default all)")
-	addFormat(c, &o.format, "table", "json")
+	structured.AddFlag(c, &o.format, structured.Table, structured.Wide, structured.JSON, structured.YAML)
 	c.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "the maps of all namespaces")
 	c.Flags().BoolVar(&o.byNode, "by-node", false, "a line for each node of each map")
 	c.Flags().BoolVar(&o.once, "once", false, "print one table after one interval, and end")
@@ -115,7 +115,7 @@ func (o *topOptions) run(c *cobra.Command, all *cluster, of revision.Key) error 
 	ctx := c.Context()
 	out := screen(c)
 	before, _ := o.look(ctx, all, of) // who fails is told with the first table
-	if !o.once && o.format != "json" && out.IsTerminal() {
+	if !o.once && !structured.IsDocument(o.format) && out.IsTerminal() {
 		return o.watch(c, out, all, of, before)
 	}
 	select {
@@ -129,8 +129,8 @@ func (o *topOptions) run(c *cobra.Command, all *cluster, of revision.Key) error 
 	}
 	rows := o.rows(before, now)
 	switch {
-	case o.format == "json":
-		if err := structured.Write(out, false, topDocument{rows, failed}); err != nil {
+	case structured.IsDocument(o.format):
+		if err := structured.Print(out, o.format, topDocument{rows, failed}); err != nil {
 			return err
 		}
 	case len(now.maps) > 0: // some node answered

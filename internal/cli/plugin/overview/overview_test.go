@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rivo/uniseg"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
@@ -114,6 +116,29 @@ func TestWrite(t *testing.T) {
 			if diff := cmp.Diff(string(want), out.String()); diff != "" {
 				t.Errorf("%s (-want +got): -update writes it\n%s", file, diff)
 			}
+			for _, width := range []int{80, 160} {
+				fits(t, &o, test.all, width, string(want))
+			}
 		})
+	}
+}
+
+// fits wants the overview to fit a terminal, with all of its words.
+func fits(t *testing.T, o *Overview, all bool, width int, whole string) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := o.Write(terminal.Simulated(&out, width, false), now, all); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		if w := uniseg.StringWidth(strings.TrimRight(line, "\n")); w > width {
+			t.Errorf("%d columns instead of %d: %s", w, width, line)
+		}
+	}
+	if diff := cmp.Diff(slices.Sorted(strings.FieldsSeq(whole)), slices.Sorted(strings.FieldsSeq(out.String()))); diff != "" {
+		t.Errorf("words are lost at %d columns (-want +got)\n%s", width, diff)
+	}
+	if os.Getenv("SHOW") != "" {
+		t.Logf("%d\n%s", width, out.String())
 	}
 }

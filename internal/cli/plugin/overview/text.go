@@ -38,12 +38,12 @@ func (o *Overview) head(out *terminal.Output) {
 	if ready := o.Ready(); ready != nil {
 		_ = out.Styled(style(ready), says(ready))
 		out.Printf("\n")
-		out.Printf("  %s\n", terminal.Sanitize(ready.Message))
+		out.Paragraph(terminal.Plain, "  %s", terminal.Sanitize(ready.Message))
 	} else {
 		out.Printf("the controller hasn't written a status yet\n")
 	}
 	if o.Behind && o.Ready() != nil {
-		out.Printf("  the controller hasn't seen the newest spec yet: what follows is about the one before\n")
+		out.Paragraph(terminal.Plain, "  the controller hasn't seen the newest spec yet: what follows is about the one before")
 	}
 	out.Printf("  %s", o.Type)
 	if o.Entries != nil {
@@ -90,7 +90,7 @@ func style(c *Condition) terminal.Style {
 }
 
 func (o *Overview) conditions(out *terminal.Output, now time.Time, all bool) error {
-	t := terminal.Table{Columns: []terminal.Column{{Title: "CONDITION"}, {Title: "STATUS"}, {Title: "REASON"}, {Title: "SINCE"}, {Title: "MESSAGE", Shrink: 1}}}
+	t := terminal.Table{Columns: []terminal.Column{{Title: "CONDITION"}, {Title: "STATUS"}, {Title: "REASON"}, {Title: "SINCE"}, {Title: "MESSAGE", Shrink: 1, Fold: true}}}
 	for i := range o.Conditions {
 		c := &o.Conditions[i]
 		message := c.Message
@@ -113,19 +113,19 @@ func (o *Overview) rollout(out *terminal.Output, now time.Time) {
 	if r == nil || r.Phase == "" {
 		return
 	}
-	out.Printf("\nROLLOUT  %s", r.Phase)
+	line := "ROLLOUT  " + r.Phase
 	if r.Reason != "" {
-		out.Printf(" (%s)", r.Reason)
+		line += " (" + r.Reason + ")"
 	}
 	if r.Since != nil && r.Phase != "Complete" {
-		out.Printf(" for %s", Age(r.Since, now))
+		line += " for " + Age(r.Since, now)
 	}
 	if r.Phase != "Complete" && r.Batches > 0 {
-		out.Printf(", batch %d", r.Batches)
+		line += fmt.Sprintf(", batch %d", r.Batches)
 	}
-	out.Printf(", revision %s: %s\n", r.Revision, terminal.Sanitize(r.Message))
+	out.Paragraph(terminal.Plain, "\n%s, revision %s: %s", line, r.Revision, terminal.Sanitize(r.Message))
 	if o.RollbackTo != "" {
-		out.Printf("  contents of revision %s (spec.rollbackTo): edits of entries have no effect\n", terminal.Sanitize(o.RollbackTo))
+		out.Paragraph(terminal.Plain, "  contents of revision %s (spec.rollbackTo): edits of entries have no effect", terminal.Sanitize(o.RollbackTo))
 	}
 }
 
@@ -135,20 +135,19 @@ func (o *Overview) sources(out *terminal.Output, now time.Time) {
 		if i == 0 {
 			out.Printf("\nSOURCES\n")
 		}
-		out.Printf("  [%d] %s: %s", s.Index, terminal.Sanitize(s.Name), text.Count(s.Entries, "entry", "entries"))
+		line := fmt.Sprintf("  [%d] %s: %s", s.Index, terminal.Sanitize(s.Name), text.Count(s.Entries, "entry", "entries"))
 		for _, left := range s.LeftOut {
-			out.Printf(", %d left out (%s)", left.Count, left.Reason)
+			line += fmt.Sprintf(", %d left out (%s)", left.Count, left.Reason)
 		}
 		if s.LastGoodTime != nil {
-			out.Printf(", read %s ago", Age(s.LastGoodTime, now))
+			line += fmt.Sprintf(", read %s ago", Age(s.LastGoodTime, now))
 		}
 		if s.NextFetchTime != nil {
-			out.Printf(", fetched again in %s", Age(&metav1.Time{Time: now.Add(-s.NextFetchTime.Sub(now))}, now))
+			line += fmt.Sprintf(", fetched again in %s", Age(&metav1.Time{Time: now.Add(-s.NextFetchTime.Sub(now))}, now))
 		}
-		out.Printf("\n")
+		out.Paragraph(terminal.Plain, "%s", line)
 		if s.Message != "" {
-			_ = out.Styled(terminal.Yellow, "      "+s.Message)
-			out.Printf("\n")
+			out.Paragraph(terminal.Yellow, "      %s", terminal.Sanitize(s.Message))
 		}
 	}
 }
@@ -158,7 +157,7 @@ func (o *Overview) nodes(out *terminal.Output, all bool) error {
 	if len(o.Groups) == 0 {
 		return nil
 	}
-	t := terminal.Table{Columns: []terminal.Column{{Title: "STATE"}, {Title: "REASON"}, {Title: "COUNT", Right: true}, {Title: "REVISION"}, {Title: "NODES", Shrink: 1}}}
+	t := terminal.Table{Columns: []terminal.Column{{Title: "STATE"}, {Title: "REASON"}, {Title: "COUNT", Right: true}, {Title: "REVISION"}, {Title: "NODES", Shrink: 1, Fold: true}}}
 	for i := range o.Groups {
 		g := &o.Groups[i]
 		t.Row(terminal.Cell{Text: g.State, Style: stateStyle(g.State)}, g.Reason, len(g.Nodes), strings.Join(g.Revisions, ","), named(g.Nodes, all))
@@ -168,11 +167,11 @@ func (o *Overview) nodes(out *terminal.Output, all bool) error {
 	}
 	for i := range o.Groups {
 		if g := &o.Groups[i]; g.Message != "" {
-			out.Printf("  %s: %s\n", named(g.Nodes, all), terminal.Sanitize(g.Message))
+			out.Paragraph(terminal.Plain, "  %s: %s", named(g.Nodes, all), terminal.Sanitize(g.Message))
 		}
 	}
 	if o.Unlisted > 0 {
-		out.Printf("  and %s that the status doesn't list: reading bpfnodestates would show them\n", text.Count(o.Unlisted, "more node", "more nodes"))
+		out.Paragraph(terminal.Plain, "  and %s that the status doesn't list: reading bpfnodestates would show them", text.Count(o.Unlisted, "more node", "more nodes"))
 	}
 	return nil
 }
@@ -215,6 +214,7 @@ func (o *Overview) next(out *terminal.Output) {
 		if i == 0 {
 			out.Printf("\nWHAT TO DO\n")
 		}
-		_, _ = out.Write([]byte("  " + s.Reason + ": " + strings.ReplaceAll(s.Means, "`", "") + "\n    → " + strings.ReplaceAll(s.Do, "`", "") + "\n"))
+		out.Paragraph(terminal.Plain, "  %s: %s", s.Reason, strings.ReplaceAll(s.Means, "`", ""))
+		out.Paragraph(terminal.Plain, "    → %s", strings.ReplaceAll(s.Do, "`", ""))
 	}
 }

@@ -49,8 +49,8 @@ type desk struct {
 	account    string
 	kubeconfig string
 	config     *rest.Config
-	// dial connects to agents; nil goes through the API server.
-	dial live.Dial
+	// forwards goes through the API server in place of straight to the agents.
+	forwards bool
 }
 
 // newDesk is one with the token of a service account of its own, and no rights but to find the agents.
@@ -67,7 +67,7 @@ func newDesk(t testing.TB, w *world, name string) *desk {
 	}
 	config := rest.AnonymousClientConfig(plane.Config())
 	config.BearerToken = request.Status.Token
-	d := &desk{w: w, account: name, dial: direct, config: config, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
+	d := &desk{w: w, account: name, config: config, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
 	if err := plane.WriteKubeconfig(d.kubeconfig, config); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,11 @@ func (d *desk) run(t testing.TB, args ...string) (out, errOut string, code int) 
 	f := kube.New("test")
 	root := &cobra.Command{Use: "kubectl-bpfmap", SilenceUsage: true, SilenceErrors: true}
 	f.AddFlags(root.PersistentFlags())
-	root.AddCommand(live.Commands(f, d.dial)...)
+	dial := live.Dial(direct)
+	if d.forwards {
+		dial = nil
+	}
+	root.AddCommand(live.Commands(f, dial)...)
 	var stdout, stderr bytes.Buffer
 	root.SetOut(&stdout)
 	root.SetErr(&stderr)

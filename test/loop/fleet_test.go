@@ -65,9 +65,7 @@ func BenchmarkContentsOfAFleet(b *testing.B) {
 	reader.may(b, operator, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/portforward"}, Verbs: []string{"create", "get"}})
 	startKubelet(b, w, names)
 	for _, way := range []string{"direct", "forwarded"} {
-		if way == "forwarded" {
-			reader.dial = nil
-		}
+		reader.forwards = way == "forwarded"
 		for name, args := range map[string][]string{
 			"compare": {"compare", "blocklist"},
 			"get":     {"get", "blocklist", "--key", "1"},

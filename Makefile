@@ -85,7 +85,7 @@ build: ## Build bin/bpfmap, one static binary.
 krew: ## Pack the kubectl plugin into dist, with its manifest for krew.
 	set -e; for arch in amd64 arm64; do \
 		GOARCH=$$arch $(GO) build -ldflags "$(LDFLAGS)" -o bin/kubectl-bpfmap-linux-$$arch ./cmd/bpfmap; done
-	$(GO) run ./hack/krew v$(VERSION:v%=%) dist linux/amd64=bin/kubectl-bpfmap-linux-amd64 linux/arm64=bin/kubectl-bpfmap-linux-arm64
+	$(GO) run ./hack/krew $(VERSION) dist linux/amd64=bin/kubectl-bpfmap-linux-amd64 linux/arm64=bin/kubectl-bpfmap-linux-arm64
 
 .PHONY: demo
 demo: require-root build ## Show the whole loop on this machine: kubectl apply to the kernel and back.

@@ -39,7 +39,7 @@ type MapMetrics struct {
 	Values []MetricValue `json:"values"`
 
 	// maxSeries is how many series the map may have on a node, over all its metrics; 100 if not given. Those of keys that
-	// come later are left out, which bpfmap_node_content_series_left_out and the map in the BPFNodeState tell. An agent
+	// come later are left out, which bpfmap_node_content_elements_left_out and the map in the BPFNodeState tell. An agent
 	// serves at most 10,000 series of all its maps, unless the administrator says otherwise (--metrics-content-series).
 	// +optional
 	// +kubebuilder:validation:Minimum=1

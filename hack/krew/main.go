@@ -19,6 +19,8 @@ import (
 	"strings"
 	"text/template"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/version"
 )
 
 // platform is one that the plugin is packed for.
@@ -35,10 +37,8 @@ func main() {
 	}
 }
 
-func run(version, out string, binaries []string) error {
-	if !strings.HasPrefix(version, "v") {
-		return fmt.Errorf("version %q: krew wants it to begin with v", version)
-	}
+func run(described, out string, binaries []string) error {
+	number := semantic(described)
 	text, err := os.ReadFile("hack/krew/bpfmap.yaml")
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func run(version, out string, binaries []string) error {
 		if !ok || !ok2 {
 			return fmt.Errorf("%q is not OS/ARCH=BINARY", arg)
 		}
-		p := platform{OS: system, Arch: arch, Archive: fmt.Sprintf("kubectl-bpfmap_%s_%s_%s.tar.gz", version, system, arch)}
+		p := platform{OS: system, Arch: arch, Archive: fmt.Sprintf("kubectl-bpfmap_%s_%s_%s.tar.gz", number, system, arch)}
 		archive, err := pack(binary)
 		if err != nil {
 			return err
@@ -73,8 +73,17 @@ func run(version, out string, binaries []string) error {
 	err = manifest.Execute(&b, struct {
 		Version   string
 		Platforms []platform
-	}{version, platforms})
+	}{number, platforms})
 	return errors.Join(err, os.WriteFile(filepath.Join(out, "bpfmap.yaml"), b.Bytes(), 0o644))
+}
+
+// semantic is a version as krew takes it. What git describes without a tag is only the name of a commit: it becomes a
+// prerelease of v0.0.0, behind the g that git puts in front of such names, since digits alone can't begin with 0.
+func semantic(described string) string {
+	if _, err := version.ParseSemantic(described); err == nil {
+		return "v" + strings.TrimPrefix(described, "v")
+	}
+	return "v0.0.0-g" + described
 }
 
 // pack is a gzipped tar of the binary under the plugin's name, and the licence. The same input makes the same bytes.

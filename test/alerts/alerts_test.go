@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/bpf"
 	"github.com/bpfmap-io/bpfmap-operator/test/await"
 )
@@ -52,7 +53,9 @@ func TestEveryAlertFires(t *testing.T) {
 	w.declare("counted", a, entries+", metrics: {labels: [{name: id}], values: [{name: hits, type: Counter}]}}")
 	w.declare("fed", a, "{type: Hash, key: {type: be32}, value: {type: u32}, maxEntries: 4, "+
 		"entriesFrom: [{http: {url: "+w.feed.URL+"/list, interval: 10s}, format: Lines, value: 1}]}")
-	for _, name := range []string{"full", "drifting", "watched", "rolled", "stuck", "restarted", "abandoned", "fed", "counted"} {
+	w.declare("flows", a, "{type: Hash, key: {type: be32}, value: {type: u32, owner: Program}, maxEntries: 4, "+
+		"metrics: {labels: [{name: flow}], values: [{name: hits, type: Counter}], maxSeries: 1}}")
+	for _, name := range []string{"full", "drifting", "watched", "rolled", "stuck", "restarted", "abandoned", "fed", "counted", "flows"} {
 		w.awaitReady(name)
 	}
 	program := use(t, a, "abandoned")
@@ -72,6 +75,8 @@ func TestEveryAlertFires(t *testing.T) {
 		{"BPFMapSourceRefused", `namespace="edge",name="fed"`},
 		{"BPFMapStaleSource", `namespace="edge",name="fed",severity="critical"`},
 		{"BPFMapRolloutFailed", `namespace="edge",name="rolled",phase="halted"`},
+		{"BPFMapContentsNotRead", `namespace="edge",name="huge"`},
+		{"BPFMapContentsLeftOut", `namespace="edge",name="flows",severity="info"`},
 		{"BPFMapNotLookedAt", `node="node-b"`},
 		{"BPFMapMetricsLeftOut", ""},
 		{"BPFMapStatusNotWritten", `pod="agent-node-c"`},
@@ -103,6 +108,12 @@ func TestEveryAlertFires(t *testing.T) {
 	}
 	w.edit("rolled", "[{key: 1, value: 10}, {key: 5, value: 10}]")
 
+	// A program counts more than there is room for, and a map is more than is read for a scrape (64 MiB).
+	set(t, a, "flows", 1, 1)
+	set(t, a, "flows", 2, 1)
+	w.declare("huge", a, "{type: Array, value: {owner: Program, fields: [{name: hits, type: u64}, {name: payload, type: bytes, size: 16376}]}, "+
+		"maxEntries: 4200, metrics: {values: [{name: hits, field: hits, type: Counter}]}}")
+
 	// Somebody holds a map's lock, and the agent waits.
 	lock(t, filepath.Join(b.bpffs, "bpfmap", "_state", edge, "stuck"))
 	w.declare("second", b, entries+"}")
@@ -126,11 +137,15 @@ func TestEveryAlertFires(t *testing.T) {
 
 	w.edit("full", "[{key: 1, value: 10}]")
 	set(t, a, "watched", 1, 10)
+	remove(t, a, "flows", 2)
+	w.must(w.Delete(t.Context(), &v1alpha1.BPFMap{ObjectMeta: metav1.ObjectMeta{Namespace: edge, Name: "huge"}}))
 	w.broken.Store(false)
 	p.awaitResolved("BPFMapSourceRefused", `name="fed"`)
 	p.awaitResolved("BPFMapStaleSource", `name="fed"`)
 	p.awaitResolved("BPFMapNearlyFull", `name="full"`)
 	p.awaitResolved("BPFMapNotReady", `name="watched"`)
+	p.awaitResolved("BPFMapContentsLeftOut", `name="flows"`)
+	p.awaitResolved("BPFMapContentsNotRead", `name="huge"`)
 
 	restore := w.remove(&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "bpfmap-controller"}})
 	w.edit("full", "[{key: 1, value: 12}]")
@@ -163,6 +178,19 @@ func set(t *testing.T, n *node, name string, k, v uint32) {
 	}
 	defer func() { _ = m.Close() }()
 	if err := m.UpdateElem(binary.BigEndian.AppendUint32(nil, k), binary.NativeEndian.AppendUint32(nil, v), bpf.Any); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// remove deletes one entry behind the agent's back.
+func remove(t *testing.T, n *node, name string, k uint32) {
+	t.Helper()
+	m, err := bpf.GetPinned(n.pin(name), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = m.Close() }()
+	if err := m.DeleteElem(binary.BigEndian.AppendUint32(nil, k)); err != nil {
 		t.Fatal(err)
 	}
 }

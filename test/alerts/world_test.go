@@ -107,10 +107,14 @@ func (w *world) must(err error) {
 	}
 }
 
-// kubeconfig is the file of a user that has only the rights that RBAC grants.
+// kubeconfig is the file of a user that has only the rights that RBAC grants. It is written once: processes that were
+// started before may be reading it.
 func (w *world) kubeconfig(user string) string {
 	w.t.Helper()
 	path := filepath.Join(w.dir, strings.ReplaceAll(user, ":", "-")+".kubeconfig")
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
 	cfg, err := w.plane.ConfigFor(user)
 	w.must(err)
 	w.must(w.plane.WriteKubeconfig(path, cfg))

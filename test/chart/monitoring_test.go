@@ -61,7 +61,13 @@ func TestMonitoringObjectsAreValid(t *testing.T) {
 	}
 }
 
-// TestBothWaysMonitorTheSame compares what both ways add for metrics.
+// withPodMonitors are the values by which the chart makes what config/podmonitors does.
+var withPodMonitors = []string{
+	"metrics.enabled=true", "metrics.podMonitor.enabled=true", "metrics.podMonitor.tokenSecret.name=bpfmap-scraper,metrics.podMonitor.tokenSecret.key=token",
+	"metrics.prometheusRule.enabled=true", "metrics.dashboard.enabled=true",
+}
+
+// TestBothWaysMonitorTheSame compares what both ways add for metrics, by ServiceMonitors and by PodMonitors.
 func TestBothWaysMonitorTheSame(t *testing.T) {
 	added := func(with, without string) map[string]any {
 		// A chart's pods can be told from those of another release, config/default's can't.
@@ -72,22 +78,25 @@ func TestBothWaysMonitorTheSame(t *testing.T) {
 		}
 		return result
 	}
-	byKustomize := kustomizeOverlay(t, docs.ShownBy(t, "docs/operations.md").Next().Text)
-	chart, config := added(helmTemplate(t, withMonitoring...), helmTemplate(t)), added(byKustomize, kustomize(t))
-	if diff := cmp.Diff(chart, config); diff != "" {
-		t.Errorf("what is added differs (-chart +config):\n%s", diff)
+	overlays := map[string]string{
+		"monitoring":  kustomizeOverlay(t, docs.ShownBy(t, "docs/operations.md").Next().Text),
+		"podmonitors": kustomizeWith(t, "podmonitors", ""),
 	}
-	if len(chart) != 9 {
-		t.Errorf("%d objects are added", len(chart))
-	}
-	for _, kind := range []string{"Deployment", "DaemonSet"} {
-		suffix := map[string]string{"Deployment": "-controller", "DaemonSet": "-agent"}[kind]
-		byChart := find(t, parse(t, helmTemplate(t, withMonitoring...)), kind, suffix)
-		byConfig := find(t, parse(t, byKustomize), kind, suffix)
-		for _, want := range metricsFlags(t, byChart) {
-			got := metricsFlags(t, byConfig)
-			if !slices.Contains(got, want) {
-				t.Errorf("the %s of config has %v, not %s", kind, got, want)
+	for component, values := range map[string][]string{"monitoring": withMonitoring, "podmonitors": withPodMonitors} {
+		byChart, byConfig := helmTemplate(t, values...), overlays[component]
+		chart, config := added(byChart, helmTemplate(t)), added(byConfig, kustomize(t))
+		if diff := cmp.Diff(chart, config); diff != "" {
+			t.Errorf("what config/%s adds differs (-chart +config):\n%s", component, diff)
+		}
+		if len(chart) != 9 {
+			t.Errorf("%d objects are added", len(chart))
+		}
+		for kind, suffix := range map[string]string{"Deployment": "-controller", "DaemonSet": "-agent"} {
+			got := metricsFlags(t, find(t, parse(t, byConfig), kind, suffix))
+			for _, want := range metricsFlags(t, find(t, parse(t, byChart), kind, suffix)) {
+				if !slices.Contains(got, want) {
+					t.Errorf("the %s of config/%s has %v, not %s", kind, component, got, want)
+				}
 			}
 		}
 	}
@@ -149,8 +158,7 @@ func TestMonitorsWithoutTLS(t *testing.T) {
 // TestPodMonitors are what the Prometheus Operator takes, select the components' pods by a port that they have, and
 // exclude ServiceMonitors, which would scrape the same pods once more.
 func TestPodMonitors(t *testing.T) {
-	values := []string{"metrics.enabled=true", "metrics.podMonitor.enabled=true", "metrics.podMonitor.interval=30s", "metrics.podMonitor.tokenSecret.name=scraper,metrics.podMonitor.tokenSecret.key=token"}
-	objects := parse(t, helmTemplate(t, values...))
+	objects := parse(t, helmTemplate(t, append(withPodMonitors, "metrics.podMonitor.interval=30s")...))
 	for component, kind := range map[string]string{"controller": "Deployment", "agent": "DaemonSet"} {
 		monitor, workload := find(t, objects, "PodMonitor", "-"+component), find(t, objects, kind, "-"+component)
 		text, err := yaml.Marshal(monitor.Object)
@@ -172,7 +180,7 @@ func TestPodMonitors(t *testing.T) {
 		if !slices.ContainsFunc(ports, func(p any) bool { return p.(map[string]any)["name"] == *endpoint.Port }) {
 			t.Errorf("the %s has no port %s", component, *endpoint.Port)
 		}
-		if !endpoint.HonorLabels || endpoint.Authorization == nil || endpoint.Authorization.Credentials.Name != "scraper" || endpoint.Interval != "30s" {
+		if !endpoint.HonorLabels || endpoint.Authorization == nil || endpoint.Authorization.Credentials.Name != "bpfmap-scraper" || endpoint.Interval != "30s" {
 			t.Errorf("the endpoint of the %s is %+v", component, endpoint)
 		}
 	}

@@ -103,7 +103,7 @@ func TestPinDirectoryOfOthers(t *testing.T) {
 	if message := w.awaitNodeReason("blocklist", "node-3", v1alpha1.NodeReasonPinConflict); !strings.Contains(message, "owner uid 65534") {
 		t.Errorf("message %q doesn't say whose the directory is", message)
 	}
-	w.awaitEvent("Failed")
+	w.awaitEvent(v1alpha1.NodeReasonPinConflict) // of the controller; the node's own is one of its BPFNodeState
 	if err := os.Chown(dir, 0, 0); err != nil {
 		t.Fatal(err)
 	}

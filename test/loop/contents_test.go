@@ -49,10 +49,12 @@ type desk struct {
 	account    string
 	kubeconfig string
 	config     *rest.Config
+	// forwards goes through the API server in place of straight to the agents.
+	forwards bool
 }
 
 // newDesk is one with the token of a service account of its own, and no rights but to find the agents.
-func newDesk(t *testing.T, w *world, name string) *desk {
+func newDesk(t testing.TB, w *world, name string) *desk {
 	t.Helper()
 	kubernetes := w.clientset(t)
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
@@ -73,7 +75,7 @@ func newDesk(t *testing.T, w *world, name string) *desk {
 	return d
 }
 
-func (w *world) clientset(t *testing.T) *kubernetes.Clientset {
+func (w *world) clientset(t testing.TB) *kubernetes.Clientset {
 	t.Helper()
 	c, err := kubernetes.NewForConfig(plane.Config())
 	if err != nil {
@@ -87,7 +89,7 @@ func (d *desk) subjects() []rbacv1.Subject {
 }
 
 // mayEverywhere binds a cluster role.
-func (d *desk) mayEverywhere(t *testing.T, role string) {
+func (d *desk) mayEverywhere(t testing.TB, role string) {
 	t.Helper()
 	bindings := d.w.clientset(t).RbacV1().ClusterRoleBindings()
 	binding, err := bindings.Create(t.Context(), &rbacv1.ClusterRoleBinding{
@@ -105,7 +107,7 @@ func (d *desk) mayEverywhere(t *testing.T, role string) {
 }
 
 // may grants a rule in the namespace.
-func (d *desk) may(t *testing.T, namespace string, rule rbacv1.PolicyRule) {
+func (d *desk) may(t testing.TB, namespace string, rule rbacv1.PolicyRule) {
 	t.Helper()
 	name := "contents-" + d.account + "-" + strings.Join(rule.Resources, "-")
 	name = strings.ReplaceAll(name, "/", "-")
@@ -128,12 +130,16 @@ func read(names ...string) rbacv1.PolicyRule {
 }
 
 // run runs a command of the plugin.
-func (d *desk) run(t *testing.T, args ...string) (out, errOut string, code int) {
+func (d *desk) run(t testing.TB, args ...string) (out, errOut string, code int) {
 	t.Helper()
 	f := kube.New("test")
 	root := &cobra.Command{Use: "kubectl-bpfmap", SilenceUsage: true, SilenceErrors: true}
 	f.AddFlags(root.PersistentFlags())
-	root.AddCommand(live.Commands(f, direct)...)
+	dial := live.Dial(direct)
+	if d.forwards {
+		dial = nil
+	}
+	root.AddCommand(live.Commands(f, dial)...)
 	var stdout, stderr bytes.Buffer
 	root.SetOut(&stdout)
 	root.SetErr(&stderr)
@@ -163,7 +169,7 @@ func (d *desk) want(t *testing.T, code int, out, errOut string, args ...string) 
 }
 
 // withContents starts a node whose agent serves contents.
-func withContents(t *testing.T, w *world) *node {
+func withContents(t testing.TB, w *world) *node {
 	t.Helper()
 	n := newNode(t, w, true)
 	n.start(t, "--contents-bind-address", "127.0.0.1:0", "--pod-namespace", "bpfmap-system", "--pod-name", n.name)
@@ -172,7 +178,7 @@ func withContents(t *testing.T, w *world) *node {
 }
 
 // endpoint waits until the agent says where it serves contents.
-func (n *node) endpoint(t *testing.T) *v1alpha1.ContentsEndpoint {
+func (n *node) endpoint(t testing.TB) *v1alpha1.ContentsEndpoint {
 	t.Helper()
 	state := &v1alpha1.BPFNodeState{}
 	await.Nil(t, limit, func() error {

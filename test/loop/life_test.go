@@ -127,7 +127,10 @@ func TestFreezeAndSwap(t *testing.T) {
 	w.edit("allowlist", setEntries(1, 11))
 	w.awaitCondition("allowlist", v1alpha1.ConditionStalled, v1alpha1.ReasonNodesStalled)
 	n.awaitContents(t, "allowlist", contents{1: 10, 2: 20})
-	w.awaitEvent("allowlist", "Stalled")
+	w.awaitEvent("allowlist", v1alpha1.NodeReasonFrozen)
+	if note := w.awaitEventIn(metav1.NamespaceDefault, n.name, "Stalled"); !strings.HasPrefix(note, n.name+": ") {
+		t.Errorf("the node's own event is %q", note)
+	}
 
 	w.edit("allowlist", func(s *v1alpha1.BPFMapSpec) { s.ReplacePolicy = v1alpha1.ReplaceSwap })
 	w.awaitReady("allowlist")

@@ -5,6 +5,7 @@ package loop_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -12,9 +13,13 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/test/await"
@@ -91,8 +96,10 @@ func freeAddress(t testing.TB) string {
 // rollouts, drift; all of it JSON, with what libraries say; and nothing while nothing happens.
 func TestLog(t *testing.T) {
 	endpoint := freeAddress(t)
-	w := newWorldWith(t, "--log-format=json")
-	n := newNode(t, w, true).start(t, "--log-format=json", "--resync-period=500ms", "--metrics-bind-address="+endpoint)
+	ofController, ofAgent := freeAddress(t), freeAddress(t)
+	w := newWorldWith(t, "--log-format=json", "--metrics-secure=false", "--metrics-bind-address="+ofController)
+	n := newNode(t, w, true).start(t, "--log-format=json", "--resync-period=100ms", "--metrics-secure=false", "--metrics-bind-address="+ofAgent,
+		"--contents-bind-address="+endpoint, "--pod-namespace", "bpfmap-system", "--pod-name", "agent")
 	for _, p := range []*process{w.controller, n.agent} {
 		first := p.awaitLine(map[string]string{"controller": "The controller starts", "agent": "The agent starts"}[p.name], nil)
 		for _, field := range []string{"version", "commit", "go", "metrics", "concurrency"} {
@@ -136,7 +143,7 @@ func TestLog(t *testing.T) {
 		t.Errorf("%v", drifted)
 	}
 
-	// The metrics server's library writes to the standard log.
+	// The library of a server with TLS writes to the standard log.
 	c, err := net.Dial("tcp", endpoint)
 	if err != nil {
 		t.Fatal(err)
@@ -154,16 +161,41 @@ func TestLog(t *testing.T) {
 		return fmt.Errorf("no line about a failed handshake")
 	})
 
-	w.quiet(n)
+	w.quiet(n, ofController, ofAgent)
 }
 
-// quiet waits for some resyncs in which nobody has anything to say.
-func (w *world) quiet(n *node) {
+// quietRounds is how much work without a change has to leave no line.
+const quietRounds = 20
+
+// quiet wants work that changes nothing to leave no line, however long it takes: a number of comparisons by the agent, and of
+// reconciles by the controller that a label of the map "table" causes. Both are counted by the metrics of the processes.
+func (w *world) quiet(n *node, controller, agent string) {
 	w.t.Helper()
-	const resyncs = 20
+	touches := 0
 	await.Nil(w.t, limit, func() error {
 		before := []int{len(w.controller.lines()), len(n.agent.lines())}
-		pause(w.t, resyncs*500*time.Millisecond)
+		syncs := w.count(agent, "bpfmap_sync_total{")
+		for range quietRounds {
+			touches++
+			reconciles := w.count(controller, `controller_runtime_reconcile_total{controller="bpfmap-controller"`)
+			m := &v1alpha1.BPFMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "table"}}
+			patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"labels":{"touched":"%d"}}}`, touches))
+			if err := w.Patch(w.t.Context(), m, patch); err != nil {
+				return err
+			}
+			await.Nil(w.t, limit, func() error {
+				if w.count(controller, `controller_runtime_reconcile_total{controller="bpfmap-controller"`) == reconciles {
+					return errors.New("the controller doesn't look at a map with another label")
+				}
+				return nil
+			})
+		}
+		await.Nil(w.t, limit, func() error {
+			if done := w.count(agent, "bpfmap_sync_total{") - syncs; done < quietRounds {
+				return fmt.Errorf("%v comparisons", done)
+			}
+			return nil
+		})
 		for i, p := range []*process{w.controller, n.agent} {
 			if all := p.lines(); len(all) != before[i] {
 				return fmt.Errorf("%s: while nothing happens, it says %v", p.name, all[before[i]:])
@@ -173,13 +205,24 @@ func (w *world) quiet(n *node) {
 	})
 }
 
-func pause(t testing.TB, d time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(d):
-	case <-t.Context().Done():
-		t.Fatal(t.Context().Err())
+// count is the sum of the series that begin like this, of a process that serves them without TLS.
+func (w *world) count(endpoint, series string) (sum float64) {
+	w.t.Helper()
+	text, err := scrape(endpoint)
+	if err != nil {
+		w.t.Fatal(err)
 	}
+	for row := range strings.Lines(text) {
+		if !strings.HasPrefix(row, series) {
+			continue
+		}
+		value, err := strconv.ParseFloat(strings.TrimSpace(row[strings.LastIndexByte(row, ' ')+1:]), 64)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		sum += value
+	}
+	return sum
 }
 
 // scrape is what a process serves without TLS.

@@ -186,10 +186,17 @@ func (w *world) awaitMessage(name, condition, part string) *v1alpha1.BPFMap {
 // awaitEvent waits for an event of a BPFMap and returns its note.
 func (w *world) awaitEvent(name, reason string) string {
 	w.t.Helper()
+	return w.awaitEventIn(w.namespace, name, reason)
+}
+
+// awaitEventIn waits for an event of an object in a namespace and returns its note. Events of objects without a namespace
+// are in the one called default.
+func (w *world) awaitEventIn(namespace, name, reason string) string {
+	w.t.Helper()
 	note := ""
 	await.Nil(w.t, limit, func() error {
 		var list eventsv1.EventList
-		if err := w.List(w.t.Context(), &list, client.InNamespace(w.namespace)); err != nil {
+		if err := w.List(w.t.Context(), &list, client.InNamespace(namespace)); err != nil {
 			return err
 		}
 		var seen []string

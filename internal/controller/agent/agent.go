@@ -142,7 +142,7 @@ func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
 		client: a.client, live: asker{s.Live, a.node}, holdings: &holdings{}, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue, pins: &Pins{}, programs: newPrograms(o.Host, o.ResyncPeriod, a.state, a.seeded), groups: &groupLocks{},
-		loader: newRevisionLoader(s.Live, recorder), events: &eventEmitter{s.Events, a.node},
+		loader: newRevisionLoader(s.Live, recorder), events: &eventEmitter{s.Events, a.client, a.node},
 		metrics: recorder, seeded: a.seeded, began: time.Now(), resync: o.ResyncPeriod,
 	}
 	a.reconciler.loader.spread = s.Spread

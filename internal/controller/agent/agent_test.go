@@ -5,12 +5,15 @@ package agent
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
@@ -66,6 +69,42 @@ func TestEventsFor(t *testing.T) {
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", name, diff)
 		}
+	}
+}
+
+// recorded keeps whom events regard and what they are related to.
+type recorded struct{ regarding, related []runtime.Object }
+
+func (r *recorded) Eventf(regarding, related runtime.Object, _, _, _, _ string, _ ...any) {
+	r.regarding, r.related = append(r.regarding, regarding), append(r.related, related)
+}
+
+// TestFailuresOfManyNodes wants a BPFMap that a thousand nodes can't take to get no event from any of them: each tells it
+// of its own BPFNodeState. What one node alone knows goes to the BPFMap.
+func TestFailuresOfManyNodes(t *testing.T) {
+	ctx, r := t.Context(), &recorded{}
+	key := revision.Key{Namespace: "edge", Name: "table"}
+	failed := engine.Report{Key: key, UID: "map", State: v1alpha1.NodeMapFailed, Reason: "MapFull", Message: "no room", Err: errors.New("no room")}
+	for i := range 1000 {
+		state := &v1alpha1.BPFNodeState{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%03d", i), UID: types.UID(fmt.Sprint(i))}}
+		e := &eventEmitter{r, newClient(t, state), state.Name}
+		e.emit(ctx, nil, failed)
+		about, ok := r.regarding[i].(*v1alpha1.BPFNodeState)
+		if !ok || about.Name != state.Name || about.UID != state.UID || about.Kind != "BPFNodeState" {
+			t.Fatalf("the event is about %+v", r.regarding[i])
+		}
+		if m, ok := r.related[i].(*v1alpha1.BPFMap); !ok || m.Name != "table" || m.Namespace != "edge" || m.UID != "map" {
+			t.Fatalf("the event is related to %+v", r.related[i])
+		}
+	}
+	e := &eventEmitter{r, newClient(t), "node"}
+	e.emit(ctx, nil, engine.Report{Key: key, Drift: &engine.Drift{Kind: plan.DriftContents, Summary: "1 entry changed", Repaired: true}})
+	if m, ok := r.regarding[1000].(*v1alpha1.BPFMap); !ok || m.Name != "table" || r.related[1000] != nil {
+		t.Errorf("drift is an event of %+v, related to %+v", r.regarding[1000], r.related[1000])
+	}
+	e.emit(ctx, nil, failed) // before there is a state
+	if about := r.regarding[1001].(*v1alpha1.BPFNodeState); about.Name != "node" || about.UID != "" {
+		t.Errorf("before there is a state, the event is about %+v", about)
 	}
 }
 

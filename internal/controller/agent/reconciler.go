@@ -190,7 +190,7 @@ func (r *reconciler) publish(ctx context.Context, object *v1alpha1.BPFMapRevisio
 	if report.State != v1alpha1.NodeMapStalled { // else the kernel may hold a map of another layout
 		r.metrics.FollowContents(object)
 	}
-	r.events.emit(before, *report)
+	r.events.emit(ctx, before, *report)
 	r.log(ctx, before, *report)
 	if report.MapID != 0 && (before == nil || before.MapID != int64(report.MapID)) {
 		r.queue.addHolders(ctx, report.Key)
@@ -265,7 +265,7 @@ func (r *reconciler) remove(ctx context.Context, e Engine, key revision.Key, c c
 	if report.Action != engine.ActionNone {
 		log.FromContext(ctx).Info(string(report.Action)+" map", "mapID", report.MapID, "because", c.removal, "detail", report.Message)
 		if c.shown { // of a BPFMap that is deleted nobody reads what thousands of nodes would tell
-			r.events.removed(report, c.removal)
+			r.events.removed(ctx, report, c.removal)
 		}
 	}
 	r.holdings.gone(key, c.shown)

@@ -193,7 +193,7 @@ func newParts(t testing.TB, c client.Client, node string, host Host) *parts {
 	p.reconciler = &reconciler{
 		client: c, live: asker{c, node}, holdings: &holdings{}, node: node, readiness: newNodeReadiness(host), state: state, checks: checks, pins: &Pins{}, groups: &groupLocks{}, seeded: closed(),
 		queue: &mapQueue{client: c, checks: checks, state: state}, loader: newRevisionLoader(c, metrics),
-		events: &eventEmitter{p.events, node}, metrics: metrics, programs: newPrograms(host, time.Minute, state, closed()),
+		events: &eventEmitter{p.events, c, node}, metrics: metrics, programs: newPrograms(host, time.Minute, state, closed()),
 	}
 	_, err := p.readiness.look(t.Context())
 	must(t, err)

@@ -6,6 +6,8 @@ package process
 import (
 	"context"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -79,13 +81,31 @@ func (r contentsReviews) Who(ctx context.Context, request *http.Request) (authen
 	if token == "" {
 		return authenticationv1.UserInfo{}, fmt.Errorf("%w: neither a client certificate nor a bearer token was sent", contents.ErrUnauthenticated)
 	}
-	for _, audiences := range [][]string{{contents.Audience}, nil} {
+	for _, audiences := range audiencesOf(token) {
 		who, err := r.token(ctx, token, audiences)
 		if !errors.Is(err, errUnauthenticated) {
 			return who, err
 		}
 	}
 	return authenticationv1.UserInfo{}, fmt.Errorf("%w: the bearer token is not valid", contents.ErrUnauthenticated)
+}
+
+// audiencesOf are those that a token is reviewed for, one after the other; none is the API server. What a token says of
+// itself, which nobody has checked yet, only decides which comes first: most tokens are then reviewed once.
+func audiencesOf(token string) [][]string {
+	forAgents, forServer := []string{contents.Audience}, []string(nil)
+	var claims struct {
+		Audience any `json:"aud"` // a string or a list of them
+	}
+	if parts := strings.Split(token, "."); len(parts) == 3 {
+		if text, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil && json.Unmarshal(text, &claims) == nil {
+			list, _ := claims.Audience.([]any)
+			if claims.Audience == contents.Audience || slices.Contains(list, any(contents.Audience)) {
+				return [][]string{forAgents, forServer}
+			}
+		}
+	}
+	return [][]string{forServer, forAgents}
 }
 
 // certificate is whom a certificate names, if an authority of the cluster signed it for a client: the common name is the

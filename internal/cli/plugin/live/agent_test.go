@@ -192,3 +192,55 @@ func TestEach(t *testing.T) {
 		t.Errorf("failed: %v", got)
 	}
 }
+
+// TestInOrder wants answers in the order of the nodes, whoever answers first: small ones that were read ahead, large ones that
+// are asked for again, and what there is of those that failed; and no more read ahead than the bound.
+func TestInOrder(t *testing.T) {
+	var now, most, asked atomic.Int64
+	large := strings.Repeat("x", maxAhead+1)
+	at, dial := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		defer now.Add(-1)
+		for n, m := now.Add(1), most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		asked.Add(1)
+		w.Header().Set("Trailer", contents.Outcome)
+		outcome, i := contents.OutcomeComplete, 0
+		_, _ = fmt.Sscanf(r.Host, "node-%d", &i)
+		time.Sleep(time.Duration(40-i) * time.Millisecond / 4) // the first ones last
+		_, _ = io.WriteString(w, r.Host)
+		switch i {
+		case 3:
+			_, _ = io.WriteString(w, large)
+		case 7:
+			outcome = "failed"
+		}
+		w.Header().Set(contents.Outcome, outcome)
+	})
+	c := &cluster{credentials: &rest.Config{Host: "https://api"}, dial: dial, timeout: time.Minute, agents: map[string]*agent{}}
+	var names []string
+	want := ""
+	for i := range 40 {
+		state := v1alpha1.BPFNodeState{}
+		state.Name = fmt.Sprintf("node-%d", i)
+		state.Status.Contents = at
+		names, c.states = append(names, state.Name), append(c.states, state)
+		want += "|" + state.Name
+		if i == 3 {
+			want += large
+		}
+	}
+	defer c.close()
+	var out strings.Builder
+	failed := c.inOrder(t.Context(), names, question, func(string) *firstByte {
+		return &firstByte{out: &out, before: func() { out.WriteByte('|') }}
+	})
+	if len(failed) != 1 || failed[0].Node != "node-7" || failed[0].Error != "failed" {
+		t.Errorf("failed: %+v", failed)
+	}
+	if out.String() != want {
+		t.Errorf("%d bytes, want %d: %.200s", out.Len(), len(want), out.String())
+	}
+	if asked.Load() != 41 || most.Load() > inParallel {
+		t.Errorf("%d questions, want 41; %d at a time, want at most %d", asked.Load(), most.Load(), inParallel)
+	}
+}

@@ -147,17 +147,17 @@ bpfmap dump prints it on the node itself. Without --node the BPFMap has to be on
 	return c
 }
 
-// dump prints node by node. Each may take as long as its map takes: only the first byte is waited for with a timeout.
+// dump prints node by node, and reads ahead. Each may take as long as its map takes: only the first byte is waited for with a
+// timeout.
 func dump(c *cobra.Command, all *cluster, q *contents.Question) error {
 	out, names := screen(c), all.names()
 	list := q.Format == "json" && len(names) > 1
 	if list {
 		out.Printf("[")
 	}
-	var failed []failure
 	begun := 0
-	for _, name := range names {
-		before := func() {
+	failed := all.inOrder(c.Context(), names, q, func(name string) *firstByte {
+		return &firstByte{out: out, before: func() {
 			switch {
 			case list && begun > 0:
 				out.Printf(",")
@@ -171,12 +171,8 @@ func dump(c *cobra.Command, all *cluster, q *contents.Question) error {
 				out.Printf("%s# %s on node %s\n", separator, q.Subject(), name)
 			}
 			begun++
-		}
-		w := &firstByte{out: out, before: before}
-		if f := all.stream(c.Context(), name, q, w); f != nil {
-			failed = append(failed, *f)
-		}
-	}
+		}}
+	})
 	if list {
 		out.Printf("]\n")
 	}

@@ -110,7 +110,22 @@ func (f *flags) states(ctx context.Context, reader client.Reader) ([]v1alpha1.BP
 	var states []v1alpha1.BPFNodeState
 	names := slices.Clone(f.nodes)
 	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
+	names = slices.Compact(names)
+	listed := map[string]v1alpha1.BPFNodeState{}
+	if len(names) > inParallel { // one request in place of many; who may only get some asks for each
+		all, err := kube.ListNodeStates(ctx, reader)
+		for i := range all {
+			listed[all[i].Name] = all[i]
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+	}
+	for _, name := range names {
+		if state, ok := listed[name]; ok {
+			states = append(states, state)
+			continue
+		}
 		state, err := getState(ctx, reader, name)
 		if err != nil {
 			return nil, err

@@ -42,6 +42,8 @@ func newController(run func(context.Context, cluster.Options) error) *cobra.Comm
 	addProcessFlags(c, &o.Options, &l)
 	addFetchFlags(c, &o.Fetch, &cache)
 	f := c.Flags()
+	f.BoolVar(&o.Secrets, "secret-sources", false,
+		"let BPFMaps name Secrets, for entries and for how sources are fetched (needs the right to read them: chart value controller.sources.secrets.enabled)")
 	f.BoolVar(&o.LeaderElect, "leader-elect", false, "elect one active controller among several replicas")
 	f.StringVar(&o.Namespace, "namespace", "", "namespace of the lease and of the agents (default the pod's own)")
 	f.StringVar(&o.AgentDaemonSet, "agent-daemonset", "",

@@ -32,7 +32,7 @@
   "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") }}
 {{- with .component }}
 {{- $_ := set $labels "app.kubernetes.io/component" . }}
-{{- end }}
+{{- end -}}
 labels:
   {{- merge $labels (default (dict) .labels) .root.Values.commonLabels | toYaml | nindent 2 }}
 {{- with merge (dict) (default (dict) .annotations) .root.Values.commonAnnotations }}

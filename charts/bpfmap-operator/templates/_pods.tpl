@@ -1,7 +1,7 @@
 {{/* Arguments that both components take. Called with (dict "root" $ "component" "agent"), like most below. */}}
 {{- define "bpfmap-operator.commonArgs" -}}
 {{- $metrics := .root.Values.metrics }}
-{{- $values := index .root.Values .component }}
+{{- $values := index .root.Values .component -}}
 - --health-probe-bind-address=:{{ int $values.healthPort }}
 {{- if $metrics.enabled }}
 - --metrics-bind-address=:{{ int $metrics.port }}

@@ -58,6 +58,7 @@ func NewManager(cfg *rest.Config, o Options, c cache.Options, adjust func(*manag
 	}
 	if o.MetricsSecure {
 		options.Metrics.SecureServing = true
+		options.Metrics.CertDir = o.MetricsCertDir
 		options.Metrics.FilterProvider = delegatedAuth
 	}
 	adjust(&options)

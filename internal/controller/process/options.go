@@ -24,6 +24,9 @@ type Options struct {
 	// MetricsSecure serves metrics by HTTPS, and only to clients whose token may get the
 	// non-resource URL /metrics. The process then needs the cluster role system:auth-delegator.
 	MetricsSecure bool
+	// MetricsCertDir is a folder with the certificate that metrics are served with, tls.crt and tls.key. It is read anew
+	// when it changes. Empty means a certificate of the process's own, which nobody can check.
+	MetricsCertDir string
 	// MetricsPerMap is how many maps get series of their own; 0 is none.
 	MetricsPerMap int
 	// HealthProbeBindAddress is the host:port that serves /healthz and /readyz, or Disabled.
@@ -36,7 +39,7 @@ type Options struct {
 // have.
 func (o Options) Start() []any {
 	return []any{
-		"version", o.Version, "commit", o.Revision, "go", runtime.Version(), "metrics", o.MetricsBindAddress, "metricsSecure", o.MetricsSecure,
+		"version", o.Version, "commit", o.Revision, "go", runtime.Version(), "metrics", o.MetricsBindAddress, "metricsSecure", o.MetricsSecure, "metricsCertDir", o.MetricsCertDir,
 		"metricsPerMap", o.MetricsPerMap, "healthProbe", o.HealthProbeBindAddress,
 	}
 }

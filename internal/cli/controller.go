@@ -28,6 +28,7 @@ func newController(run func(context.Context, cluster.Options) error) *cobra.Comm
 			if err := l.start(c); err != nil {
 				return err
 			}
+			ownSizing().fit(mostOf)
 			o.MaxStoredBytesPerMap, o.MaxStoredBytesPerNamespace = perMap.Value(), perNamespace.Value()
 			if o.MaxStoredBytesPerMap <= 0 || o.MaxStoredBytesPerNamespace <= 0 {
 				return fmt.Errorf("invalid values %s and %s of --max-stored-bytes-per-map and --max-stored-bytes-per-namespace: both must be positive",

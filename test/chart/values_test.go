@@ -5,6 +5,7 @@ package chart_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,9 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
 )
 
 func TestValuesAreChecked(t *testing.T) {
@@ -50,7 +54,7 @@ func TestValuesAreChecked(t *testing.T) {
 		"nameOverride=Upper":                                           "nameOverride",
 		"fullnameOverride=1a":                                          "fullnameOverride",
 		"commonLabels.a=b c":                                           "commonLabels",
-		"agent.podLabels.a/b/c=d":                                      "podLabels",
+		"agent.podLabels.a/b/c=d":                                      "a/b/c",
 		"agent.serviceAccount.create=false":                            "agent.serviceAccount.name: which account?",
 		"controller.serviceAccount.create=false":                       "controller.serviceAccount.name: which account?",
 		"agent.podSecurityContext.runAsNonRoot=true":                   "runAsNonRoot",
@@ -101,7 +105,7 @@ func TestValuesAreChecked(t *testing.T) {
 var uses = map[string][]string{
 	"global.imageRegistry":                          {"global.imageRegistry=mirror.example:5000"},
 	"global.imagePullSecrets":                       {"global.imagePullSecrets={n}"},
-	"extraObjects":                                  {"extraObjects[0].apiVersion=v1,extraObjects[0].kind=ConfigMap,extraObjects[0].metadata.name={{ .Release.Name }}-extra"},
+	"extraObjects":                                  {"extraObjects[0].apiVersion=v1,extraObjects[0].kind=ConfigMap,extraObjects[0].metadata.name=extra"},
 	"metrics.tls.secretName":                        {"metrics.enabled=true", "metrics.tls.secretName=n"},
 	"metrics.tls.caKey":                             {"metrics.enabled=true", "metrics.serviceMonitor.enabled=true", "metrics.tls.secretName=n", "metrics.tls.caKey=root.pem"},
 	"metrics.tls.serverName":                        {"metrics.enabled=true", "metrics.serviceMonitor.enabled=true", "metrics.tls.secretName=n", "metrics.tls.serverName=metrics.example"},
@@ -210,7 +214,7 @@ var common = map[string]string{
 	"serviceAccount.annotations": "serviceAccount.annotations.a=b", "serviceAccount.labels": "serviceAccount.labels.a=b",
 	"serviceAccount.automount": "serviceAccount.automount=false", "resources": "resources.requests.cpu=7",
 	"podLabels": "podLabels.a=b", "podAnnotations": "podAnnotations.a=b", "nodeSelector": "nodeSelector.a=b",
-	"tolerations": "tolerations[0].key=a", "affinity": "affinity.nodeAffinity.a=b", "priorityClassName": "priorityClassName=n",
+	"tolerations": "tolerations[0].key=a", "affinity": "affinity.nodeAffinity=null", "priorityClassName": "priorityClassName=n",
 	"extraArgs": "extraArgs={--concurrency=8}", "extraEnv": "extraEnv[0].name=HTTPS_PROXY,@.extraEnv[0].value=http://proxy.example",
 	"extraVolumes":      "extraVolumes[0].name=extra,@.extraVolumes[0].emptyDir.sizeLimit=1Mi",
 	"extraVolumeMounts": "extraVolumes[0].name=extra,@.extraVolumes[0].emptyDir.sizeLimit=1Mi,@.extraVolumeMounts[0].name=extra,@.extraVolumeMounts[0].mountPath=/extra",
@@ -219,9 +223,10 @@ var common = map[string]string{
 	"podSecurityContext": "podSecurityContext.appArmorProfile.type=Unconfined", "securityContext": "securityContext.seLinuxOptions.type=spc_t",
 }
 
-// TestEveryValueIsUsed renders the chart once for each value: it must change an object.
+// TestEveryValueIsUsed renders the chart once for each value: it must change an object, and a real API server must take what it
+// changes, with strict field validation.
 func TestEveryValueIsUsed(t *testing.T) {
-	unseen := map[string]bool{}
+	unseen, changed := map[string]bool{}, map[string]*unstructured.Unstructured{}
 	for path := range uses {
 		unseen[path] = true
 	}
@@ -232,14 +237,66 @@ func TestEveryValueIsUsed(t *testing.T) {
 		}
 		delete(unseen, path)
 		t.Run(path, func(t *testing.T) {
-			if before, after := helmTemplate(t, set[:len(set)-1]...), helmTemplate(t, set...); before == after {
+			before, after := helmTemplate(t, set[:len(set)-1]...), helmTemplate(t, set...)
+			if before == after {
 				t.Errorf("%s changes nothing", set[len(set)-1])
+			}
+			were := objects(t, before)
+			for text, object := range objects(t, after) {
+				if were[text] == nil {
+					changed[text] = object
+				}
 			}
 		})
 		return true
 	}, func(path string) { t.Errorf("values.yaml: no test says what %s changes", path) })
 	for path := range unseen {
 		t.Errorf("values.yaml has no %s", path)
+	}
+	dryRun(t, slices.Collect(maps.Values(changed)))
+}
+
+// objects are those of manifests, by their text.
+func objects(t *testing.T, manifests string) map[string]*unstructured.Unstructured {
+	t.Helper()
+	all := map[string]*unstructured.Unstructured{}
+	for _, o := range parse(t, manifests) {
+		text, err := o.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[string(text)] = o
+	}
+	return all
+}
+
+// dryRun sends objects to a real API server, but those of kinds that other operators bring.
+func dryRun(t *testing.T, all []*unstructured.Unstructured) {
+	t.Helper()
+	kubeconfig, err := controlplane.New(t).Kubeconfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, o := range all {
+		if group := o.GroupVersionKind().Group; group == "monitoring.coreos.com" || group == "cert-manager.io" {
+			continue
+		}
+		if o.GetNamespace() == namespace {
+			o.SetNamespace("default")
+		}
+		text, err := o.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, string(text))
+	}
+	out, err := tool(t.Context(), strings.Join(list, "\n---\n"), "kubectl", "--kubeconfig", kubeconfig, "apply", "--dry-run=server", "--validate=strict", "-f", "-")
+	if err != nil {
+		t.Error(err)
+	}
+	if got := strings.Count(out, "(server dry run)"); got != len(list) {
+		t.Errorf("the API server took %d objects of %d", got, len(list))
 	}
 }
 
@@ -327,7 +384,7 @@ func TestSchemaKnowsExactlyTheValues(t *testing.T) {
 }
 
 // open are the schemas that let everything pass, on purpose.
-var open = []string{"/properties/global", "/$defs/kubernetes"}
+var open = []string{"/properties/global", "/$defs/kubernetes", "/$defs/named"}
 
 // checkClosed wants each object's schema to say what else it may have: nothing, or what kind.
 func checkClosed(t *testing.T, path string, node any) {

@@ -79,7 +79,11 @@ registry, which is what comes before the first slash if it looks like a host.
 {{- define "bpfmap-operator.pullSecrets" -}}
 {{- $names := list }}
 {{- range concat .Values.imagePullSecrets (default (list) (default (dict) .Values.global).imagePullSecrets) }}
-{{- $names = append $names (ternary .name . (kindIs "map" .)) }}
+{{- if kindIs "map" . }}
+{{- $names = append $names .name }}
+{{- else }}
+{{- $names = append $names . }}
+{{- end }}
 {{- end }}
 {{- with uniq $names }}
 imagePullSecrets:

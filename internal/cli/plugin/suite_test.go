@@ -112,6 +112,7 @@ func kubeconfigOf(t *testing.T, user string, groups ...string) string {
 func (w *world) control() {
 	w.t.Helper()
 	m, err := cluster.New(plane.Config(), cluster.Options{
+		Secrets:              true,
 		Options:              process.Options{MetricsBindAddress: process.Disabled, HealthProbeBindAddress: process.Disabled},
 		RevisionHistoryLimit: 5, Concurrency: 4,
 	})

@@ -6,6 +6,7 @@ package process
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -39,7 +40,7 @@ type Options struct {
 // have.
 func (o Options) Start() []any {
 	return []any{
-		"version", o.Version, "commit", o.Revision, "go", runtime.Version(), "metrics", o.MetricsBindAddress, "metricsSecure", o.MetricsSecure, "metricsCertDir", o.MetricsCertDir,
+		"version", o.Version, "commit", o.Revision, "go", runtime.Version(), "gomaxprocs", runtime.GOMAXPROCS(0), "gomemlimit", debug.SetMemoryLimit(-1), "metrics", o.MetricsBindAddress, "metricsSecure", o.MetricsSecure, "metricsCertDir", o.MetricsCertDir,
 		"metricsPerMap", o.MetricsPerMap, "healthProbe", o.HealthProbeBindAddress,
 	}
 }

@@ -4,7 +4,9 @@
 package process
 
 import (
+	"crypto/tls"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 
@@ -34,6 +36,17 @@ type Options struct {
 	HealthProbeBindAddress string
 	// Version is what the process calls itself to the API server. Revision is the commit that it was built from.
 	Version, Revision string
+}
+
+// checkCertificate says now what is wrong with the certificate for metrics, which is read when the server starts.
+func (o Options) checkCertificate() error {
+	if o.MetricsCertDir == "" {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(filepath.Join(o.MetricsCertDir, "tls.crt"), filepath.Join(o.MetricsCertDir, "tls.key")); err != nil {
+		return fmt.Errorf("read the certificate of --metrics-cert-dir %s: %w", o.MetricsCertDir, err)
+	}
+	return nil
 }
 
 // Start is what the first line of a process's log tells of it: what was built, and the settings that both processes

@@ -62,7 +62,7 @@ func TestFlagsOfValues(t *testing.T) {
 		if !set[name] && !slices.Contains(byEnvironment, name) {
 			t.Errorf("the chart never sets %s", name)
 		}
-		if !regexp.MustCompile(`\n +`+name+`\b`).Match(reference) {
+		if !regexp.MustCompile(`\n +` + name + `\b`).Match(reference) {
 			t.Errorf("no command has %s", name)
 		}
 	}

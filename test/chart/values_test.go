@@ -214,7 +214,7 @@ var common = map[string]string{
 	"serviceAccount.annotations": "serviceAccount.annotations.a=b", "serviceAccount.labels": "serviceAccount.labels.a=b",
 	"serviceAccount.automount": "serviceAccount.automount=false", "resources": "resources.requests.cpu=7",
 	"podLabels": "podLabels.a=b", "podAnnotations": "podAnnotations.a=b", "nodeSelector": "nodeSelector.a=b",
-	"tolerations": "tolerations[0].key=a", "affinity": "affinity.nodeAffinity=null", "priorityClassName": "priorityClassName=n",
+	"tolerations": "tolerations[0].key=a", "affinity": "affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight=1,@.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.topologyKey=z", "priorityClassName": "priorityClassName=n",
 	"extraArgs": "extraArgs={--concurrency=8}", "extraEnv": "extraEnv[0].name=HTTPS_PROXY,@.extraEnv[0].value=http://proxy.example",
 	"extraVolumes":      "extraVolumes[0].name=extra,@.extraVolumes[0].emptyDir.sizeLimit=1Mi",
 	"extraVolumeMounts": "extraVolumes[0].name=extra,@.extraVolumes[0].emptyDir.sizeLimit=1Mi,@.extraVolumeMounts[0].name=extra,@.extraVolumeMounts[0].mountPath=/extra",
@@ -291,7 +291,7 @@ func dryRun(t *testing.T, all []*unstructured.Unstructured) {
 		}
 		list = append(list, string(text))
 	}
-	out, err := tool(t.Context(), strings.Join(list, "\n---\n"), "kubectl", "--kubeconfig", kubeconfig, "apply", "--dry-run=server", "--validate=strict", "-f", "-")
+	out, err := tool(t.Context(), strings.Join(list, "\n---\n"), "kubectl", "--kubeconfig", kubeconfig, "apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "-f", "-")
 	if err != nil {
 		t.Error(err)
 	}

@@ -47,7 +47,7 @@ terminationMessagePolicy: FallbackToLogsOnError
 {{/* Where pods of a component may run, and with which priority. Called with its values. */}}
 {{- define "bpfmap-operator.scheduling" -}}
 {{- with .priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .nodeSelector }}
 nodeSelector:

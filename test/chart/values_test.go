@@ -214,7 +214,7 @@ var common = map[string]string{
 	"serviceAccount.annotations": "serviceAccount.annotations.a=b", "serviceAccount.labels": "serviceAccount.labels.a=b",
 	"serviceAccount.automount": "serviceAccount.automount=false", "resources": "resources.requests.cpu=7",
 	"podLabels": "podLabels.a=b", "podAnnotations": "podAnnotations.a=b", "nodeSelector": "nodeSelector.a=b",
-	"tolerations": "tolerations[0].key=a", "affinity": "affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight=1,@.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.topologyKey=z", "priorityClassName": "priorityClassName=n",
+	"tolerations": "tolerations[0].key=a", "affinity": "affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight=1,@.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.topologyKey=z", "priorityClassName": "priorityClassName=system-cluster-critical",
 	"extraArgs": "extraArgs={--concurrency=8}", "extraEnv": "extraEnv[0].name=HTTPS_PROXY,@.extraEnv[0].value=http://proxy.example",
 	"extraVolumes":      "extraVolumes[0].name=extra,@.extraVolumes[0].emptyDir.sizeLimit=1Mi",
 	"extraVolumeMounts": "extraVolumes[0].name=extra,@.extraVolumes[0].emptyDir.sizeLimit=1Mi,@.extraVolumeMounts[0].name=extra,@.extraVolumeMounts[0].mountPath=/extra",

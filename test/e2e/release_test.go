@@ -81,10 +81,10 @@ func TestHelmTest(t *testing.T) {
 	eventually(t, func() error {
 		left, err := output(t.Context(), "kubectl", "get", "bpfmaps,pods,serviceaccounts,roles,rolebindings", "--namespace", system,
 			"--selector", "app.kubernetes.io/component=test", "--output", "name")
-		if err != nil || left != "" {
-			return fmt.Errorf("what is left: %s (%v)", left, err)
+		if err == nil && left != "" {
+			err = fmt.Errorf("it left %s", left)
 		}
-		return nil
+		return err
 	})
 }
 

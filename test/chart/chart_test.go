@@ -11,8 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
 )
 
 func TestHelmLint(t *testing.T) {
@@ -25,11 +23,7 @@ func TestHelmLint(t *testing.T) {
 // TestAPIServerTakesEveryObject sends what both ways render, in several configurations, to a real
 // API server that has the CRDs, with strict field validation.
 func TestAPIServerTakesEveryObject(t *testing.T) {
-	cp := controlplane.New(t)
-	kubeconfig, err := cp.Kubeconfig()
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := apiServer(t)
 	kubectl := func(stdin string, args ...string) (string, error) {
 		return tool(t.Context(), stdin, "kubectl", append([]string{"--kubeconfig", kubeconfig}, args...)...)
 	}
@@ -253,11 +247,7 @@ func TestCapabilitiesAskedFor(t *testing.T) {
 // TestPodSecurity has the API server judge the pods by the Pod Security Standards, as docs/security.md
 // tells them.
 func TestPodSecurity(t *testing.T) {
-	cp := controlplane.New(t)
-	kubeconfig, err := cp.Kubeconfig()
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := apiServer(t)
 	levels := []string{"restricted", "baseline", "privileged"}
 	for _, level := range levels {
 		manifest := "{apiVersion: v1, kind: Namespace, metadata: {name: " + level + ", labels: {pod-security.kubernetes.io/enforce: " + level + "}}}"

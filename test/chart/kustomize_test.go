@@ -117,10 +117,7 @@ func TestMovedNamespace(t *testing.T) {
 	if !strings.HasSuffix(condition, "'system:serviceaccount:maps:bpfmap-agent'") {
 		t.Errorf("the policy is about %s", condition)
 	}
-	kubeconfig, err := controlplane.New(t).Kubeconfig()
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := apiServer(t)
 	if _, err := tool(t.Context(), "", "kubectl", "--kubeconfig", kubeconfig, "create", "namespace", "maps"); err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
 )
 
 func TestValuesAreChecked(t *testing.T) {
@@ -273,10 +271,7 @@ func objects(t *testing.T, manifests string) map[string]*unstructured.Unstructur
 // dryRun sends objects to a real API server, but those of kinds that other operators bring.
 func dryRun(t *testing.T, all []*unstructured.Unstructured) {
 	t.Helper()
-	kubeconfig, err := controlplane.New(t).Kubeconfig()
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := apiServer(t)
 	var list []string
 	for _, o := range all {
 		if group := o.GroupVersionKind().Group; group == "monitoring.coreos.com" || group == "cert-manager.io" {

@@ -54,9 +54,6 @@ func BenchmarkIdleAgent(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// residentMiB is a process's resident memory.
-func residentMiB(pid int) (float64, error) { return memoryMiB(pid, "VmRSS") }
-
 // memoryMiB is a figure of /proc/PID/status.
 func memoryMiB(pid int, name string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

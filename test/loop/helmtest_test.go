@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,7 +63,7 @@ func TestHelmTest(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := func() (string, error) {
-		args := append(pod.Spec.Containers[0].Args, "--kubeconfig="+kubeconfig)
+		args := slices.Concat(pod.Spec.Containers[0].Args, []string{"--kubeconfig=" + kubeconfig})
 		out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
 		return string(out), err
 	}

@@ -25,7 +25,7 @@ export PATH := $(CACHE):$(PATH)
 
 # What `make generate` writes and `make verify` compares.
 GENERATED := api config/crd/bases config/jsonschema config/rbac/controller_role.yaml config/rbac/agent_role.yaml \
-	$(CHART)/files docs/api.md docs/concepts.md docs/kernels.md docs/man docs/reference/cli.md internal/bpf/zz_generated.maptype.go
+	$(CHART)/files $(CHART)/README.md docs/api.md docs/concepts.md docs/kernels.md docs/man docs/reference/cli.md internal/bpf/zz_generated.maptype.go
 
 TEST_TIMEOUT  ?= 20m
 TEST_FLAGS    ?= -count=1
@@ -199,7 +199,7 @@ uapi: ## Write internal/uapi/newest.txt from the newest kernel's header (Debian'
 		mv "$$dir/newest.txt" internal/uapi/newest.txt
 
 .PHONY: generate
-generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API docs, the command line's reference and the chart's copies.
+generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API docs, the command line's reference, the chart's copies and its table of values.
 	$(GO) run ./hack/typegen .
 	bin/tools/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	bin/tools/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
@@ -216,6 +216,7 @@ generate: bin/tools/controller-gen ## Write map types, deepcopy, CRDs, RBAC, API
 	cp config/crd/bases/*.yaml $(CHART)/files/crds/
 	cp config/rbac/controller_role.yaml config/rbac/agent_role.yaml $(CHART)/files/rbac/
 	cp config/monitoring/prometheus_rule.yaml config/monitoring/dashboard.json $(CHART)/files/monitoring/
+	$(GO) run ./hack/chartdoc $(CHART)/values.yaml $(CHART)/README.md
 
 .PHONY: verify
 verify: generate ## Fail if generated files, formatting or go.mod are not up to date.

@@ -49,13 +49,13 @@ func allSet(t *testing.T, c *cobra.Command) {
 func processOptions() process.Options {
 	return process.Options{
 		Kubeconfig: "/k", MetricsBindAddress: ":1", MetricsSecure: false, HealthProbeBindAddress: ":2",
-		MetricsPerMap: 3, Version: version, Revision: commit,
+		MetricsPerMap: 3, MetricsCertDir: "/tls", Version: version, Revision: commit,
 	}
 }
 
 var processArgs = []string{
 	"--kubeconfig=/k", "--metrics-bind-address=:1", "--metrics-secure=false", "--health-probe-bind-address=:2",
-	"--log-level=error", "--log-format=json", "--metrics-per-map=3",
+	"--log-level=error", "--log-format=json", "--metrics-per-map=3", "--metrics-cert-dir=/tls",
 }
 
 func TestControllerFlags(t *testing.T) {
@@ -74,7 +74,7 @@ func TestControllerFlags(t *testing.T) {
 	}
 
 	c := newController(keep)
-	err := execute(t, c, append(processArgs, "--leader-elect", "--namespace=ns", "--agent-daemonset=agents", "--concurrency=7", "--revision-history-limit=3",
+	err := execute(t, c, append(processArgs, "--leader-elect", "--secret-sources", "--namespace=ns", "--agent-daemonset=agents", "--concurrency=7", "--revision-history-limit=3",
 		"--max-stored-bytes-per-map=1Mi", "--max-stored-bytes-per-namespace=2Mi",
 		"--allowed-source-hosts=a.test,*.b.test", "--allowed-source-networks=10.0.0.0/8", "--min-source-interval=5m", "--source-cache-dir=/c",
 		"--source-cache-size=1Gi", "--source-proxy=http://p:3128", "--artifact-sources", "--artifact-hosts=flux.test")...)
@@ -82,7 +82,7 @@ func TestControllerFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	allSet(t, c)
-	want = cluster.Options{Options: processOptions(), LeaderElect: true, Namespace: "ns", AgentDaemonSet: "agents", Concurrency: 7, RevisionHistoryLimit: 3,
+	want = cluster.Options{Options: processOptions(), LeaderElect: true, Secrets: true, Namespace: "ns", AgentDaemonSet: "agents", Concurrency: 7, RevisionHistoryLimit: 3,
 		MaxStoredBytesPerMap: 1 << 20, MaxStoredBytesPerNamespace: 2 << 20,
 		Fetch: cluster.FetchOptions{
 			AllowedHosts: []string{"a.test", "*.b.test"}, AllowedNetworks: []string{"10.0.0.0/8"}, MinInterval: 5 * time.Minute,

@@ -28,6 +28,7 @@ func newController(run func(context.Context, cluster.Options) error) *cobra.Comm
 			if err := l.start(c); err != nil {
 				return err
 			}
+			ownSizing().fit(mostOf)
 			o.MaxStoredBytesPerMap, o.MaxStoredBytesPerNamespace = perMap.Value(), perNamespace.Value()
 			if o.MaxStoredBytesPerMap <= 0 || o.MaxStoredBytesPerNamespace <= 0 {
 				return fmt.Errorf("invalid values %s and %s of --max-stored-bytes-per-map and --max-stored-bytes-per-namespace: both must be positive",
@@ -42,6 +43,8 @@ func newController(run func(context.Context, cluster.Options) error) *cobra.Comm
 	addProcessFlags(c, &o.Options, &l)
 	addFetchFlags(c, &o.Fetch, &cache)
 	f := c.Flags()
+	f.BoolVar(&o.Secrets, "secret-sources", false,
+		"let BPFMaps name Secrets, for entries and for how sources are fetched (needs the right to read them: chart value controller.sources.secrets.enabled)")
 	f.BoolVar(&o.LeaderElect, "leader-elect", false, "elect one active controller among several replicas")
 	f.StringVar(&o.Namespace, "namespace", "", "namespace of the lease and of the agents (default the pod's own)")
 	f.StringVar(&o.AgentDaemonSet, "agent-daemonset", "",

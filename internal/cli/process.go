@@ -24,6 +24,8 @@ func addProcessFlags(c *cobra.Command, o *process.Options, l *logFlags) {
 		"host:port that serves /metrics; 0 disables it")
 	f.BoolVar(&o.MetricsSecure, "metrics-secure", true,
 		"serve metrics over HTTPS and only to tokens that are allowed to get /metrics (needs the cluster role system:auth-delegator)")
+	f.StringVar(&o.MetricsCertDir, "metrics-cert-dir", "",
+		"folder with the certificate that metrics are served with, tls.crt and tls.key, read anew when it changes (default a certificate that the process makes, which nobody can check)")
 	f.IntVar(&o.MetricsPerMap, "metrics-per-map", metrics.DefaultPerMap,
 		"how many maps get series of their own in the metrics, and further ones are counted only together; 0 is none")
 	f.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", process.Disabled,

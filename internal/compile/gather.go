@@ -18,7 +18,8 @@ import (
 
 // Objects finds the ConfigMaps and Secrets of one namespace: in a cluster, or among manifests.
 type Objects interface {
-	// Get is a ConfigMap or Secret; nil if it doesn't exist. An error is one of looking.
+	// Get is a ConfigMap or Secret; nil if it doesn't exist. The error is a *MissingError if the administrator doesn't let it
+	// be read, or one of looking.
 	Get(kind, name string) (Object, error)
 	// Select are the ConfigMaps with all these labels, in any order.
 	Select(labels labels.Selector) ([]Object, error)
@@ -69,7 +70,10 @@ func Gather(spec *v1alpha1.BPFMapSpec, in Objects) ([]Source, error) {
 
 func named(index int, kind string, ref *v1alpha1.SourceRef, in Objects) ([]Source, error) {
 	object, err := in.Get(kind, ref.Name)
+	var missing *MissingError
 	switch {
+	case errors.As(err, &missing):
+		return []Source{{Index: index, Name: sourceName(kind, ref.Name, ref.Key), Err: err}}, nil
 	case err != nil:
 		return nil, fmt.Errorf("look for %s %s: %w", kind, ref.Name, err)
 	case object == nil:

@@ -30,6 +30,8 @@ type Client struct {
 	// Environment says that the proxies of the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) are used, if Proxy is nil.
 	// They have to be at addresses that Policy allows.
 	Environment bool
+	// NoSecrets is why no Secret may be read, and sources that name one are refused; empty if they may.
+	NoSecrets string
 	// Objects reads Secrets and the like.
 	Objects Objects
 	// Clock tells the time; time.Now if nil.
@@ -53,6 +55,11 @@ func (c *Client) Check(s Spec) error {
 			return errors.New("artifacts of Flux are not allowed: the administrator has to set --artifact-sources (chart: controller.sources.artifacts.enabled)")
 		}
 		return checkPath(s.Artifact.Path)
+	}
+	for _, ref := range s.References() {
+		if c.NoSecrets != "" && ref[0] == "Secret" {
+			return fmt.Errorf("it needs Secret %s, and %s", ref[1], c.NoSecrets)
+		}
 	}
 	for _, text := range s.urls() {
 		u, err := ParseURL(text)

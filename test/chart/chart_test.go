@@ -11,8 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
 )
 
 func TestHelmLint(t *testing.T) {
@@ -25,11 +23,7 @@ func TestHelmLint(t *testing.T) {
 // TestAPIServerTakesEveryObject sends what both ways render, in several configurations, to a real
 // API server that has the CRDs, with strict field validation.
 func TestAPIServerTakesEveryObject(t *testing.T) {
-	cp := controlplane.New(t)
-	kubeconfig, err := cp.Kubeconfig()
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := apiServer(t)
 	kubectl := func(stdin string, args ...string) (string, error) {
 		return tool(t.Context(), stdin, "kubectl", append([]string{"--kubeconfig", kubeconfig}, args...)...)
 	}
@@ -52,6 +46,7 @@ func TestAPIServerTakesEveryObject(t *testing.T) {
 			"agent.mountBPFFS.enabled=true", "agent.extraCapabilities={NET_ADMIN,PERFMON}"),
 		"chart with little": helmTemplate(t, "crds.install=false", "rbac.create=false",
 			"agent.serviceAccount.create=false", "controller.serviceAccount.create=false",
+			"agent.serviceAccount.name=default", "controller.serviceAccount.name=default",
 			"nodeStateAdmissionPolicy.enabled=false", "flowControl.enabled=false"),
 	}
 	for name, rendered := range manifests {
@@ -91,6 +86,7 @@ func TestComponentsAreValues(t *testing.T) {
 		values  []string
 	}{
 		"memlock": {values: []string{"agent.raiseMemlock=true"}},
+		"secrets": {values: []string{"controller.sources.secrets.enabled=true"}},
 		"sources": {
 			patches: `
 - target: {kind: Deployment, name: bpfmap-controller}
@@ -119,7 +115,9 @@ func sameObjects(t *testing.T, chartManifests, configManifests string) map[strin
 	}
 	// Helm has --create-namespace and hooks; kubectl has neither.
 	delete(config, "Namespace bpfmap-system")
-	delete(chart, "Pod bpfmap-test")
+	for _, kind := range []string{"Pod", "ServiceAccount", "Role", "RoleBinding", "BPFMap"} {
+		delete(chart, kind+" bpfmap-test")
+	}
 	for _, kind := range []string{"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Job"} {
 		delete(chart, kind+" bpfmap-uninstall")
 	}
@@ -166,9 +164,19 @@ func essence(t *testing.T, manifests string) map[string]any {
 
 func sortArgs(podSpec map[string]any) {
 	for _, container := range podSpec["containers"].([]any) {
-		args := container.(map[string]any)["args"].([]any)
+		args := lastOfEach(container.(map[string]any)["args"].([]any))
+		container.(map[string]any)["args"] = args
 		slices.SortFunc(args[1:], func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
 	}
+}
+
+// lastOfEach leaves of flags of one name, but those that may be repeated, the one that counts.
+func lastOfEach(args []any) []any {
+	return slices.DeleteFunc(slices.Clone(args), func(arg any) bool {
+		name, _, ok := strings.Cut(arg.(string), "=")
+		at := slices.Index(args, arg)
+		return ok && name == "--secret-sources" && slices.ContainsFunc(args[at+1:], func(later any) bool { return strings.HasPrefix(later.(string), name+"=") })
+	})
 }
 
 // TestLeastPrivilege pins what docs/security.md promises, however the manifests are edited.
@@ -239,11 +247,7 @@ func TestCapabilitiesAskedFor(t *testing.T) {
 // TestPodSecurity has the API server judge the pods by the Pod Security Standards, as docs/security.md
 // tells them.
 func TestPodSecurity(t *testing.T) {
-	cp := controlplane.New(t)
-	kubeconfig, err := cp.Kubeconfig()
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := apiServer(t)
 	levels := []string{"restricted", "baseline", "privileged"}
 	for _, level := range levels {
 		manifest := "{apiVersion: v1, kind: Namespace, metadata: {name: " + level + ", labels: {pod-security.kubernetes.io/enforce: " + level + "}}}"

@@ -6,6 +6,7 @@ package chart_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -75,4 +76,54 @@ func generated(t *testing.T, objects []*unstructured.Unstructured, kind, prefix 
 		t.Fatalf("kustomize names the %s %s, want %s and a hash", kind, name, prefix)
 	}
 	return name
+}
+
+// movedOverlay is the block of docs/operations.md that moves config/default to another namespace.
+var movedOverlay = regexp.MustCompile("(?s)```yaml\n(namespace: .*?)```")
+
+// TestMovedNamespace moves config/default as docs/operations.md says: nothing stays behind, the admission policy is about the
+// account where it is now, and a real API server takes every object.
+func TestMovedNamespace(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(controlplane.Root(), "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := movedOverlay.FindSubmatch(page)
+	if block == nil {
+		t.Fatal("docs/operations.md has no overlay with a namespace")
+	}
+	dir := t.TempDir()
+	base, err := filepath.Rel(dir, configDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := regexp.MustCompile(`resources: \[.*\]`).ReplaceAllString(string(block[1]), "resources: ["+base+"]")
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := tool(t.Context(), "", "kubectl", "kustomize", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range parse(t, out) {
+		text, err := object.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), namespace) {
+			t.Errorf("%s %s still names %s", object.GetKind(), object.GetName(), namespace)
+		}
+	}
+	policy := find(t, parse(t, out), "ValidatingAdmissionPolicy", "bpfmap-agent")
+	condition := at(t, policy, "spec", "matchConditions").([]any)[0].(map[string]any)["expression"].(string)
+	if !strings.HasSuffix(condition, "'system:serviceaccount:maps:bpfmap-agent'") {
+		t.Errorf("the policy is about %s", condition)
+	}
+	kubeconfig := apiServer(t)
+	if _, err := tool(t.Context(), "", "kubectl", "--kubeconfig", kubeconfig, "create", "namespace", "maps"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tool(t.Context(), out, "kubectl", "--kubeconfig", kubeconfig, "apply", "--dry-run=server", "--validate=strict", "-f", "-"); err != nil {
+		t.Error(err)
+	}
 }

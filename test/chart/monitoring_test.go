@@ -208,3 +208,54 @@ func TestDashboardIsTheFile(t *testing.T) {
 		t.Error("the dashboard isn't JSON")
 	}
 }
+
+// TestMonitorsCheckTheCertificate: with a certificate of one's own, monitors check it, by an authority and for the name of the
+// component's Service, and both processes serve it.
+func TestMonitorsCheckTheCertificate(t *testing.T) {
+	for kind, values := range map[string][]string{
+		"ServiceMonitor": {"metrics.serviceMonitor.enabled=true"},
+		"PodMonitor":     {"metrics.podMonitor.enabled=true", "metrics.podMonitor.tokenSecret.name=t,metrics.podMonitor.tokenSecret.key=token"},
+	} {
+		objects := parse(t, helmTemplate(t, append(values, "metrics.enabled=true", "metrics.tls.certificate.enabled=true,metrics.tls.certificate.issuerRef.name=i")...))
+		certificate := find(t, objects, "Certificate", "-metrics-tls")
+		secret := at(t, certificate, "spec", "secretName").(string)
+		for component, owner := range map[string]string{"controller": "Deployment", "agent": "DaemonSet"} {
+			text, err := yaml.Marshal(find(t, objects, kind, "-"+component).Object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var config monitoringv1.SafeTLSConfig
+			if kind == "ServiceMonitor" {
+				var monitor monitoringv1.ServiceMonitor
+				if err := yaml.UnmarshalStrict(text, &monitor); err != nil {
+					t.Fatal(err)
+				}
+				config = monitor.Spec.Endpoints[0].TLSConfig.SafeTLSConfig
+			} else {
+				var monitor monitoringv1.PodMonitor
+				if err := yaml.UnmarshalStrict(text, &monitor); err != nil {
+					t.Fatal(err)
+				}
+				config = *monitor.Spec.PodMetricsEndpoints[0].TLSConfig
+			}
+			name := "bpfmap-operator-" + component + "-metrics." + namespace + ".svc"
+			if config.ServerName == nil || *config.ServerName != name || config.InsecureSkipVerify != nil ||
+				config.CA.Secret == nil || config.CA.Secret.Name != secret || config.CA.Secret.Key != "ca.crt" {
+				t.Errorf("%s of the %s: %+v, want the name %s and the authority of Secret %s", kind, component, config, name, secret)
+			}
+			if names := at(t, certificate, "spec", "dnsNames").([]any); !slices.Contains(names, any(name)) {
+				t.Errorf("the certificate is for %v, not %s", names, name)
+			}
+			pod := find(t, objects, owner, "-"+component)
+			if flags := metricsFlags(t, pod); !slices.Contains(flags, "--metrics-cert-dir=/etc/bpfmap/metrics-tls") {
+				t.Errorf("the %s has the flags %v", component, flags)
+			}
+			if !slices.ContainsFunc(at(t, pod, "spec", "template", "spec", "volumes").([]any), func(v any) bool {
+				from, _ := v.(map[string]any)["secret"].(map[string]any)
+				return from["secretName"] == secret
+			}) {
+				t.Errorf("the %s has no volume of Secret %s", component, secret)
+			}
+		}
+	}
+}

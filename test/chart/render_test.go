@@ -42,9 +42,16 @@ func tool(ctx context.Context, stdin, name string, args ...string) (string, erro
 	return stdout.String(), nil
 }
 
+// rendered is what helmTemplate rendered, by its values: Helm takes a moment for each.
+var rendered = map[string]string{}
+
 // helmTemplate renders the chart with the given --set values.
 func helmTemplate(t *testing.T, set ...string) string {
 	t.Helper()
+	key := strings.Join(set, "\n")
+	if out, ok := rendered[key]; ok {
+		return out
+	}
 	args := []string{"template", "bpfmap-operator", chartDir, "--namespace", namespace}
 	for _, value := range set {
 		args = append(args, "--set", value)
@@ -53,6 +60,7 @@ func helmTemplate(t *testing.T, set ...string) string {
 	if err != nil {
 		t.Fatalf("render the chart: %v", err)
 	}
+	rendered[key] = out
 	return out
 }
 

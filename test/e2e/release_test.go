@@ -72,6 +72,22 @@ func TestReinstall(t *testing.T) {
 	awaitForgotten(t, dropped, false)
 }
 
+// TestHelmTest makes a map, sees that it is Ready, and leaves nothing.
+func TestHelmTest(t *testing.T) {
+	if err := quiet(t.Context(), "helm", "test", "bpfmap", "--namespace", system, "--timeout", "4m"); err != nil {
+		logs, _ := output(t.Context(), "kubectl", "logs", "--namespace", system, "bpfmap-bpfmap-operator-test")
+		t.Fatalf("%v\n%s", err, logs)
+	}
+	eventually(t, func() error {
+		left, err := output(t.Context(), "kubectl", "get", "bpfmaps,pods,serviceaccounts,roles,rolebindings", "--namespace", system,
+			"--selector", "app.kubernetes.io/component=test", "--output", "name")
+		if err == nil && left != "" {
+			err = fmt.Errorf("it left %s", left)
+		}
+		return err
+	})
+}
+
 // TestNodeRejoins ends a node like a power cut, deletes it, and joins one of the same name that has
 // nothing of what the old one had.
 func TestNodeRejoins(t *testing.T) {

@@ -59,7 +59,7 @@ func setUp(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	err = plane.Apply(ctx, filepath.Join(root, "config/default/namespace.yaml"),
-		filepath.Join(root, "config/rbac/service_accounts.yaml"), filepath.Join(root, "config/rbac/controller_role.yaml"),
+		filepath.Join(root, "config/rbac/service_accounts.yaml"), filepath.Join(root, "config/secrets/role.yaml"), filepath.Join(root, "config/rbac/controller_role.yaml"),
 		filepath.Join(root, "config/rbac/agent_role.yaml"), filepath.Join(root, "config/rbac/role_bindings.yaml"),
 		filepath.Join(root, "config/contents/roles.yaml"))
 	if err != nil {

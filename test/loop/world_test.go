@@ -62,7 +62,7 @@ func newWorldWith(t testing.TB, flags ...string) *world {
 
 func (w *world) startController(t testing.TB, flags ...string) {
 	t.Helper()
-	w.controller = launch(t, nil, append([]string{"controller", "--kubeconfig", controllerKubeconfig}, flags...)...)
+	w.controller = launch(t, nil, append([]string{"controller", "--kubeconfig", controllerKubeconfig, "--secret-sources"}, flags...)...)
 }
 
 // blocklist is a map on the nodes of this world.

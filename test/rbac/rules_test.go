@@ -66,9 +66,9 @@ var reasons = map[string]string{
 	"ClusterRole controller: configmaps get":                                     "sources of entries, by name",
 	"ClusterRole controller: configmaps list":                                    "sources by selector; the watch's start",
 	"ClusterRole controller: configmaps watch":                                   "a source changed; metadata alone",
-	"ClusterRole controller: secrets get":                                        "sources of entries, by name; RBAC can't tell which ones",
-	"ClusterRole controller: secrets list":                                       "the watch's start; RBAC has no right to metadata alone",
-	"ClusterRole controller: secrets watch":                                      "a source changed; metadata alone",
+	"ClusterRole controller-secrets: secrets get":                                "sources of entries, by name; RBAC can't tell which ones, with controller.sources.secrets.enabled",
+	"ClusterRole controller-secrets: secrets list":                               "the watch's start; RBAC has no right to metadata alone, with controller.sources.secrets.enabled",
+	"ClusterRole controller-secrets: secrets watch":                              "a source changed; metadata alone, with controller.sources.secrets.enabled",
 	"Role controller: coordination.k8s.io/leases create":                         "leader election, own namespace",
 	"Role controller: coordination.k8s.io/leases get":                            "leader election, own namespace",
 	"Role controller: coordination.k8s.io/leases update":                         "leader election, own namespace",
@@ -85,7 +85,7 @@ var reasons = map[string]string{
 // TestEveryRightHasAReason finds the roles through the bindings, so that one more role counts, too.
 func TestEveryRightHasAReason(t *testing.T) {
 	granted := map[string]bool{}
-	for _, right := range rights(t, helmTemplate(t, "metrics.enabled=true", "metrics.secure=true", "agent.contents.enabled=true")) {
+	for _, right := range rights(t, helmTemplate(t, "metrics.enabled=true", "metrics.secure=true", "agent.contents.enabled=true", "controller.sources.secrets.enabled=true")) {
 		granted[right] = true
 		if reasons[right] == "" {
 			t.Errorf("%q has no reason", right)

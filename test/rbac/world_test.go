@@ -79,7 +79,7 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	rendered := filepath.Join(t.TempDir(), "chart.yaml")
-	if err := os.WriteFile(rendered, []byte(helmTemplate(t)), 0o600); err != nil {
+	if err := os.WriteFile(rendered, []byte(helmTemplate(t, "controller.sources.secrets.enabled=true")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ground := filepath.Join(t.TempDir(), "ground.yaml")

@@ -22,29 +22,19 @@
 
 {{/* What selects a component's pods; never changes within a release. */}}
 {{- define "bpfmap-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "bpfmap-operator.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/component: {{ .component }}
+{{- dict "app.kubernetes.io/name" (include "bpfmap-operator.name" .root) "app.kubernetes.io/instance" .root.Release.Name "app.kubernetes.io/component" .component | toYaml }}
 {{- end }}
 
-{{/* Labels and annotations of every object. */}}
+{{/* Labels and annotations of every object. What is said of one object wins over what is said of all. */}}
 {{- define "bpfmap-operator.metadata" -}}
+{{- $labels := dict "app.kubernetes.io/name" (include "bpfmap-operator.name" .root) "app.kubernetes.io/instance" .root.Release.Name
+  "app.kubernetes.io/version" .root.Chart.AppVersion "app.kubernetes.io/managed-by" .root.Release.Service "app.kubernetes.io/part-of" "bpfmap-operator"
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") }}
+{{- with .component }}
+{{- $_ := set $labels "app.kubernetes.io/component" . }}
+{{- end -}}
 labels:
-  app.kubernetes.io/name: {{ include "bpfmap-operator.name" .root }}
-  app.kubernetes.io/instance: {{ .root.Release.Name }}
-  {{- with .component }}
-  app.kubernetes.io/component: {{ . }}
-  {{- end }}
-  app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-  app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-  app.kubernetes.io/part-of: bpfmap-operator
-  helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-  {{- with .root.Values.commonLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- merge $labels (default (dict) .labels) .root.Values.commonLabels | toYaml | nindent 2 }}
 {{- with merge (dict) (default (dict) .annotations) .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -56,85 +46,51 @@ annotations:
 {{- if $account.create }}
 {{- default (include "bpfmap-operator.componentName" .) $account.name }}
 {{- else }}
-{{- default "default" $account.name }}
+{{- required (printf "%s.serviceAccount.name: which account? With create: false the chart's roles go to an account that exists. Write default for the namespace's own, which every pod there has" .component) $account.name }}
 {{- end }}
 {{- end }}
 
+{{/*
+An image by its digest or else its tag. Called with (dict "root" $ "image" VALUES). global.imageRegistry takes the place of the
+registry, which is what comes before the first slash if it looks like a host.
+*/}}
+{{- define "bpfmap-operator.imageOf" -}}
+{{- $repository := .image.repository }}
+{{- with (default (dict) .root.Values.global).imageRegistry }}
+{{- $parts := splitList "/" $repository }}
+{{- if and (gt (len $parts) 1) (or (eq (first $parts) "localhost") (regexMatch "[.:]" (first $parts))) }}
+{{- $parts = rest $parts }}
+{{- end }}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) (join "/" $parts) }}
+{{- end }}
+{{- if .image.digest }}
+{{- printf "%s@%s" $repository .image.digest }}
+{{- else }}
+{{- printf "%s:%s" $repository (default .root.Chart.AppVersion .image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* The image of the one binary. */}}
 {{- define "bpfmap-operator.image" -}}
-{{- if .Values.image.digest }}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- include "bpfmap-operator.imageOf" (dict "root" . "image" .Values.image) }}
+{{- end }}
+
+{{/* Secrets to pull images with: the chart's and those of all charts, each once. */}}
+{{- define "bpfmap-operator.pullSecrets" -}}
+{{- $names := list }}
+{{- range concat .Values.imagePullSecrets (default (list) (default (dict) .Values.global).imagePullSecrets) }}
+{{- if kindIs "map" . }}
+{{- $names = append $names .name }}
 {{- else }}
-{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- $names = append $names . }}
 {{- end }}
 {{- end }}
-
-{{/* Arguments that both components take. */}}
-{{- define "bpfmap-operator.commonArgs" -}}
-- --health-probe-bind-address=:8081
-{{- if .Values.metrics.enabled }}
-- --metrics-bind-address=:{{ .Values.metrics.port }}
-- --metrics-secure={{ .Values.metrics.secure }}
-- --metrics-per-map={{ .Values.metrics.perMap }}
-{{- else }}
-- --metrics-bind-address=0
-{{- end }}
-- --log-level={{ .Values.log.level }}
-- --log-format={{ .Values.log.format }}
-{{- end }}
-
-{{/* Ports and probes that both components have. */}}
-{{- define "bpfmap-operator.portsAndProbes" -}}
-ports:
-- name: health
-  containerPort: 8081
-{{- if .Values.metrics.enabled }}
-- name: metrics
-  containerPort: {{ .Values.metrics.port }}
-{{- end }}
-livenessProbe:
-  httpGet: {path: /healthz, port: health}
-  initialDelaySeconds: 10
-  periodSeconds: 20
-readinessProbe:
-  httpGet: {path: /readyz, port: health}
-  periodSeconds: 5
-{{- end }}
-
-{{/* Where pods of a component may run, and with which priority. Called with its values. */}}
-{{- define "bpfmap-operator.scheduling" -}}
-{{- with .priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- with .nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
+{{- with uniq $names }}
+imagePullSecrets:
+{{- range . }}
+- name: {{ . | quote }}
 {{- end }}
 {{- end }}
-
-{{/* Metadata of a component's pods. */}}
-{{- define "bpfmap-operator.podMetadata" -}}
-{{- $values := index .root.Values .component -}}
-labels:
-  {{- include "bpfmap-operator.selectorLabels" . | nindent 2 }}
-  {{- with $values.podLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-  {{- with .root.Values.commonLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-annotations:
-  kubectl.kubernetes.io/default-container: {{ .component }}
-  {{- with $values.podAnnotations }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
 {{- end }}
 
 {{- /* The folder of the node that the agents get, with the BPF file system in it or at it. */}}

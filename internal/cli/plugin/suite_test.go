@@ -115,6 +115,7 @@ func (w *world) control() { w.controlFetching(cluster.FetchOptions{}) }
 func (w *world) controlFetching(from cluster.FetchOptions) {
 	w.t.Helper()
 	m, err := cluster.New(plane.Config(), cluster.Options{
+		Secrets:              true,
 		Options:              process.Options{MetricsBindAddress: process.Disabled, HealthProbeBindAddress: process.Disabled},
 		RevisionHistoryLimit: 5, Concurrency: 4, Fetch: from,
 	})

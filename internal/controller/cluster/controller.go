@@ -38,6 +38,8 @@ const name = "bpfmap-controller"
 // Options are the controller's settings.
 type Options struct {
 	process.Options
+	// Secrets lets BPFMaps name Secrets. Without it the process needs no right to read any.
+	Secrets bool
 	// LeaderElect lets several controllers run, of which one works.
 	LeaderElect bool
 	// Namespace holds the lease of the leader, and the agents; empty means the pod's own.
@@ -134,6 +136,7 @@ func assemble(s process.Surroundings, o Options, api *crds, fetcher *fetch.Fetch
 		live:          s.Live,
 		index:         newFleetIndex(),
 		keys:          newKeyLists(),
+		secrets:       o.Secrets,
 		events:        s.Events,
 		compiled:      newCompileCache(recorder.Compile(compile.Run), limits.perMap),
 		reserved:      &reservations{},
@@ -150,7 +153,7 @@ func assemble(s process.Surroundings, o Options, api *crds, fetcher *fetch.Fetch
 		Indexes: o.indexes(), Cache: o.cache(),
 		Parts: []process.Part{{
 			Name: name, Reconciler: r, For: &v1alpha1.BPFMap{}, Concurrency: o.Concurrency,
-			Watches: []process.Watch{
+			Watches: append([]process.Watch{
 				{Object: &v1alpha1.BPFMapRevision{}, Handler: handler.EnqueueRequestsFromMapFunc(revisionToMap)},
 				{Object: &v1alpha1.BPFMap{}, Handler: onGroup(s.Client)},
 				{Object: &v1alpha1.BPFNodeState{}, Handler: onNodeState(r.index)},
@@ -158,11 +161,18 @@ func assemble(s process.Surroundings, o Options, api *crds, fetcher *fetch.Fetch
 				{Object: &corev1.Node{}, Handler: onSelectable(s.Client)},
 				{Object: process.Metadata(chunkKind), Handler: onChunk()},
 				{Object: process.Metadata(process.ConfigMapKind), Handler: onSource(s.Client, process.ConfigMapKind)},
-				{Object: process.Metadata(process.SecretKind), Handler: onSource(s.Client, process.SecretKind)},
-			},
+			}, o.secretWatches(s.Client)...),
 			Sources: []rawsource.Source{trigger.source()},
 		}, nodeStatesPart(&nodeStates{client: recorder.Client(s.Client), lives: lives}, o.Concurrency)},
 	}
+}
+
+// secretWatches are what brings changes of Secrets.
+func (o *Options) secretWatches(c client.Reader) []process.Watch {
+	if !o.Secrets {
+		return nil
+	}
+	return []process.Watch{{Object: process.Metadata(process.SecretKind), Handler: onSource(c, process.SecretKind)}}
 }
 
 // agents is the agents' DaemonSet; without a name if none is known.

@@ -68,6 +68,9 @@ func (o *Options) newFetcher(live client.Reader, now func() time.Time) (*fetch.F
 		denied = append(denied, addr)
 	}
 	var err error
+	if !o.Secrets {
+		c.NoSecrets = noSecrets
+	}
 	const flag = "--allowed-source-hosts (chart: controller.sources.allowedHosts)"
 	if c.Policy, err = fetch.NewPolicy(flag, o.Fetch.AllowedHosts, o.Fetch.AllowedNetworks, denied...); err != nil {
 		return nil, err

@@ -10,7 +10,8 @@ package cluster
 // Compiling creates revisions, activating patches their label, and collecting deletes them.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmaprevisions,verbs=get;list;watch;create;patch;delete
 // Sources of entries (spec.entriesFrom). The watches carry metadata alone; data are read by name.
-// +kubebuilder:rbac:groups="",resources=configmaps;secrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch
+// Secrets aren't here: with --secret-sources the chart (controller.sources.secrets.enabled) and config/secrets add them.
 // The parts of large revisions, and when sources held their keys first; the watch carries metadata alone.
 // +kubebuilder:rbac:groups=bpfmap.io,resources=bpfmapchunks,verbs=get;list;watch;create;delete
 // How far a revision goes.

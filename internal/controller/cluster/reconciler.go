@@ -58,6 +58,8 @@ type reconciler struct {
 	forget        func(types.NamespacedName)
 	limits        limits
 	now           func() time.Time
+	// secrets is Options.Secrets.
+	secrets bool
 }
 
 // scope is what one reconcile knows. Its objects belong to the cache: they are copied before they change.

@@ -112,8 +112,14 @@ type objects struct {
 	from client.Reader
 }
 
+// noSecrets is why a controller without Options.Secrets reads none.
+const noSecrets = "this controller reads no Secrets: the administrator has to set the chart value controller.sources.secrets.enabled (--secret-sources, and the right to read them)"
+
 // Get looks for a ConfigMap or Secret.
 func (o objects) Get(kind, name string) (compile.Object, error) {
+	if kind == process.SecretKind.Kind && !o.secrets {
+		return nil, &compile.MissingError{Message: noSecrets}
+	}
 	about := process.Metadata(schema.GroupVersionKind{Version: "v1", Kind: kind})
 	err := o.from.Get(o.ctx, client.ObjectKey{Namespace: o.namespace, Name: name}, about)
 	switch {

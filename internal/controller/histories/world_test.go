@@ -161,7 +161,7 @@ func (w *world) surroundings(p *proc) process.Surroundings {
 
 func (w *world) startController(version func(string) int) *proc {
 	p := w.newProc("controller")
-	p.run(cluster.Assemble(w.surroundings(p), cluster.Options{RevisionHistoryLimit: 2, Concurrency: 1}), version)
+	p.run(cluster.Assemble(w.surroundings(p), cluster.Options{Secrets: true, RevisionHistoryLimit: 2, Concurrency: 1}), version)
 	return p
 }
 

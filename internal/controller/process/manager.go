@@ -62,6 +62,10 @@ func NewManager(cfg *rest.Config, o Options, c cache.Options, adjust func(*manag
 	}
 	if o.MetricsSecure {
 		options.Metrics.SecureServing = true
+		options.Metrics.CertDir = o.MetricsCertDir
+		if err := o.checkCertificate(); err != nil {
+			return nil, err
+		}
 		options.Metrics.FilterProvider = delegatedAuth
 	}
 	adjust(&options)

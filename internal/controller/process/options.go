@@ -4,8 +4,11 @@
 package process
 
 import (
+	"crypto/tls"
 	"fmt"
+	"path/filepath"
 	"runtime"
+	"runtime/debug"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -24,6 +27,9 @@ type Options struct {
 	// MetricsSecure serves metrics by HTTPS, and only to clients whose token may get the
 	// non-resource URL /metrics. The process then needs the cluster role system:auth-delegator.
 	MetricsSecure bool
+	// MetricsCertDir is a folder with the certificate that metrics are served with, tls.crt and tls.key. It is read anew
+	// when it changes. Empty means a certificate of the process's own, which nobody can check.
+	MetricsCertDir string
 	// MetricsPerMap is how many maps get series of their own; 0 is none.
 	MetricsPerMap int
 	// HealthProbeBindAddress is the host:port that serves /healthz and /readyz, or Disabled.
@@ -32,11 +38,22 @@ type Options struct {
 	Version, Revision string
 }
 
+// checkCertificate says now what is wrong with the certificate for metrics, which is read when the server starts.
+func (o Options) checkCertificate() error {
+	if o.MetricsCertDir == "" {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(filepath.Join(o.MetricsCertDir, "tls.crt"), filepath.Join(o.MetricsCertDir, "tls.key")); err != nil {
+		return fmt.Errorf("read the certificate of --metrics-cert-dir %s: %w", o.MetricsCertDir, err)
+	}
+	return nil
+}
+
 // Start is what the first line of a process's log tells of it: what was built, and the settings that both processes
 // have.
 func (o Options) Start() []any {
 	return []any{
-		"version", o.Version, "commit", o.Revision, "go", runtime.Version(), "metrics", o.MetricsBindAddress, "metricsSecure", o.MetricsSecure,
+		"version", o.Version, "commit", o.Revision, "go", runtime.Version(), "gomaxprocs", runtime.GOMAXPROCS(0), "gomemlimit", debug.SetMemoryLimit(-1), "metrics", o.MetricsBindAddress, "metricsSecure", o.MetricsSecure, "metricsCertDir", o.MetricsCertDir,
 		"metricsPerMap", o.MetricsPerMap, "healthProbe", o.HealthProbeBindAddress,
 	}
 }

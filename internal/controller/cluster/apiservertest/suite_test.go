@@ -101,7 +101,7 @@ func restricted(t testing.TB) *rest.Config {
 	root := controlplane.Root()
 	err := plane.Apply(t.Context(), filepath.Join(root, "config/default/namespace.yaml"),
 		filepath.Join(root, "config/rbac/service_accounts.yaml"), filepath.Join(root, "config/rbac/controller_role.yaml"),
-		filepath.Join(root, "config/rbac/agent_role.yaml"), filepath.Join(root, "config/rbac/role_bindings.yaml"))
+		filepath.Join(root, "config/rbac/agent_role.yaml"), filepath.Join(root, "config/rbac/role_bindings.yaml"), filepath.Join(root, "config/secrets/role.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +116,7 @@ func restricted(t testing.TB) *rest.Config {
 func (w *world) start() {
 	w.t.Helper()
 	o := cluster.Options{
+		Secrets:              true,
 		Options:              process.Options{MetricsBindAddress: process.Disabled, HealthProbeBindAddress: process.Disabled},
 		RevisionHistoryLimit: history, Concurrency: 4,
 	}

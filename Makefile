@@ -12,10 +12,11 @@ REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 MODULE  := github.com/bpfmap-io/bpfmap-operator
 CHART   := charts/bpfmap-operator
 
-# One static binary without cgo. VCS stamping would only break builds outside a clean clone.
+# One static binary without cgo. VCS stamping would only break builds outside a clean clone; make release has one, and stamps.
 export CGO_ENABLED := 0
 export GOFLAGS     := $(GOFLAGS) -buildvcs=false
-LDFLAGS := -s -w -X $(MODULE)/internal/cli.version=$(VERSION) -X $(MODULE)/internal/cli.commit=$(REVISION)
+DATE    ?= $(shell TZ=UTC0 git show --no-patch --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X $(MODULE)/internal/cli.version=$(VERSION) -X $(MODULE)/internal/cli.commit=$(REVISION) -X $(MODULE)/internal/cli.date=$(DATE)
 
 # Tests and the demo find etcd and kube-apiserver in KUBEBUILDER_ASSETS, kubectl and helm there or in
 # PATH. A folder that is set from outside is used as it is; what is missing is built into the cache.
@@ -85,7 +86,29 @@ build: ## Build bin/bpfmap, one static binary.
 krew: ## Pack the kubectl plugin into dist, with its manifest for krew.
 	set -e; for arch in amd64 arm64; do \
 		GOARCH=$$arch $(GO) build -ldflags "$(LDFLAGS)" -o bin/kubectl-bpfmap-linux-$$arch ./cmd/bpfmap; done
-	$(GO) run ./hack/krew v$(VERSION:v%=%) dist linux/amd64=bin/kubectl-bpfmap-linux-amd64 linux/arm64=bin/kubectl-bpfmap-linux-arm64
+	$(GO) -C hack/release run ./cmd/krew v$(VERSION:v%=%) $(CURDIR)/dist $(CURDIR)/LICENSE \
+		$(foreach arch,amd64 arm64,linux/$(arch)=$(CURDIR)/bin/kubectl-bpfmap-linux-$(arch))
+
+# Which commit is released decides what it is, and nothing else may: VERSION has to be said, not taken from git describe.
+# Without PUSH=1 nothing leaves this machine. KEY is a private key in PEM (RELEASE_KEY_PASSWORD for one of cosign's),
+# BUILDER who builds, for the provenance, REGISTRY another place than the project's own to push to.
+KEY      ?=
+BUILDER  ?=
+PUSH     ?=
+REGISTRY ?=
+RELEASE := $(GO) -C hack/release run .
+.PHONY: release
+release: ## Make the release $VERSION into dist/$VERSION, and with PUSH=1 push image and chart; KEY signs.
+	@if [[ '$(origin VERSION)' == file ]]; then echo 'make release: VERSION must be given, as vX.Y.Z' >&2; exit 1; fi
+	hack/controlplane/build.sh kubectl >/dev/null
+	$(RELEASE) build -repository $(CURDIR) -out $(CURDIR)/dist -version '$(VERSION)' $(if $(KEY),-key '$(abspath $(KEY))') \
+		$(if $(BUILDER),-builder '$(BUILDER)') $(if $(PUSH),-tagged)
+	$(if $(PUSH),$(RELEASE) push -out $(CURDIR)/dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)'))
+
+.PHONY: release-check
+release-check: ## Make a release twice, in two folders, and compare every file (nightly); COLD=1 compiles all anew for the second.
+	hack/controlplane/build.sh kubectl >/dev/null
+	$(RELEASE) check -repository $(CURDIR) -version '$(if $(filter file,$(origin VERSION)),v0.0.0-check,$(VERSION))' $(if $(COLD),-cold)
 
 .PHONY: demo
 demo: require-root build ## Show the whole loop on this machine: kubectl apply to the kernel and back.

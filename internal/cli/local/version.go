@@ -16,11 +16,11 @@ type versionInfo struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit"`
 	// Date is the commit's time (RFC 3339), not that of the build, which would make every build another.
-	Date    string `json:"date"`
-	Go      string `json:"goVersion"`
-	OS      string `json:"os"`
-	Arch    string `json:"arch"`
-	Kernel  string `json:"kernelRelease"`
+	Date   string `json:"date"`
+	Go     string `json:"goVersion"`
+	OS     string `json:"os"`
+	Arch   string `json:"arch"`
+	Kernel string `json:"kernelRelease"`
 }
 
 // NewVersion is the command version.

@@ -18,6 +18,7 @@ import (
 	"log"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -176,6 +177,45 @@ func checkRegistry(t *testing.T, out string, public []byte) {
 	}
 	if _, err := oci.Push(t.Context(), layout, func(r string) string { return r }); err == nil || !strings.Contains(err.Error(), "a release isn't replaced") {
 		t.Errorf("pushing something else under the tag: %v", err)
+	}
+}
+
+// TestPage runs the blocks of docs/verify.md that say so, as one script, on a release and a registry with it.
+func TestPage(t *testing.T) {
+	key, public := keyFile(t)
+	out := released(t, project(t), key)
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	at := strings.TrimPrefix(server.URL, "http://") + "/mirror"
+	if err := run(t.Context(), []string{"push", "-out", filepath.Dir(out), "-version", "v0.1.0", "-registry", at}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	write(t, filepath.Join(bin, "helm"), "#!/bin/sh\nif [ \"$1\" = pull ]; then set -- \"$@\" --plain-http; fi\nexec "+tool(t, "helm")+" \"$@\"\n")
+	if err := os.Chmod(filepath.Join(bin, "helm"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(out, "trusted.pub"), string(public))
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	script := "set -eu\nVERSION=v0.1.0 KEY=trusted.pub REGISTRY=" + at + "\n"
+	blocks := regexp.MustCompile("(?s)<!-- run by: hack/release TestPage -->\n```sh\n(.*?)```").FindAllStringSubmatch(readFile(t, "../../docs/verify.md"), -1)
+	if len(blocks) != 3 {
+		t.Fatalf("docs/verify.md has %d blocks for this test, want 3", len(blocks))
+	}
+	for _, b := range blocks {
+		script += b[1]
+	}
+	said := execute(t, out, "sh", "-c", script)
+	for _, want := range []string{"Verified OK", "install.yaml: OK", "vcs.modified=false", "@sha256:"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the page's commands print no %q:\n%s", want, said)
+		}
+	}
+	write(t, filepath.Join(out, "install.yaml"), "# changed\n")
+	c := exec.CommandContext(t.Context(), "sh", "-c", script)
+	c.Dir = out
+	if text, err := c.CombinedOutput(); err == nil || !strings.Contains(string(text), "install.yaml: FAILED") {
+		t.Errorf("with another install.yaml: %v\n%s", err, text)
 	}
 }
 

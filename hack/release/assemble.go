@@ -212,7 +212,7 @@ func (r *release) writeBOMs(context.Context, string) error {
 		if err := r.bom(b.os+"/"+b.arch, described.Name, d); err != nil {
 			return err
 		}
-		part := r.image(r.repository+" ("+b.os+"/"+b.arch+")", manifest.Manifests[i].Digest.String(), "&arch="+b.arch)
+		part := r.image(r.repository+" ("+b.os+"/"+b.arch+")", manifest.Manifests[i].Digest.String(), "arch="+b.arch+"&")
 		part.Binary = &described
 		image.Parts = append(image.Parts, part)
 	}
@@ -222,8 +222,8 @@ func (r *release) writeBOMs(context.Context, string) error {
 	return r.bom("image", name, d)
 }
 
-func (r *release) image(name, at, more string) sbom.Image {
-	purl := fmt.Sprintf("pkg:oci/bpfmap-operator@%s?repository_url=%s&tag=%s%s", strings.Replace(at, ":", "%3A", 1), r.repository, r.Number, more)
+func (r *release) image(name, at, qualifier string) sbom.Image {
+	purl := fmt.Sprintf("pkg:oci/bpfmap-operator@%s?%srepository_url=%s&tag=%s", strings.Replace(at, ":", "%3A", 1), qualifier, r.repository, r.Number)
 	return sbom.Image{Name: name, Digest: at, Reference: purl}
 }
 

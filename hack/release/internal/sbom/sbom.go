@@ -53,7 +53,7 @@ type Document struct {
 func New(name, version, subject string, created time.Time) *Document {
 	return &Document{version: version, doc: v2_3.Document{
 		SPDXVersion: v2_3.Version, DataLicense: v2_3.DataLicense, SPDXIdentifier: "DOCUMENT", DocumentName: name,
-		DocumentNamespace: fmt.Sprintf("https://%s/releases/download/%s/%s.spdx.json#%s", project, version, name, strings.ReplaceAll(subject, ":", "-")),
+		DocumentNamespace: fmt.Sprintf("https://%s/spdx/%s/%s-%s", project, version, name, strings.ReplaceAll(subject, ":", "-")),
 		CreationInfo: &v2_3.CreationInfo{
 			Creators: []common.Creator{{Creator: organization, CreatorType: "Organization"}, {Creator: "bpfmap-release-" + version, CreatorType: "Tool"}},
 			Created:  created.UTC().Format(time.RFC3339),

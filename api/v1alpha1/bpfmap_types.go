@@ -30,6 +30,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 200",message="metadata.name must be at most 200 characters, so that revision names fit"
 type BPFMap struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is what every object has.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 

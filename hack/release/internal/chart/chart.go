@@ -156,7 +156,7 @@ func pin(text, digest string) ([]byte, error) {
 		return nil, err
 	}
 	if image.Digest != digest {
-		return nil, fmt.Errorf("image.digest is %q after it was set to %s: the line 'digest: \"\"' isn't where it is looked for, below image:", image.Digest, digest)
+		return nil, fmt.Errorf("image.digest is %q after it was set to %s: the line 'digest: \"\"' isn't where it is looked for, in image", image.Digest, digest)
 	}
 	return []byte(pinned), nil
 }

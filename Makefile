@@ -12,10 +12,11 @@ REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 MODULE  := github.com/bpfmap-io/bpfmap-operator
 CHART   := charts/bpfmap-operator
 
-# One static binary without cgo. VCS stamping would only break builds outside a clean clone.
+# One static binary without cgo. VCS stamping would only break builds outside a clean clone; make release has one, and stamps.
 export CGO_ENABLED := 0
 export GOFLAGS     := $(GOFLAGS) -buildvcs=false
-LDFLAGS := -s -w -X $(MODULE)/internal/cli.version=$(VERSION) -X $(MODULE)/internal/cli.commit=$(REVISION)
+DATE    ?= $(shell TZ=UTC0 git show --no-patch --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X $(MODULE)/internal/cli.version=$(VERSION) -X $(MODULE)/internal/cli.commit=$(REVISION) -X $(MODULE)/internal/cli.date=$(DATE)
 
 # Tests and the demo find etcd and kube-apiserver in KUBEBUILDER_ASSETS, kubectl and helm there or in
 # PATH. A folder that is set from outside is used as it is; what is missing is built into the cache.
@@ -85,7 +86,35 @@ build: ## Build bin/bpfmap, one static binary.
 krew: ## Pack the kubectl plugin into dist, with its manifest for krew.
 	set -e; for arch in amd64 arm64; do \
 		GOARCH=$$arch $(GO) build -ldflags "$(LDFLAGS)" -o bin/kubectl-bpfmap-linux-$$arch ./cmd/bpfmap; done
-	$(GO) run ./hack/krew $(VERSION) dist linux/amd64=bin/kubectl-bpfmap-linux-amd64 linux/arm64=bin/kubectl-bpfmap-linux-arm64
+	$(GO) -C hack/release run ./cmd/krew $(VERSION) $(CURDIR)/dist $(CURDIR)/LICENSE \
+		$(foreach arch,amd64 arm64,linux/$(arch)=$(CURDIR)/bin/kubectl-bpfmap-linux-$(arch))
+
+# Which commit is released decides what it is, and nothing else may: VERSION has to be said, not taken from git describe. KEY
+# is a private key in PEM (RELEASE_KEY_PASSWORD for one of cosign's), BUILDER who builds, for the provenance; with TAGGED=1 the
+# commit must have the version's tag. REGISTRY is another place than the project's own to push to.
+KEY      ?=
+BUILDER  ?=
+TAGGED   ?=
+REGISTRY ?=
+RELEASE := $(GO) -C hack/release run .
+.PHONY: release
+release: release-version ## Make the release $VERSION into dist/$VERSION, signed with $KEY; nothing is pushed.
+	hack/controlplane/build.sh kubectl >/dev/null
+	$(RELEASE) build -repository $(CURDIR) -out $(CURDIR)/dist -version '$(VERSION)' $(if $(KEY),-key '$(abspath $(KEY))') \
+		$(if $(BUILDER),-builder '$(BUILDER)') $(if $(TAGGED),-tagged)
+
+.PHONY: release-push
+release-push: release-version ## Push image and chart of dist/$VERSION, with their signatures.
+	$(RELEASE) push -out $(CURDIR)/dist -version '$(VERSION)' $(if $(REGISTRY),-registry '$(REGISTRY)')
+
+.PHONY: release-version
+release-version:
+	@if [[ '$(origin VERSION)' == file ]]; then echo 'make $(MAKECMDGOALS): VERSION must be given, as vX.Y.Z' >&2; exit 1; fi
+
+.PHONY: release-check
+release-check: ## Make a release twice, in two folders, and compare every file (nightly); COLD=1 compiles all anew for the second.
+	hack/controlplane/build.sh kubectl >/dev/null
+	$(RELEASE) check -repository $(CURDIR) -version '$(if $(filter file,$(origin VERSION)),v0.0.0-check,$(VERSION))' $(if $(COLD),-cold)
 
 .PHONY: demo
 demo: require-root build ## Show the whole loop on this machine: kubectl apply to the kernel and back.
@@ -107,6 +136,7 @@ cluster-down: require-root ## Remove the cluster, and what a killed one left.
 test: require-root test-tools controlplane build ## Run all tests, on this machine's kernel and a real API server (root).
 	$(GO) vet ./...
 	$(GO) test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) $(TEST_PACKAGES)
+	$(GO) -C hack/release test $(TEST_FLAGS) -timeout $(TEST_TIMEOUT) ./...
 
 # bpftool looks at what we made; test/loaders compiles programs and a loader as users do; test/field and test/loop run
 # xdp-filter; test/alerts has a
@@ -229,12 +259,14 @@ verify: generate ## Fail if generated files, formatting or go.mod are not up to 
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [[ -n "$$unformatted" ]]; then printf 'not formatted by gofmt:\n%s\n' "$$unformatted" >&2; exit 1; fi
 	$(GO) mod tidy -diff
+	$(GO) -C hack/release mod tidy -diff
 	@for script in $$(git ls-files '*.sh' .ci/run); do bash -n "$$script"; done
 
 .PHONY: lint
 lint: bin/tools/golangci-lint ## Run the linters, the direction of imports among them.
 	bin/tools/golangci-lint run ./...
 	bin/tools/golangci-lint run --build-tags e2e ./test/e2e/...
+	cd hack/release && $(CURDIR)/bin/tools/golangci-lint run --config $(CURDIR)/.golangci.yml ./...
 
 .PHONY: docs
 docs: ## Build the documentation as a site, into bin/site, with strict links (root, to install mkdocs).

@@ -204,6 +204,7 @@ type ContentGroup struct {
 	// +kubebuilder:validation:MaxLength=71
 	Digest string `json:"digest"`
 	// count is how many nodes there are.
+	// +required
 	Count int32 `json:"count"`
 	// nodes are the first of them by name, at most 8, for all groups but the largest.
 	// +optional
@@ -216,14 +217,19 @@ type ContentGroup struct {
 type NodeCounts struct {
 	// desired is how many nodes are to have the map: those that the selector selects and that run an agent.
 	// It is the sum of ready, failed, pending and unknown.
+	// +required
 	Desired int32 `json:"desired"`
 	// updated is how many of them hold the newest revision.
+	// +required
 	Updated int32 `json:"updated"`
 	// ready is how many of them hold their revision as declared, as told by an agent that is alive.
+	// +required
 	Ready int32 `json:"ready"`
 	// failed is how many of them report a failure.
+	// +required
 	Failed int32 `json:"failed"`
 	// pending is how many of them have not reported on their revision yet.
+	// +required
 	Pending int32 `json:"pending"`
 	// unknown is how many of them nothing is known of, because the Node or its agent isn't Ready.
 	// +optional
@@ -254,6 +260,7 @@ type NodeMapStatus struct {
 	Frozen bool `json:"frozen,omitempty"`
 
 	// ready says whether the node holds its revision as declared.
+	// +required
 	Ready bool `json:"ready"`
 
 	// usage is whether programs use the map on the node; absent if its agent hasn't looked.

@@ -31,6 +31,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="(has(self.spec.replacePolicy) && self.spec.replacePolicy == 'Swap') || self.spec.type == oldSelf.spec.type || !has(oldSelf.status) || !has(oldSelf.status.updateRevision) || size(oldSelf.status.updateRevision) == 0",message="spec.type is immutable while replacePolicy is Never: nodes may have the map of revision status.updateRevision, and a map can't change its type in place (delete and create, or set replacePolicy: Swap)"
 type BPFMap struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is what every object has.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 

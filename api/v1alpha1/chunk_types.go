@@ -31,6 +31,7 @@ const LabelSightings = "bpfmap.io/sightings"
 // +kubebuilder:validation:XValidation:rule="self.entries == oldSelf.entries",message="a chunk is immutable"
 type BPFMapChunk struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is what every object has.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 

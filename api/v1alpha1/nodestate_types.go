@@ -23,6 +23,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type BPFNodeState struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is what every object has.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
@@ -139,10 +140,13 @@ type BPFNodeStateStatus struct {
 // NodeSummary counts one node's managed maps.
 type NodeSummary struct {
 	// maps is how many maps the node is supposed to have.
+	// +required
 	Maps int32 `json:"maps"`
 	// ready is how many of them are as declared.
+	// +required
 	Ready int32 `json:"ready"`
 	// failed is how many of them are not, and report a reason.
+	// +required
 	Failed int32 `json:"failed"`
 	// memory is the kernel memory of all of them, in human-readable form (for example 12.5Mi).
 	// +optional
@@ -162,18 +166,23 @@ const MaxOrphans = 64
 // NodeInventory counts the eBPF maps of a node's kernel.
 type NodeInventory struct {
 	// maps is how many maps the kernel holds.
+	// +required
 	Maps int32 `json:"maps"`
 	// pinned is how many of them are pinned in the agent's BPF file system, managed ones among them.
+	// +required
 	Pinned int32 `json:"pinned"`
 	// managed is how many of them belong to a BPFMap, without the records of ownership.
+	// +required
 	Managed int32 `json:"managed"`
 	// memlockBytes is the kernel memory of all of them in bytes, as the kernel accounts it.
+	// +required
 	MemlockBytes int64 `json:"memlockBytes"`
 	// memory is the same in human-readable form (for example 12.5Mi).
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Memory string `json:"memory,omitempty"`
 	// orphanCount is how many maps are pinned below bpfmap/ and belong to no BPFMap.
+	// +required
 	OrphanCount int32 `json:"orphanCount"`
 	// orphans are the first of them, sorted by pin: maps that were retained, or created by others.
 	// +optional
@@ -190,6 +199,7 @@ type OrphanMap struct {
 	// +kubebuilder:validation:MaxLength=4096
 	PinPath string `json:"pinPath"`
 	// mapID is its id in this node's kernel.
+	// +required
 	MapID int64 `json:"mapID"`
 	// type is the kernel's map type.
 	// +optional

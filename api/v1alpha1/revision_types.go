@@ -60,6 +60,7 @@ const MaxEntriesBytes = 256 << 20
 // +kubebuilder:printcolumn:name="Digest",type=string,priority=1,JSONPath=`.spec.digest`
 type BPFMapRevision struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is what every object has.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 

@@ -97,6 +97,7 @@ type LeftOut struct {
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
 	// count is how many.
+	// +required
 	Count int64 `json:"count"`
 	// examples are the first few, with their lines. Text of a Secret isn't shown.
 	// +optional

@@ -21,8 +21,8 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/removal"
 )
 
-// version, and the commit that it is of, are set by the linker.
-var version, commit = "dev", "unknown"
+// version, and the commit that it is of with its time, are set by the linker.
+var version, commit, date = "dev", "unknown", "unknown"
 
 // Run executes one command and returns the process's exit code: 0 for success, 1 for an error, which
 // is printed to errOut, 2 for a command line that can't be understood, what the command says for those that have codes
@@ -70,7 +70,7 @@ func newRoot(out, errOut *terminal.Output) *cobra.Command {
 		newController(cluster.Run),
 		newAgent(agent.Run),
 		newMarkRemoved(removal.Run),
-		local.NewVersion(version, commit),
+		local.NewVersion(version, commit, date),
 		plugin.New(version),
 	)
 	root.AddCommand(local.Commands()...)

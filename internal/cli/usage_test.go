@@ -172,7 +172,7 @@ func TestVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := runArgs(t, "version").out
-	for _, field := range []string{"version", "commit", "goVersion", "os", "arch", "kernelRelease"} {
+	for _, field := range []string{"version", "commit", "date", "goVersion", "os", "arch", "kernelRelease"} {
 		if fromJSON[field] == "" || fromYAML[field] != fromJSON[field] || !strings.Contains(text, fromJSON[field]) {
 			t.Errorf("%s: JSON %q, YAML %q, text\n%s", field, fromJSON[field], fromYAML[field], text)
 		}

@@ -59,7 +59,7 @@ type platform struct {
 func TestInstall(t *testing.T) {
 	root, dist, binary := controlplane.Root(), t.TempDir(), filepath.Join(t.TempDir(), "bpfmap")
 	run(t, root, nil, "go", "build", "-ldflags", "-X github.com/bpfmap-io/bpfmap-operator/internal/cli.version=v9.8.7", "-o", binary, "./cmd/bpfmap")
-	run(t, root, nil, "go", "run", "./hack/krew", "v9.8.7", dist, "linux/"+runtime.GOARCH+"="+binary)
+	run(t, root, nil, "go", "-C", "hack/release", "run", "./cmd/krew", "v9.8.7", dist, filepath.Join(root, "LICENSE"), "linux/"+runtime.GOARCH+"="+binary)
 	text, err := os.ReadFile(filepath.Join(dist, "bpfmap.yaml"))
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,8 @@ func TestValuesAreChecked(t *testing.T) {
 		"agent.memory=1Gi":                                             "memory",
 		"agent.memoryLimit=a lot":                                      "memoryLimit",
 		"agent.memoryLimit=0":                                          "memoryLimit",
+		"agent.memoryLimit=101%":                                       "memoryLimit",
+		"agent.namespaceMapLimits.edge=all":                            "namespaceMapLimits",
 		"controller.maxStoredBytesPerMap=0":                            "maxStoredBytesPerMap",
 		"controller.maxStoredBytesPerNamespace=none":                   "maxStoredBytesPerNamespace",
 		"agent.namespaceMemoryLimits.Edge=1Gi":                         "Edge",

@@ -4,6 +4,7 @@
 package tenancy_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,8 +56,12 @@ func TestLocalUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	await.Nil(t, limit, func() error {
-		if _, err := os.Stat(filepath.Join(squat, victim, "beside-locks")); !os.IsNotExist(err) {
-			return fmt.Errorf("a deleted map is still there: %v", err)
+		_, err := os.Stat(filepath.Join(squat, victim, "beside-locks"))
+		if err == nil {
+			return errors.New("a deleted map is still there")
+		}
+		if !os.IsNotExist(err) {
+			return err
 		}
 		return nil
 	})

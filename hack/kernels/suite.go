@@ -25,6 +25,8 @@ type part struct {
 	skip string
 	// packages are what it needs of Debian's, as hack/packages.sh takes them: commands and the packages that they are in.
 	packages []string
+	// kernels are those that it runs on, if what it tests is the same on the others; empty for all.
+	kernels []string
 	// slow says that it runs only where it is asked for: it compiles programs and loaders on the spot, or waits for packets.
 	slow bool
 	// everywhere says that it runs on other architectures, too.
@@ -56,7 +58,7 @@ var parts = []part{
 	{folder: "internal/cli/inventory"},
 	{folder: matrixPackage, everywhere: true},
 	{folder: "test/wire"},
-	{folder: "test/confinement", env: []string{"CONFINEMENT=required"}, packages: []string{"containerd:containerd", "runc:runc", "apparmor_parser:apparmor"}},
+	{folder: "test/confinement", env: []string{"CONFINEMENT=required"}, kernels: []string{"6.1"}, packages: []string{"containerd:containerd", "runc:runc", "apparmor_parser:apparmor"}},
 	{folder: "test/loaders", skip: "^(TestDocumentation|TestGenerate.*)$", slow: true},
 	{folder: "test/field", slow: true},
 }
@@ -67,10 +69,12 @@ const partLimit = 15 * time.Minute
 // partsOf are the parts that run on a kernel. Without hardware support another architecture is slower still, and it
 // has no compilers: there it is the system calls, the engine over them, and the command line.
 func (t testRun) partsOf(k kernel) []part {
-	if k.arch == runtime.GOARCH {
-		return t.parts
-	}
-	return slices.DeleteFunc(slices.Clone(t.parts), func(p part) bool { return !p.everywhere })
+	return slices.DeleteFunc(t.partsFor(k.arch), func(p part) bool { return len(p.kernels) > 0 && !slices.Contains(p.kernels, k.name) })
+}
+
+// partsFor are the parts that run on some kernel of an architecture.
+func (t testRun) partsFor(arch string) []part {
+	return slices.DeleteFunc(slices.Clone(t.parts), func(p part) bool { return arch != runtime.GOARCH && !p.everywhere })
 }
 
 func (p part) name() string   { return strings.ReplaceAll(p.folder, "/", "-") }

@@ -99,7 +99,7 @@ func (t testRun) prepare(ctx context.Context) error {
 			continue
 		}
 		built[k.arch] = true
-		if err := build(ctx, t.top, t.binaries(k), k.arch, t.partsOf(k)); err != nil {
+		if err := build(ctx, t.top, t.binaries(k), k.arch, t.partsFor(k.arch)); err != nil {
 			return err
 		}
 	}

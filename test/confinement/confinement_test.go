@@ -18,7 +18,11 @@ import (
 // bpfmapPath is the path of the bpfmap binary.
 var bpfmapPath string
 
-func TestMain(m *testing.M) { os.Exit(program.Main(m, &bpfmapPath)) }
+func TestMain(m *testing.M) {
+	code := program.Main(m, &bpfmapPath)
+	daemon.stop(code != 0)
+	os.Exit(code)
+}
 
 // needAppArmor skips the test where the kernel has no AppArmor, unless $CONFINEMENT says that it must have.
 func needAppArmor(t *testing.T) {
@@ -61,7 +65,7 @@ func TestDefaultProfiles(t *testing.T) {
 		{[]string{"dump", "confined/blocklist"}, "10"},
 		{[]string{"map", "update", "--pin", pin, "--key", "u32:1", "--value", "u64:11"}, ""},
 		{[]string{"diff", "-f", "/map.yaml"}, "11"},
-		{[]string{"apply", "-f", "/map.yaml"}, "configured"},
+		{[]string{"apply", "-f", "/map.yaml"}, "repaired"},
 		{[]string{"list"}, "confined/blocklist"},
 	} {
 		out, err := c.run(t, step.args...)
@@ -105,7 +109,7 @@ func TestProfileDenies(t *testing.T) {
 	if err == nil || !strings.Contains(out, "permission denied") {
 		t.Errorf("apply below /sys/fs: %v\n%s\nwant it denied", err, out)
 	}
-	if _, err := os.Stat(filepath.Join("/sys/fs/bpf", "bpfmap", "confined")); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join("/sys/fs/bpf", "bpfmap", "confined", "blocklist")); !os.IsNotExist(err) {
 		t.Errorf("something was pinned: %v", err)
 	}
 }

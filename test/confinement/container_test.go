@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,41 +25,58 @@ import (
 // defaultCapabilities are what ctr(1) gives a container, as runtimes do.
 var defaultCapabilities = strings.Fields("CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE")
 
-// startContainerd runs a containerd of the test's own, and returns the address of its socket.
-func startContainerd(t *testing.T) string {
+// daemon is a containerd of the tests' own. It takes long to start where CPUs are emulated, so the tests share it.
+var daemon containerd
+
+type containerd struct {
+	dir string
+	cmd *exec.Cmd
+}
+
+// start runs it, unless it runs, and returns the address of its socket.
+func (c *containerd) start(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ctd") // a socket's path has less than 108 bytes
+	if c.cmd != nil {
+		return c.path("s")
+	}
+	var err error
+	if c.dir, err = os.MkdirTemp("", "ctd"); err != nil { // a socket's path has less than 108 bytes
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n", c.path("root"), c.path("state"), c.path("s"))
+	if err := os.WriteFile(c.path("config.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(c.path("log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket, config, log := filepath.Join(dir, "s"), filepath.Join(dir, "config.toml"), filepath.Join(dir, "log")
-	text := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n",
-		filepath.Join(dir, "root"), filepath.Join(dir, "state"), socket)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := os.Create(log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("containerd", "--config", config)
-	cmd.Stdout, cmd.Stderr = out, out
+	defer func() { _ = log.Close() }()
+	cmd := exec.Command("containerd", "--config", c.path("config.toml"))
+	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		_ = cmd.Wait()
-		_ = out.Close()
-		if said, err := os.ReadFile(log); err == nil && t.Failed() {
-			t.Logf("containerd:\n%s", said)
-		}
-		_ = os.RemoveAll(dir)
-	})
+	c.cmd = cmd
 	await.Nil(t, time.Minute, func() error {
-		return exec.Command("ctr", "--address", socket, "version").Run()
+		return exec.Command("ctr", "--address", c.path("s"), "version").Run()
 	})
-	return socket
+	return c.path("s")
+}
+
+func (c *containerd) path(name string) string { return filepath.Join(c.dir, name) }
+
+// stop ends it, and shows its log if it is asked to.
+func (c *containerd) stop(show bool) {
+	if c.cmd == nil {
+		return
+	}
+	_ = c.cmd.Process.Signal(os.Interrupt)
+	_ = c.cmd.Wait()
+	if said, err := os.ReadFile(c.path("log")); err == nil && show {
+		fmt.Printf("containerd:\n%s", said)
+	}
+	_ = os.RemoveAll(c.dir)
 }
 
 // agentOf renders the chart with its default values, and returns the DaemonSet of the agents.
@@ -89,7 +107,7 @@ type container struct {
 }
 
 func newContainer(t *testing.T) *container {
-	c := &container{socket: startContainerd(t), rootfs: t.TempDir(), ds: agentOf(t)}
+	c := &container{socket: daemon.start(t), rootfs: t.TempDir(), ds: agentOf(t)}
 	binary, err := os.ReadFile(bpfmapPath)
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +136,9 @@ func (c *container) run(t *testing.T, args ...string) (string, error) {
 		"--mount", "type=bind,src=" + c.manifest + ",dst=/map.yaml,options=bind:ro",
 	}
 	for _, name := range defaultCapabilities {
-		run = append(run, "--cap-drop", "CAP_"+name)
+		if !slices.Contains(agent.SecurityContext.Capabilities.Add, corev1.Capability(name)) {
+			run = append(run, "--cap-drop", "CAP_"+name)
+		}
 	}
 	for _, name := range agent.SecurityContext.Capabilities.Add {
 		run = append(run, "--cap-add", "CAP_"+string(name))

@@ -78,26 +78,16 @@ func generated(t *testing.T, objects []*unstructured.Unstructured, kind, prefix 
 	return name
 }
 
-// movedOverlay is the block of docs/operations.md that moves config/default to another namespace.
-var movedOverlay = regexp.MustCompile("(?s)```yaml\n(namespace: .*?)```")
-
 // TestMovedNamespace moves config/default as docs/operations.md says: nothing stays behind, the admission policy is about the
 // account where it is now, and a real API server takes every object.
 func TestMovedNamespace(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join(controlplane.Root(), "docs", "operations.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	block := movedOverlay.FindSubmatch(page)
-	if block == nil {
-		t.Fatal("docs/operations.md has no overlay with a namespace")
-	}
+	shown := docs.ShownBy(t, "docs/operations.md").Next().Text
 	dir := t.TempDir()
 	base, err := filepath.Rel(dir, configDir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	overlay := regexp.MustCompile(`resources: \[.*\]`).ReplaceAllString(string(block[1]), "resources: ["+base+"]")
+	overlay := regexp.MustCompile(`resources: \[.*\]`).ReplaceAllString(shown, "resources: ["+base+"]")
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
 		t.Fatal(err)
 	}

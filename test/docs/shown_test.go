@@ -8,6 +8,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,12 +18,19 @@ import (
 )
 
 // runs says what is wrong with a block's mark "run by: test/field TestName": there must be that test, and it, or a function
-// of its package that it calls, must take the page's blocks by docs.ShownBy, which has the test run all of them.
+// of its package that it calls, must take the page's blocks by docs.ShownBy, which has the test run all of them. A test of
+// another module can't; it must read the page, and look for this mark in it.
 func runs(test, page string) string {
 	folder, name, ok := strings.Cut(test, " ")
 	p, err := read(folder)
 	if err != nil || !ok || p.functions[name] == nil {
 		return fmt.Sprintf("the package %s has no test %s (%v)", folder, name, err)
+	}
+	if _, err := os.Stat(filepath.Join(root, folder, "go.mod")); err == nil {
+		if !p.mentions(name, "run by: "+test) || !p.mentions(name, page) {
+			return fmt.Sprintf("%s of %s, another module, doesn't read %s and look for its mark", name, folder, page)
+		}
+		return ""
 	}
 	if !p.shows(name, page, map[string]bool{}) {
 		return fmt.Sprintf("%s of %s doesn't take the blocks of this page, by docs.ShownBy(t, %q)", name, folder, page)
@@ -113,12 +121,24 @@ func (p *tests) shows(function, page string, seen map[string]bool) (found bool) 
 	return found
 }
 
+// mentions says whether a string in a function has these words.
+func (p *tests) mentions(function, words string) (found bool) {
+	ast.Inspect(p.functions[function].Body, func(n ast.Node) bool {
+		literal, ok := n.(*ast.BasicLit)
+		found = found || ok && strings.Contains(literal.Value, words)
+		return !found
+	})
+	return found
+}
+
 // TestRunBy: a mark is believed only if the test takes the page's blocks.
 func TestRunBy(t *testing.T) {
 	for _, test := range []struct{ mark, page, want string }{
 		{"test/field TestDocumentation", "docs/program-owned.md", ""},
 		{"test/field TestDocumentation", "docs/feeds.md", "doesn't take the blocks"},
 		{"test/docs TestShownBy", "docs/concepts.md", "doesn't take the blocks"},
+		{"hack/release TestPage", "docs/verify.md", ""},
+		{"hack/release TestPage", "docs/feeds.md", "doesn't read docs/feeds.md"},
 		{"test/docs TestRunBy", "docs/nothing.md", "doesn't take the blocks"},
 		{"test/docs TestNothing", "docs/nothing.md", "has no test"},
 		{"test/nothing TestShownBy", "docs/nothing.md", "has no test"},

@@ -4,6 +4,7 @@
 package loop_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,8 +13,11 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/test/await"
 	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
 )
 
@@ -76,4 +80,18 @@ func TestHelmTest(t *testing.T) {
 	if out, err := run(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+	// It is on every node, those of other tests, too: Helm deletes it after the test.
+	if err := w.DeleteAllOf(t.Context(), &v1alpha1.BPFMap{}, client.InNamespace(w.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	await.Nil(t, limit, func() error {
+		left := &v1alpha1.BPFMapRevisionList{}
+		if err := w.List(t.Context(), left, client.InNamespace(w.namespace)); err != nil {
+			return err
+		}
+		if len(left.Items) > 0 {
+			return fmt.Errorf("%d revisions are left", len(left.Items))
+		}
+		return nil
+	})
 }

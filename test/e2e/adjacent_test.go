@@ -27,19 +27,19 @@ func TestAdjacentReleases(t *testing.T) {
 		}
 	})
 	w := newWorld(t)
-	w.make("blocklist", contents{1: 10, 2: 0})
+	w.make("blocklist", contents{1: 10, 2: 0, 7: 70})
 	w.awaitReady("blocklist", 3)
 	newer := image(t)
 	older := newer[:strings.LastIndex(newer, ":")] + ":" + adjacent
 	before := ids(t, w.namespace, "blocklist")
-	stop := w.readAlong("blocklist", contents{1: 10})
+	stop := w.readAlong("blocklist", contents{1: 10, 7: 70})
 	// Each step edits the map once, so that contents go all the way through the mixture.
 	n := uint32(0)
 	step := func(what string) {
 		t.Helper()
 		n++
-		w.edit(declare(contents{1: 10, 2: n}))
-		w.awaitEverywhere("blocklist", contents{1: 10, 2: n})
+		w.edit(declare(contents{1: 10, 2: n, 7: 70}))
+		w.awaitEverywhere("blocklist", contents{1: 10, 2: n, 7: 70})
 		w.awaitReady("blocklist", 3)
 		if now := ids(t, w.namespace, "blocklist"); !maps.Equal(now, before) {
 			t.Errorf("%s: map ids are %v, were %v", what, now, before)

@@ -32,7 +32,7 @@ func TestAdjacentReleases(t *testing.T) {
 	newer := image(t)
 	older := newer[:strings.LastIndex(newer, ":")] + ":" + adjacent
 	before := ids(t, w.namespace, "blocklist")
-	stop := w.readAlong("blocklist", contents{1: 10, 7: 70})
+	stop := w.readAlong(contents{1: 10, 7: 70})
 	// Each step edits the map once, so that contents go all the way through the mixture.
 	n := uint32(0)
 	step := func(what string) {

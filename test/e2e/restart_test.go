@@ -27,7 +27,7 @@ func TestRestarts(t *testing.T) {
 	w.make("blocklist", declared)
 	w.awaitReady("blocklist", 3)
 	before := ids(t, w.namespace, "blocklist")
-	stop := w.readAlong("blocklist", maps.Clone(declared))
+	stop := w.readAlong(maps.Clone(declared))
 
 	// The probe key is not the reader's: that it changes on every node shows that all work again.
 	probe := uint32(0)
@@ -88,13 +88,13 @@ func allNodesReady(t *testing.T) error {
 	return nil
 }
 
-// readAlong reads entries on every node, through the pin and through a handle of the first map, until
+// readAlong reads entries of the map blocklist on every node, through the pin and through a handle of the first map, until
 // stop is called, which fails the test if one was ever missing or another.
-func (w *world) readAlong(name string, want contents) (stop func()) {
+func (w *world) readAlong(want contents) (stop func()) {
 	done := make(chan struct{})
 	var readers sync.WaitGroup
 	for _, n := range nodes {
-		held, pin := n.open(w.t, w.namespace, name), n.pin(w.t, w.namespace, name)
+		held, pin := n.open(w.t, w.namespace, "blocklist"), n.pin(w.t, w.namespace, "blocklist")
 		readers.Go(func() {
 			rounds, failed := 0, 0
 			for ; ; rounds++ {

@@ -116,7 +116,7 @@ func TestImageThatCannotBePulled(t *testing.T) {
 	w.make("blocklist", contents{1: 10})
 	w.awaitReady("blocklist", 3)
 	before := ids(t, w.namespace, "blocklist")
-	stop := w.readAlong("blocklist", contents{1: 10})
+	stop := w.readAlong(contents{1: 10})
 	t.Cleanup(func() {
 		if err := install(context.Background()); err != nil {
 			t.Error(err)

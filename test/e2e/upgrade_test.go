@@ -53,7 +53,7 @@ func TestUpgrade(t *testing.T) {
 	w.awaitEverywhere("blocklist", contents{1: 10, 2: 21})
 	nodes[1].set(t, w.namespace, 99, 990)
 	before := ids(t, w.namespace, "blocklist")
-	stop := w.readAlong("blocklist", contents{1: 10})
+	stop := w.readAlong(contents{1: 10})
 
 	// The values that are kept hold the tag of the earlier image, which a user's don't.
 	const keeps = " --reset-then-reuse-values"

@@ -102,6 +102,12 @@ func TestRights(t *testing.T) {
 	if err := w.admin.Create(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
+	for _, namespace := range []string{attacker, victim} { // those of the own namespace are what kubectl describe shows
+		err := w.tenant.List(t.Context(), &corev1.EventList{}, client.InNamespace(namespace))
+		if apierrors.IsForbidden(err) != (namespace == victim) || namespace == attacker && err != nil {
+			t.Errorf("events of %s: %v", namespace, err)
+		}
+	}
 	for name, err := range map[string]error{
 		"a BPFMap of another namespace": w.tenant.Create(t.Context(), bpfMap(victim, "x", fine)),
 		"the maps of all namespaces":    w.tenant.List(t.Context(), &v1alpha1.BPFMapList{}),

@@ -59,7 +59,7 @@ func TestProgramsKeepWhatTheyOwn(t *testing.T) {
 		}
 		w.program(r, 1, 9, 78)
 		if report := w.ready(next, engine.ActionRepaired); report.Drift.String() != "1 entry changed: 1: a 9 → 1" {
-			w.Errorf("drift %s", report.Drift)
+			w.Errorf("drift %s: %+v, of %+v", report.Drift, *report.Drift, report.Plan.Changes)
 		}
 		w.holds(r, "1={a: 1, hits: 78} 2={a: 3, hits: 5} 3={a: 3, hits: 4}")
 		first := as(table(t, counted, "1={a: 1, hits: 99}", "2={a: 3}", "3={a: 3}"), "table-3")

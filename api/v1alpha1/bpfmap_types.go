@@ -28,7 +28,7 @@ import (
 // +kubebuilder:printcolumn:name="Progs",type=string,priority=1,JSONPath=`.status.programs`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 200",message="metadata.name must be at most 200 characters, so that revision names fit"
-// +kubebuilder:validation:XValidation:rule="(has(self.spec.replacePolicy) && self.spec.replacePolicy == 'Swap') || self.spec.type == oldSelf.spec.type || !has(oldSelf.status) || !has(oldSelf.status.updateRevision) || size(oldSelf.status.updateRevision) == 0",message="spec.type is immutable while replacePolicy is Never: nodes may have the map of revision status.updateRevision, and a map can't change its type in place (delete and create, or set replacePolicy: Swap)"
+// +kubebuilder:validation:XValidation:rule="(has(self.spec.replacePolicy) && self.spec.replacePolicy == 'Swap') || self.spec.type == oldSelf.spec.type || !has(oldSelf.status) || !has(oldSelf.status.updateRevision) || size(oldSelf.status.updateRevision) == 0",message="spec.type is immutable while replacePolicy is Never: nodes may have the map of the revision in status.updateRevision, and a map can't change its type in place (delete and create, or set replacePolicy: Swap)"
 type BPFMap struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata is what every object has.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -91,7 +92,9 @@ func TestFlood(t *testing.T) {
 }
 
 // TestLater: requests for later and those that failed keep their priority, and it ends when they are taken.
-func TestLater(t *testing.T) {
+func TestLater(t *testing.T) { synctest.Test(t, testLater) }
+
+func testLater(t *testing.T) {
 	q := start(t)
 	q.AddWithOpts(priorityqueue.AddOpts{Priority: new(-100), After: time.Millisecond}, request("a/1"))
 	get := func(want int) {
@@ -110,12 +113,14 @@ func TestLater(t *testing.T) {
 	if n := q.NumRequeues(request("a/1")); n != 1 {
 		t.Errorf("%d failures", n)
 	}
-	time.Sleep(5 * time.Millisecond) // the retry, whose priority the change has taken along
-	for q.Len() > 0 {
-		q.take(t, 1)
+	time.Sleep(time.Second) // of the bubble: the retry's time comes, whose priority the change has taken along
+	synctest.Wait()
+	if n := q.Len(); n != 1 {
+		t.Fatalf("%d wait, want the retry", n)
 	}
+	q.take(t, 1)
 	s := q.storage
-	if len(s.namespaces)+len(s.places)+s.turns.Len() > 0 || len(s.priorities) > 1 {
+	if len(s.namespaces)+len(s.places)+len(s.priorities)+len(s.taken)+s.turns.Len() > 0 {
 		t.Errorf("something is kept: %+v", s)
 	}
 }

@@ -82,18 +82,12 @@ func (c *containerd) stop(show bool) {
 // agentOf renders the chart with its default values, and returns the DaemonSet of the agents.
 func agentOf(t *testing.T) *appsv1.DaemonSet {
 	t.Helper()
-	helm, err := controlplane.Tool("helm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(helm, "template", "x", filepath.Join(controlplane.Root(), "charts", "bpfmap-operator"), "--show-only", "templates/agent.yaml")
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
-	out, err := cmd.Output()
+	out, err := controlplane.RenderChart(t.Context(), "x", "default", "--show-only", "templates/agent.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ds := &appsv1.DaemonSet{}
-	if err := yaml.UnmarshalStrict(out, ds); err != nil {
+	if err := yaml.UnmarshalStrict([]byte(out), ds); err != nil {
 		t.Fatal(err)
 	}
 	return ds

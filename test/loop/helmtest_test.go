@@ -26,19 +26,14 @@ import (
 func TestHelmTest(t *testing.T) {
 	w := newWorld(t)
 	newNode(t, w, true).start(t)
-	helm, err := controlplane.Tool("helm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	chart := filepath.Join(controlplane.Root(), "charts", "bpfmap-operator")
-	out, err := exec.CommandContext(t.Context(), helm, "template", "r", chart, "--namespace", w.namespace, "--show-only", "templates/tests/map.yaml").Output()
+	out, err := controlplane.RenderChart(t.Context(), "r", w.namespace, "--show-only", "templates/tests/map.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var pod corev1.Pod
 	dir := t.TempDir()
 	var objects []string
-	for document := range strings.SplitSeq(string(out), "\n---\n") {
+	for document := range strings.SplitSeq(out, "\n---\n") {
 		if strings.Contains(document, "\nkind: Pod\n") {
 			if err := yaml.UnmarshalStrict([]byte(document), &pod); err != nil {
 				t.Fatal(err)

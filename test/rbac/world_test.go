@@ -4,11 +4,9 @@
 package rbac_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,19 +43,11 @@ func helmTemplate(t *testing.T, set ...string) string {
 // helmRender renders the chart.
 func helmRender(t *testing.T, args ...string) string {
 	t.Helper()
-	helm, err := controlplane.Tool("helm")
+	out, err := controlplane.RenderChart(t.Context(), "bpfmap-operator", namespace, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	chart := filepath.Join(controlplane.Root(), "charts", "bpfmap-operator")
-	args = append([]string{"template", "bpfmap-operator", chart, "--namespace", namespace}, args...)
-	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), helm, args...)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("render the chart: %v\n%s", err, stderr.String())
-	}
-	return stdout.String()
+	return out
 }
 
 // world is a control plane with the chart, two nodes with an agent's pod each, and things to steal.
@@ -160,13 +150,10 @@ const revisionSpec = `type: Array, keySize: 4, valueSize: 4, maxEntries: 1, entr
 // account returns the configuration of who holds a token and nothing else.
 func (w *world) account(t *testing.T, name string, bound *authenticationv1.BoundObjectReference) *rest.Config {
 	t.Helper()
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{BoundObjectRef: bound}}
-	token, err := w.kube.CoreV1().ServiceAccounts(namespace).CreateToken(t.Context(), name, request, metav1.CreateOptions{})
+	config, err := w.plane.ConfigWithToken(t.Context(), namespace, name, bound)
 	if err != nil {
-		t.Fatalf("token of %s: %v", name, err)
+		t.Fatal(err)
 	}
-	config := rest.AnonymousClientConfig(w.plane.Config())
-	config.BearerToken, config.QPS = token.Status.Token, -1
 	return config
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -51,6 +52,12 @@ func TestLocalUser(t *testing.T) {
 	for _, path := range []string{w.bpffs, squat, filepath.Join(squat, victim), filepath.Join(squat, "_state")} {
 		asNobody(t, "flock", path, "sleep", "infinity")
 	}
+	await.Nil(t, limit, func() error {
+		if err := exec.Command("flock", "--nonblock", w.bpffs, "true").Run(); err == nil {
+			return errors.New("nobody has locked the BPF file system")
+		}
+		return nil
+	})
 	w.victimIsServed("beside-locks")
 	if err := w.admin.Delete(t.Context(), bpfMap(victim, "beside-locks", fine)); err != nil {
 		t.Fatal(err)

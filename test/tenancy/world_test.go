@@ -24,7 +24,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -158,17 +157,11 @@ func (w *world) startAgent() {
 
 func helmTemplate(t *testing.T) string {
 	t.Helper()
-	helm, err := controlplane.Tool("helm")
+	out, err := controlplane.RenderChart(t.Context(), "bpfmap-operator", system, "--no-hooks")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), helm, "template", "bpfmap-operator", filepath.Join(controlplane.Root(), "charts", "bpfmap-operator"), "--namespace", system, "--no-hooks")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("render the chart: %v", err)
-	}
-	return string(out)
+	return out
 }
 
 // client is a client of somebody.
@@ -188,17 +181,10 @@ func (w *world) client(config *rest.Config) client.Client {
 // account is who holds a token of a service account and nothing else.
 func (w *world) account(namespace, name string, bound *authenticationv1.BoundObjectReference) *rest.Config {
 	w.t.Helper()
-	kube, err := kubernetes.NewForConfig(w.plane.Config())
+	config, err := w.plane.ConfigWithToken(w.t.Context(), namespace, name, bound)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	token, err := kube.CoreV1().ServiceAccounts(namespace).CreateToken(w.t.Context(), name,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{BoundObjectRef: bound}}, metav1.CreateOptions{})
-	if err != nil {
-		w.t.Fatalf("token of %s: %v", name, err)
-	}
-	config := rest.AnonymousClientConfig(w.plane.Config())
-	config.BearerToken, config.QPS = token.Status.Token, -1
 	return config
 }
 

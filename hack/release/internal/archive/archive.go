@@ -76,7 +76,7 @@ func Unpack(r io.Reader, dir string) error {
 			return fmt.Errorf("unpack: %w", err)
 		}
 		if !filepath.IsLocal(h.Name) || h.Typeflag != tar.TypeReg {
-			return fmt.Errorf("unpack %q: it is no regular file below the archive's folder", h.Name)
+			return fmt.Errorf("unpack %q: it is not a regular file below the archive's folder", h.Name)
 		}
 		if left -= h.Size; left < 0 {
 			return fmt.Errorf("unpack %q: the archive holds more than %d bytes", h.Name, int64(maxUnpacked))

@@ -60,6 +60,9 @@ func TestDifferences(t *testing.T) {
 
 // TestWords: values are as diff has them on a node.
 func TestWords(t *testing.T) {
+	if got := plain(nil); got != "" {
+		t.Errorf("the key of a type without keys is shown as %q", got)
+	}
 	for _, c := range []struct{ was, is, plain, changes string }{
 		{`{"action":1, "rule":7}`, `{"action":1, "rule":9}`, "{action: 1, rule: 7}", "rule 7 → 9"},
 		{`{"peer":{"port":80,"tls":true},"of":[1, 2]}`, `{"peer":{"port":443,"tls":true},"of":[1, 3]}`, "{peer: {port: 80, tls: true}, of: [1, 2]}", "peer.port 80 → 443, of[1] 2 → 3"},

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/bpfmap-io/bpfmap-operator/internal/rawjson"
 )
 
 // maxDifferent bounds the fields in a line, as diff does on a node.
@@ -19,36 +21,46 @@ type member struct {
 	value json.RawMessage
 }
 
-// membersOf are the members of an object or a list in their order; isObject and isList tell which it is.
+// membersOf are the members of an object or a list in their order; isObject and isList tell which it is. The value is valid,
+// since a decoder gave it, or empty, as the key of a type without keys.
 func membersOf(value json.RawMessage) (members []member, isObject, isList bool) {
-	d := json.NewDecoder(bytes.NewReader(value))
-	open, err := d.Token()
-	isObject, isList = open == json.Delim('{'), open == json.Delim('[')
-	if err != nil || !isObject && !isList {
+	if len(value) == 0 {
 		return nil, false, false
 	}
-	for d.More() {
+	isObject, isList = rawjson.IsObject(value), rawjson.IsList(value)
+	if !isObject && !isList {
+		return nil, false, false
+	}
+	for w := rawjson.Walk(value); ; {
 		var m member
+		var ok bool
 		if isObject {
-			token, err := d.Token()
-			if err != nil {
-				return nil, false, false
+			var name []byte
+			if name, m.value, _, ok = w.Member(); ok {
+				m.name = unquoted(name)
 			}
-			m.name, _ = token.(string)
+		} else {
+			m.value, ok = w.Element()
 		}
-		if err := d.Decode(&m.value); err != nil {
-			return nil, false, false
+		if !ok {
+			return members, isObject, isList
 		}
 		members = append(members, m)
 	}
-	return members, isObject, isList
+}
+
+// unquoted is a JSON string's text, or as it stands if it holds what no text does.
+func unquoted(value []byte) string {
+	if s, err := rawjson.Text(value); err == nil {
+		return s
+	}
+	return string(value)
 }
 
 // plain is a JSON value as diff prints it on a node: {action: 1, rule: 7}, without quotes.
 func plain(value json.RawMessage) string {
-	var s string
-	if bytes.HasPrefix(value, []byte{'"'}) && json.Unmarshal(value, &s) == nil {
-		return s
+	if len(value) > 0 && rawjson.IsString(value) {
+		return unquoted(value)
 	}
 	members, isObject, isList := membersOf(value)
 	if !isObject && !isList {

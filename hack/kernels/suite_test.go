@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -154,6 +155,40 @@ func TestFolders(t *testing.T) {
 		for _, b := range kernels {
 			if within, err := filepath.Rel(run.resultsOf(a), run.binaries(b)); err != nil || filepath.IsLocal(within) {
 				t.Errorf("the programs for %s are in the results of %s: %s", b.name, a.name, within)
+			}
+		}
+	}
+}
+
+// TestSomeKernels: what runs on one kernel is built for all, since they share their programs, and runs there alone.
+func TestSomeKernels(t *testing.T) {
+	t6, t5 := kernel{name: "6.1", arch: runtime.GOARCH}, kernel{name: "5.10", arch: runtime.GOARCH}
+	foreign := kernel{name: "arm64", arch: "other"}
+	run := testRun{parts: []part{{folder: "all"}, {folder: "one", kernels: []string{"6.1"}}, {folder: "everywhere", everywhere: true}}}
+	folders := func(parts []part) (all []string) {
+		for _, p := range parts {
+			all = append(all, p.folder)
+		}
+		return all
+	}
+	for _, c := range []struct {
+		got  []part
+		want []string
+	}{
+		{run.partsFor(runtime.GOARCH), []string{"all", "one", "everywhere"}},
+		{run.partsOf(t6), []string{"all", "one", "everywhere"}},
+		{run.partsOf(t5), []string{"all", "everywhere"}},
+		{run.partsOf(foreign), []string{"everywhere"}},
+	} {
+		if got := folders(c.got); !slices.Equal(got, c.want) {
+			t.Errorf("got %v, want %v", got, c.want)
+		}
+	}
+	known := []string{"5.10", "6.1", "6.12", "newest"}
+	for _, p := range parts {
+		for _, name := range p.kernels {
+			if !slices.Contains(known, name) {
+				t.Errorf("%s runs on %s, which is none of %v", p.folder, name, known)
 			}
 		}
 	}

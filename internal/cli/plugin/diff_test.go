@@ -105,6 +105,9 @@ func TestDiffOfFetchedSources(t *testing.T) {
 	diff(blocklist+from).wants(t, 0, said, "no entry differs")
 	changed := strings.Replace(blocklist, "rule: 7", "rule: 9", 1)
 	diff(changed+from).wants(t, 1, said, "  ~ 192.0.2.1: rule 7 → 9\n  0 added, 1 changed, 0 removed")
+	// An entry of the manifest's own that goes isn't taken for one that was fetched.
+	fewer := strings.Replace(blocklist, "  - {key: 192.0.2.2, value: {action: 1, rule: 8}}\n", "", 1)
+	diff(fewer+from).wants(t, 1, said, "  - 192.0.2.2 = {action: 1, rule: 8}\n  0 added, 0 changed, 1 removed")
 	r := diff(changed+from, "-o", "json")
 	r.wants(t, 1, `"fetched": {`, `"revision": "flags-1"`, `"entries": 2`, `"change": "changed"`)
 	if !json.Valid([]byte(r.out)) {

@@ -215,10 +215,14 @@ func TestRolloutGoesBack(t *testing.T) {
 	c.follow()
 	c.awaitTaken("blocklist-1", 4)
 	c.follow()
+	// It is rolled back before the nodes have reported that they are.
+	c.awaitMap(func(m *v1alpha1.BPFMap) error {
+		if n := m.Status.Nodes; n.Ready != 4 || n.Updated != 0 || n.Failed != 0 {
+			return fmt.Errorf("nodes %+v", n)
+		}
+		return nil
+	})
 	m := c.awaitCondition("blocklist", v1alpha1.ConditionStalled, v1alpha1.ReasonRolledBack)
-	if n := m.Status.Nodes; n.Ready != 4 || n.Updated != 0 || n.Failed != 0 {
-		t.Errorf("nodes %+v", n)
-	}
 	c.awaitEvent("blocklist", "RolloutRolledBack")
 	// The cause is told for as long as the revision is the newest one, whatever becomes of the BPFMap's status.
 	const cause = "rolled back after 1 of 4 nodes: failed on "

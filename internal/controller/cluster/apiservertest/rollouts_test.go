@@ -215,10 +215,11 @@ func TestRolloutGoesBack(t *testing.T) {
 	c.follow()
 	c.awaitTaken("blocklist-1", 4)
 	c.follow()
-	// It is rolled back before the nodes have reported that they are.
+	// It is rolled back before the nodes have reported that they are: the counts are those of after it.
 	c.awaitMap(func(m *v1alpha1.BPFMap) error {
-		if n := m.Status.Nodes; n.Ready != 4 || n.Updated != 0 || n.Failed != 0 {
-			return fmt.Errorf("nodes %+v", n)
+		r, n := m.Status.Rollout, m.Status.Nodes
+		if r == nil || r.Phase != v1alpha1.RolloutPhase(rollout.RolledBack) || n.Ready != 4 || n.Updated != 0 || n.Failed != 0 {
+			return fmt.Errorf("nodes %+v, rollout %+v", n, r)
 		}
 		return nil
 	})

@@ -71,10 +71,7 @@ func Hold(was Status, message string) Step {
 
 // backWith takes a revision back because that of a partner was.
 func (s Status) backWith(partner *Partner, now time.Time) Step {
-	next := s.in(RolledBack, time.Time{})
-	next.RolledBack = fmt.Sprintf("rolled back together with BPFMap %s of its group: %s", partner.Name, partner.RolledBack)
-	next.Batches = []Batch{{Frontier: None, Time: now}}
-	return Step{Status: next, Moved: true, Reason: NodesFailed, Message: next.RolledBack}
+	return s.takenBack(fmt.Sprintf("rolled back together with BPFMap %s of its group: %s", partner.Name, partner.RolledBack), now)
 }
 
 // ahead names a partner whose frontier isn't as far; empty if there is none.

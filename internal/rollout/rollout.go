@@ -55,7 +55,7 @@ func Next(revision string, first bool, nodes []Node, p Policy, was Status, now t
 	case was.Phase == Complete && was.toAll():
 		return s.complete()
 	case s.failing.count > p.MaxFailed && p.Rollback && !first:
-		return s.rollBack()
+		return s.was.takenBack(s.rolledBack(), s.now)
 	case s.failing.count > p.MaxFailed && first: // no other node waits for those that fail
 		return s.step(was.in(Progressing, time.Time{}), NodesFailed, s.updating())
 	case s.failing.count > p.MaxFailed:
@@ -172,10 +172,9 @@ func (s *surveyed) rest() []ranked {
 	return rest
 }
 
-// rollBack takes the revision back from all nodes.
-func (s *surveyed) rollBack() Step {
-	next := s.was.in(RolledBack, time.Time{})
-	next.RolledBack = s.rolledBack()
-	next.Batches = []Batch{{Frontier: None, Time: s.now}}
-	return Step{Status: next, Moved: true, Reason: NodesFailed, Message: next.RolledBack}
+// takenBack takes the revision back from all nodes.
+func (s Status) takenBack(why string, now time.Time) Step {
+	next := s.in(RolledBack, time.Time{})
+	next.RolledBack, next.Batches = why, []Batch{{Frontier: None, Time: now}}
+	return Step{Status: next, Moved: true, Reason: NodesFailed, Message: why}
 }

@@ -96,7 +96,7 @@ func newAgent(run func(context.Context, agent.Options) error) *cobra.Command {
 	f.BoolVar(&h.network, "host-network", true, "this process is in the node's network namespace: entries may name interfaces")
 	f.DurationVar(&o.ResyncPeriod, "resync-period", 5*time.Minute, "how often each map is compared with the kernel, up to a tenth more or less")
 	f.IntVar(&o.ContentSeries, "metrics-content-series", metrics.DefaultContentSeries, "how many series of the contents of all maps together (spec.metrics of BPFMaps) are served; 0 is none")
-	f.IntVar(&o.Concurrency, "concurrency", 2, "how many maps are reconciled in parallel")
+	f.IntVar(&o.Concurrency, "concurrency", 4, "how many maps are reconciled in parallel, of one namespace at most half as many")
 	f.BoolVar(&inventory, "inventory", false, "at each resync, count all maps of the node and list those below bpfmap/ that no BPFMap owns (needs CAP_SYS_ADMIN)")
 	f.StringSliceVar(&disabled, "disable-features", nil, "kernel features not to use, by their names in a BPFNodeState: for adopting features of a new kernel in stages, and for tests")
 	f.StringArrayVar(&prefixes, "allowed-pin-prefix", nil, "NAMESPACE=DIRECTORY below which the namespace's maps may be pinned, in addition to bpfmap/NAMESPACE; * for all namespaces (repeatable)")

@@ -49,7 +49,7 @@ func newController(run func(context.Context, cluster.Options) error) *cobra.Comm
 	f.StringVar(&o.Namespace, "namespace", "", "namespace of the lease and of the agents (default the pod's own)")
 	f.StringVar(&o.AgentDaemonSet, "agent-daemonset", "",
 		"name of the agents' DaemonSet, whose pods have the label app.kubernetes.io/component=agent: a node on which none is Ready is Unknown, and one on which none is to run isn't counted (default: agents aren't looked at)")
-	f.IntVar(&o.Concurrency, "concurrency", 4, "how many BPFMaps are reconciled in parallel")
+	f.IntVar(&o.Concurrency, "concurrency", 4, "how many BPFMaps are reconciled in parallel, of one namespace at most half as many")
 	f.IntVar(&o.RevisionHistoryLimit, "revision-history-limit", cluster.DefaultRevisionHistoryLimit, "how many old revisions of each BPFMap are kept; spec.revisionHistoryLimit overrides it")
 	f.Var(&perMap, "max-stored-bytes-per-map",
 		"packed entries that all kept revisions of one BPFMap may take in the API server: older revisions are deleted, and one that is larger alone is refused")

@@ -19,17 +19,21 @@ type queue struct {
 
 var _ priorityqueue.PriorityQueue[reconcile.Request] = &queue{}
 
-// New makes a queue for the controller of that name. Its namespaces take turns. It is a PriorityQueue of
-// controller-runtime, so that handlers tell it what didn't change: that waits behind the changes of its namespace.
-func New(controller string, retries workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-	s := newStorage()
-	return &queue{storage: s, TypedRateLimitingInterface: workqueue.NewTypedRateLimitingQueueWithConfig(retries, workqueue.TypedRateLimitingQueueConfig[reconcile.Request]{
-		Name: controller,
-		DelayingQueue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[reconcile.Request]{
-			Name:  controller,
-			Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[reconcile.Request]{Name: controller, Queue: s}),
-		}),
-	})}
+// New makes queues for controllers with that many workers. Namespaces take turns, and one has at most half of the
+// workers (rounded down, at least one) at a time, so that those for which an object takes long leave some to the others;
+// what has no namespace may have all. It is a PriorityQueue of controller-runtime, so that handlers tell it what didn't
+// change: that waits behind the changes of its namespace.
+func New(workers int) func(controller string, retries workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+	return func(controller string, retries workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+		s := newStorage(max(1, workers/2))
+		return &queue{storage: s, TypedRateLimitingInterface: workqueue.NewTypedRateLimitingQueueWithConfig(retries, workqueue.TypedRateLimitingQueueConfig[reconcile.Request]{
+			Name: controller,
+			DelayingQueue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[reconcile.Request]{
+				Name:  controller,
+				Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[reconcile.Request]{Name: controller, Queue: s}),
+			}),
+		})}
+	}
 }
 
 // Add adds a change.
@@ -75,3 +79,13 @@ func (q *queue) GetWithPriority() (r reconcile.Request, priority int, shutdown b
 	r, shutdown = q.TypedRateLimitingInterface.Get()
 	return r, q.storage.priority(r), shutdown
 }
+
+// Done is to be called by the worker that took the request, before it asks for the next one: nobody else is woken for
+// what its namespace may have instead.
+func (q *queue) Done(r reconcile.Request) {
+	q.storage.release(r)
+	q.TypedRateLimitingInterface.Done(r)
+}
+
+// Len is how many requests wait.
+func (q *queue) Len() int { return q.storage.waiting() }

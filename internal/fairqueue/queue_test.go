@@ -21,9 +21,9 @@ func request(name string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
 }
 
-func start(t *testing.T) *queue {
+func start(t *testing.T, workers int) *queue {
 	t.Helper()
-	q := New("test", workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Millisecond, time.Millisecond)).(*queue)
+	q := New(workers)("test", workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Millisecond, time.Millisecond)).(*queue)
 	t.Cleanup(q.ShutDown)
 	return q
 }
@@ -67,7 +67,7 @@ func TestTurns(t *testing.T) {
 		{[]string{"a/1", "a/2", "a/1?", "a/1"}, "a/1 a/2"},                  // and the other way: it keeps its place
 		{[]string{"/node", "a/1", "a/2", "/other"}, "/node a/1 /other a/2"}, // what has no namespace is a namespace of its own
 	} {
-		q := start(t)
+		q := start(t, 1)
 		q.add(c.add...)
 		if want := len(strings.Fields(c.want)); q.Len() != want {
 			t.Errorf("%v: %d wait, want %d", c.add, q.Len(), want)
@@ -80,7 +80,7 @@ func TestTurns(t *testing.T) {
 
 // TestFlood: a request of another namespace waits for one of the flood.
 func TestFlood(t *testing.T) {
-	q := start(t)
+	q := start(t, 1)
 	for i := range 10000 {
 		q.Add(request("flood/" + string(rune('a'+i%26)) + strings.Repeat("x", i/26)))
 	}
@@ -91,11 +91,79 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// worker takes requests and finishes each when it is told to, until the queue is shut down.
+func (q *queue) worker(took chan<- string, finish <-chan struct{}) {
+	for {
+		r, shutdown := q.Get()
+		if shutdown {
+			return
+		}
+		took <- r.String()
+		<-finish
+		q.Done(r)
+	}
+}
+
+// TestHalfOfTheWorkers: a namespace has at most half of the workers at a time, and what it may have is taken as soon as
+// one of its own is done, whichever worker waits. What has no namespace may have all.
+func TestHalfOfTheWorkers(t *testing.T) {
+	for _, c := range []struct {
+		workers   int
+		add       []string
+		want      string // what is taken while nothing is finished
+		then, end string // what is added then, and what is taken of it
+	}{
+		{1, []string{"a/1", "a/2"}, "a/1", "b/1", ""},
+		{2, []string{"a/1", "a/2", "a/3"}, "a/1", "b/1", "b/1"},
+		{3, []string{"a/1", "a/2", "a/3"}, "a/1", "b/1", "b/1"},
+		{4, []string{"a/1", "a/2", "a/3", "a/4"}, "a/1 a/2", "b/1 b/2 b/3", "b/1 b/2"},
+		{4, []string{"a/1", "a/2", "b/1", "c/1", "c/2"}, "a/1 a/2 b/1 c/1", "d/1", ""},
+		{4, []string{"/1", "/2", "/3", "/4", "/5"}, "/1 /2 /3 /4", "a/1", ""},
+	} {
+		t.Run("", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := start(t, c.workers)
+				took, finish := make(chan string, 100), make(chan struct{})
+				for range c.workers {
+					go q.worker(took, finish)
+				}
+				now := func() string {
+					synctest.Wait()
+					var got []string
+					for len(took) > 0 {
+						got = append(got, <-took)
+					}
+					slices.Sort(got)
+					return strings.Join(got, " ")
+				}
+				q.add(c.add...)
+				if got := now(); got != c.want {
+					t.Errorf("at first %q are worked on, want %q", got, c.want)
+				}
+				q.add(strings.Fields(c.then)...)
+				if got := now(); got != c.end {
+					t.Errorf("then %q, want %q", got, c.end)
+				}
+				// Each that is done makes room for one more at most, and in the end nothing is left.
+				for range len(c.add) + len(strings.Fields(c.then)) {
+					finish <- struct{}{}
+					now()
+				}
+				q.storage.mu.Lock()
+				defer q.storage.mu.Unlock()
+				if s := q.storage; len(s.namespaces)+len(s.places)+s.turns.Len() > 0 {
+					t.Errorf("something is left: %+v", s)
+				}
+			})
+		})
+	}
+}
+
 // TestLater: requests for later and those that failed keep their priority, and it ends when they are taken.
 func TestLater(t *testing.T) { synctest.Test(t, testLater) }
 
 func testLater(t *testing.T) {
-	q := start(t)
+	q := start(t, 1)
 	q.AddWithOpts(priorityqueue.AddOpts{Priority: new(-100), After: time.Millisecond}, request("a/1"))
 	get := func(want int) {
 		t.Helper()
@@ -126,7 +194,7 @@ func testLater(t *testing.T) {
 }
 
 func BenchmarkQueue(b *testing.B) {
-	q := New("bench", workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]()).(*queue)
+	q := New(4)("bench", workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]()).(*queue)
 	defer q.ShutDown()
 	requests := make([]reconcile.Request, 1000)
 	for i := range requests {

@@ -31,12 +31,12 @@ const (
 )
 
 // Controller is the settings of a controller that reconciles up to concurrency objects in parallel, of each namespace in
-// its turn.
+// its turn, and of one at most half as many.
 func Controller(concurrency int) controller.Options {
 	return controller.Options{
 		MaxConcurrentReconciles: concurrency,
 		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
-		NewQueue:                fairqueue.New,
+		NewQueue:                fairqueue.New(concurrency),
 	}
 }
 

@@ -36,6 +36,8 @@ type Liveness struct {
 	// Message says for people what is missing, without a time, so that nodes that lack the same say the same;
 	// empty if it is Alive.
 	Message string
+	// Why is, of NoAgent, the part of Message that says why.
+	Why string
 	// Until is when the verdict changes though nothing else does; zero for never.
 	Until time.Time
 }
@@ -61,7 +63,7 @@ func Of(node *corev1.Node, agent Agent, now time.Time) Liveness {
 	ready, since := agent.isReady()
 	if !ready && agent.Rules.exist {
 		if why := agent.Rules.excludes(node, len(agent.Pods) > 0); why != "" {
-			return Liveness{State: NoAgent, Message: why}
+			return Liveness{State: NoAgent, Message: "no agent is to run there: " + why, Why: why}
 		}
 	}
 	for i := range node.Status.Conditions { // without the condition, as other kubelets make them, it counts as Ready

@@ -66,6 +66,11 @@ func affine(values ...string) *Rules {
 	return NewRules(t)
 }
 
+// noAgent is the verdict on a node that is left out.
+func noAgent(why string) Liveness {
+	return Liveness{State: NoAgent, Message: "no agent is to run there: " + why, Why: why}
+}
+
 func TestOf(t *testing.T) {
 	const notReady, noPod, podNotReady = "the Node isn't Ready", "the agent has no pod", "the agent's pod isn't Ready"
 	gpu := corev1.Taint{Key: "gpu", Value: "yes", Effect: corev1.TaintEffectNoSchedule}
@@ -111,21 +116,21 @@ func TestOf(t *testing.T) {
 		{"the DaemonSet doesn't exist any more, its pod does", node(corev1.ConditionTrue), Agent{Rules: NewRules(nil), Pods: []*corev1.Pod{ready}}, alive},
 
 		{"another operating system", onWindows(node(corev1.ConditionTrue)), Agent{Rules: rules()},
-			Liveness{State: NoAgent, Message: "no agent is to run there: the agents' DaemonSet doesn't select the node (kubernetes.io/os=linux)"}},
+			noAgent("the agents' DaemonSet wants kubernetes.io/os=linux")},
 		{"another operating system, and not Ready", onWindows(node(corev1.ConditionFalse)), Agent{Rules: rules()},
-			Liveness{State: NoAgent, Message: "no agent is to run there: the agents' DaemonSet doesn't select the node (kubernetes.io/os=linux)"}},
+			noAgent("the agents' DaemonSet wants kubernetes.io/os=linux")},
 		{"excluded, but its agent still runs", onWindows(node(corev1.ConditionTrue)), Agent{Rules: rules(), Pods: []*corev1.Pod{ready}}, alive},
 		{"excluded by affinity", onWindows(node(corev1.ConditionTrue)), Agent{Rules: affine("windows")},
-			Liveness{State: NoAgent, Message: "no agent is to run there: the agents' DaemonSet doesn't select the node"}},
+			noAgent("the agents' DaemonSet wants kubernetes.io/os notin (windows)")},
 		{"not excluded by affinity", node(corev1.ConditionTrue), Agent{Rules: affine("windows")}, Liveness{State: AgentUnknown, Message: noPod}},
 		{"a taint that isn't tolerated", node(corev1.ConditionTrue, gpu), Agent{Rules: rules()},
-			Liveness{State: NoAgent, Message: "no agent is to run there: the agents don't tolerate the taint gpu=yes:NoSchedule"}},
+			noAgent("the agents don't tolerate the taint gpu=yes:NoSchedule")},
 		{"a taint that is tolerated", node(corev1.ConditionTrue, gpu), Agent{Rules: rules(corev1.Toleration{Operator: corev1.TolerationOpExists})},
 			Liveness{State: AgentUnknown, Message: noPod}},
 		{"a taint against new pods, and one that is there", node(corev1.ConditionTrue, gpu),
 			Agent{Rules: rules(), Pods: []*corev1.Pod{pod(corev1.ConditionFalse, earlier)}}, Liveness{State: AgentUnknown, Since: earlier, Message: podNotReady}},
 		{"a taint that drives out", node(corev1.ConditionTrue, drain), Agent{Rules: rules(), Pods: []*corev1.Pod{pod(corev1.ConditionFalse, earlier)}},
-			Liveness{State: NoAgent, Message: "no agent is to run there: the agents don't tolerate the taint drain:NoExecute"}},
+			noAgent("the agents don't tolerate the taint drain:NoExecute")},
 		{"a preference isn't a reason", node(corev1.ConditionTrue, corev1.Taint{Key: "x", Effect: corev1.TaintEffectPreferNoSchedule}), Agent{Rules: rules()},
 			Liveness{State: AgentUnknown, Message: noPod}},
 	} {

@@ -46,8 +46,8 @@ type Input struct {
 	MapStates map[string]v1alpha1.NodeMap
 	// Gone are those of the nodes that aren't alive.
 	Gone map[string]liveness.Liveness
-	// WithoutAgent is how many other nodes Revision selects that no agent is to run on.
-	WithoutAgent int32
+	// WithoutAgent are the other nodes that Revision selects and that no agent is to run on, with the reason.
+	WithoutAgent map[string]string
 	// Leaving says how far the nodes are that give the map up because their labels changed; empty if none does.
 	Leaving string
 	// Withheld says why nodes keep the map that are no longer selected; empty if none does.
@@ -109,7 +109,7 @@ func Aggregate(in Input) v1alpha1.BPFMapStatus {
 	s := v1alpha1.BPFMapStatus{
 		ObservedGeneration: in.Map.Generation,
 		Conditions:         conditions(in, nodes, counts),
-		Nodes:              counts,
+		Nodes:              counts.NodeCounts,
 		Frozen:             allFrozen(nodes),
 		CurrentRevision:    in.Map.Status.CurrentRevision,
 		KernelName:         revision.MapName(revision.Key{Namespace: in.Map.Namespace, Name: in.Map.Name}),
@@ -134,7 +134,7 @@ func Aggregate(in Input) v1alpha1.BPFMapStatus {
 
 // entries is how many the nodes hold by what is declared: those of the newest revision, if all nodes that are known
 // hold it or there is no other, else those of the current one.
-func (in *Input) entries(counts v1alpha1.NodeCounts, current string) *int64 {
+func (in *Input) entries(counts tally, current string) *int64 {
 	entries, ok := in.Entries[current]
 	if known := counts.Desired - counts.Unknown; !ok || (known > 0 && counts.Updated == known) {
 		entries = in.Revision.Spec.EntryCount

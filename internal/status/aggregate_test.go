@@ -32,6 +32,8 @@ const (
 	uid    = "uid-blocklist"
 	newest = "blocklist-3"
 	older  = "blocklist-2"
+
+	onlyLinux = "the agents' DaemonSet wants kubernetes.io/os=linux"
 )
 
 // input is a BPFMap at generation 4 with revision 3, and what its nodes say.
@@ -243,12 +245,12 @@ var cases = []struct {
 	}, inProgress},
 	{"without-agent", func() Input {
 		in := input(reports{"node-a": inSync(), "node-b": inSync()})
-		in.WithoutAgent = 2
+		in.WithoutAgent = map[string]string{"win-2": onlyLinux, "win-1": onlyLinux, "virtual": "the agents' DaemonSet wants type notin (virtual-kubelet)"}
 		return in
 	}, current},
 	{"only-nodes-without-agent", func() Input {
 		in := input(nil)
-		in.WithoutAgent = 1
+		in.WithoutAgent = map[string]string{"win-1": onlyLinux}
 		return in
 	}, current},
 	{"partition-reached", func() Input {

@@ -24,7 +24,7 @@ const (
 
 // conditions are Ready, Reconciling, Stalled, Accepted, Drifted and InUse, always all of them and in this
 // order, SourcesFresh if sources are fetched, and MetricsServed if there is spec.metrics. As kstatus asks, Reconciling and Stalled are never True together.
-func conditions(in Input, nodes []node, counts v1alpha1.NodeCounts) []metav1.Condition {
+func conditions(in Input, nodes []node, counts tally) []metav1.Condition {
 	reconciling, stalled := progress(in, nodes, counts)
 	wanted := []metav1.Condition{
 		ready(in, nodes, counts), reconciling, stalled, accepted(in), drifted(nodes, counts), inUse(nodes, counts),
@@ -52,7 +52,7 @@ func conditions(in Input, nodes []node, counts v1alpha1.NodeCounts) []metav1.Con
 
 // ready says whether all nodes hold the newest revision: False if it is known of one that it doesn't, Unknown if
 // nothing is known of one.
-func ready(in Input, nodes []node, counts v1alpha1.NodeCounts) metav1.Condition {
+func ready(in Input, nodes []node, counts tally) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}
 	switch {
 	case in.Rejected != nil:
@@ -71,7 +71,7 @@ func ready(in Input, nodes []node, counts v1alpha1.NodeCounts) metav1.Condition 
 }
 
 // held is ready's status, reason and message of a spec that has a revision.
-func (in *Input) held(nodes []node, counts v1alpha1.NodeCounts) (status metav1.ConditionStatus, reason, message string) {
+func (in *Input) held(nodes []node, counts tally) (status metav1.ConditionStatus, reason, message string) {
 	told := in.told(nodes, counts)
 	switch {
 	case has(nodes, ClassStalled, ClassFailed) && in.phase() == phaseHalted:
@@ -102,7 +102,7 @@ func (in *Input) held(nodes []node, counts v1alpha1.NodeCounts) (status metav1.C
 
 // told is what the rollout says of itself, and the nodes that nothing is known of. If it halted, those that matter are
 // named.
-func (in *Input) told(nodes []node, counts v1alpha1.NodeCounts) string {
+func (in *Input) told(nodes []node, counts tally) string {
 	if in.phase() == phaseHalted {
 		return in.progress()
 	}
@@ -129,12 +129,12 @@ func reasonOf(phase v1alpha1.RolloutPhase) string {
 	return v1alpha1.ReasonProgressing
 }
 
-func noNodes(counts v1alpha1.NodeCounts) string {
+func noNodes(counts tally) string {
 	switch {
 	case counts.WithoutAgent == 1:
-		return "no agent is to run on the one node that nodeSelector matches"
+		return "no agent is to run on the one node that nodeSelector matches; " + counts.leftOut
 	case counts.WithoutAgent > 1:
-		return fmt.Sprintf("no agent is to run on any of the %d nodes that nodeSelector matches", counts.WithoutAgent)
+		return fmt.Sprintf("no agent is to run on any of the %d nodes that nodeSelector matches; %s", counts.WithoutAgent, counts.leftOut)
 	}
 	return "no node matches nodeSelector"
 }
@@ -149,7 +149,7 @@ func (in *Input) instead(before string) string {
 
 // progress decides Reconciling and Stalled together. A failure that agents or the controller retry is work in
 // progress; a stalled node stalls the map only once no other node has work left.
-func progress(in Input, nodes []node, counts v1alpha1.NodeCounts) (reconciling, stalled metav1.Condition) {
+func progress(in Input, nodes []node, counts tally) (reconciling, stalled metav1.Condition) {
 	reconciling = metav1.Condition{
 		Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionFalse,
 		Reason: v1alpha1.ReasonReconcileSucceeded, Message: "reconciliation complete",
@@ -231,7 +231,7 @@ func accepted(in Input) metav1.Condition {
 	return c
 }
 
-func drifted(nodes []node, counts v1alpha1.NodeCounts) metav1.Condition {
+func drifted(nodes []node, counts tally) metav1.Condition {
 	c := metav1.Condition{
 		Type: v1alpha1.ConditionDrifted, Status: metav1.ConditionFalse,
 		Reason: v1alpha1.ReasonInSync, Message: "no node reports drift",

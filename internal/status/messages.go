@@ -5,11 +5,11 @@ package status
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/text"
 )
 
@@ -23,7 +23,7 @@ const (
 
 // summary is "2 of 3 nodes ready", followed by the worst of the nodes that aren't, and by those that nothing is
 // known of.
-func summary(nodes []node, counts v1alpha1.NodeCounts) string {
+func summary(nodes []node, counts tally) string {
 	s := readyNodes(counts)
 	for worst := ClassStalled; worst < ClassReady; worst++ {
 		if worst != ClassUnknown && has(nodes, worst) {
@@ -34,17 +34,26 @@ func summary(nodes []node, counts v1alpha1.NodeCounts) string {
 	return s + unknown(nodes, counts)
 }
 
-// readyNodes is "2 of 3 nodes ready".
-func readyNodes(counts v1alpha1.NodeCounts) string {
+// readyNodes is "2 of 3 nodes ready", with the nodes that no agent is to run on.
+func readyNodes(counts tally) string {
 	s := fmt.Sprintf("%d of %s ready", counts.Ready, text.Count(int(counts.Desired), "node", "nodes"))
 	if counts.WithoutAgent > 0 {
-		s += fmt.Sprintf(" (%d more without an agent)", counts.WithoutAgent)
+		s += fmt.Sprintf(" (%d more without an agent; %s)", counts.WithoutAgent, counts.leftOut)
 	}
 	return s
 }
 
+// leftOut tells of nodes by their names why no agent is to run on them.
+func leftOut(withoutAgent map[string]string) string {
+	nodes := make([]node, 0, len(withoutAgent))
+	for _, name := range slices.Sorted(maps.Keys(withoutAgent)) {
+		nodes = append(nodes, node{name: name})
+	}
+	return listBy(nodes, 0, func(n node) (string, time.Time) { return withoutAgent[n.name], time.Time{} })
+}
+
 // unknown is "; unknown on node-c: the Node isn't Ready"; empty if all nodes are known.
-func unknown(nodes []node, counts v1alpha1.NodeCounts) string {
+func unknown(nodes []node, counts tally) string {
 	if !has(nodes, ClassUnknown) {
 		return ""
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // metricsServed says whether the agents serve all that spec.metrics wants, as far as they were scraped.
-func metricsServed(nodes []node, counts v1alpha1.NodeCounts) metav1.Condition {
+func metricsServed(nodes []node, counts tally) metav1.Condition {
 	c := metav1.Condition{
 		Type: v1alpha1.ConditionMetricsServed, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonMetricsServed,
 		Message: "no agent was asked for metrics of the map's contents that it couldn't serve",

@@ -53,9 +53,16 @@ func (in *Input) assigned(node string) string {
 	return in.Revision.Name
 }
 
+// tally is the counts of nodes.
+type tally struct {
+	v1alpha1.NodeCounts
+	// leftOut is which nodes no agent is to run on, and why: "on win-1: the agents' DaemonSet wants kubernetes.io/os=linux".
+	leftOut string
+}
+
 // count keeps desired = ready + failed + pending + unknown.
-func count(nodes []node, withoutAgent int32) v1alpha1.NodeCounts {
-	c := v1alpha1.NodeCounts{Desired: int32(len(nodes)), WithoutAgent: withoutAgent}
+func count(nodes []node, withoutAgent map[string]string) tally {
+	c := tally{NodeCounts: v1alpha1.NodeCounts{Desired: int32(len(nodes)), WithoutAgent: int32(len(withoutAgent))}, leftOut: leftOut(withoutAgent)}
 	for _, n := range nodes {
 		switch {
 		case n.class.Failing():

@@ -33,7 +33,7 @@ func (n node) usageState() v1alpha1.MapUsageState {
 
 // inUse says whether programs use the map on all nodes: False if it is known of one that none does, Unknown if it isn't
 // known of one.
-func inUse(nodes []node, counts v1alpha1.NodeCounts) metav1.Condition {
+func inUse(nodes []node, counts tally) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionInUse, Status: metav1.ConditionUnknown}
 	by := map[v1alpha1.MapUsageState]int{}
 	var unused, unknown, others []node

@@ -73,14 +73,18 @@ func (f *fleet) assigned() (nodes []string, revisions map[string]string) {
 	return nodes, revisions
 }
 
-// unselectable counts the nodes that the newest revision selects and that no agent is to run on.
-func (f *fleet) unselectable() (n int32) {
+// unselectable are the nodes that the newest revision selects and that no agent is to run on, with the reason.
+func (f *fleet) unselectable() map[string]string {
+	var left map[string]string
 	for i := range f.withoutAgent {
-		if selects(f.newest(), &f.withoutAgent[i]) {
-			n++
+		if n := &f.withoutAgent[i]; selects(f.newest(), n) {
+			if left == nil {
+				left = map[string]string{}
+			}
+			left[n.name] = n.live.Why
 		}
 	}
-	return n
+	return left
 }
 
 // gone are the nodes that nothing is known of.

@@ -286,6 +286,9 @@ func TestNodesWithoutAgent(t *testing.T) {
 	if n := m.Status.Nodes; n.Desired != 1 || n.WithoutAgent != 1 {
 		t.Errorf("nodes = %+v, want 1 desired and 1 without an agent", n)
 	}
+	if c := meta.FindStatusCondition(m.Status.Conditions, v1alpha1.ConditionReady); !strings.Contains(c.Message, "on "+other+": the agents' DaemonSet wants kubernetes.io/os=linux") {
+		t.Errorf("Ready doesn't say why there is no agent on the other: %s", c.Message)
+	}
 
 	// An update reaches the one node without waiting for the other.
 	w.edit("blocklist", addEntry("192.0.2.9"))

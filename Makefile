@@ -165,6 +165,16 @@ test-uapi: ## Compare our tables with the newest kernel's header (Debian's linux
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; hack/uapi/fetch.sh "$$dir"; \
 		UAPI_HEADER="$$dir/bpf.h" $(GO) test -count=1 $(UAPI_TESTS)
 
+# A program of many modules, which nothing else of this project needs: what signs is the standard library.
+COSIGN_VERSION := v3.1.3
+bin/tools/cosign-$(COSIGN_VERSION)/cosign:
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/$(@D) $(GO) install github.com/sigstore/cosign/v3/cmd/cosign@$(COSIGN_VERSION)
+
+.PHONY: test-cosign
+test-cosign: bin/tools/cosign-$(COSIGN_VERSION)/cosign ## Have cosign itself, built by Go, verify a release (nightly).
+	PATH="$(CURDIR)/$(<D):$$PATH" KUBEBUILDER_ASSETS="$$(hack/controlplane/build.sh kubectl)" \
+		$(GO) -C hack/release test $(TEST_FLAGS) -tags cosign -run '^TestCosign$$' .
+
 .PHONY: test-rust
 test-rust: require-root ## Compile and run the documentation's Rust (nightly: root, to install Debian's compiler).
 	hack/packages.sh rustc:rustc gcc:gcc /usr/include/stdio.h:libc6-dev
@@ -266,7 +276,7 @@ verify: generate ## Fail if generated files, formatting or go.mod are not up to 
 lint: bin/tools/golangci-lint ## Run the linters, the direction of imports among them.
 	bin/tools/golangci-lint run ./...
 	bin/tools/golangci-lint run --build-tags e2e ./test/e2e/...
-	cd hack/release && $(CURDIR)/bin/tools/golangci-lint run --config $(CURDIR)/.golangci.yml ./...
+	cd hack/release && $(CURDIR)/bin/tools/golangci-lint run --config $(CURDIR)/.golangci.yml --build-tags cosign ./...
 
 .PHONY: docs
 docs: ## Build the documentation as a site, into bin/site, with strict links (root, to install mkdocs).

@@ -184,12 +184,7 @@ func checkRegistry(t *testing.T, out string, public []byte) {
 func TestPage(t *testing.T) {
 	key, public := keyFile(t)
 	out := released(t, project(t), key)
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	at := strings.TrimPrefix(server.URL, "http://") + "/mirror"
-	if err := run(t.Context(), []string{"push", "-out", filepath.Dir(out), "-version", "v0.1.0", "-registry", at}, io.Discard); err != nil {
-		t.Fatal(err)
-	}
+	at := pushed(t, out)
 	bin := t.TempDir()
 	write(t, filepath.Join(bin, "helm"), "#!/bin/sh\nif [ \"$1\" = pull ]; then set -- \"$@\" --plain-http; fi\nexec "+tool(t, "helm")+" \"$@\"\n")
 	if err := os.Chmod(filepath.Join(bin, "helm"), 0o755); err != nil {
@@ -197,14 +192,7 @@ func TestPage(t *testing.T) {
 	}
 	write(t, filepath.Join(out, "trusted.pub"), string(public))
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-	script := "set -eu\nVERSION=v0.1.0 KEY=trusted.pub REGISTRY=" + at + "\n"
-	blocks := regexp.MustCompile("(?s)<!-- run by: hack/release TestPage -->\n```sh\n(.*?)```").FindAllStringSubmatch(readFile(t, "../../docs/verify.md"), -1)
-	if len(blocks) != 3 {
-		t.Fatalf("docs/verify.md has %d blocks for this test, want 3", len(blocks))
-	}
-	for _, b := range blocks {
-		script += b[1]
-	}
+	script := "set -eu\nVERSION=v0.1.0 KEY=trusted.pub REGISTRY=" + at + "\n" + shown(t, "docs/verify.md", "run by: hack/release TestPage", 3)
 	said := execute(t, out, "sh", "-c", script)
 	for _, want := range []string{"Verified OK", "install.yaml: OK", "vcs.modified=false", "@sha256:"} {
 		if !strings.Contains(said, want) {
@@ -217,6 +205,31 @@ func TestPage(t *testing.T) {
 	if text, err := c.CombinedOutput(); err == nil || !strings.Contains(string(text), "install.yaml: FAILED") {
 		t.Errorf("with another install.yaml: %v\n%s", err, text)
 	}
+}
+
+// pushed is a registry with the release in a folder.
+func pushed(t *testing.T, out string) (at string) {
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	at = strings.TrimPrefix(server.URL, "http://") + "/mirror"
+	if err := run(t.Context(), []string{"push", "-out", filepath.Dir(out), "-version", "v0.1.0", "-registry", at}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// shown is the blocks of a page that have a mark, as one script. There must be n of them.
+func shown(t *testing.T, page, mark string, n int) (script string) {
+	t.Helper()
+	blocks := regexp.MustCompile("(?s)<!-- "+mark+" -->\n```sh\n(.*?)```").FindAllStringSubmatch(readFile(t, filepath.Join("../..", page)), -1)
+	if len(blocks) != n {
+		t.Fatalf("%s has %d blocks for this test, want %d", page, len(blocks), n)
+	}
+	for _, b := range blocks {
+		script += b[1]
+	}
+	return script
 }
 
 // checkChart pulls the chart by Helm and looks for the image's digest in what it renders.

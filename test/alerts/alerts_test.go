@@ -62,6 +62,8 @@ func TestEveryAlertFires(t *testing.T) {
 	w.awaitUsed("abandoned")
 	p.awaitQuiet()
 	t.Log("no alert without a fault")
+	p.await("a certificate that is checked", `up{job="checked"} == 1`)
+	p.await("a certificate for another name", `up{job="misnamed"} == 0`)
 
 	fired := []expected{
 		{"BPFMapNearlyFull", `namespace="edge",name="full",severity="warning"`},

@@ -6,6 +6,7 @@ package alerts_test
 import (
 	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
@@ -123,9 +124,21 @@ func (p *prometheus) configuration(shown string) string {
 	}
 	job["file_sd_configs"] = []any{map[string]any{"files": files, "refresh_interval": "1s"}}
 	job["authorization"] = map[string]string{"credentials_file": "token"}
+	p.write("ca.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.w.authority.Certificate.Raw})))
+	config["scrape_configs"] = append(jobs, checked(job, "checked", serverName), checked(job, "misnamed", "other.example"))
 	text, err := yaml.Marshal(config)
 	p.w.must(err)
 	return string(text)
+}
+
+// checked is a job that scrapes the controller alone, checks its certificate, and keeps no series but up.
+func checked(job map[string]any, name, server string) map[string]any {
+	return map[string]any{
+		"job_name": name, "scheme": "https", "authorization": job["authorization"],
+		"tls_config":             map[string]string{"ca_file": "ca.crt", "server_name": server},
+		"file_sd_configs":        []any{map[string]any{"files": []string{"controller.json"}}},
+		"metric_relabel_configs": []any{map[string]any{"source_labels": []string{"__name__"}, "regex": ".*", "action": "drop"}},
+	}
 }
 
 func (p *prometheus) write(name, text string) {
@@ -263,7 +276,7 @@ func (p *prometheus) awaitQuiet() {
 	p.w.t.Helper()
 	since := time.Now()
 	await.Nil(p.w.t, limit, func() error {
-		up, err := p.query("up == 1")
+		up, err := p.query(`up{job="bpfmap"} == 1`)
 		if err != nil {
 			return err
 		}

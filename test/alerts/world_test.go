@@ -36,6 +36,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	controllers "github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/test/await"
+	"github.com/bpfmap-io/bpfmap-operator/test/certificate"
 	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
 )
 
@@ -61,13 +62,21 @@ type world struct {
 	broken atomic.Bool
 	// controller is the running one.
 	controller *process
+	// authority signed the certificate of the controller's metrics, which is in the folder certificates. Agents make theirs.
+	authority    *certificate.Authority
+	certificates string
 }
+
+// serverName is what the certificate of the controller's metrics is for.
+const serverName = "bpfmap-controller-metrics.bpfmap-system.svc"
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	controllers.UseLogger(logr.Discard()) // the processes have logs of their own
 	w := &world{t: t, plane: controlplane.New(t), dir: t.TempDir(), targets: map[string][]target{}}
 	w.startFeed()
+	w.authority, w.certificates = certificate.NewAuthority(t), t.TempDir()
+	w.authority.Write(w.certificates, serverName)
 	root := controlplane.Root()
 	w.program = filepath.Join(w.dir, "bpfmap")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", w.program, "./cmd/bpfmap")
@@ -167,7 +176,7 @@ func (w *world) startController() {
 	}
 	w.controller = w.launch("controller", "--kubeconfig", w.kubeconfig("system:serviceaccount:"+system+":bpfmap-controller"),
 		"--leader-elect", "--namespace", system, "--allowed-source-hosts", strings.TrimPrefix(w.feed.URL, "http://"),
-		"--allowed-source-networks", "127.0.0.0/8", "--min-source-interval", "1s", "--metrics-bind-address", w.targets["controller"][0].address)
+		"--allowed-source-networks", "127.0.0.0/8", "--min-source-interval", "1s", "--metrics-bind-address", w.targets["controller"][0].address, "--metrics-cert-dir", w.certificates)
 }
 
 // node is a Node object, a BPF file system of its own on this machine, and an agent process.

@@ -5,18 +5,11 @@ package process
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,89 +19,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/bpfmap-io/bpfmap-operator/test/await"
+	"github.com/bpfmap-io/bpfmap-operator/test/certificate"
 )
-
-// authority signs certificates.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	next int64
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{t: t, next: 1}
-	a.cert, a.key = a.issue(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
-	return a
-}
-
-func (a *authority) issue(c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	c.SerialNumber, c.NotAfter = big.NewInt(a.next), time.Now().Add(time.Hour)
-	a.next++
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	made, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return made, key
-}
-
-// write renews the certificate in a folder as the volume of a Secret does: by a symbolic link that is swapped.
-func (a *authority) write(dir, name string) *x509.Certificate {
-	a.t.Helper()
-	cert, key := a.issue(&x509.Certificate{DNSNames: []string{name}})
-	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	data, err := os.MkdirTemp(dir, "..data-")
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{"tls.crt": {Type: "CERTIFICATE", Bytes: cert.Raw}, "tls.key": {Type: "EC PRIVATE KEY", Bytes: der}} {
-		if err := os.WriteFile(filepath.Join(data, file), pem.EncodeToMemory(block), 0o600); err != nil {
-			a.t.Fatal(err)
-		}
-		if link := filepath.Join(dir, file); !exists(link) {
-			if err := os.Symlink(filepath.Join("..data", file), link); err != nil {
-				a.t.Fatal(err)
-			}
-		}
-	}
-	next := filepath.Join(dir, "..next")
-	if err := os.Symlink(filepath.Base(data), next); err != nil {
-		a.t.Fatal(err)
-	}
-	if err := os.Rename(next, filepath.Join(dir, "..data")); err != nil {
-		a.t.Fatal(err)
-	}
-	return cert
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
 
 // TestMetricsCertificate: metrics are served with the certificate of a folder, which a client can check, and with the next one
 // once it is renewed; without a token they aren't told.
 func TestMetricsCertificate(t *testing.T) {
 	const name = "bpfmap-agent-metrics.bpfmap-system.svc"
-	a, dir := newAuthority(t), t.TempDir()
-	first := a.write(dir, name)
+	a, dir := certificate.NewAuthority(t), t.TempDir()
+	first := a.Write(dir, name)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +50,7 @@ func TestMetricsCertificate(t *testing.T) {
 		}
 	})
 	roots := x509.NewCertPool()
-	roots.AddCert(a.cert)
+	roots.AddCert(a.Certificate)
 	serial := func() (string, error) {
 		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: name}}}
 		response, err := c.Get("https://" + address + "/metrics")
@@ -154,7 +73,7 @@ func TestMetricsCertificate(t *testing.T) {
 		})
 	}
 	wait(first)
-	wait(a.write(dir, name))
+	wait(a.Write(dir, name))
 }
 
 // TestNoMetricsCertificate: what is wrong with the folder is said at once, with the flag's name.

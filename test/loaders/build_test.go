@@ -39,10 +39,16 @@ func mustRun(t *testing.T, name string, args ...string) string {
 // object compiles the program, with macros as NAME=VALUE.
 func object(t *testing.T, macros ...string) string {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "firewall.bpf.o")
+	return compileBPF(t, "firewall.bpf.c", macros...)
+}
+
+// compileBPF compiles a file of testdata for the kernel.
+func compileBPF(t *testing.T, source string, macros ...string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), strings.TrimSuffix(source, ".c")+".o")
 	// The headers of the machine's C library are beside those of the kernel.
 	triplet := mustRun(t, "gcc", "-print-multiarch")
-	args := []string{"-target", "bpf", "-g", "-O2", "-Wall", "-Werror", "-I/usr/include/" + triplet, "-o", out, "-c", "testdata/firewall.bpf.c"}
+	args := []string{"-target", "bpf", "-g", "-O2", "-Wall", "-Werror", "-I/usr/include/" + triplet, "-o", out, "-c", "testdata/" + source}
 	for _, macro := range macros {
 		args = append(args, "-D"+macro)
 	}

@@ -10,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -115,6 +117,13 @@ func loadByCilium(_ *testing.T, object, root string) (program, error) {
 	spec, err := ebpf.LoadCollectionSpec(object)
 	if err != nil {
 		return nil, err
+	}
+	for _, m := range spec.Maps {
+		if m.Type == ebpf.Arena {
+			if m.MapExtra, err = strconv.ParseUint(os.Getenv("ARENA_AT"), 0, 64); err != nil {
+				return nil, err
+			}
+		}
 	}
 	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: root}})
 	if err != nil {

@@ -7,6 +7,7 @@
 // Each is answered by "ok", "ok VALUE" or "error ERRNO".
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -93,6 +94,19 @@ static void serve(struct bpf_object *object)
 	}
 }
 
+/* Arenas are mapped at the address in $ARENA_AT. */
+static int place_arenas(struct bpf_object *object)
+{
+	const enum bpf_map_type arena = 33; /* BPF_MAP_TYPE_ARENA, which older headers lack */
+	const char *at = getenv("ARENA_AT");
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object)
+		if (at && bpf_map__type(map) == arena && bpf_map__set_map_extra(map, strtoull(at, NULL, 0)))
+			return -1;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts);
@@ -106,7 +120,7 @@ int main(int argc, char **argv)
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	opts.pin_root_path = argv[2];
 	object = bpf_object__open_file(argv[1], &opts);
-	if (!object || bpf_object__load(object)) {
+	if (!object || place_arenas(object) || bpf_object__load(object)) {
 		fprintf(stderr, "load %s: %s\n", argv[1], strerror(errno));
 		return 1;
 	}

@@ -70,6 +70,13 @@ FUZZ_FOLDERS ?= internal
 BENCH_PACKAGES ?= ./...
 BENCH_FLAGS    ?= -benchmem -count=1
 
+# Tools that don't build beside golangci-lint: cosign has some hundred modules, actionlint wants another YAML.
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+COSIGN     := github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+# Folders that are named by the version, so that another one is built.
+ACTIONLINT_DIR := bin/tools/actionlint-$(lastword $(subst @, ,$(ACTIONLINT)))
+COSIGN_DIR     := bin/tools/cosign-$(lastword $(subst @, ,$(COSIGN)))
+
 ##@ Use
 
 .PHONY: help
@@ -165,13 +172,8 @@ test-uapi: ## Compare our tables with the newest kernel's header (Debian's linux
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; hack/uapi/fetch.sh "$$dir"; \
 		UAPI_HEADER="$$dir/bpf.h" $(GO) test -count=1 $(UAPI_TESTS)
 
-# A program of many modules, which nothing else of this project needs: what signs is the standard library.
-COSIGN_VERSION := v3.1.3
-bin/tools/cosign-$(COSIGN_VERSION)/cosign:
-	CGO_ENABLED=0 GOBIN=$(CURDIR)/$(@D) $(GO) install github.com/sigstore/cosign/v3/cmd/cosign@$(COSIGN_VERSION)
-
 .PHONY: test-cosign
-test-cosign: bin/tools/cosign-$(COSIGN_VERSION)/cosign ## Have cosign itself, built by Go, verify a release (nightly).
+test-cosign: $(COSIGN_DIR)/cosign ## Have cosign itself, built by Go, verify a release (nightly).
 	PATH="$(CURDIR)/$(<D):$$PATH" KUBEBUILDER_ASSETS="$$(hack/controlplane/build.sh kubectl)" \
 		$(GO) -C hack/release test $(TEST_FLAGS) -tags cosign -run '^TestCosign$$' .
 
@@ -273,7 +275,8 @@ verify: generate ## Fail if generated files, formatting or go.mod are not up to 
 	@for script in $$(git ls-files '*.sh' .ci/run); do bash -n "$$script"; done
 
 .PHONY: lint
-lint: bin/tools/golangci-lint ## Run the linters, the direction of imports among them.
+lint: bin/tools/golangci-lint $(ACTIONLINT_DIR)/actionlint ## Run the linters, the direction of imports among them.
+	$(ACTIONLINT_DIR)/actionlint -no-color .github/workflows/*.yaml
 	bin/tools/golangci-lint run ./...
 	bin/tools/golangci-lint run --build-tags e2e ./test/e2e/...
 	cd hack/release && $(CURDIR)/bin/tools/golangci-lint run --config $(CURDIR)/.golangci.yml --build-tags cosign ./...
@@ -293,6 +296,12 @@ bin/tools/controller-gen: hack/tools/go.mod
 
 bin/tools/golangci-lint: hack/tools/go.mod
 	$(GO) -C hack/tools build -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(ACTIONLINT_DIR)/actionlint:
+	GOBIN=$(CURDIR)/$(@D) $(GO) install $(ACTIONLINT)
+
+$(COSIGN_DIR)/cosign:
+	GOBIN=$(CURDIR)/$(@D) $(GO) install $(COSIGN)
 
 .PHONY: require-root
 require-root:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bpfmap-io/bpfmap-operator/internal/bpf/bpftest"
 	"github.com/bpfmap-io/bpfmap-operator/test/clang"
 )
 
@@ -95,7 +96,7 @@ spec:
 }
 
 // TestNoCountIsLost changes the fields around a counter, and applies what doesn't change, while a program counts as fast
-// as it can.
+// as it can. Where the kernel can't keep the two apart, which is per CPU before Linux 5.19, apply says so.
 func TestNoCountIsLost(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.String()+" "+k.flags, func(t *testing.T) {
@@ -122,8 +123,13 @@ func TestNoCountIsLost(t *testing.T) {
 					t.Errorf("beside the counter stands %v", f)
 				}
 			}
-			if hits != runs {
+			exact := !k.is("PERCPU") || bpftest.Since(t, 5, 19)
+			if hits > runs || hits < runs && exact {
 				t.Errorf("of %d counts %d are there", runs, hits)
+			}
+			const may = "what programs write between the two is lost"
+			if said := m.bpfmap("apply", k.manifest(1, rounds+1)); strings.Contains(said, may) == exact {
+				t.Errorf("apply says %q", said)
 			}
 			for _, cpu := range dump[k.keys()[1]] {
 				if f := cpu.(map[string]any); number(t, f["hits"]) != 1000 {

@@ -300,14 +300,16 @@ func (n *node) repaired(rev *revision.Revision) bool {
 	return true
 }
 
-// shared stores a byte of an element beside the others.
+// shared stores a byte of an element beside the others: of each CPU's value, as what is declared is.
 func (n *node) shared(rev *revision.Revision) string {
 	n.t.Helper()
 	m := n.open(rev)
 	defer m.Close()
 	value := make([]byte, strideOf(rev, n.backend.PossibleCPUs()))
 	mask := make([]byte, len(value))
-	mask[0] = 0xff
+	for at := 0; at < len(mask); at += maptype.Slot(int(rev.Shape.ValueSize)) {
+		mask[at] = 0xff
+	}
 	stored, err := m.Store(n.t.Context(), rev.Contents.Key(0), value, mask)
 	if err != nil {
 		n.t.Errorf("%s: store a byte: %v", rev.Shape.Type, err)

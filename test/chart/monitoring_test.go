@@ -67,7 +67,8 @@ var withPodMonitors = []string{
 	"metrics.prometheusRule.enabled=true", "metrics.dashboard.enabled=true",
 }
 
-// TestBothWaysMonitorTheSame compares what both ways add for metrics, by ServiceMonitors and by PodMonitors.
+// TestBothWaysMonitorTheSame compares what both ways add for metrics, by ServiceMonitors, by PodMonitors, and with
+// a certificate.
 func TestBothWaysMonitorTheSame(t *testing.T) {
 	added := func(with, without string) map[string]any {
 		// A chart's pods can be told from those of another release, config/default's can't.
@@ -81,8 +82,11 @@ func TestBothWaysMonitorTheSame(t *testing.T) {
 	overlays := map[string]string{
 		"monitoring":  kustomizeOverlay(t, docs.ShownBy(t, "docs/operations.md").Next().Text),
 		"podmonitors": kustomizeWith(t, "podmonitors", ""),
+		"metricstls":  kustomizeWith(t, "metricstls", ""),
 	}
-	for component, values := range map[string][]string{"monitoring": withMonitoring, "podmonitors": withPodMonitors} {
+	for component, values := range map[string][]string{
+		"monitoring": withMonitoring, "podmonitors": withPodMonitors, "metricstls": append(slices.Clone(withMonitoring), "metrics.tls.secretName=bpfmap-metrics-tls"),
+	} {
 		byChart, byConfig := helmTemplate(t, values...), overlays[component]
 		chart, config := added(byChart, helmTemplate(t)), added(byConfig, kustomize(t))
 		if diff := cmp.Diff(chart, config); diff != "" {
@@ -92,6 +96,9 @@ func TestBothWaysMonitorTheSame(t *testing.T) {
 			t.Errorf("%d objects are added", len(chart))
 		}
 		for kind, suffix := range map[string]string{"Deployment": "-controller", "DaemonSet": "-agent"} {
+			if diff := cmp.Diff(certificateOf(t, find(t, parse(t, byChart), kind, suffix)), certificateOf(t, find(t, parse(t, byConfig), kind, suffix))); diff != "" {
+				t.Errorf("the certificate of the %s of config/%s differs (-chart +config):\n%s", kind, component, diff)
+			}
 			got := metricsFlags(t, find(t, parse(t, byConfig), kind, suffix))
 			for _, want := range metricsFlags(t, find(t, parse(t, byChart), kind, suffix)) {
 				if !slices.Contains(got, want) {
@@ -100,6 +107,22 @@ func TestBothWaysMonitorTheSame(t *testing.T) {
 			}
 		}
 	}
+}
+
+// certificateOf is the volume with the metrics' certificate of an object's pods, and its mount; empty if there is none.
+func certificateOf(t *testing.T, object *unstructured.Unstructured) (parts []any) {
+	t.Helper()
+	pod := at(t, object, "spec", "template", "spec").(map[string]any)
+	container := pod["containers"].([]any)[0].(map[string]any)
+	for _, list := range []any{pod["volumes"], container["volumeMounts"]} {
+		named, _ := list.([]any)
+		for _, p := range named {
+			if p.(map[string]any)["name"] == "metrics-tls" {
+				parts = append(parts, p)
+			}
+		}
+	}
+	return parts
 }
 
 // metricsFlags are the flags about metrics of an object's first container, the last one of each name.

@@ -139,7 +139,7 @@ func TestAgentFlags(t *testing.T) {
 	}
 	want := agent.Options{
 		Options:  process.Options{MetricsBindAddress: "0", MetricsSecure: true, HealthProbeBindAddress: "0", MetricsPerMap: 1000, Version: version, Revision: commit},
-		NodeName: "from-env", ResyncPeriod: 5 * time.Minute, Concurrency: 2, ContentSeries: 10000,
+		NodeName: "from-env", ResyncPeriod: 5 * time.Minute, Concurrency: 4, ContentSeries: 10000,
 		Contents: agent.ContentsOptions{BindAddress: "0"},
 	}
 	noHost := cmp.Options{cmpopts.IgnoreFields(agent.Options{}, "Host", "ReadContents"), cmpopts.IgnoreFields(agent.ContentsOptions{}, "Node")}

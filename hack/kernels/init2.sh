@@ -12,6 +12,13 @@ box mount -t tmpfs -o mode=1777 shm /dev/shm
 box mount -t debugfs debugfs /sys/kernel/debug
 box mount -t tracefs tracefs /sys/kernel/tracing
 box mount -t securityfs securityfs /sys/kernel/security
+. $vm/control/machine
+if [ "$POLICY" ]; then
+	# The kernel takes a policy in one write. What runs by then stays in the domain of the first process.
+	box mount -t selinuxfs selinuxfs /sys/fs/selinux &&
+		box dd if="$POLICY" of=/sys/fs/selinux/load bs=64M iflag=fullblock 2>/dev/null &&
+		echo 1 >/sys/fs/selinux/enforce || { echo "init: cannot load $POLICY" >/dev/console; box poweroff -f; }
+fi
 box mount -t bpf bpf /sys/fs/bpf
 box mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for controller in $(box cat /sys/fs/cgroup/cgroup.controllers); do

@@ -31,6 +31,9 @@ type machine struct {
 	limit   time.Duration
 	output  io.Writer // what the command prints
 	log     io.Writer // what this program has to say
+
+	security string // the mandatory access control: appArmor or seLinux
+	policy   string // the file of SELinux' policy, which run finds
 }
 
 // A boot takes seconds. It is tried again, since emulated timers now and then make a kernel give up before
@@ -53,6 +56,11 @@ func (m machine) run(ctx context.Context) (int, error) {
 	fetched, err := m.kernel.fetch(ctx)
 	if err != nil {
 		return codeBroken, err
+	}
+	if m.security == seLinux {
+		if m.policy, err = fetchPolicy(ctx); err != nil {
+			return codeBroken, err
+		}
 	}
 	for try := 1; ; try++ {
 		code, err := m.boot(ctx, fetched)
@@ -165,8 +173,8 @@ func (m machine) writeControl(control string, kernel fetched) error {
 		foreign, path = "yes", "/bin"
 	}
 	top := moduleTop(m.folder)
-	facts := fmt.Sprintf("FOREIGN=%s\nFOLDERS=%s\nMODULES=%s\nOUT=%s\n",
-		foreign, quote(top+" "+kernel.folder), quote(kernel.modules()), quote(m.out))
+	facts := fmt.Sprintf("FOREIGN=%s\nFOLDERS=%s\nMODULES=%s\nOUT=%s\nPOLICY=%s\n",
+		foreign, quote(top+" "+kernel.folder), quote(kernel.modules()), quote(m.out), quote(m.policy))
 	command := "cd " + quote(m.folder) + " || exit 125\n" +
 		"export HOME=/root TMPDIR=/tmp OUT=" + quote(m.out) + " PATH=" + quote(path) + "\n" +
 		"exec"

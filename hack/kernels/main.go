@@ -63,6 +63,7 @@ func runCommand(ctx context.Context, args []string) (int, error) {
 	flags.DurationVar(&machine.limit, "timeout", 10*time.Minute, "how long the command may take after the boot")
 	flags.StringVar(&machine.memory, "memory", "2G", "the machine's memory, as QEMU spells it")
 	flags.IntVar(&machine.cpus, "cpus", 2, "the machine's CPUs")
+	flags.StringVar(&machine.security, "security", appArmor, "the machine's mandatory access control: "+appArmor+" or "+seLinux)
 	flags.StringVar(&machine.out, "out", "", "a folder of the host that the command may write to, by the same path")
 	flags.StringVar(&machine.console, "console", "", "a file that gets what the kernel printed")
 	flags.Usage = func() {
@@ -79,6 +80,9 @@ func runCommand(ctx context.Context, args []string) (int, error) {
 	if len(rest) < 3 || rest[1] != "--" {
 		flags.Usage()
 		return codeBroken, errors.New("want KERNEL -- COMMAND")
+	}
+	if machine.security != appArmor && machine.security != seLinux {
+		return codeBroken, fmt.Errorf("unknown -security %q, want %s or %s", machine.security, appArmor, seLinux)
 	}
 	var err error
 	if machine.kernel, err = kernelOf(rest[0]); err != nil {

@@ -41,7 +41,7 @@ func (m machine) qemuArgs(kernel fetched, initramfs, console, work string, share
 	}
 	// The kernel's command line: a panic or an oops ends the machine; page tables that are switched at each
 	// system call cost an emulated one more than anything else.
-	line := "panic=-1 oops=panic nopti security=apparmor"
+	line := "panic=-1 oops=panic nopti security=" + m.security
 	if m.kernel.arch == "arm64" {
 		args = append(args, "-machine", "virt,memory-backend=memory", "-cpu", "cortex-a57")
 		line += " console=ttyAMA0"

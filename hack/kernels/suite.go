@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -27,6 +28,8 @@ type part struct {
 	packages []string
 	// kernels are those that it runs on, if what it tests is the same on the others; empty for all.
 	kernels []string
+	// security is the mandatory access control that it needs of the machine; empty for appArmor.
+	security string
 	// slow says that it runs only where it is asked for: it compiles programs and loaders on the spot, or waits for packets.
 	slow bool
 	// everywhere says that it runs on other architectures, too.
@@ -59,6 +62,7 @@ var parts = []part{
 	{folder: matrixPackage, everywhere: true},
 	{folder: "test/wire"},
 	{folder: "test/confinement", env: []string{"CONFINEMENT=required"}, kernels: []string{"6.1"}, packages: []string{"containerd:containerd", "runc:runc", "apparmor_parser:apparmor"}},
+	{folder: "test/confinement/selinux", env: []string{"CONFINEMENT=required"}, kernels: []string{"6.1"}, security: seLinux, packages: []string{"containerd:containerd", "runc:runc"}},
 	{folder: "test/loaders", skip: "^(TestDocumentation|TestGenerate.*)$", slow: true},
 	{folder: "test/field", slow: true},
 }
@@ -70,6 +74,11 @@ const partLimit = 15 * time.Minute
 // has no compilers: there it is the system calls, the engine over them, and the command line.
 func (t testRun) partsOf(k kernel) []part {
 	return slices.DeleteFunc(t.partsFor(k.arch), func(p part) bool { return len(p.kernels) > 0 && !slices.Contains(p.kernels, k.name) })
+}
+
+// partsUnder are those of a kernel that run under one of the mandatory access controls.
+func (t testRun) partsUnder(k kernel, security string) []part {
+	return slices.DeleteFunc(t.partsOf(k), func(p part) bool { return cmp.Or(p.security, appArmor) != security })
 }
 
 // partsFor are the parts that run on some kernel of an architecture.

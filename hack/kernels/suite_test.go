@@ -140,6 +140,13 @@ func TestModuleName(t *testing.T) {
 	}
 }
 
+func TestWithoutLogins(t *testing.T) {
+	const policy = "(user system_u)\n(selinuxuser root unconfined_u ((s0) (s0)))\n(selinuxuserdefault user_u ((s0) (s0)))\n(allow a_t b_t (file (read)))\n"
+	if got, want := withoutLogins(policy), "(user system_u)\n(allow a_t b_t (file (read)))\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestQuote(t *testing.T) {
 	const word = `it's "$HOME" \ * `
 	out, err := exec.Command("sh", "-c", "printf %s "+quote(word)).Output()
@@ -184,12 +191,21 @@ func TestSomeKernels(t *testing.T) {
 			t.Errorf("got %v, want %v", got, c.want)
 		}
 	}
+	run.parts[1].security = seLinux
+	for security, want := range map[string][]string{appArmor: {"all", "everywhere"}, seLinux: {"one"}} {
+		if got := folders(run.partsUnder(t6, security)); !slices.Equal(got, want) {
+			t.Errorf("under %s got %v, want %v", security, got, want)
+		}
+	}
 	known := []string{"5.10", "6.1", "6.12", "newest"}
 	for _, p := range parts {
 		for _, name := range p.kernels {
 			if !slices.Contains(known, name) {
 				t.Errorf("%s runs on %s, which is none of %v", p.folder, name, known)
 			}
+		}
+		if !slices.Contains([]string{"", seLinux}, p.security) {
+			t.Errorf("%s runs under %q, which no machine has", p.folder, p.security)
 		}
 	}
 }

@@ -95,6 +95,11 @@ func (t testRun) prepare(ctx context.Context) error {
 		if _, err := k.fetch(ctx); err != nil {
 			return err
 		}
+		if len(t.partsUnder(k, seLinux)) > 0 {
+			if _, err := fetchPolicy(ctx); err != nil {
+				return err
+			}
+		}
 		if built[k.arch] {
 			continue
 		}
@@ -111,7 +116,6 @@ func (t testRun) resultsOf(k kernel) string { return filepath.Join(t.results, k.
 func (t testRun) logOf(k kernel, p part) string {
 	return filepath.Join(t.resultsOf(k), p.name()+".log")
 }
-func (t testRun) consoleOf(k kernel) string { return filepath.Join(t.resultsOf(k), "console") }
 func (k kernel) say(format string, args ...any) {
 	fmt.Printf("%-7s "+format+"\n", append([]any{k.name}, args...)...)
 }
@@ -123,35 +127,45 @@ func (t testRun) repeat(k kernel, p part) string {
 	return "make test-kernels KERNELS=" + k.name + " PACKAGE=" + p.folder
 }
 
-// one runs the parts on one kernel.
+// one runs the parts on one kernel, in a machine for each mandatory access control that they need.
 func (t testRun) one(ctx context.Context, k kernel) error {
 	results := t.resultsOf(k)
 	if err := errors.Join(os.RemoveAll(results), os.MkdirAll(results, 0o755)); err != nil {
 		return err
 	}
-	file, err := os.Create(filepath.Join(results, "run.sh"))
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(script(file, t.top, t.binaries(k), results, t.run, k.seed(), t.partsOf(k)), file.Close()); err != nil {
-		return err
-	}
 	began := time.Now()
 	watcher := &watcher{run: t, kernel: k}
-	m := machine{
-		kernel: k, command: []string{"sh", file.Name()}, folder: t.top, out: results, console: t.consoleOf(k),
-		memory: "3G", cpus: 2, limit: 40 * time.Minute, output: watcher, log: os.Stderr,
-	}
-	code, err := m.run(ctx)
-	if err != nil {
-		return errors.Join(err, watcher.failed())
-	}
-	if code != 0 {
-		return errors.Join(fmt.Errorf("on kernel %s, the script of the tests ended with status %d", k.name, code), watcher.failed())
+	for _, security := range []string{appArmor, seLinux} {
+		if chosen := t.partsUnder(k, security); len(chosen) > 0 {
+			if err := t.boot(ctx, k, security, chosen, watcher); err != nil {
+				return errors.Join(err, watcher.failed())
+			}
+		}
 	}
 	if missing := len(t.partsOf(k)) - watcher.parts; missing > 0 {
 		return errors.Join(fmt.Errorf("on kernel %s, %d packages have no result", k.name, missing), watcher.failed())
 	}
 	k.say("%d packages in %d s, %d failed", watcher.parts, int(time.Since(began).Seconds()), len(watcher.failures))
 	return errors.Join(watcher.failed(), t.matrix(k))
+}
+
+// boot runs parts in one machine.
+func (t testRun) boot(ctx context.Context, k kernel, security string, chosen []part, watcher *watcher) error {
+	results := t.resultsOf(k)
+	file, err := os.Create(filepath.Join(results, "run-"+security+".sh"))
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(script(file, t.top, t.binaries(k), results, t.run, k.seed(), chosen), file.Close()); err != nil {
+		return err
+	}
+	m := machine{
+		kernel: k, command: []string{"sh", file.Name()}, folder: t.top, out: results, console: filepath.Join(results, "console-"+security),
+		memory: "3G", cpus: 2, limit: 40 * time.Minute, output: watcher, log: os.Stderr, security: security,
+	}
+	code, err := m.run(ctx)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("on kernel %s, the script of the tests ended with status %d", k.name, code)
+	}
+	return err
 }

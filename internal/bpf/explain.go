@@ -248,7 +248,7 @@ func missing(caps []sys.Capability) string {
 	if hint := lacking(caps); hint != "" {
 		return hint
 	}
-	return "no capability is missing: a security module or a seccomp filter may forbid it"
+	return "no capability is missing: a seccomp filter may forbid it, or " + Confined("").String()
 }
 
 // lackingForAll names CAP_BPF, if it is missing where every command takes it (maptype.OpenHandles); else it is other.

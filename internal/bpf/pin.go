@@ -60,9 +60,9 @@ func openPin(path, shown string, flags MapFlags, kind string, other error) (*sys
 		case sys.IsNotExist(err):
 			e.Kind = ErrNotExist
 		case sys.IsNotPermitted(err): // the modes of files give EACCES
-			e.Kind, e.Hint = ErrNotPermitted, lackingForAll("a seccomp filter or a security module forbids bpf(2): in a pod without capabilities, seccompProfile RuntimeDefault does")
+			e.Kind, e.Hint = ErrNotPermitted, lackingForAll("bpf(2) is forbidden by a seccomp filter, as seccompProfile RuntimeDefault does in a pod without capabilities, or by "+Confined("").String())
 		case sys.IsPermission(err):
-			e.Kind, e.Hint = ErrNotPermitted, lackingForAll("by its mode, or because it is not a pin")
+			e.Kind, e.Hint = ErrNotPermitted, lackingForAll("by its mode, or because it is not a pin"+orConfined())
 		}
 		return nil, e
 	}

@@ -24,13 +24,14 @@ import (
 // where this process finds the node's file system. Errors are engine.Reasoners with the reasons of a BPFNodeState's
 // condition Ready; their messages say what to do.
 func Preflight(root mounts.Root, bpffs string) error {
-	if err := checkMount(root.Here(bpffs), bpffs); err != nil {
+	confined := bpf.Confined(string(root))
+	if err := checkMount(root.Here(bpffs), bpffs, confined); err != nil {
 		return err
 	}
 	if err := checkState(root.Here(bpffs), bpffs); err != nil {
 		return err
 	}
-	return checkKernel()
+	return checkKernel(confined)
 }
 
 // checkState looks whether somebody else has taken the place of our directories: anybody can who may write to the root of
@@ -51,7 +52,7 @@ func refuse(reason, format string, args ...any) error {
 const readOnly = 1
 
 // checkMount looks at the BPF file system that this process finds at path; bpffs is its path for people.
-func checkMount(path, bpffs string) error {
+func checkMount(path, bpffs string, confined bpf.Confinement) error {
 	is, err := bpf.IsBPFFS(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -68,7 +69,7 @@ func checkMount(path, bpffs string) error {
 	if st.Flags&readOnly != 0 {
 		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s is mounted read-only: mount -o remount,rw %s", bpffs, bpffs)
 	}
-	return checkWritable(path, bpffs)
+	return checkWritable(path, bpffs, confined)
 }
 
 // probePrefix begins the names of directories that only show whether any can be made. No namespace begins
@@ -76,10 +77,10 @@ func checkMount(path, bpffs string) error {
 const probePrefix = "_bpfmap_probe_"
 
 // checkWritable makes and removes a directory, and removes those that a process left which died in between.
-func checkWritable(path, bpffs string) error {
+func checkWritable(path, bpffs string, confined bpf.Confinement) error {
 	dir, err := os.MkdirTemp(path, probePrefix)
 	if err != nil {
-		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s can't be written to: %w (usually owned by root; run as root)", bpffs, cause(err))
+		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s can't be written to: %w (%s)", bpffs, cause(err), whyDenied(err, confined))
 	}
 	// Another process that checks may have removed it already, taking it for what a dead one left.
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -87,7 +88,7 @@ func checkWritable(path, bpffs string) error {
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s can't be read: %w (usually owned by root; run as root)", bpffs, cause(err))
+		return refuse(v1alpha1.ReasonBPFFSReadOnly, "the BPF file system at %s can't be read: %w (%s)", bpffs, cause(err), whyDenied(err, confined))
 	}
 	for _, e := range entries {
 		if e.IsDir() && strings.HasPrefix(e.Name(), probePrefix) {
@@ -106,14 +107,17 @@ func cause(err error) error {
 	return err
 }
 
-func checkKernel() error {
+func checkKernel(confined bpf.Confinement) error {
 	m, err := bpf.Create(bpf.CreateOpts{Type: bpf.Array, Name: "bpfmap_probe", KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	switch {
 	case errors.Is(err, bpf.ErrMemlockLimit):
 		return refuse(v1alpha1.ReasonMissingCapability, "maps can't be created: %w", err)
 	case errors.Is(err, bpf.ErrNotPermitted):
 		way := ""
-		if os.Getenv("KUBERNETES_SERVICE_HOST") != "" { // in a pod
+		switch {
+		case bpf.MayCreate() && confined.Module != "":
+			way = ": " + wayOut(confined)
+		case inPod():
 			way = ": add the capability BPF to the agent"
 		}
 		return refuse(v1alpha1.ReasonMissingCapability, "maps can't be created: %w%s", err, way)

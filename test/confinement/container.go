@@ -1,7 +1,7 @@
 // Copyright The bpfmap-operator Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package confinement_test
+package confinement
 
 import (
 	"context"
@@ -28,6 +28,9 @@ var defaultCapabilities = strings.Fields("CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD
 // daemon is a containerd of the tests' own. It takes long to start where CPUs are emulated, so the tests share it.
 var daemon containerd
 
+// Stop ends what the containers of this process ran on, and prints its log if it is asked to.
+func Stop(show bool) { daemon.stop(show) }
+
 type containerd struct {
 	dir string
 	cmd *exec.Cmd
@@ -53,6 +56,9 @@ func (c *containerd) start(t *testing.T) string {
 	}
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command("containerd", "--config", c.path("config.toml"))
+	if SELinux() {
+		cmd = exec.Command("runcon", append([]string{engineLabel}, cmd.Args...)...)
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -79,12 +85,20 @@ func (c *containerd) stop(show bool) {
 	_ = os.RemoveAll(c.dir)
 }
 
-// agentOf renders the chart with its default values, and returns the DaemonSet of the agents.
-func agentOf(t *testing.T) *appsv1.DaemonSet {
+// rendered are the agents' DaemonSets by the values: rendering a chart takes seconds where CPUs are emulated.
+var rendered = map[string]string{}
+
+// agentOf renders the chart with values, and returns the DaemonSet of the agents.
+func agentOf(t *testing.T, values []string) *appsv1.DaemonSet {
 	t.Helper()
-	out, err := controlplane.RenderChart(t.Context(), "x", "default", "--show-only", "templates/agent.yaml")
-	if err != nil {
-		t.Fatal(err)
+	set := strings.Join(values, ",")
+	out, ok := rendered[set]
+	if !ok {
+		var err error
+		if out, err = controlplane.RenderChart(t.Context(), "x", "default", "--show-only", "templates/agent.yaml", "--set", set); err != nil {
+			t.Fatal(err)
+		}
+		rendered[set] = out
 	}
 	ds := &appsv1.DaemonSet{}
 	if err := yaml.UnmarshalStrict([]byte(out), ds); err != nil {
@@ -93,40 +107,68 @@ func agentOf(t *testing.T) *appsv1.DaemonSet {
 	return ds
 }
 
-// container runs the binary in a container as a kubelet and containerd would run the agent's of the DaemonSet: with its
-// user, capabilities, mounts and variables, and the default profiles of AppArmor and seccomp, for which the DaemonSet asks.
-type container struct {
-	socket, rootfs, manifest string
-	ds                       *appsv1.DaemonSet
+// Container runs the binary in a container as a kubelet and containerd would run the agent's of the DaemonSet: with its
+// user, capabilities, mounts and variables, and the profiles of the node's security modules, for which the DaemonSet asks.
+type Container struct {
+	// DaemonSet is the agents', and may be changed.
+	DaemonSet *appsv1.DaemonSet
+
+	socket, folder, manifest string
+	runs                     int
 }
 
-func newContainer(t *testing.T) *container {
-	c := &container{socket: daemon.start(t), rootfs: t.TempDir(), ds: agentOf(t)}
-	binary, err := os.ReadFile(bpfmapPath)
+// New renders the chart with values, such as "agent.priorityClassName=x". bpfmap is the path of the binary.
+func New(t *testing.T, bpfmap string, values ...string) *Container {
+	t.Helper()
+	c := &Container{DaemonSet: agentOf(t, values), socket: daemon.start(t), folder: t.TempDir()}
+	c.manifest = filepath.Join(c.folder, "map.yaml")
+	binary, err := os.ReadFile(bpfmap)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(c.rootfs, "bpfmap"), binary, 0o755); err != nil {
+	if err := os.Mkdir(c.rootfs(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, mount := range c.ds.Spec.Template.Spec.Containers[0].VolumeMounts {
-		if err := os.MkdirAll(filepath.Join(c.rootfs, mount.MountPath), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(c.rootfs(), "bpfmap"), binary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, mount := range c.DaemonSet.Spec.Template.Spec.Containers[0].VolumeMounts {
+		if err := os.MkdirAll(filepath.Join(c.rootfs(), mount.MountPath), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return c
 }
 
-// run returns what the program printed.
-func (c *container) run(t *testing.T, args ...string) (string, error) {
+func (c *Container) rootfs() string { return filepath.Join(c.folder, "rootfs") }
+
+// Write sets the manifests that the next program gets as /map.yaml.
+func (c *Container) Write(t *testing.T, text string) {
 	t.Helper()
-	pod := c.ds.Spec.Template.Spec
+	if err := os.WriteFile(c.manifest, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Run returns what the program printed.
+func (c *Container) Run(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := c.command(ctx, t, args...).CombinedOutput()
+	return string(out), err
+}
+
+func (c *Container) command(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	pod := c.DaemonSet.Spec.Template.Spec
 	agent := pod.Containers[0]
 	if pod.SecurityContext.AppArmorProfile != nil || agent.SecurityContext.AppArmorProfile != nil || agent.SecurityContext.Privileged != nil {
 		t.Fatal("the chart asks for another profile than the runtime's")
 	}
 	run := []string{
-		"--address", c.socket, "run", "--rm", "--rootfs", "--read-only", "--apparmor-default-profile", "cri-containerd.apparmor.d", "--seccomp",
+		"--address", c.socket, "run", "--rm", "--rootfs", "--read-only", "--seccomp",
+		"--env", "KUBERNETES_SERVICE_HOST=192.0.2.1", // as in every pod
 		"--mount", "type=bind,src=" + c.manifest + ",dst=/map.yaml,options=bind:ro",
 	}
 	for _, name := range defaultCapabilities {
@@ -145,23 +187,30 @@ func (c *container) run(t *testing.T, args ...string) (string, error) {
 	for _, mount := range agent.VolumeMounts {
 		run = append(run, "--mount", c.mount(t, pod.Volumes, mount))
 	}
-	run = append(run, c.rootfs, fmt.Sprintf("x%d", time.Now().UnixNano()), "/bpfmap")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "ctr", append(run, args...)...).CombinedOutput()
-	return string(out), err
+	if SELinux() {
+		run = append(run, "--runc-binary", c.labelled(t))
+	} else {
+		run = append(run, "--apparmor-default-profile", "cri-containerd.apparmor.d")
+	}
+	run = append(run, c.rootfs(), fmt.Sprintf("x%d", time.Now().UnixNano()), "/bpfmap")
+	return exec.CommandContext(ctx, "ctr", append(run, args...)...)
 }
 
 // mount is a volume's mount as ctr(1) takes it.
-func (c *container) mount(t *testing.T, volumes []corev1.Volume, m corev1.VolumeMount) string {
+func (c *Container) mount(t *testing.T, volumes []corev1.Volume, m corev1.VolumeMount) string {
 	t.Helper()
 	source := ""
 	for _, v := range volumes {
 		if v.Name != m.Name {
 			continue
 		}
-		if source = t.TempDir(); v.HostPath != nil {
+		if v.HostPath != nil {
 			source = v.HostPath.Path
+			continue
+		}
+		source = filepath.Join(c.folder, "volumes", v.Name)
+		if err := os.MkdirAll(source, 0o755); err != nil {
+			t.Fatal(err)
 		}
 	}
 	options := "rbind:rprivate"

@@ -81,8 +81,11 @@ func (k kernel) makePolicy(ctx context.Context, path string) error {
 		return err
 	}
 	modules, err := filepath.Glob(filepath.Join(files, "usr/share/selinux/default/*.pp.bz2"))
-	if err != nil || len(modules) == 0 {
-		return fmt.Errorf("%s has no modules (%v)", policyPackages[0], err)
+	if err != nil {
+		return err
+	}
+	if len(modules) == 0 {
+		return fmt.Errorf("%s has no modules", policyPackages[0])
 	}
 	node := filepath.Join(work, "node.cil")
 	if err := os.WriteFile(node, []byte(nodeDomains), 0o644); err != nil {

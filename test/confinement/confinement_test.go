@@ -65,8 +65,13 @@ func TestProfileDenies(t *testing.T) {
 	}
 	agent.Env = nil
 	out, err := c.Run(t, "apply", "-f", "/map.yaml")
-	if err == nil || !strings.Contains(out, "permission denied") {
-		t.Errorf("apply below /sys/fs: %v\n%s\nwant it denied", err, out)
+	if err == nil {
+		t.Errorf("apply below /sys/fs wasn't denied:\n%s", out)
+	}
+	for _, want := range []string{"permission denied", "AppArmor confines this process as cri-containerd.apparmor.d", "agent.podSecurityContext.appArmorProfile.type"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("apply below /sys/fs says\n%s\nwant %q", out, want)
+		}
 	}
 	if _, err := os.Stat(confinement.Pin); !os.IsNotExist(err) {
 		t.Errorf("something was pinned: %v", err)

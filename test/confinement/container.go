@@ -80,7 +80,7 @@ func (c *containerd) stop(show bool) {
 	_ = c.cmd.Process.Signal(os.Interrupt)
 	_ = c.cmd.Wait()
 	if said, err := os.ReadFile(c.path("log")); err == nil && show {
-		fmt.Printf("containerd:\n%s", said)
+		fmt.Fprintf(os.Stderr, "containerd:\n%s", said)
 	}
 	_ = os.RemoveAll(c.dir)
 }

@@ -114,11 +114,11 @@ func checkKernel(confined bpf.Confinement) error {
 		return refuse(v1alpha1.ReasonMissingCapability, "maps can't be created: %w", err)
 	case errors.Is(err, bpf.ErrNotPermitted):
 		way := ""
-		switch {
-		case bpf.MayCreate() && confined.Module != "":
-			way = ": " + wayOut(confined)
-		case inPod():
+		switch may := bpf.MayCreate(); {
+		case !may && inPod():
 			way = ": add the capability BPF to the agent"
+		case may && confined.Module == bpf.SELinux: // AppArmor doesn't know bpf(2)
+			way = ": " + wayOut(confined)
 		}
 		return refuse(v1alpha1.ReasonMissingCapability, "maps can't be created: %w%s", err, way)
 	case err != nil:

@@ -101,17 +101,17 @@ func TestMapsOfOthers(t *testing.T) {
 	}
 }
 
-// TestApplications: containers that use the agent's maps need its type, as those of the agent's successor have; container_t may
-// not use them.
+// TestApplications: a map that the agent made may be used by other containers of its type, and not as container_t.
 func TestApplications(t *testing.T) {
 	needSELinux(t)
 	c := confinement.New(t, bpfmapPath, privileged)
-	c.Write(t, confinement.Manifest)
-	t.Cleanup(func() { _ = os.Remove(confinement.Pin) })
-	if out, err := c.Run(t, "apply", "-f", "/map.yaml"); err != nil {
+	c.Write(t, strings.Replace(confinement.Manifest, "name: blocklist", "name: agents", 1))
+	pin := filepath.Join(filepath.Dir(confinement.Pin), "agents")
+	t.Cleanup(func() { _ = os.Remove(pin) })
+	if out, err := c.Run(t, "apply", "-f", "/map.yaml"); err != nil || !strings.Contains(out, "created") {
 		t.Fatalf("make a map: %v\n%s", err, out)
 	}
-	lookup := []string{"map", "lookup", "--pin", confinement.Pin, "--key", "u32:1"}
+	lookup := []string{"map", "lookup", "--pin", pin, "--key", "u32:1"}
 	if out, err := c.Run(t, lookup...); err != nil {
 		t.Errorf("another spc_t: %v\n%s", err, out)
 	}

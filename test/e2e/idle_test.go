@@ -22,6 +22,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
+// mostIdle is the goal for the resident memory of an idle process, in MB. It takes half of it.
+const mostIdle = 40
+
 // TestIdle measures what the operator costs while nothing happens, and that it writes nothing then.
 func TestIdle(t *testing.T) {
 	const count, settle, period = 20, 20 * time.Second, time.Minute
@@ -52,7 +55,11 @@ func TestIdle(t *testing.T) {
 	time.Sleep(period)
 	for name, pid := range processes {
 		used := cpuSeconds(t, pid) - ticks[name]
-		t.Logf("%s: RSS %.1f MB, CPU %.2f s in %v (%.2f %% of a core)", name, resident(t, pid), used, period, 100*used/period.Seconds())
+		memory := resident(t, pid)
+		t.Logf("%s: RSS %.1f MB, CPU %.2f s in %v (%.2f %% of a core)", name, memory, used, period, 100*used/period.Seconds())
+		if memory > mostIdle {
+			t.Errorf("%s: %.1f MB are resident, want at most %d", name, memory, mostIdle)
+		}
 	}
 	for who, now := range requests(t) {
 		t.Logf("%s: %v requests to the API server in %v", who, now-asked[who], period)

@@ -76,9 +76,13 @@ func (n *node) start(t testing.TB, flags ...string) *node {
 
 func (n *node) startWithout(t testing.TB, capabilities []uintptr, flags ...string) *node {
 	t.Helper()
-	args := []string{"agent", "--kubeconfig", agentKubeconfig, "--node-name", n.name, "--bpffs", n.bpffs, "--resync-period", "1h"}
-	n.agent = launch(t, capabilities, append(args, flags...)...)
+	n.agent = launch(t, capabilities, append(n.args(), flags...)...)
 	return n
+}
+
+// args are those of every agent.
+func (n *node) args() []string {
+	return []string{"agent", "--kubeconfig", agentKubeconfig, "--node-name", n.name, "--bpffs", n.bpffs, "--resync-period", "1h"}
 }
 
 func (n *node) pin(name string) string {

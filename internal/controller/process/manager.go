@@ -76,5 +76,8 @@ func NewManager(cfg *rest.Config, o Options, c cache.Options, adjust func(*manag
 	if err := m.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return nil, fmt.Errorf("add liveness check: %w", err)
 	}
+	if err := m.Add(release{after: settled}); err != nil {
+		return nil, fmt.Errorf("add what gives memory back: %w", err)
+	}
 	return m, nil
 }

@@ -151,6 +151,8 @@ func takeType(t btf.Type, d *mapdef.Datum, size *uint32) error {
 		return fmt.Errorf("the object's BTF names struct %s and doesn't define it: use the type in a program or a variable, too", fwd.Name)
 	case err != nil:
 		return fmt.Errorf("its type has no size: %w", err)
+	case int64(n) > math.MaxUint32:
+		return fmt.Errorf("its type has %d bytes, more than %d", n, uint32(math.MaxUint32))
 	case *size != 0 && *size != uint32(n):
 		return fmt.Errorf("its type has %d bytes, and its size is given as %d", n, *size)
 	}
@@ -214,7 +216,11 @@ func (o *object) slots(name string, offset uint32) ([]Slot, error) {
 			if symbol == 0 || symbol > uint64(len(o.symbols)) {
 				return nil, fmt.Errorf("refers to symbol %d of %d", symbol, len(o.symbols))
 			}
-			slots = append(slots, Slot{Index: uint32((where - at) / pointer), Symbol: o.symbols[symbol-1].Name})
+			slot := (where - at) / pointer
+			if slot > math.MaxUint32 {
+				return nil, fmt.Errorf("has a slot %d, more than %d", slot, uint32(math.MaxUint32))
+			}
+			slots = append(slots, Slot{Index: uint32(slot), Symbol: o.symbols[symbol-1].Name})
 		}
 	}
 	return slots, nil

@@ -153,6 +153,10 @@ func TestRefused(t *testing.T) {
 			object(t, head+"struct { __uint(type, 1); __uint(key_size, 8); __type(key, __u32); } m SEC(\".maps\");\n"),
 			"map m: key: its type has 4 bytes, and its size is given as 8", nil,
 		},
+		"a type of 4 GiB": {
+			object(t, head+"struct { __uint(type, 1); char (*value)[65536][65536]; } m SEC(\".maps\");\n"),
+			"map m: value: its type has 4294967296 bytes, more than 4294967295", nil,
+		},
 		"an unknown pinning": {
 			object(t, head+"struct { __uint(type, 1); __uint(pinning, 2); } m SEC(\".maps\");\n"),
 			"map m: pinning: 2 is neither LIBBPF_PIN_NONE nor LIBBPF_PIN_BY_NAME", nil,

@@ -5,6 +5,7 @@ package btfschema
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -21,7 +22,7 @@ const (
 
 // Of is the schema of a type, whose size and offsets are exactly the type's. What a schema can't say becomes hex of
 // the same size, that place alone; what belongs to the kernel becomes padding. Members without a name are anon1,
-// anon2 and so on; arrays without elements are left out. It is nil for types without a size.
+// anon2 and so on; arrays without elements are left out. It is nil for types without a size, or of 2 GiB or more.
 func Of(t btf.Type) *v1alpha1.Schema {
 	s, _ := Reader{}.Of(t)
 	return s
@@ -180,13 +181,13 @@ func opaque(size int) *v1alpha1.Schema {
 	return &v1alpha1.Schema{Type: v1alpha1.TypeHex, Size: int32(size)}
 }
 
-// sizeOf is the size of a type in bytes; 0 for types without one.
+// sizeOf is the size of a type in bytes; 0 for types without one, and for those with more bytes than a schema can count.
 func sizeOf(t btf.Type) int {
-	if d, ok := btf.UnderlyingType(t).(*btf.Datasec); ok {
-		return int(d.Size)
-	}
 	size, err := btf.Sizeof(t)
-	if err != nil {
+	if d, ok := btf.UnderlyingType(t).(*btf.Datasec); ok {
+		size, err = int(d.Size), nil
+	}
+	if err != nil || size > math.MaxInt32 {
 		return 0
 	}
 	return size

@@ -185,3 +185,18 @@ func TestOfSizeless(t *testing.T) {
 		t.Errorf("got %v, want nil", got)
 	}
 }
+
+// TestNoSchemaOfTwoGigabytes reads types whose size a schema can't count.
+func TestNoSchemaOfTwoGigabytes(t *testing.T) {
+	for name, typ := range map[string]btf.Type{
+		"array": &btf.Array{Index: u32, Type: u8, Nelems: 1 << 31}, "struct": &btf.Struct{Name: "huge", Size: 1 << 31},
+		"section": &btf.Datasec{Name: ".bss", Size: 1 << 31},
+	} {
+		if got := Of(typ); got != nil {
+			t.Errorf("%s: got %+v, want none", name, got)
+		}
+	}
+	if got := Of(&btf.Array{Index: u32, Type: u8, Nelems: 1<<31 - 1}); got == nil || got.Size != 1<<31-1 {
+		t.Errorf("one byte less: got %+v", got)
+	}
+}

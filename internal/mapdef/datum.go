@@ -4,6 +4,8 @@
 package mapdef
 
 import (
+	"math"
+
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/maptype"
 )
@@ -83,7 +85,10 @@ func (w *writer) datum(what string, d Datum, size uint32) *v1alpha1.Schema {
 		reason = "only its size is defined"
 	}
 	w.remark("%s can't be typed and is hex: %s", w.named("the "+what, d), reason)
-	bytes := &v1alpha1.Schema{Type: v1alpha1.TypeHex, Size: int32(size)}
+	if size > math.MaxInt32 {
+		w.remark("%s has %d bytes, more than a map can hold", w.named("the "+what, d), size)
+	}
+	bytes := &v1alpha1.Schema{Type: v1alpha1.TypeHex, Size: int32(min(size, math.MaxInt32))}
 	if what == "key" && w.traits.LPM {
 		w.remark("the first 4 bytes of the key are the length of the prefix, in the node's byte order")
 	}

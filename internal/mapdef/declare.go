@@ -54,7 +54,7 @@ func (d *Definition) Declare(cpus int) (Declaration, error) {
 	s.Flags = w.flags()
 	s.MaxEntries = w.maxEntries(cpus)
 	switch {
-	case t.HashFunctions > 0:
+	case t.HashFunctions > 0 && d.Extra <= uint64(t.HashFunctions):
 		s.HashFunctions = int32(d.Extra)
 	case t.Extra != maptype.NoExtra && d.Extra <= math.MaxInt64:
 		s.MapExtra = int64(d.Extra)
@@ -62,8 +62,11 @@ func (d *Definition) Declare(cpus int) (Declaration, error) {
 		w.remark("map_extra %#x can't be declared for this type", d.Extra)
 	}
 	if d.Flags&maptype.NUMANode != 0 {
-		node := int32(d.NUMANode)
-		s.NUMANode = &node
+		if d.NUMANode <= math.MaxInt32 {
+			s.NUMANode = new(int32(d.NUMANode))
+		} else { // the kernel's NUMA_NO_NODE is all bits
+			w.remark("NUMA node %d can't be declared, and is left out", d.NUMANode)
+		}
 	}
 	if t.MapOfMaps {
 		inner, err := w.inner(cpus)

@@ -4,6 +4,7 @@
 package loop_test
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,25 +74,27 @@ func (g memoryGroup) workingSet(t testing.TB) float64 {
 	return float64(used) / (1 << 20)
 }
 
-// freshCopy is a copy of the program that no other process runs; cold is one of which nothing is in memory.
+// freshCopy is a copy of the program that no other process runs, in small writes as who unpacks an image makes it: how much of
+// a file a page fault maps depends on how it was written. Of a cold one nothing is in memory.
 func freshCopy(t testing.TB, cold bool) string {
 	t.Helper()
-	text, err := os.ReadFile(program)
+	from, err := os.Open(program)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = from.Close() }()
 	f, err := os.OpenFile(filepath.Join(t.TempDir(), "bpfmap"), os.O_CREATE|os.O_WRONLY, 0o755)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = f.Close() }()
-	if _, err := f.Write(text); err != nil {
+	if _, err := io.Copy(struct{ io.Writer }{f}, struct{ io.Reader }{from}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
 		t.Fatal(err)
 	}
 	if cold {
-		if err := f.Sync(); err != nil {
-			t.Fatal(err)
-		}
 		if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ import (
 type createFlags struct {
 	typ           string
 	flags         []string
-	numaNode      int
+	numaNode      int32
 	innerPin, pin string
 	output        string
 	opts          bpf.CreateOpts
@@ -45,7 +45,7 @@ For maps with declared contents, prefer apply.`,
 	fs.Uint32Var(&f.opts.ValueSize, "value-size", 0, "bytes of a value")
 	fs.Uint32Var(&f.opts.MaxEntries, "max-entries", 0, "capacity in entries")
 	fs.StringSliceVar(&f.flags, "flags", nil, "map flags, as in NoPrealloc,RdOnlyProg")
-	fs.IntVar(&f.numaNode, "numa-node", -1, "NUMA node of the map's memory (-1 for any)")
+	fs.Int32Var(&f.numaNode, "numa-node", -1, "NUMA node of the map's memory (-1 for any)")
 	fs.StringVar(&f.innerPin, "inner-pin", "", "pin of the map that is the template of inner maps")
 	fs.Uint32Var(&f.opts.IfIndex, "ifindex", 0, "device that the map is offloaded to")
 	fs.Uint64Var(&f.opts.MapExtra, "map-extra", 0, "number of hashes of a bloom filter, address of an arena")

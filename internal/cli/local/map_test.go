@@ -223,6 +223,7 @@ func TestMapCreateRefuses(t *testing.T) {
 		`unknown map flag "Fast"`:                      {"--type", "Hash", "--flags", "Fast"},
 		`contains '-', only [A-Za-z0-9_.] are allowed`: {"--type", "Hash", "--name", "a-b"},
 		`key_size 0, value_size 0`:                     {"--type", "Hash"},
+		`value out of range`:                           {"--type", "Hash", "--numa-node", "4294967296"},
 	} {
 		if got := fails(t, append([]string{"map", "create", "--pin", pin}, args...)...); !strings.Contains(got, want) {
 			t.Errorf("%v: got %q, want %q", args, got, want)

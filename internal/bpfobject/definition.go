@@ -116,7 +116,7 @@ func (m *Map) take(member btf.Member) error {
 	if err == nil && n > math.MaxUint32 {
 		err = fmt.Errorf("%d is more than %d", n, uint32(math.MaxUint32))
 	}
-	*target = uint32(n)
+	*target = uint32(n) //nolint:gosec // of use only without an error
 	if member.Name == "numa_node" {
 		m.Flags |= maptype.NUMANode
 	}
@@ -153,10 +153,10 @@ func takeType(t btf.Type, d *mapdef.Datum, size *uint32) error {
 		return fmt.Errorf("its type has no size: %w", err)
 	case int64(n) > math.MaxUint32:
 		return fmt.Errorf("its type has %d bytes, more than %d", n, uint32(math.MaxUint32))
-	case *size != 0 && *size != uint32(n):
+	case *size != 0 && int64(*size) != int64(n):
 		return fmt.Errorf("its type has %d bytes, and its size is given as %d", n, *size)
 	}
-	*size = uint32(n)
+	*size = uint32(n) //nolint:gosec // bounded above
 	d.Type = p.Target
 	return nil
 }

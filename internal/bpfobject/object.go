@@ -135,8 +135,15 @@ func (o *object) section(name string) (elf.SectionIndex, *elf.Section) {
 	return 0, nil
 }
 
+// maxSection is how many bytes of a section are read: more than the value of an array can have (Linux 6.18, 2 GiB less a
+// page), in a file that says so in a few bytes.
+const maxSection = 1<<31 - 1
+
 // data is what a section holds. It is all zeros if the file doesn't say.
 func data(s *elf.Section) ([]byte, error) {
+	if s.Size > maxSection {
+		return nil, fmt.Errorf("section %s has %d bytes, more than %d", s.Name, s.Size, maxSection)
+	}
 	if s.Type == elf.SHT_NOBITS {
 		return make([]byte, s.Size), nil
 	}

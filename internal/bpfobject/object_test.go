@@ -5,9 +5,11 @@ package bpfobject_test
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -172,6 +174,29 @@ func TestRefused(t *testing.T) {
 				t.Errorf("error %v, want %q (%d maps)", err, c.want, len(maps))
 			}
 		})
+	}
+}
+
+// TestHugeSection reads an object whose global variables are said to be 3 GiB, which would all be read.
+func TestHugeSection(t *testing.T) {
+	path := clang.BPFText(t, "program", head+"int counter; SEC(\"xdp\") int pass(struct xdp_md *c) { return counter; }\n")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := elf.NewFile(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := slices.IndexFunc(f.Sections, func(s *elf.Section) bool { return s.Name == ".bss" })
+	if index < 0 {
+		t.Fatal("the object has no .bss")
+	}
+	// Elf64_Ehdr.e_shoff and Elf64_Shdr.sh_size
+	headers := f.ByteOrder.Uint64(b[40:])
+	f.ByteOrder.PutUint64(b[int(headers)+64*index+32:], 3<<30)
+	if maps, err := bpfobject.Read(bytes.NewReader(b)); err == nil || !strings.Contains(err.Error(), "section .bss has 3221225472 bytes, more than 2147483647") {
+		t.Errorf("%d maps, error %v", len(maps), err)
 	}
 }
 

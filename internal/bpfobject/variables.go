@@ -40,7 +40,7 @@ func (o *object) variables() ([]Map, error) {
 		}
 		m := Map{
 			Definition: mapdef.Definition{
-				Name: s.Name, Type: arrayType, KeySize: 4, ValueSize: uint32(len(contents)), MaxEntries: 1,
+				Name: s.Name, Type: arrayType, KeySize: 4, ValueSize: uint32(len(contents)), MaxEntries: 1, //nolint:gosec // bounded by maxSection
 			},
 			Section: true,
 		}

@@ -102,7 +102,7 @@ func TestOwnGroup(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, limitFile), []byte(strconv.Itoa(limit)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	child := exec.Command(os.Args[0], "-test.run=^TestOwnGroup$") //nolint:gosec // this test
+	child := exec.Command(os.Args[0], "-test.run=^TestOwnGroup$")
 	child.Env = append(os.Environ(), childEnv+"=1")
 	var out bytes.Buffer
 	child.Stdout, child.Stderr = &out, &out

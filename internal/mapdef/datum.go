@@ -63,7 +63,7 @@ func (w *writer) value() v1alpha1.Schema {
 			{Name: "prog", Schema: v1alpha1.Schema{Type: v1alpha1.TypeProgPin}},
 		}}
 	case d.ValueSize%8 == 0:
-		return v1alpha1.Schema{Type: v1alpha1.TypeU64, Length: int32(d.ValueSize / 8)}
+		return v1alpha1.Schema{Type: v1alpha1.TypeU64, Length: int32(d.ValueSize / 8)} //nolint:gosec // an eighth of 32 bits fits
 	}
 	return v1alpha1.Schema{Type: v1alpha1.TypeU32}
 }

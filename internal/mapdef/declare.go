@@ -55,7 +55,7 @@ func (d *Definition) Declare(cpus int) (Declaration, error) {
 	s.MaxEntries = w.maxEntries(cpus)
 	switch {
 	case t.HashFunctions > 0 && d.Extra <= uint64(t.HashFunctions):
-		s.HashFunctions = int32(d.Extra)
+		s.HashFunctions = int32(d.Extra) //nolint:gosec // at most as many as the type has
 	case t.Extra != maptype.NoExtra && d.Extra <= math.MaxInt64:
 		s.MapExtra = int64(d.Extra)
 	case d.Extra != 0:

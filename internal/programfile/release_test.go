@@ -46,7 +46,7 @@ func TestReleaseKeepsWhatWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, page := int64(own(t)[0].start), make([]byte, 16) //nolint:gosec // Linux has no addresses of user space beyond 2^63.
+	code, page := int64(own(t)[0].start), make([]byte, 16)
 	if _, err := memory.ReadAt(page, code); err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +114,8 @@ func touch(t *testing.T) int {
 	defer func() { _ = memory.Close() }()
 	whole := 0
 	for _, m := range own(t) {
-		size := int(m.end - m.start)                                                 //nolint:gosec // the size of a file
-		if _, err := memory.ReadAt(make([]byte, size), int64(m.start)); err != nil { //nolint:gosec // as above
+		size := int(m.end - m.start)
+		if _, err := memory.ReadAt(make([]byte, size), int64(m.start)); err != nil {
 			t.Fatal(err)
 		}
 		whole += size / 1024

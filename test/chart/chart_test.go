@@ -345,7 +345,7 @@ func TestAskedForOnly(t *testing.T) {
 		{"PodDisruptionBudget", []string{"controller.replicas=2"}, 1},
 		{"PodDisruptionBudget", []string{"controller.replicas=2", "controller.podDisruptionBudget.enabled=false"}, 0},
 		{"NetworkPolicy", nil, 0},
-		{"NetworkPolicy", []string{"networkPolicy.enabled=true"}, 2},
+		{"NetworkPolicy", []string{"networkPolicy.enabled=true"}, 4},
 		{"ValidatingAdmissionPolicy", nil, 1},
 		{"ValidatingAdmissionPolicyBinding", []string{"nodeStateAdmissionPolicy.enabled=false"}, 0},
 		{"FlowSchema", nil, 1},

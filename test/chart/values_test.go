@@ -103,6 +103,7 @@ func TestValuesAreChecked(t *testing.T) {
 // uses has for every value a setting that must change what is rendered, after the settings that it
 // needs to matter. A value may be set as a whole, where values.yaml describes it as a whole.
 var uses = map[string][]string{
+	"agent.virtualNodes":                            {"agent.virtualNodes=true"},
 	"global.imageRegistry":                          {"global.imageRegistry=mirror.example:5000"},
 	"global.imagePullSecrets":                       {"global.imagePullSecrets={n}"},
 	"extraObjects":                                  {"extraObjects[0].apiVersion=v1,extraObjects[0].kind=ConfigMap,extraObjects[0].metadata.name=extra"},

@@ -57,10 +57,34 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .affinity }}
+{{- with include "bpfmap-operator.affinity" . | fromYaml }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* The affinity of a component's values. The terms of an agent's are alternatives: to each is added what leaves out virtual
+nodes, but to an empty one, which matches no node. */}}
+{{- define "bpfmap-operator.affinity" -}}
+{{- $affinity := deepCopy (.affinity | default dict) }}
+{{- if and (hasKey . "virtualNodes") (not .virtualNodes) }}
+{{- $real := list
+  (dict "key" "type" "operator" "NotIn" "values" (list "virtual-kubelet"))
+  (dict "key" "eks.amazonaws.com/compute-type" "operator" "NotIn" "values" (list "fargate")) }}
+{{- $nodes := $affinity.nodeAffinity | default dict }}
+{{- $required := $nodes.requiredDuringSchedulingIgnoredDuringExecution | default dict }}
+{{- $terms := list }}
+{{- range $required.nodeSelectorTerms }}
+{{- if . }}
+{{- $terms = append $terms (set . "matchExpressions" (concat (.matchExpressions | default list) $real)) }}
+{{- else }}
+{{- $terms = append $terms . }}
+{{- end }}
+{{- end }}
+{{- $required = set $required "nodeSelectorTerms" ($terms | default (list (dict "matchExpressions" $real))) }}
+{{- $affinity = set $affinity "nodeAffinity" (set $nodes "requiredDuringSchedulingIgnoredDuringExecution" $required) }}
+{{- end }}
+{{- toYaml $affinity }}
 {{- end }}
 
 {{/* What else both components' pods have. */}}

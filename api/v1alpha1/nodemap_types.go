@@ -96,6 +96,8 @@ const (
 	NodeReasonGroupStalled = "GroupStalled"
 	// NodeReasonInterrupted: the work on the map was cut short, as when the agent stops, and is resumed later.
 	NodeReasonInterrupted = "Interrupted"
+	// NodeReasonNotWatched: the operator doesn't watch the map's namespace, and leaves the map as it is.
+	NodeReasonNotWatched = "NotWatched"
 	// NodeReasonNodeNotReady: the node's own condition Ready is False.
 	NodeReasonNodeNotReady = "NodeNotReady"
 	// NodeReasonSyncFailed: any other error.

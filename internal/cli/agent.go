@@ -48,6 +48,9 @@ func newAgent(run func(context.Context, agent.Options) error) *cobra.Command {
 			if err := l.start(c); err != nil {
 				return err
 			}
+			if err := checkNamespaces(c, o.Namespaces); err != nil {
+				return err
+			}
 			ownSizing().fit(besideMaps)
 			if o.NodeName == "" {
 				return errors.New("--node-name or $NODE_NAME is required")

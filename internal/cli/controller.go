@@ -28,6 +28,9 @@ func newController(run func(context.Context, cluster.Options) error) *cobra.Comm
 			if err := l.start(c); err != nil {
 				return err
 			}
+			if err := checkNamespaces(c, o.Namespaces); err != nil {
+				return err
+			}
 			ownSizing().fit(mostOf)
 			o.MaxStoredBytesPerMap, o.MaxStoredBytesPerNamespace = perMap.Value(), perNamespace.Value()
 			if o.MaxStoredBytesPerMap <= 0 || o.MaxStoredBytesPerNamespace <= 0 {

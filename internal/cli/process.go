@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,8 +31,28 @@ func addProcessFlags(c *cobra.Command, o *process.Options, l *logFlags) {
 		"how many maps get series of their own in the metrics, and further ones are counted only together; 0 is none")
 	f.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", process.Disabled,
 		"host:port that serves /healthz and /readyz; 0 disables it")
+	addNamespacesFlag(c, &o.Namespaces)
 	addLogFlags(c, l)
 	o.Version, o.Revision = version, commit
+}
+
+// namespacesFlag is the flag that confines a process to namespaces.
+const namespacesFlag = "watch-namespaces"
+
+func addNamespacesFlag(c *cobra.Command, n *process.Namespaces) {
+	c.Flags().StringSliceVar((*[]string)(n), namespacesFlag, nil,
+		fmt.Sprintf("namespaces whose BPFMaps are managed, at most %d: others are left as they are, and no rights in them are needed (default all)", process.MaxWatchedNamespaces))
+}
+
+// checkNamespaces refuses a list with anything in it that can't be a namespace, or with nothing in it: that would be all of them.
+func checkNamespaces(c *cobra.Command, n process.Namespaces) error {
+	if c.Flags().Changed(namespacesFlag) && len(n) == 0 {
+		n = process.Namespaces{""}
+	}
+	if err := n.Check(); err != nil {
+		return fmt.Errorf("invalid value of --%s: %w", namespacesFlag, err)
+	}
+	return nil
 }
 
 func addLogFlags(c *cobra.Command, l *logFlags) {

@@ -32,6 +32,9 @@ brings all conditions up to date. The chart runs it when it is uninstalled.`,
 				return err
 			}
 			process.UseLogger(logger)
+			if err := checkNamespaces(c, o.Namespaces); err != nil {
+				return err
+			}
 			return run(c.Context(), o)
 		},
 	}
@@ -39,6 +42,7 @@ brings all conditions up to date. The chart runs it when it is uninstalled.`,
 	f := c.Flags()
 	f.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG, or the pod's service account)")
 	f.DurationVar(&o.Timeout, "timeout", 5*time.Minute, "how long it may take")
+	addNamespacesFlag(c, &o.Namespaces)
 	addLogFlags(c, &l)
 	return c
 }

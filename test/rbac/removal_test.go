@@ -57,7 +57,7 @@ func TestUninstallJob(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := removal.Mark(t.Context(), c); err != nil {
+	if err := removal.Mark(t.Context(), c, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range []client.Object{m, s} {

@@ -141,7 +141,7 @@ func newAgent(s process.Surroundings, o Options, facts Facts) *Agent {
 	checks := &checks{}
 	a.queue = &mapQueue{client: a.client, checks: checks, state: a.state}
 	a.reconciler = &reconciler{
-		client: a.client, live: asker{s.Live, a.node}, holdings: &holdings{}, node: a.node, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue, pins: &Pins{}, programs: newPrograms(o.Host, o.ResyncPeriod, a.state, a.seeded), groups: &groupLocks{},
+		client: a.client, live: asker{s.Live, a.node}, holdings: &holdings{}, node: a.node, namespaces: o.Namespaces, readiness: a.readiness, state: a.state, checks: checks, queue: a.queue, pins: &Pins{}, programs: newPrograms(o.Host, o.ResyncPeriod, a.state, a.seeded), groups: &groupLocks{},
 		loader: newRevisionLoader(s.Live, recorder), events: &eventEmitter{s.Events, a.client, a.node},
 		metrics: recorder, seeded: a.seeded, began: time.Now(), resync: o.ResyncPeriod,
 	}

@@ -146,6 +146,9 @@ type declaredHere struct{ r *reconciler }
 
 // Revision is the revision that the node is to hold of a BPFMap, with its contents.
 func (d declaredHere) Revision(ctx context.Context, key revision.Key) (*revision.Revision, error) {
+	if !d.r.namespaces.Watch(key.Namespace) {
+		return nil, fmt.Errorf("%w (%s): namespace %s is not among those that the operator watches", contents.ErrNotFound, d.r.node, key.Namespace)
+	}
 	e, _ := d.r.readiness.current() // nil while the node isn't ready: Plan says so
 	h, err := d.r.held(ctx, e, key)
 	if err != nil {
@@ -163,8 +166,12 @@ func (d declaredHere) Revision(ctx context.Context, key revision.Key) (*revision
 	return d.r.loader.load(ctx, c.wanted)
 }
 
-// Sensitive says whether any active revision of a BPFMap has contents from a Secret.
+// Sensitive says whether any active revision of a BPFMap has contents from a Secret. It may have in a namespace that isn't
+// watched, where nobody can tell.
 func (d declaredHere) Sensitive(ctx context.Context, key revision.Key) (bool, error) {
+	if !d.r.namespaces.Watch(key.Namespace) {
+		return true, nil
+	}
 	var list v1alpha1.BPFMapRevisionList
 	err := d.r.client.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{indexMapName: key.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {

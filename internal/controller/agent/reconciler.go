@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/engine"
 	recorders "github.com/bpfmap-io/bpfmap-operator/internal/metrics"
 	"github.com/bpfmap-io/bpfmap-operator/internal/plan"
@@ -30,23 +31,24 @@ const referenceRetry = 5 * time.Second
 
 // reconciler brings one map at a time to its revision. It may run for several maps in parallel.
 type reconciler struct {
-	client    client.Client
-	live      asker
-	node      string
-	readiness *nodeReadiness
-	state     *nodeState
-	holdings  *holdings
-	checks    *checks
-	queue     *mapQueue
-	pins      *Pins
-	programs  *programs
-	loader    *revisionLoader
-	groups    *groupLocks
-	events    *eventEmitter
-	metrics   *recorders.Node
-	seeded    <-chan struct{}
-	began     time.Time
-	resync    time.Duration
+	client     client.Client
+	live       asker
+	node       string
+	namespaces process.Namespaces
+	readiness  *nodeReadiness
+	state      *nodeState
+	holdings   *holdings
+	checks     *checks
+	queue      *mapQueue
+	pins       *Pins
+	programs   *programs
+	loader     *revisionLoader
+	groups     *groupLocks
+	events     *eventEmitter
+	metrics    *recorders.Node
+	seeded     <-chan struct{}
+	began      time.Time
+	resync     time.Duration
 }
 
 // Reconcile handles the map of a BPFMap's name.
@@ -61,6 +63,10 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	h, err := r.held(ctx, e, key)
 	if err != nil {
 		return reconcile.Result{}, err
+	}
+	if !r.namespaces.Watch(key.Namespace) {
+		r.leave(ctx, e, key, h)
+		return reconcile.Result{}, nil
 	}
 	c, err := r.cached(ctx, key, h)
 	if err != nil || c.undecided {

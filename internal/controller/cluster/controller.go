@@ -137,6 +137,7 @@ func assemble(s process.Surroundings, o Options, api *crds, fetcher *fetch.Fetch
 		index:         newFleetIndex(),
 		keys:          newKeyLists(),
 		secrets:       o.Secrets,
+		namespaces:    o.Namespaces,
 		events:        s.Events,
 		compiled:      newCompileCache(recorder.Compile(compile.Run), limits.perMap),
 		reserved:      &reservations{},

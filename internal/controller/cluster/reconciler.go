@@ -18,6 +18,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
+	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/internal/fetch"
 	"github.com/bpfmap-io/bpfmap-operator/internal/status"
 )
@@ -60,6 +61,8 @@ type reconciler struct {
 	now           func() time.Time
 	// secrets is Options.Secrets.
 	secrets bool
+	// namespaces are those that are watched. Nodes may report maps of others.
+	namespaces process.Namespaces
 }
 
 // scope is what one reconcile knows. Its objects belong to the cache: they are copied before they change.
@@ -117,6 +120,9 @@ type scope struct {
 // Reconcile observes, takes the steps that lead from what is to what the spec asks for, and tells in the
 // status how far they led.
 func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	if !r.namespaces.Watch(req.Namespace) {
+		return reconcile.Result{}, nil // the cache shows nothing of it, and that says nothing
+	}
 	select {
 	case <-r.crds.first:
 	case <-ctx.Done():

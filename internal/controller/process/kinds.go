@@ -63,18 +63,23 @@ func MetadataList(kind schema.GroupVersionKind) *metav1.PartialObjectMetadataLis
 // while the API server is down, and thousands of agents that start at once don't ask it.
 func mapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	m := meta.NewDefaultRESTMapper(nil)
-	m.Add(nodeKind, meta.RESTScopeRoot)
-	m.Add(ConfigMapKind, meta.RESTScopeNamespace)
-	m.Add(SecretKind, meta.RESTScopeNamespace)
-	m.Add(podKind, meta.RESTScopeNamespace)
-	m.Add(podKind.GroupVersion().WithKind("PodList"), meta.RESTScopeNamespace) // a cache of one namespace asks for lists, too
-	m.Add(daemonSetKind, meta.RESTScopeNamespace)
+	for _, kind := range []schema.GroupVersionKind{nodeKind, v1alpha1.GroupVersion.WithKind("BPFNodeState")} {
+		addWithList(m, kind, meta.RESTScopeRoot)
+	}
+	for _, kind := range []schema.GroupVersionKind{
+		ConfigMapKind, SecretKind, podKind, daemonSetKind, v1alpha1.GroupVersion.WithKind("BPFMap"), v1alpha1.GroupVersion.WithKind("BPFMapRevision"),
+		v1alpha1.GroupVersion.WithKind("BPFMapChunk"),
+	} {
+		addWithList(m, kind, meta.RESTScopeNamespace)
+	}
 	for _, kind := range []string{"GitRepository", "OCIRepository", "Bucket", "ExternalArtifact"} {
 		m.Add(FluxSources.WithKind(kind), meta.RESTScopeNamespace) // read without a cache, whether they are installed or not
 	}
-	m.Add(v1alpha1.GroupVersion.WithKind("BPFMap"), meta.RESTScopeNamespace)
-	m.Add(v1alpha1.GroupVersion.WithKind("BPFMapRevision"), meta.RESTScopeNamespace)
-	m.Add(v1alpha1.GroupVersion.WithKind("BPFMapChunk"), meta.RESTScopeNamespace)
-	m.Add(v1alpha1.GroupVersion.WithKind("BPFNodeState"), meta.RESTScopeRoot)
 	return m, nil
+}
+
+// addWithList adds a kind, and that of its lists, which a cache of some namespaces asks for, too.
+func addWithList(m *meta.DefaultRESTMapper, kind schema.GroupVersionKind, scope meta.RESTScope) {
+	m.Add(kind, scope)
+	m.Add(kind.GroupVersion().WithKind(kind.Kind+"List"), scope)
 }

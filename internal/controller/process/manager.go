@@ -40,11 +40,12 @@ func Controller(concurrency int) controller.Options {
 	}
 }
 
-// NewManager makes a manager with the servers that o asks for and the given cache; adjust may change
-// the other options.
+// NewManager makes a manager with the servers that o asks for and the given cache, which is
+// confined to the namespaces of o; adjust may change the other options.
 func NewManager(cfg *rest.Config, o Options, c cache.Options, adjust func(*manager.Options)) (manager.Manager, error) {
 	c.ReaderFailOnMissingInformer = true
 	c.NewInformer = patientInformer
+	c.DefaultNamespaces = o.Namespaces.cached()
 	if c.DefaultTransform == nil {
 		c.DefaultTransform = cache.TransformStripManagedFields()
 	}

@@ -34,6 +34,8 @@ type Options struct {
 	MetricsPerMap int
 	// HealthProbeBindAddress is the host:port that serves /healthz and /readyz, or Disabled.
 	HealthProbeBindAddress string
+	// Namespaces are those whose BPFMaps are managed. The process needs no rights in others, but in its own one.
+	Namespaces Namespaces
 	// Version is what the process calls itself to the API server. Revision is the commit that it was built from.
 	Version, Revision string
 }
@@ -54,7 +56,7 @@ func (o Options) checkCertificate() error {
 func (o Options) Start() []any {
 	return []any{
 		"version", o.Version, "commit", o.Revision, "go", runtime.Version(), "gomaxprocs", runtime.GOMAXPROCS(0), "gomemlimit", debug.SetMemoryLimit(-1), "metrics", o.MetricsBindAddress, "metricsSecure", o.MetricsSecure, "metricsCertDir", o.MetricsCertDir,
-		"metricsPerMap", o.MetricsPerMap, "healthProbe", o.HealthProbeBindAddress,
+		"watchNamespaces", o.Namespaces.String(), "metricsPerMap", o.MetricsPerMap, "healthProbe", o.HealthProbeBindAddress,
 	}
 }
 
@@ -68,6 +70,9 @@ func (o Options) RESTConfig(component string) (*rest.Config, error) {
 	}
 	// The API server's priority and fairness decides who waits; a rate here would only add to it.
 	config.QPS = -1
+	if len(o.Namespaces) > 0 {
+		config.Wrap(tellAbsent(o.Namespaces))
+	}
 	config.Wrap(Considerate)
 	config.UserAgent = "bpfmap-" + component + "/" + o.Version
 	return config, nil

@@ -24,7 +24,12 @@ const (
 	lastAttempt  = 5 * time.Second
 )
 
-// patientInformer makes informers whose lists and watches wait for an API server that is away.
+// lastAbsentAttempt is the longest pause, up to twice of it with jitter, after which the cache of a namespace that doesn't exist
+// asks for it again: all agents of a cluster do.
+const lastAbsentAttempt = time.Minute
+
+// patientInformer makes informers whose lists and watches wait for an API server that is away, and for which nothing is in a
+// namespace that doesn't exist: it may be listed before it is made, and be deleted, and the others must go on.
 func patientInformer(lw cache.ListerWatcher, o runtime.Object, resync time.Duration, indexers cache.Indexers) cache.SharedIndexInformer {
 	return cache.NewSharedIndexInformer(patient{lw, cache.ToListerWatcherWithContext(lw), firstAttempt}, o, resync, indexers)
 }
@@ -35,29 +40,38 @@ type patient struct {
 	first time.Duration
 }
 
-// ListWithContext lists once the API server can be reached.
+// ListWithContext lists once the API server can be reached. In a namespace that doesn't exist there is nothing.
 func (p patient) ListWithContext(ctx context.Context, o metav1.ListOptions) (list runtime.Object, err error) {
-	err = p.untilReached(ctx, func() (err error) {
+	err = p.untilReached(ctx, lastAttempt, unreached, func() (err error) {
 		list, err = p.next.ListWithContext(ctx, o)
 		return err
 	})
+	if isNamespaceAbsent(err) {
+		return &metav1.List{}, nil
+	}
 	return list, err
 }
 
-// WatchWithContext watches once the API server can be reached.
+// WatchWithContext watches once the API server can be reached. After the empty list of a namespace that doesn't exist it
+// waits for that namespace: such a watch begins with all that is there then.
 func (p patient) WatchWithContext(ctx context.Context, o metav1.ListOptions) (w watch.Interface, err error) {
-	err = p.untilReached(ctx, func() (err error) {
+	watch := func() (err error) {
 		w, err = p.next.WatchWithContext(ctx, o)
 		return err
-	})
+	}
+	err = p.untilReached(ctx, lastAttempt, unreached, watch)
+	if isNamespaceAbsent(err) && o.ResourceVersion == "" && o.SendInitialEvents == nil {
+		err = p.untilReached(ctx, lastAbsentAttempt, func(err error) bool { return isNamespaceAbsent(err) || unreached(err) }, watch)
+	}
 	return w, err
 }
 
-// untilReached tries again while the API server isn't there, and returns every other outcome.
-func (p patient) untilReached(ctx context.Context, try func() error) error {
-	for pause := p.first; ; pause = min(2*pause, lastAttempt) {
+// untilReached tries again while the error is one of those to wait for, and returns every other outcome. Pauses are longest at
+// most, up to twice of it with jitter.
+func (p patient) untilReached(ctx context.Context, longest time.Duration, wait func(error) bool, try func() error) error {
+	for pause := p.first; ; pause = min(2*pause, longest) {
 		err := try()
-		if err == nil || !unreached(err) {
+		if err == nil || !wait(err) {
 			return err
 		}
 		select {

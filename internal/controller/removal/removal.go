@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -53,14 +54,14 @@ func Run(ctx context.Context, o Options) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	return Mark(ctx, c)
+	return Mark(ctx, c, o.Namespaces)
 }
 
-// Mark sets the condition Ready of all BPFMaps and BPFNodeStates that have it to Unknown. It ends after a pass in
+// Mark sets the condition Ready of all BPFMaps of these namespaces and of all BPFNodeStates that have it to Unknown. It ends after a pass in
 // which nothing was left to do, and may be called again.
-func Mark(ctx context.Context, c client.Client) error {
+func Mark(ctx context.Context, c client.Client, namespaces process.Namespaces) error {
 	for {
-		marked, err := markAll(ctx, c)
+		marked, err := markAll(ctx, c, namespaces)
 		if err != nil {
 			return err
 		}
@@ -77,8 +78,8 @@ func Mark(ctx context.Context, c client.Client) error {
 }
 
 // markAll marks what isn't marked, and counts it.
-func markAll(ctx context.Context, c client.Client) (int, error) {
-	maps, err := markMaps(ctx, c)
+func markAll(ctx context.Context, c client.Client, namespaces process.Namespaces) (int, error) {
+	maps, err := markMaps(ctx, c, namespaces)
 	if err != nil {
 		return maps, fmt.Errorf("mark BPFMaps: %w", err)
 	}
@@ -89,17 +90,26 @@ func markAll(ctx context.Context, c client.Client) (int, error) {
 	return maps + nodes, nil
 }
 
-func markMaps(ctx context.Context, c client.Client) (marked int, err error) {
+func markMaps(ctx context.Context, c client.Client, namespaces process.Namespaces) (marked int, err error) {
+	if len(namespaces) == 0 {
+		namespaces = process.Namespaces{metav1.NamespaceAll}
+	}
 	list := &v1alpha1.BPFMapList{}
-	return marked, eachPage(ctx, c, list, mapPage, func() error {
-		for i := range list.Items {
-			o := &list.Items[i]
-			if err := mark(ctx, c, o, o.Status.Conditions, message, &marked); err != nil {
-				return err
+	for _, namespace := range namespaces {
+		err := eachPage(ctx, c, list, mapPage, func() error {
+			for i := range list.Items {
+				o := &list.Items[i]
+				if err := mark(ctx, c, o, o.Status.Conditions, message, &marked); err != nil {
+					return err
+				}
 			}
+			return nil
+		}, client.InNamespace(namespace))
+		if err != nil {
+			return marked, err
 		}
-		return nil
-	})
+	}
+	return marked, nil
 }
 
 func markNodes(ctx context.Context, c client.Client) (marked int, err error) {
@@ -116,10 +126,10 @@ func markNodes(ctx context.Context, c client.Client) (marked int, err error) {
 }
 
 // eachPage reads all objects of a kind, page by page. A kind whose CRD is gone has none.
-func eachPage(ctx context.Context, c client.Client, list client.ObjectList, limit int64, visit func() error) error {
+func eachPage(ctx context.Context, c client.Client, list client.ObjectList, limit int64, visit func() error, in ...client.ListOption) error {
 	next := ""
 	for {
-		err := c.List(ctx, list, client.Limit(limit), client.Continue(next))
+		err := c.List(ctx, list, append(slices.Clone(in), client.Limit(limit), client.Continue(next))...)
 		switch {
 		case meta.IsNoMatchError(err) || apierrors.IsNotFound(err):
 			return nil

@@ -33,6 +33,7 @@ both:
   metrics-bind-address: metrics.enabled and metrics.port
   metrics-secure: metrics.secure
   metrics-per-map: metrics.perMap
+  watch-namespaces: watchNamespaces
   metrics-cert-dir: metrics.tls
   log-level: log.level
   log-format: log.format

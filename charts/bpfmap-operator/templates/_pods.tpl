@@ -13,6 +13,9 @@
 {{- else }}
 - --metrics-bind-address=0
 {{- end }}
+{{- with .root.Values.watchNamespaces }}
+- --watch-namespaces={{ join "," . }}
+{{- end }}
 - --log-level={{ .root.Values.log.level }}
 - --log-format={{ .root.Values.log.format }}
 {{- range $values.extraArgs }}

@@ -58,7 +58,7 @@ func TestMarkRemoved(t *testing.T) {
 			return c.SubResource(sub).Patch(ctx, o, p, opts...)
 		},
 	})
-	if err := removal.Mark(t.Context(), c); err != nil {
+	if err := removal.Mark(t.Context(), c, nil); err != nil {
 		t.Fatal(err)
 	}
 	if pages < 6 {
@@ -69,7 +69,7 @@ func TestMarkRemoved(t *testing.T) {
 	}
 	gone := w.awaitNode(node, metav1.ConditionUnknown, v1alpha1.ReasonOperatorRemoved)
 	before := w.versions("map-0", node)
-	if err := removal.Mark(t.Context(), c); err != nil {
+	if err := removal.Mark(t.Context(), c, nil); err != nil {
 		t.Fatal(err)
 	}
 	if after := w.versions("map-0", node); fmt.Sprint(after) != fmt.Sprint(before) {

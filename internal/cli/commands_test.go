@@ -6,6 +6,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
@@ -49,13 +50,13 @@ func allSet(t *testing.T, c *cobra.Command) {
 func processOptions() process.Options {
 	return process.Options{
 		Kubeconfig: "/k", MetricsBindAddress: ":1", MetricsSecure: false, HealthProbeBindAddress: ":2",
-		MetricsPerMap: 3, MetricsCertDir: "/tls", Version: version, Revision: commit,
+		MetricsPerMap: 3, MetricsCertDir: "/tls", Namespaces: process.Namespaces{"a", "b"}, Version: version, Revision: commit,
 	}
 }
 
 var processArgs = []string{
 	"--kubeconfig=/k", "--metrics-bind-address=:1", "--metrics-secure=false", "--health-probe-bind-address=:2",
-	"--log-level=error", "--log-format=json", "--metrics-per-map=3", "--metrics-cert-dir=/tls",
+	"--log-level=error", "--log-format=json", "--metrics-per-map=3", "--metrics-cert-dir=/tls", "--watch-namespaces=a,b",
 }
 
 func TestControllerFlags(t *testing.T) {
@@ -108,21 +109,62 @@ func TestControllerRefuses(t *testing.T) {
 	}
 }
 
+// TestWatchedNamespaces refuses what isn't a list of namespaces, by name, in every process that has the flag.
+func TestWatchedNamespaces(t *testing.T) {
+	many := make([]string, process.MaxWatchedNamespaces+1)
+	for i := range many {
+		many[i] = fmt.Sprint("ns-", i)
+	}
+	for value, want := range map[string]string{
+		"":                          "name is empty",
+		"a,":                        "name is empty",
+		"a,b,a":                     "namespace a is listed twice",
+		"A":                         `"A" is not a valid name of a namespace`,
+		"a.b":                       `"a.b" is not a valid name of a namespace`,
+		"*":                         `"*" is not a valid name of a namespace`,
+		strings.Repeat("a", 64):     "63",
+		strings.Join(many, ","):     "101 namespaces: at most 100",
+		" a":                        `" a" is not a valid name of a namespace`,
+		strings.Join(many[1:], ","): "",
+		"a":                         "",
+	} {
+		for name, run := range map[string]func(arg string) error{
+			"controller": func(arg string) error {
+				return execute(t, newController(func(context.Context, cluster.Options) error { return nil }), arg)
+			},
+			"agent": func(arg string) error {
+				return execute(t, newAgent(func(context.Context, agent.Options) error { return nil }), "--node-name=n", arg)
+			},
+			"mark-removed": func(arg string) error {
+				return execute(t, newMarkRemoved(func(context.Context, removal.Options) error { return nil }), arg)
+			},
+		} {
+			err := run("--watch-namespaces=" + value)
+			if want == "" && err != nil {
+				t.Errorf("%s: %q is refused: %v", name, value, err)
+			}
+			if want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--watch-namespaces")) {
+				t.Errorf("%s: %q: %v, want an error that names the flag and %q", name, value, err, want)
+			}
+		}
+	}
+}
+
 func TestMarkRemovedFlags(t *testing.T) {
 	var got removal.Options
 	keep := func(_ context.Context, o removal.Options) error { got = o; return nil }
 	if err := execute(t, newMarkRemoved(keep)); err != nil {
 		t.Fatal(err)
 	}
-	if want := (removal.Options{Options: process.Options{Version: version}, Timeout: 5 * time.Minute}); got != want {
+	if want := (removal.Options{Options: process.Options{Version: version}, Timeout: 5 * time.Minute}); !cmp.Equal(got, want) {
 		t.Errorf("without flags: %+v, want %+v", got, want)
 	}
 	c := newMarkRemoved(keep)
-	if err := execute(t, c, "--kubeconfig=/k", "--timeout=1m", "--log-level=error", "--log-format=json"); err != nil {
+	if err := execute(t, c, "--kubeconfig=/k", "--timeout=1m", "--watch-namespaces=a,b", "--log-level=error", "--log-format=json"); err != nil {
 		t.Fatal(err)
 	}
 	allSet(t, c)
-	if want := (removal.Options{Options: process.Options{Kubeconfig: "/k", Version: version}, Timeout: time.Minute}); got != want {
+	if want := (removal.Options{Options: process.Options{Kubeconfig: "/k", Version: version, Namespaces: process.Namespaces{"a", "b"}}, Timeout: time.Minute}); !cmp.Equal(got, want) {
 		t.Errorf("with all flags: %+v, want %+v", got, want)
 	}
 	if err := execute(t, newMarkRemoved(keep), "--log-level=loud"); err == nil {

@@ -120,6 +120,7 @@ func sameObjects(t *testing.T, chartManifests, configManifests string) map[strin
 	}
 	for _, kind := range []string{"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Job"} {
 		delete(chart, kind+" bpfmap-uninstall")
+		delete(chart, kind+" bpfmap-uninstall-maps")
 	}
 	names := maps.Clone(chart)
 	maps.Copy(names, config)
@@ -139,6 +140,9 @@ func essence(t *testing.T, manifests string) map[string]any {
 	result := map[string]any{}
 	for _, object := range parse(t, manifests) {
 		key := object.GetKind() + " " + object.GetName()
+		if in := object.GetNamespace(); in != "" && in != namespace {
+			key += " in " + in
+		}
 		if result[key] != nil {
 			t.Errorf("%s is rendered twice", key)
 		}
@@ -293,6 +297,11 @@ func TestPodSecurity(t *testing.T) {
 // TestUninstallHook comes after everything else is gone, its account and role first, and leaves nothing.
 func TestUninstallHook(t *testing.T) {
 	objects := parse(t, helmTemplate(t))
+	for _, kind := range []string{"ClusterRole", "ClusterRoleBinding"} {
+		if diff := cmp.Diff(find(t, objects, kind, "-uninstall").GetAnnotations(), find(t, objects, kind, "-uninstall-maps").GetAnnotations()); diff != "" {
+			t.Errorf("annotations of the hook's %ss differ:\n%s", kind, diff)
+		}
+	}
 	for kind, weight := range map[string]string{"ServiceAccount": "-1", "ClusterRole": "-1", "ClusterRoleBinding": "-1", "Job": ""} {
 		want := map[string]string{"helm.sh/hook": "post-delete", "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded,hook-failed"}
 		if weight != "" {

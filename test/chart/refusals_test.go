@@ -26,7 +26,7 @@ var everyFlag = []string{
 	"agent.namespaceMemoryLimits.a=1Gi", "agent.namespaceMapLimits.a=1", "agent.allowedPinPrefixes.a={b}", "agent.disabledFeatures={LPMTrie}",
 	"controller.maxStoredBytesPerMap=1Gi", "controller.maxStoredBytesPerNamespace=1Gi", "controller.sources.allowedHosts={a.example}",
 	"controller.sources.allowedNetworks={10.0.0.0/8}", "controller.sources.proxy=http://p.example", "controller.sources.artifacts.enabled=true",
-	"controller.sources.artifacts.hosts={b.example}",
+	"controller.sources.artifacts.hosts={b.example}", "watchNamespaces={a}",
 }
 
 // TestFlagsOfValues: extraArgs can't repeat a flag that the chart sets, and the list of these has nothing else but what the chart

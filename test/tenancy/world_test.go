@@ -65,6 +65,17 @@ type world struct {
 	controller, agent *exec.Cmd
 }
 
+// namespacesYAML is there before the chart.
+const namespacesYAML = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: edge}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+`
+
 // groundYAML is what the attackers meet.
 const groundYAML = `
 apiVersion: v1
@@ -75,14 +86,6 @@ apiVersion: v1
 kind: Pod
 metadata: {name: agent-a, namespace: bpfmap-system}
 spec: {nodeName: node-a, serviceAccountName: bpfmap-operator-agent, containers: [{name: agent, image: none}]}
----
-apiVersion: v1
-kind: Namespace
-metadata: {name: edge}
----
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop}
 ---
 apiVersion: v1
 kind: ServiceAccount
@@ -106,8 +109,16 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: feeds}
 subjects: [{kind: ServiceAccount, name: tenant, namespace: edge}]
 `
 
-// newWorld starts everything; the controller gets more flags than the chart gives it.
+// newWorld starts everything but the agent; the controller gets more flags than the chart gives it.
 func newWorld(t *testing.T, flags ...string) *world {
+	t.Helper()
+	w := newGround(t)
+	w.controller = w.launch("controller", w.account(system, "bpfmap-operator-controller", nil), flags...)
+	return w
+}
+
+// newGround is a world in which nothing of the operator runs, with the chart rendered by these values.
+func newGround(t *testing.T, values ...string) *world {
 	t.Helper()
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{})
 	if err != nil {
@@ -118,7 +129,7 @@ func newWorld(t *testing.T, flags ...string) *world {
 			t.Error(err)
 		}
 	})
-	w := &world{t: t, plane: plane, chart: helmTemplate(t), bpffs: t.TempDir()}
+	w := &world{t: t, plane: plane, chart: helmTemplate(t, values...), bpffs: t.TempDir()}
 	if err := syscall.Mount("bpf", w.bpffs, "bpf", 0, "mode=1777"); err != nil {
 		t.Fatalf("mount a BPF file system (the tests need root): %v", err)
 	}
@@ -127,21 +138,25 @@ func newWorld(t *testing.T, flags ...string) *world {
 		t.Fatal(err)
 	}
 	paths := []string{filepath.Join(controlplane.Root(), "config", "default", "namespace.yaml")}
-	for name, text := range map[string]string{"chart.yaml": w.chart, "ground.yaml": groundYAML} {
-		path := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		paths = append(paths, path)
+	for _, text := range []string{namespacesYAML, w.chart, groundYAML} {
+		paths = append(paths, written(t, text))
 	}
-	slices.SortFunc(paths[1:], func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
 	if err := plane.Apply(t.Context(), paths...); err != nil {
 		t.Fatal(err)
 	}
 	w.admin = w.client(plane.Config())
 	w.tenant = w.client(w.account(attacker, "tenant", nil))
-	w.controller = w.launch("controller", w.account(system, "bpfmap-operator-controller", nil), flags...)
 	return w
+}
+
+// written is a file with this YAML.
+func written(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "objects.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // startAgent runs the node's agent, with the token that a kubelet would give to its pod.
@@ -155,9 +170,13 @@ func (w *world) startAgent() {
 	w.agent = w.launch("agent", w.account(system, "bpfmap-operator-agent", bound), "--node-name="+node, "--bpffs="+w.bpffs)
 }
 
-func helmTemplate(t *testing.T) string {
+func helmTemplate(t *testing.T, values ...string) string {
 	t.Helper()
-	out, err := controlplane.RenderChart(t.Context(), "bpfmap-operator", system, "--no-hooks")
+	args := []string{"--no-hooks"}
+	for _, value := range values {
+		args = append(args, "--set", value)
+	}
+	out, err := controlplane.RenderChart(t.Context(), "bpfmap-operator", system, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ var nodeReasons = []Advice{
 	{Node, v1alpha1.NodeReasonWaitsForGroup, "the map is to be replaced together with the others of its group, of which one isn't ready for that yet", "wait; the message names the other one: `kubectl bpfmap why OTHER NODE`"},
 	{Node, v1alpha1.NodeReasonGroupStalled, "the map is to be replaced together with the others of its group, of which one can't be as declared", "repair the one that the message names: `kubectl bpfmap why OTHER NODE`"},
 	{Node, v1alpha1.NodeReasonInterrupted, "the work on the map was cut short, as when the agent stops, and is resumed", "wait"},
-	{Node, v1alpha1.NodeReasonNotWatched, "the operator doesn't watch the map's namespace any more (`watchNamespaces` of the chart); the map, its pin and its contents stay as they were left", "list the namespace again, or see [Watch some namespaces](watch-namespaces.md) for how to remove the map"},
+	{Node, v1alpha1.NodeReasonNotWatched, "the operator doesn't watch the map's namespace any more (`watchNamespaces` of the chart); the map, its pin and its contents stay as they were left", "list the namespace again; see docs/watch-namespaces.md"},
 	{Node, v1alpha1.NodeReasonNodeNotReady, "maps can't be managed on the node at all", "see the condition HostReady of the node's BPFNodeState"},
 	{Node, v1alpha1.NodeReasonSyncFailed, "an error without a reason of its own; the agent tries again", "read the message; if it stays, the log of the node's agent"},
 }

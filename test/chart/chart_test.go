@@ -115,13 +115,10 @@ func sameObjects(t *testing.T, chartManifests, configManifests string) map[strin
 	}
 	// Helm has --create-namespace and hooks; kubectl has neither.
 	delete(config, "Namespace bpfmap-system")
-	for _, kind := range []string{"Pod", "ServiceAccount", "Role", "RoleBinding", "BPFMap"} {
-		delete(chart, kind+" bpfmap-test")
-	}
-	for _, kind := range []string{"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Job"} {
-		delete(chart, kind+" bpfmap-uninstall")
-		delete(chart, kind+" bpfmap-uninstall-maps")
-	}
+	maps.DeleteFunc(chart, func(key string, _ any) bool {
+		name := strings.Fields(key)[1]
+		return name == "bpfmap-test" || strings.HasPrefix(name, "bpfmap-uninstall")
+	})
 	names := maps.Clone(chart)
 	maps.Copy(names, config)
 	for name := range names {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,5 +116,52 @@ func TestMovedNamespace(t *testing.T) {
 	}
 	if _, err := tool(t.Context(), out, "kubectl", "--kubeconfig", kubeconfig, "apply", "--dry-run=server", "--validate=strict", "-f", "-"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestWatchedNamespacesByOverlay compares the overlay of docs/watch-namespaces.md with the chart's value for the same.
+func TestWatchedNamespacesByOverlay(t *testing.T) {
+	shown := docs.ShownBy(t, "docs/watch-namespaces.md")
+	overlay, team := shown.Next().Text, shown.Next().Text
+	dir := t.TempDir()
+	write := func(folder, text string) {
+		t.Helper()
+		path := filepath.Join(dir, folder)
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		config, err := filepath.Rel(path, filepath.Join(controlplane.Root(), "config"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = regexp.MustCompile(`https://github.com/bpfmap-io/bpfmap-operator/config/([a-z/]+)\?ref=main`).ReplaceAllString(text, config+"/$1")
+		if err := os.WriteFile(filepath.Join(path, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(".", overlay)
+	write("team-a", team)
+	write("team-b", strings.ReplaceAll(team, "team-a", "team-b"))
+	out, err := tool(t.Context(), "", "kubectl", "kustomize", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameObjects(t, helmTemplate(t, "watchNamespaces={team-a,team-b}"), out)
+}
+
+// TestMapOfHelmTest is in a namespace that is watched, with the role for it.
+func TestMapOfHelmTest(t *testing.T) {
+	for watched, want := range map[string]string{"": namespace, "watchNamespaces={team-a,team-b}": "team-a", "watchNamespaces={team-a," + namespace + "}": namespace} {
+		objects := parse(t, helmTemplate(t, strings.Fields(watched)...))
+		for _, kind := range []string{"BPFMap", "Role", "RoleBinding"} {
+			if in := find(t, objects, kind, "-test").GetNamespace(); in != want {
+				t.Errorf("%s: the %s of helm test is in %s, want %s", watched, kind, in, want)
+			}
+		}
+		pod := find(t, objects, "Pod", "-test")
+		args := at(t, pod, "spec", "containers").([]any)[0].(map[string]any)["args"].([]any)
+		if pod.GetNamespace() != namespace || !slices.Contains(args, any("--namespace="+want)) {
+			t.Errorf("%s: the pod of helm test is in %s and runs %v, want to look in %s", watched, pod.GetNamespace(), args, want)
+		}
 	}
 }

@@ -84,7 +84,7 @@ func TestWatchedNamespaces(t *testing.T) {
 // TestWatchedNamespaceThatIsMissing: a listed namespace that doesn't exist keeps nobody from working, its maps are managed as
 // soon as it does, and go with it.
 func TestWatchedNamespaceThatIsMissing(t *testing.T) {
-	w := newGround(t, "watchNamespaces={edge,team-b}")
+	w := newGround(t, "watchNamespaces={edge}")
 	w.rewatch("edge", other)
 	w.start()
 	if err := w.admin.Create(t.Context(), bpfMap(attacker, "a", fine)); err != nil {
@@ -237,6 +237,9 @@ func (w *world) pinned(namespace, name string) held {
 				w.t.Fatal(err)
 			}
 		}
+	}
+	if h.ID == 0 {
+		w.t.Fatalf("the map of %s/%s has no id", namespace, name)
 	}
 	return h
 }

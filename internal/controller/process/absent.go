@@ -47,7 +47,9 @@ func (a absent) RoundTrip(r *http.Request) (*http.Response, error) {
 	if parts == nil || !slices.Contains(a.watched, parts[2]) || !a.isAbsent(r, parts[1], parts[2]) {
 		return answer, nil
 	}
-	text, err := json.Marshal(apierrors.NewNotFound(namespaces, parts[2]).Status())
+	said := apierrors.NewNotFound(namespaces, parts[2]).Status()
+	said.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"} // by which a client knows it
+	text, err := json.Marshal(said)
 	if err != nil {
 		return nil, fmt.Errorf("tell that namespace %s doesn't exist: %w", parts[2], err)
 	}

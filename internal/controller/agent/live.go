@@ -127,7 +127,7 @@ func (a *asker) ask(ctx context.Context, key revision.Key, h holding, cached *v1
 	var list v1alpha1.BPFMapRevisionList
 	err = a.reader.List(ctx, &list, client.InNamespace(key.Namespace),
 		client.MatchingLabels{v1alpha1.LabelActive: "true", v1alpha1.LabelMap: v1alpha1.MapLabel(key.Name)})
-	if err != nil {
+	if err != nil && !process.IsNamespaceAbsent(err) { // in a namespace that doesn't exist there are none
 		return choice{}, nil, fmt.Errorf("list revisions of %s from the API server: %w", key, err)
 	}
 	revisions := slices.DeleteFunc(list.Items, func(r v1alpha1.BPFMapRevision) bool { return r.Spec.MapName != key.Name })

@@ -79,8 +79,9 @@ func (a absent) isAbsent(r *http.Request, base, name string) bool {
 	return said.Reason == metav1.StatusReasonNotFound && said.Details != nil && said.Details.Kind == namespaces.Resource && said.Details.Name == name
 }
 
-// isNamespaceAbsent says of an error that the namespace doesn't exist in which something was looked for.
-func isNamespaceAbsent(err error) bool {
+// IsNamespaceAbsent says of the error of a read that the namespace doesn't exist in which something was looked for. It is one of
+// processes that watch some namespaces alone: of others, a list of what is in such a namespace is empty.
+func IsNamespaceAbsent(err error) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
 		return false

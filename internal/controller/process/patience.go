@@ -46,7 +46,7 @@ func (p patient) ListWithContext(ctx context.Context, o metav1.ListOptions) (lis
 		list, err = p.next.ListWithContext(ctx, o)
 		return err
 	})
-	if isNamespaceAbsent(err) {
+	if IsNamespaceAbsent(err) {
 		return &metav1.List{}, nil
 	}
 	return list, err
@@ -60,8 +60,8 @@ func (p patient) WatchWithContext(ctx context.Context, o metav1.ListOptions) (w 
 		return err
 	}
 	err = p.untilReached(ctx, lastAttempt, unreached, watch)
-	if isNamespaceAbsent(err) && o.ResourceVersion == "" && o.SendInitialEvents == nil {
-		err = p.untilReached(ctx, lastAbsentAttempt, func(err error) bool { return isNamespaceAbsent(err) || unreached(err) }, watch)
+	if IsNamespaceAbsent(err) && o.ResourceVersion == "" && o.SendInitialEvents == nil {
+		err = p.untilReached(ctx, lastAbsentAttempt, func(err error) bool { return IsNamespaceAbsent(err) || unreached(err) }, watch)
 	}
 	return w, err
 }

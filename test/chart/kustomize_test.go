@@ -79,16 +79,54 @@ func generated(t *testing.T, objects []*unstructured.Unstructured, kind, prefix 
 	return name
 }
 
-// TestMovedNamespace moves config/default as docs/operations.md says: nothing stays behind, the admission policy is about the
-// account where it is now, and a real API server takes every object.
+// TestMovedNamespace moves config/default, alone and with components, as docs/operations.md says: nothing stays behind but what
+// has to, the admission policy is about the account where it is now, and a real API server takes every object.
 func TestMovedNamespace(t *testing.T) {
-	shown := docs.ShownBy(t, "docs/operations.md").Next().Text
+	shown := docs.ShownBy(t, "docs/operations.md")
+	overlay, ofComponents, ofCertificates := shown.Next().Text, shown.Next().Text, shown.Next().Text
+	kubeconfig := apiServer(t)
+	if _, err := tool(t.Context(), "", "kubectl", "--kubeconfig", kubeconfig, "create", "namespace", "maps"); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		components []string
+		more       string
+		inSystem   int // objects in kube-system
+	}{
+		{nil, "", 0},
+		{[]string{"contents", "memlock", "secrets", "sources"}, ofComponents, 2},
+		{[]string{"contents", "monitoring"}, ofComponents, 2},
+		{[]string{"contents", "podmonitors"}, ofComponents, 2},
+		{[]string{"contents", "metricstls"}, ofComponents + ofCertificates, 2},
+	} {
+		t.Run(strings.Join(c.components, ","), func(t *testing.T) {
+			moved := moveTo(t, overlay+c.more, c.components)
+			checkMoved(t, parse(t, moved), c.inSystem)
+			if strings.Contains(moved, "monitoring.coreos.com/") {
+				return // which this API server doesn't know
+			}
+			if _, err := tool(t.Context(), moved, "kubectl", "--kubeconfig", kubeconfig, "apply", "--dry-run=server", "--validate=strict", "-f", "-"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// moveTo renders an overlay over config/default of this tree, with components.
+func moveTo(t *testing.T, overlay string, components []string) string {
+	t.Helper()
 	dir := t.TempDir()
 	base, err := filepath.Rel(dir, configDir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	overlay := regexp.MustCompile(`resources: \[.*\]`).ReplaceAllString(shown, "resources: ["+base+"]")
+	overlay = regexp.MustCompile(`resources: \[.*\]`).ReplaceAllString(overlay, "resources: ["+base+"]")
+	for i, name := range components {
+		if i == 0 {
+			overlay += "components:\n"
+		}
+		overlay += "- " + filepath.Join(base, "..", name) + "\n"
+	}
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +134,12 @@ func TestMovedNamespace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, object := range parse(t, out) {
+	return out
+}
+
+func checkMoved(t *testing.T, objects []*unstructured.Unstructured, inSystem int) {
+	t.Helper()
+	for _, object := range objects {
 		text, err := object.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)
@@ -104,18 +147,17 @@ func TestMovedNamespace(t *testing.T) {
 		if strings.Contains(string(text), namespace) {
 			t.Errorf("%s %s still names %s", object.GetKind(), object.GetName(), namespace)
 		}
+		if object.GetNamespace() == "kube-system" {
+			inSystem--
+		}
 	}
-	policy := find(t, parse(t, out), "ValidatingAdmissionPolicy", "bpfmap-agent")
+	if inSystem != 0 {
+		t.Errorf("%d objects more should be in kube-system", inSystem)
+	}
+	policy := find(t, objects, "ValidatingAdmissionPolicy", "bpfmap-agent")
 	condition := at(t, policy, "spec", "matchConditions").([]any)[0].(map[string]any)["expression"].(string)
 	if !strings.HasSuffix(condition, "'system:serviceaccount:maps:bpfmap-agent'") {
 		t.Errorf("the policy is about %s", condition)
-	}
-	kubeconfig := apiServer(t)
-	if _, err := tool(t.Context(), "", "kubectl", "--kubeconfig", kubeconfig, "create", "namespace", "maps"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tool(t.Context(), out, "kubectl", "--kubeconfig", kubeconfig, "apply", "--dry-run=server", "--validate=strict", "-f", "-"); err != nil {
-		t.Error(err)
 	}
 }
 

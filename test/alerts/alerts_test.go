@@ -149,7 +149,7 @@ func TestEveryAlertFires(t *testing.T) {
 	p.awaitResolved("BPFMapContentsLeftOut", `name="flows"`)
 	p.awaitResolved("BPFMapContentsNotRead", `name="huge"`)
 
-	restore := w.remove(&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "bpfmap-controller"}})
+	restore := w.remove(&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "bpfmap-controller-maps"}})
 	w.edit("full", "[{key: 1, value: 12}]")
 	p.awaitFired("BPFMapReconcileErrors", `controller="bpfmap-controller"`)
 	w.controller.end(syscall.SIGTERM)

@@ -378,7 +378,7 @@ func (w *world) cripple(user string) {
 		w.t.Fatal("agents have no right of its own to write their state")
 	}
 	w.must(w.Create(w.t.Context(), &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: user}, Rules: rules}))
-	for _, name := range []string{user, "bpfmap-metrics-auth"} {
+	for _, name := range []string{user, "bpfmap-agent-maps", "bpfmap-metrics-auth"} {
 		w.must(w.Create(w.t.Context(), &rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: user + "-" + name},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},

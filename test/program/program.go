@@ -14,8 +14,7 @@ import (
 )
 
 // Main runs a package's tests with the path of the binary in *path: that of the variable BPFMAP, which is set where
-// nothing can be built, or one that is built for this run. The package is two folders below the module's top. The
-// result is what the process exits with.
+// nothing can be built, or one that is built for this run. The result is what the process exits with.
 func Main(m *testing.M, path *string) (code int) {
 	if *path = os.Getenv("BPFMAP"); *path != "" {
 		return m.Run()
@@ -24,7 +23,7 @@ func Main(m *testing.M, path *string) (code int) {
 	if err == nil {
 		*path = filepath.Join(dir, "bpfmap")
 		var out []byte
-		if out, err = exec.Command("go", "build", "-o", *path, "../../cmd/bpfmap").CombinedOutput(); err != nil {
+		if out, err = exec.Command("go", "build", "-o", *path, "github.com/bpfmap-io/bpfmap-operator/cmd/bpfmap").CombinedOutput(); err != nil {
 			err = fmt.Errorf("build the program: %w\n%s", err, out)
 		}
 	}

@@ -95,20 +95,27 @@ func (k kernel) fetch(ctx context.Context) (fetched, error) {
 	return fetched{folder: folder, release: filepath.Base(releases[0])}, nil
 }
 
+// workshop is a folder beside path for what becomes it, and the suite's packages, up to date. The caller removes the folder.
+func (k kernel) workshop(ctx context.Context, path string) (work string, packages *apt, err error) {
+	if work, err = os.MkdirTemp(filepath.Dir(path), ".fetch-"); err != nil {
+		return "", nil, err
+	}
+	if packages, err = newApt(work, k); err == nil {
+		err = packages.update(ctx)
+	}
+	if err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(work))
+	}
+	return work, packages, nil
+}
+
 // download fills the folder, which does not exist yet.
 func (k kernel) download(ctx context.Context, folder string) error {
-	work, err := os.MkdirTemp(filepath.Dir(folder), ".fetch-")
+	work, apt, err := k.workshop(ctx, folder)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	apt, err := newApt(work, k)
-	if err != nil {
-		return err
-	}
-	if err := apt.update(ctx); err != nil {
-		return err
-	}
 	packages, err := apt.kernelPackages(ctx, k.module)
 	if err != nil {
 		return err

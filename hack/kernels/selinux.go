@@ -64,18 +64,11 @@ func fetchPolicy(ctx context.Context) (string, error) {
 
 // makePolicy makes the kernel's policy of all modules.
 func (k kernel) makePolicy(ctx context.Context, path string) error {
-	work, err := os.MkdirTemp(filepath.Dir(path), ".fetch-")
+	work, apt, err := k.workshop(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	apt, err := newApt(work, k)
-	if err != nil {
-		return err
-	}
-	if err := apt.update(ctx); err != nil {
-		return err
-	}
 	files := filepath.Join(work, "files")
 	if err := apt.extract(ctx, files, policyPackages); err != nil {
 		return err

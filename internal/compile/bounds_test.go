@@ -10,7 +10,6 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -18,6 +17,7 @@ import (
 
 	"github.com/bpfmap-io/bpfmap-operator/api/v1alpha1"
 	"github.com/bpfmap-io/bpfmap-operator/internal/compile"
+	"github.com/bpfmap-io/bpfmap-operator/test/memory"
 )
 
 const mib = 1 << 20
@@ -36,32 +36,22 @@ func skipUnderRace(t *testing.T) {
 func peak(t *testing.T, f func()) int64 {
 	t.Helper()
 	debug.FreeOSMemory()
-	before := status(t, "VmRSS:")
+	before := status(t, "VmRSS")
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil { // resets VmHWM: proc_pid_clear_refs(5)
 		t.Fatal(err)
 	}
 	f()
-	return status(t, "VmHWM:") - before
+	return status(t, "VmHWM") - before
 }
 
 // status is a number of bytes in /proc/self/status.
 func status(t *testing.T, field string) int64 {
 	t.Helper()
-	text, err := os.ReadFile("/proc/self/status")
+	n, err := memory.Of(os.Getpid(), field)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, field); ok {
-			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n << 10
-		}
-	}
-	t.Fatalf("no %s in /proc/self/status", field)
-	return 0
+	return n
 }
 
 func gzipped(t *testing.T, text []byte) []byte {

@@ -7,9 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/memory"
 )
 
 // child is set in a process that a test runs this test binary as, to change its own code.
@@ -126,15 +127,9 @@ func touch(t *testing.T) int {
 // resident is RssFile of this process, in KiB.
 func resident(t *testing.T) int {
 	t.Helper()
-	text, err := os.ReadFile("/proc/self/status")
+	bytes, err := memory.Of(os.Getpid(), "RssFile")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "RssFile:")
-	number, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-	kib, err := strconv.Atoi(number)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kib
+	return int(bytes >> 10)
 }

@@ -4,12 +4,12 @@
 package loop_test
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"strconv"
 	"testing"
 	"time"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/memory"
 )
 
 // BenchmarkApplyToReady is the time from creating a BPFMap to its status saying Ready, on one node.
@@ -61,15 +61,6 @@ func BenchmarkIdleAgent(b *testing.B) {
 
 // memoryMiB is a figure of /proc/PID/status.
 func memoryMiB(pid int, name string) (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range bytes.Lines(text) {
-		if fields := bytes.Fields(line); len(fields) > 1 && string(fields[0]) == name+":" {
-			kib, err := strconv.ParseFloat(string(fields[1]), 64)
-			return kib / 1024, err
-		}
-	}
-	return 0, fmt.Errorf("process %d has no %s", pid, name)
+	n, err := memory.Of(pid, name)
+	return float64(n) / (1 << 20), err
 }

@@ -4,12 +4,10 @@
 package loop_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -161,16 +159,4 @@ func (w *world) chunkNames(t testing.TB) map[string]bool {
 }
 
 // peakMiB is the most memory that a process had resident.
-func peakMiB(pid int) (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range bytes.Lines(text) {
-		if fields := bytes.Fields(line); len(fields) > 1 && string(fields[0]) == "VmHWM:" {
-			kib, err := strconv.ParseFloat(string(fields[1]), 64)
-			return kib / 1024, err
-		}
-	}
-	return 0, fmt.Errorf("process %d has no VmHWM", pid)
-}
+func peakMiB(pid int) (float64, error) { return memoryMiB(pid, "VmHWM") }

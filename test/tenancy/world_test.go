@@ -4,7 +4,6 @@
 package tenancy_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +30,7 @@ import (
 	"github.com/bpfmap-io/bpfmap-operator/internal/controller/process"
 	"github.com/bpfmap-io/bpfmap-operator/test/await"
 	"github.com/bpfmap-io/bpfmap-operator/test/controlplane"
+	"github.com/bpfmap-io/bpfmap-operator/test/memory"
 	"github.com/bpfmap-io/bpfmap-operator/test/program"
 )
 
@@ -307,16 +306,11 @@ func (w *world) await(namespace, name, condition, reason string) string {
 // peak is the most memory that a process has had resident, in bytes.
 func peak(t *testing.T, cmd *exec.Cmd) int64 {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	most, err := memory.Of(cmd.Process.Pid, "VmHWM")
 	if err != nil {
 		t.Fatalf("the process has ended: %v", err)
 	}
-	_, rest, _ := bytes.Cut(status, []byte("VmHWM:"))
-	kilobytes, err := strconv.ParseInt(strings.Fields(string(rest))[0], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kilobytes << 10
+	return most
 }
 
 // asNobody runs a command as an unprivileged user, until the test ends.

@@ -6,10 +6,10 @@ package process
 import (
 	"context"
 	"os"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/bpfmap-io/bpfmap-operator/test/memory"
 )
 
 // TestRelease gives back at once, in a process that has just started.
@@ -34,15 +34,9 @@ func TestReleaseEndsWithTheProcess(t *testing.T) {
 // residentFile is how much of the program's file this process has mapped, in KiB.
 func residentFile(t *testing.T) int {
 	t.Helper()
-	text, err := os.ReadFile("/proc/self/status")
+	resident, err := memory.Of(os.Getpid(), "RssFile")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "RssFile:")
-	number, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-	kib, err := strconv.Atoi(number)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kib
+	return int(resident >> 10)
 }

@@ -44,6 +44,9 @@ func (q *queue) take(t *testing.T, n int) string {
 	t.Helper()
 	var got []string
 	for range n {
+		if q.storage.Len() == 0 {
+			t.Fatalf("after %v nothing may be taken", got)
+		}
 		r, shutdown := q.Get()
 		if shutdown {
 			t.Fatal("the queue is shut down")
@@ -146,7 +149,11 @@ func TestHalfOfTheWorkers(t *testing.T) {
 				}
 				// Each that is done makes room for one more at most, and in the end nothing is left.
 				for range len(c.add) + len(strings.Fields(c.then)) {
-					finish <- struct{}{}
+					select {
+					case finish <- struct{}{}:
+					case <-time.After(time.Hour): // of the bubble
+						t.Fatal("something waits, and nothing is worked on")
+					}
 					now()
 				}
 				q.storage.mu.Lock()

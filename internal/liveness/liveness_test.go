@@ -56,13 +56,14 @@ func rules(tolerations ...corev1.Toleration) *Rules {
 	return NewRules(t)
 }
 
-func affine(values ...string) *Rules {
+// affine are rules whose affinity has a term for each operator, with the value "windows" for the operating system.
+func affine(operators ...corev1.NodeSelectorOperator) *Rules {
+	var terms []corev1.NodeSelectorTerm
+	for _, o := range operators {
+		terms = append(terms, corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelOSStable, Operator: o, Values: []string{"windows"}}}})
+	}
 	t := &corev1.PodTemplateSpec{}
-	t.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
-		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{{
-			Key: corev1.LabelOSStable, Operator: corev1.NodeSelectorOpNotIn, Values: values,
-		}}}},
-	}}}
+	t.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: terms}}}
 	return NewRules(t)
 }
 
@@ -120,9 +121,13 @@ func TestOf(t *testing.T) {
 		{"another operating system, and not Ready", onWindows(node(corev1.ConditionFalse)), Agent{Rules: rules()},
 			noAgent("the agents' DaemonSet wants kubernetes.io/os=linux")},
 		{"excluded, but its agent still runs", onWindows(node(corev1.ConditionTrue)), Agent{Rules: rules(), Pods: []*corev1.Pod{ready}}, alive},
-		{"excluded by affinity", onWindows(node(corev1.ConditionTrue)), Agent{Rules: affine("windows")},
+		{"excluded by affinity", onWindows(node(corev1.ConditionTrue)), Agent{Rules: affine(corev1.NodeSelectorOpNotIn)},
 			noAgent("the agents' DaemonSet wants kubernetes.io/os notin (windows)")},
-		{"not excluded by affinity", node(corev1.ConditionTrue), Agent{Rules: affine("windows")}, Liveness{State: AgentUnknown, Message: noPod}},
+		{"excluded by each of two terms, of which one would do", onWindows(node(corev1.ConditionTrue)), Agent{Rules: affine(corev1.NodeSelectorOpNotIn, corev1.NodeSelectorOpNotIn)},
+			noAgent("the agents' DaemonSet doesn't select the node")},
+		{"excluded by affinity to another operating system", node(corev1.ConditionTrue), Agent{Rules: affine(corev1.NodeSelectorOpIn)},
+			noAgent("the agents' DaemonSet wants kubernetes.io/os in (windows)")},
+		{"not excluded by affinity", node(corev1.ConditionTrue), Agent{Rules: affine(corev1.NodeSelectorOpNotIn)}, Liveness{State: AgentUnknown, Message: noPod}},
 		{"a taint that isn't tolerated", node(corev1.ConditionTrue, gpu), Agent{Rules: rules()},
 			noAgent("the agents don't tolerate the taint gpu=yes:NoSchedule")},
 		{"a taint that is tolerated", node(corev1.ConditionTrue, gpu), Agent{Rules: rules(corev1.Toleration{Operator: corev1.TolerationOpExists})},
